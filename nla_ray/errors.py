@@ -1,0 +1,37 @@
+"""The error tree: every mistake a user can make, in one line, with an exit code."""
+
+from __future__ import annotations
+
+
+class NlaError(Exception):
+    """Base of all errors that nla_ray raises on purpose.
+
+    The message is one line: what happened, where, what was allowed, and the way out.
+    Entry points print it without a traceback and leave with `exit_code`.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
+
+class ConfigError(NlaError):
+    """A configuration file, override or command-line value is not usable."""
+
+
+class CheckpointError(NlaError):
+    """A checkpoint, its sidecar or its tokenizer is not what it must be."""
+
+    @classmethod
+    def field(cls, file: object, field: str, found: object, remedy: str) -> CheckpointError:
+        """Name the file, the field, what was found there and what to do."""
+        return cls(f"{file}: {field}: found {found!r}; {remedy}")
+
+
+class InputError(NlaError):
+    """A corpus, a vector file or another input cannot be read as a whole (bad rows are rows, not errors)."""
+
+
+class EngineError(NlaError):
+    """A model runs but does not do what it must: an injection that does not arrive, a broken engine."""
