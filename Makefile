@@ -1,0 +1,56 @@
+# One command for everything: `make demo`, `make test`. A fresh machine needs only make and Python 3.11 or newer.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-fast lint format clean
+
+help:
+	@echo 'make demo       install into .venv and decode the demo corpus with the shipped demo pair'
+	@echo 'make test       install the development tools, lint, type-check, run every test'
+	@echo 'make test-fast  the tests without the slow ones'
+	@echo 'make lint       ruff, mypy --strict, import-linter'
+	@echo 'make format     let ruff rewrite what it can'
+	@echo 'make clean      remove .venv, caches and out/'
+	@echo 'PYTHON=...      the interpreter that .venv is made from (now: $(PYTHON))'
+
+demo: $(VENV)/.installed
+	$(BIN)/python jobs/decode_corpus.py jobs/decode_demo.yaml
+
+test: lint
+	$(BIN)/python -m pytest
+
+test-fast: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m 'not slow'
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) out build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "nla_ray needs Python 3.11 or newer; '$(PYTHON)' is older or missing. Name another: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "'$(PYTHON)' cannot create virtual environments; install its venv package (Debian: python3-venv)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.created pyproject.toml constraints.txt
+	$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/.installed
