@@ -1,0 +1,107 @@
+"""Documents as token ids with their truth: what training, probing and measuring read."""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from nla_ray.demo import world
+
+FIRST_POSITION = 10
+"""Positions before this one decode to the prior (early positions) and are not used."""
+LAST_TOKENS = 4
+"""How many of the final tokens an explanation quotes."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A document under the target's tokenizer. `ends[i]` is the end of token i in the document's own text (0 before it)."""
+
+    document: world.Document
+    ids: tuple[int, ...]
+    ends: tuple[int, ...]
+    start: int
+    """First token of the document's own text (the reply of a chat)."""
+    stop: int
+    """One past its last token: what follows is the template's."""
+
+    def candidates(self) -> range:
+        """Positions that can be explained: tokens of the own text, past the early ones."""
+        return range(max(self.start, FIRST_POSITION), self.stop)
+
+    def known(self, position: int) -> dict[str, str]:
+        """What the text up to and with this token has shown."""
+        return world.shown(self.document, self.ends[position])
+
+    def shown_from(self) -> dict[str, int]:
+        """For each planted property the first position at which it has been shown."""
+        marks: dict[str, int] = {}
+        for mark in self.document.marks:
+            marks[mark.prop] = min(marks.get(mark.prop, 1 << 30), bisect_left(self.ends, mark.end))
+        if self.document.prompt is not None:
+            marks |= {"topic": self.start, "item": self.start}
+        return marks
+
+
+def render(document: world.Document, tokenizer: PreTrainedTokenizerFast) -> tuple[str, int]:
+    """The text that the target reads, and where the document's own text begins in it."""
+    messages = document.messages()
+    if messages is None:
+        return document.text, 0
+    text = str(tokenizer.apply_chat_template(messages, tokenize=False))
+    return text, text.rindex(document.text)
+
+
+def encode(documents: Iterable[world.Document], tokenizer: PreTrainedTokenizerFast) -> list[Encoded]:
+    """Tokenize documents and align their truth with the tokens."""
+    rendered = [(document, *render(document, tokenizer)) for document in documents]
+    batch = tokenizer([text for _, text, _ in rendered], add_special_tokens=False, return_offsets_mapping=True)
+    return [
+        _align(document, ids, offsets, begin)
+        for (document, _, begin), ids, offsets in zip(rendered, batch["input_ids"], batch["offset_mapping"], strict=True)
+    ]
+
+
+def _align(document: world.Document, ids: Sequence[int], offsets: Sequence[tuple[int, int]], begin: int) -> Encoded:
+    limit = len(document.text)
+    ends = tuple(min(max(end - begin, 0), limit) for _, end in offsets)
+    start = next(i for i, (_, end) in enumerate(offsets) if end > begin)
+    stop = next((i for i, (first, _) in enumerate(offsets) if first >= begin + limit), len(ids))
+    return Encoded(document, tuple(ids), ends, start, stop)
+
+
+def pad(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Right-padded ids [B, T] and lengths [B]."""
+    lengths = torch.tensor([len(row) for row in rows])
+    ids = torch.full((len(rows), int(lengths.max())), pad_id)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = torch.tensor(row)
+    return ids, lengths
+
+
+@dataclass(frozen=True)
+class Example:
+    """One vector's place, its true explanation and what that names."""
+
+    doc: int
+    position: int
+    explanation: str
+    known: dict[str, str]
+
+
+def examples(
+    encoded: Sequence[Encoded], per_document: int, seed: int, tokenizer: PreTrainedTokenizerFast
+) -> list[Example]:
+    """`per_document` random positions of each document, each with a true explanation."""
+    rng, found = random.Random(seed), []
+    for index, doc in enumerate(encoded):
+        for position in rng.sample(doc.candidates(), per_document):
+            known = doc.known(position)
+            last = str(tokenizer.decode(doc.ids[max(doc.start, position + 1 - LAST_TOKENS) : position + 1])).strip()
+            found.append(Example(index, position, world.explanation(doc.document, known, last, rng), known))
+    return found

@@ -1,0 +1,1 @@
+"""Training of NLAs: losses as pure functions and one short loop."""

@@ -1,0 +1,35 @@
+"""Losses as pure functions of tensors. Shapes: B rows, T tokens, V vocabulary, D width."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+
+
+def next_token_loss(logits_BTV: torch.Tensor, labels_BT: torch.Tensor) -> torch.Tensor:
+    """Mean cross-entropy of token t+1 given logits at t; labels of -100 do not count."""
+    return F.cross_entropy(logits_BTV[:, :-1].flatten(0, 1).float(), labels_BT[:, 1:].flatten(), ignore_index=-100)
+
+
+def bag_targets(ids_BT: torch.Tensor, lengths_B: torch.Tensor, horizon: int, vocab: int) -> torch.Tensor:
+    """[B, T, V] shares of each token among the next `horizon` tokens of the row; rows of zeros where none follow."""
+    onehot_BTV = F.one_hot(ids_BT, vocab).float()
+    inside_BT1 = (torch.arange(ids_BT.shape[1], device=ids_BT.device) < lengths_B[:, None])[..., None]
+    sums_BTV = F.pad((onehot_BTV * inside_BT1).cumsum(1), (0, 0, 0, horizon), mode="replicate")
+    counts_BTV = sums_BTV[:, horizon:] - sums_BTV[:, : ids_BT.shape[1]]
+    return counts_BTV / counts_BTV.sum(-1, keepdim=True).clamp(min=1)
+
+
+def bag_loss(logits_BTV: torch.Tensor, targets_BTV: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy against a bag of coming words, averaged over the positions that have any (see `bag_targets`)."""
+    losses_BT = -(targets_BTV * F.log_softmax(logits_BTV.float(), -1)).sum(-1)
+    return losses_BT.sum() / (targets_BTV.sum(-1) > 0).sum().clamp(min=1)
+
+
+def mse_nrm(predicted_BD: torch.Tensor, vectors_BD: torch.Tensor) -> torch.Tensor:
+    """Mean squared error per element after both sides are rescaled to norm sqrt(D): 2 (1 - cos), in [0, 4]."""
+    root = math.sqrt(vectors_BD.shape[-1])
+    predicted, wanted = F.normalize(predicted_BD.float(), dim=-1), F.normalize(vectors_BD.float(), dim=-1)
+    return F.mse_loss(predicted * root, wanted * root)
