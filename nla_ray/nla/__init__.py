@@ -1,0 +1,1 @@
+"""The autoencoder: sidecars, prompts, extraction, verbalizer, reconstructor, fidelity."""

@@ -1,0 +1,34 @@
+"""Fixtures shared by the whole suite: tiny checkpoints, built once per session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.tiny import tiny_checkpoint, tiny_nla
+
+NlaDirs = tuple[Path, Path, Path]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """`checkpoint(family)`: directory of a tiny causal LM, read only: to change it, copy it first."""
+    return cache(lambda family: tiny_checkpoint(family, tmp_path_factory.mktemp(family)))
+
+
+@pytest.fixture(scope="session")
+def nla(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], NlaDirs]:
+    """`nla(family)`: (target, AV, AR) directories of a tiny NLA. Read only, like `checkpoint`."""
+    return cache(lambda family: tiny_nla(tmp_path_factory.mktemp(f"nla-{family}"), family))
