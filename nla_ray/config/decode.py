@@ -1,0 +1,138 @@
+"""The configuration of a decode: which corpus, which positions, which models, which controls, where to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+
+from nla_ray.config.base import Config
+from nla_ray.config.reference import ModelRef
+
+Name = Annotated[str, StringConstraints(min_length=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Reference = Annotated[
+    ModelRef, BeforeValidator(lambda value: ModelRef.parse(value) if isinstance(value, str) else value)
+]
+
+
+class Models(Config):
+    """The three models; each is `ID_OR_PATH[@REVISION][#SUBFOLDER]` or its parts by name."""
+
+    target: Reference
+    """The model that is read."""
+    av: Reference
+    """The verbalizer: a vector to text."""
+    ar: Reference | None = None
+    """The reconstructor: the text back to a vector. Without it there is no fidelity."""
+
+
+class Corpus(Config):
+    """Where the documents are and which of their columns are used."""
+
+    paths: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """JSONL (.jsonl) and Parquet (.parquet) files, or folders of them; `demo:corpus` is the shipped one."""
+    text: Name | None = None
+    """Column with plain text; it is tokenized as it stands, with the tokenizer's own special tokens."""
+    messages: Name | None = None
+    """Column with chat messages (`role`, `content`); they are rendered by the target's chat template."""
+    id: Name | None = None
+    """Column with the document's id; without it the id is a hash of the content."""
+    meta: tuple[Name, ...] = ()
+    """Columns that are carried along as JSON."""
+    limit: Annotated[int, Field(ge=1)] | None = None
+    """Use only so many documents, from the first."""
+    max_tokens: Annotated[int, Field(ge=1)] = 4096
+    """Longer documents are cut on the right."""
+    unit_documents: Annotated[int, Field(ge=1)] = 128
+    """Documents that are worked on together; controls are drawn among them."""
+
+    @model_validator(mode="after")
+    def _one_content_column(self) -> Corpus:
+        if (self.text is None) == (self.messages is None):
+            raise ValueError("name exactly one of the columns `text` and `messages`")
+        return self
+
+
+class Positions(Config):
+    """Which tokens of a document are read."""
+
+    choose: Literal["random", "last", "every", "all"] = "random"
+    """`random` n (keyed by seed and document id), `last` n, `every` n-th, or `all`."""
+    n: Annotated[int, Field(ge=1)] = 10
+    """How many, or for `every` the step."""
+    min_position: Annotated[int, Field(ge=0)] = 10
+    """The first position that may be chosen; the first tokens of a text decode badly."""
+    special: bool = False
+    """Choose special tokens too; their rows carry the flag `special_token`."""
+
+
+class Controls(Config):
+    """Rows whose injected vector is not the position's own, as shares of the positions.
+
+    Their texts are scored against the position's own vector, so a sound pair scores at chance on them.
+    """
+
+    shuffled: Share = 0.1
+    """The vector of another document."""
+    random: Share = 0.1
+    """A Gaussian vector of the same norm."""
+    mean: Share = 0.0
+    """The mean vector of the documents that are worked on together."""
+    none: Share = 0.0
+    """Nothing is injected: the marker keeps its own embedding."""
+
+
+class Sampling(Config):
+    """How answers are drawn."""
+
+    samples: Annotated[int, Field(ge=1, le=32_767)] = 1
+    """Answers per vector."""
+    temperature: Annotated[float, Field(ge=0)] = 1.0
+    """0 is greedy."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Keep the most likely tokens up to this mass."""
+    max_new_tokens: Annotated[int, Field(ge=1)] = 150
+    """An answer that reaches it has the outcome `length`."""
+
+
+class Engine(Config):
+    """What runs the models, and on what."""
+
+    name: Literal["transformers"] = "transformers"
+    """The verbalizer's engine."""
+    dtype: Literal["auto", "bfloat16", "float32"] = "auto"
+    """`auto`: bfloat16 on CUDA, float32 elsewhere."""
+    device: Annotated[str, StringConstraints(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    """`auto`, `cpu`, `cuda` or `cuda:N`; `auto`: CUDA where there is one."""
+
+
+class Baseline(Config):
+    """The denominator of `fve_nrm`, stated with what it was measured on."""
+
+    value: Annotated[float, Field(gt=0)]
+    """Var(v_nrm) over the reference set; 0.7335 for the training set of the released Qwen2.5-7B pair."""
+    reference: Name
+    """What the reference set is."""
+    n: Annotated[int, Field(ge=1)] | None = None
+    """Vectors in the reference set, where known."""
+
+
+class DecodeConfig(Config):
+    """A decode of one corpus by one pair into one table of explanations."""
+
+    without_effect: ClassVar[frozenset[str]] = frozenset({"output"})
+
+    output: Path
+    """Folder for the table and the run record."""
+    models: Models
+    corpus: Corpus
+    positions: Positions = Positions()
+    controls: Controls = Controls()
+    sampling: Sampling = Sampling()
+    engine: Engine = Engine()
+    baseline: Baseline | None = None
+    """Without it the variance of the run's own vectors is used, and the run record says so."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Seed of positions, controls and sampling."""

@@ -1,0 +1,95 @@
+"""Configurations from YAML files and dotted overrides; errors name the file, the key and the way out."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from nla_ray.config.base import Config
+from nla_ray.errors import ConfigError
+
+C = TypeVar("C", bound=Config)
+
+
+def load(model: type[C], path: Path, overrides: Sequence[str] = ()) -> C:
+    """Read `path` (YAML) as `model`; `overrides` such as `engine.dtype=float32` win over the file.
+
+    Raises ConfigError: no such file, not YAML, not a mapping, an unknown key, a value that is not allowed.
+    """
+    values = _read(path)
+    for override in overrides:
+        _put(values, override)
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_explain(error, model)}") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read this configuration file: {error.strerror}") from None
+    except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(f"{path}: not YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: found {type(values).__name__} where keys with values belong")
+    return values
+
+
+def _put(values: dict[str, Any], override: str) -> None:
+    """Set the dotted key of `a.b=value` in place; the value is read as YAML."""
+    key, equals, text = override.partition("=")
+    if not equals or not all(key.split(".")):
+        raise ConfigError(f"override {override!r}: write it as key=value, for example sampling.samples=2")
+    *parents, leaf = key.split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"override {override!r}: {parent!r} is a single value and has no keys below it")
+    try:
+        values[leaf] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"override {override!r}: the value is not YAML: {error}") from None
+
+
+def _explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """One problem in one sentence; unknown keys first, for a typo often shows up as a missing key too."""
+    problems = error.errors(include_url=False)
+    problem = next((one for one in problems if one["type"] == "extra_forbidden"), problems[0])
+    where = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] != "extra_forbidden":
+        message = problem["msg"].removeprefix("Value error, ")
+        found = "" if problem["type"] == "missing" else f" (found {_short(problem['input'])})"
+        return f"{where + ': ' if where else ''}{message}{found}"
+    allowed = _keys_at(model, [str(part) for part in problem["loc"][:-1]])
+    near = difflib.get_close_matches(str(problem["loc"][-1]), allowed, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{where}: unknown key; {hint}allowed: {', '.join(sorted(allowed))}"
+
+
+def _keys_at(model: type[BaseModel], path: Sequence[str]) -> list[str]:
+    """Field names of the model that lies at `path` below `model`."""
+    for name in path:
+        field = model.model_fields.get(name)
+        if field is not None:
+            model = next((kind for kind in _models_in(field.annotation)), model)
+    return list(model.model_fields)
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [kind for part in get_args(annotation) for kind in _models_in(part)]
+
+
+def _short(value: object, limit: int = 60) -> str:
+    if isinstance(value, Mapping):
+        return f"keys {', '.join(map(str, value)) or 'none'}"
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
