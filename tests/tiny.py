@@ -47,7 +47,7 @@ _TEXT = [
 
 
 def tiny_tokenizer(family: str, *, marker: bool = True) -> PreTrainedTokenizerFast:
-    """Byte-level BPE with ChatML tokens, a BOS as the real family; `marker=False` leaves the marker in pieces."""
+    """Byte-level BPE with ChatML tokens and the family's BOS; `marker=False` leaves the marker in pieces."""
     bos = _BOS.get(family)
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *([bos] if bos else [])]
     core = Tokenizer(models.BPE())

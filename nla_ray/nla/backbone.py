@@ -40,7 +40,7 @@ def text_config(config: PreTrainedConfig) -> PreTrainedConfig:
 def load_config(directory: str | Path, *, trust_remote_code: bool = False) -> PreTrainedConfig:
     """The text configuration of a checkpoint directory.
 
-    Raises CheckpointError when there is no readable `config.json` or when the architecture is not in SUPPORTED
+    Raises CheckpointError when there is no readable `config.json` or the architecture is not in SUPPORTED
     (code that a checkpoint brings along is used only with `trust_remote_code`).
     """
     directory = Path(directory)
@@ -153,7 +153,7 @@ def _attention_for(config: PreTrainedConfig, attention: str) -> str:
 
 
 def require_safetensors(directory: Path) -> None:
-    """Refuse a directory without safetensors weights, pickled ones above all: unpickling runs foreign code."""
+    """Refuse a directory without safetensors weights, above all a pickled one: that runs foreign code."""
     if any(directory.glob("*.safetensors")):
         return
     pickled = sorted(path.name for path in directory.iterdir() if path.suffix in _PICKLED)
@@ -165,7 +165,7 @@ def _check_report(directory: Path, report: dict[str, Any], allowed_missing: froz
     missing = sorted(set(report["missing_keys"]) - allowed_missing)
     if missing:
         raise CheckpointError(
-            f"{directory}: {len(missing)} tensors are missing from the safetensors files, first {missing[0]}; "
+            f"{directory}: {len(missing)} tensors are missing, the first is {missing[0]}; "
             "the checkpoint is incomplete or of another architecture than its config.json says"
         )
     mismatched = sorted(report["mismatched_keys"])
@@ -179,7 +179,7 @@ def _check_report(directory: Path, report: dict[str, Any], allowed_missing: froz
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence the reports and progress bars of transformers; what a load report says is checked here instead."""
+    """Silence transformers' reports and progress bars; what a load report says is checked here instead."""
     verbosity, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
     hf_logging.set_verbosity(logging.CRITICAL)
     hf_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
