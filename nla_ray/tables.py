@@ -6,8 +6,11 @@ from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 
+REAL = "real"
+"""The value of `control` in the rows of a position's own vector."""
+
 CONTROLS = ("shuffled", "random", "mean", "none")
-"""Controls, in the order in which they are reported; the rows of the target's own vectors are `real`."""
+"""The other values of `control`, in the order in which they are reported."""
 
 OUTCOMES = ("ok", "unclosed", "length", "empty", "loop", "failed")
 """What became of a row, best first."""
@@ -23,7 +26,7 @@ EXPLANATIONS = pa.schema(
         _column("unit_id", pa.string(), "piece of the corpus that was committed as a whole"),
         _column("row_id", pa.string(), "hash of document, position and control; with sample it is the key"),
         _column("doc_id", pa.string(), "document: the corpus's own id, else a hash of its content"),
-        _column("position", pa.int32(), "token index in the document; null if it could not be read", nullable=True),
+        _column("position", pa.int32(), "token index; null if the document could not be read", nullable=True),
         _column("token_id", pa.int32(), "token at the position", nullable=True),
         _column("token", pa.string(), "text of that token alone", nullable=True),
         _column("doc_tokens", pa.int32(), "tokens of the document after truncation", nullable=True),
@@ -36,22 +39,19 @@ EXPLANATIONS = pa.schema(
         _column("reason", pa.string(), "why, where the outcome is not ok", nullable=True),
         _column("flags", pa.list_(pa.string()), "early_position, special_token, sink_norm, cjk"),
         _column("explanation", pa.string(), "the answer between its tags", nullable=True),
-        _column("explanation_norm", pa.string(), "explanation for matching: NFKC, casefolded, no hidden characters",
-                nullable=True),
+        _column("explanation_norm", pa.string(), "for matching: NFKC, casefolded", nullable=True),
         _column("raw_text", pa.string(), "the whole answer as generated", nullable=True),
         _column("finish_reason", pa.string(), "stop, length, failed"),
         _column("closed", pa.bool_(), "whether the closing tag was written"),
         _column("n_tokens", pa.int32(), "tokens generated"),
         _column("norm", pa.float32(), "L2 norm of the position's own raw vector", nullable=True),
-        _column("cos", pa.float32(), "cosine of the position's own vector and the reconstruction", nullable=True),
+        _column("cos", pa.float32(), "cosine of own vector and reconstruction", nullable=True),
         _column("mse_nrm", pa.float32(), "2 (1 - cos): both vectors at norm sqrt(d)", nullable=True),
-        _column("fve_nrm", pa.float32(), "1 - mse_nrm / Var(v_nrm); the run record names the reference set",
-                nullable=True),
+        _column("fve_nrm", pa.float32(), "1 - mse_nrm / Var(v_nrm) of the run's baseline", nullable=True),
         _column("target", pa.string(), "target model: reference and weights digest"),
         _column("av", pa.string(), "verbalizer: reference and weights digest"),
         _column("ar", pa.string(), "reconstructor: reference and weights digest", nullable=True),
-        _column("meta", pa.string(), "the corpus columns that were asked to be carried along, as JSON",
-                nullable=True),
+        _column("meta", pa.string(), "corpus columns that were carried along, as JSON", nullable=True),
     ],
     metadata={"table": "explanations", "comment": "one row per position, control and sample"},
 )  # fmt: skip
@@ -60,7 +60,7 @@ EXPLANATIONS = pa.schema(
 def table_of(rows: Iterable[Mapping[str, object]], schema: pa.Schema) -> pa.Table:
     """Rows as a table of exactly this schema.
 
-    Raises ValueError on a missing or unknown column, or a null where none is allowed: schemas are never widened.
+    Raises ValueError on a missing or unknown column or a forbidden null: schemas are never widened.
     """
     rows = list(rows)
     names = set(schema.names)

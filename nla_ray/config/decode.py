@@ -36,7 +36,10 @@ class Corpus(Config):
     text: Name | None = None
     """Column with plain text; it is tokenized as it stands, with the tokenizer's own special tokens."""
     messages: Name | None = None
-    """Column with chat messages (`role`, `content`); they are rendered by the target's chat template."""
+    """Column with chat messages (`role`, `content`); rendered by the target's chat template.
+
+    With both columns named, a row that has messages is a chat and any other is text.
+    """
     id: Name | None = None
     """Column with the document's id; without it the id is a hash of the content."""
     meta: tuple[Name, ...] = ()
@@ -49,9 +52,9 @@ class Corpus(Config):
     """Documents that are worked on together; controls are drawn among them."""
 
     @model_validator(mode="after")
-    def _one_content_column(self) -> Corpus:
-        if (self.text is None) == (self.messages is None):
-            raise ValueError("name exactly one of the columns `text` and `messages`")
+    def _some_content_column(self) -> Corpus:
+        if self.text is None and self.messages is None:
+            raise ValueError("name the column that holds the documents: text or messages")
         return self
 
 
