@@ -1,0 +1,72 @@
+"""Where a model is: a path or a hub id, with its revision and its sub-folder."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+
+_FORM = re.compile(r"(?P<path>[^@#]+)(?:@(?P<revision>[^@#]+))?(?:#(?P<subfolder>[^@#]+))?")
+
+
+class ModelRef(BaseModel):
+    """A model by path or hub id. In YAML and on the command line: `ID_OR_PATH[@REVISION][#SUBFOLDER]`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str
+    """A local directory, a hub id (`owner/name`), a released name (`qwen2.5-7b:av`) or `demo:av`."""
+
+    revision: str | None = None
+    """Branch, tag or commit on the hub; a commit pins the weights."""
+
+    subfolder: str | None = None
+    """The folder inside the directory or repository that holds the checkpoint."""
+
+    trust_remote_code: bool = False
+    """Run Python code that the checkpoint brings along. Off unless asked for."""
+
+    @classmethod
+    def parse(cls, text: str, *, trust_remote_code: bool = False) -> ModelRef:
+        """The reference that `ID_OR_PATH[@REVISION][#SUBFOLDER]` means; a path that exists is taken whole.
+
+        Raises ValueError (pydantic's ValidationError is one) on anything else.
+        """
+        return cls.model_validate({**_parts(text), "trust_remote_code": trust_remote_code})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return _parts(value) if isinstance(value, str) else value
+
+    @field_validator("path")
+    @classmethod
+    def _not_empty(cls, path: str) -> str:
+        if not path.strip():
+            raise ValueError("a model is named by a path or a hub id; this one is empty")
+        return path
+
+    @field_validator("subfolder")
+    @classmethod
+    def _stays_inside(cls, subfolder: str | None) -> str | None:
+        if subfolder is None:
+            return None
+        folder = PurePosixPath(subfolder)
+        if folder.is_absolute() or ".." in folder.parts or not folder.parts:
+            raise ValueError(f"sub-folder {subfolder!r}: a relative path inside the checkpoint was expected")
+        return str(folder)
+
+    def __str__(self) -> str:
+        revision = f"@{self.revision}" if self.revision else ""
+        return f"{self.path}{revision}" + (f"#{self.subfolder}" if self.subfolder else "")
+
+
+def _parts(text: str) -> dict[str, str | None]:
+    if Path(text).expanduser().exists():
+        return {"path": text}
+    match = _FORM.fullmatch(text)
+    if match is None:
+        raise ValueError(f"model {text!r}: ID_OR_PATH[@REVISION][#SUBFOLDER] was expected")
+    return match.groupdict()

@@ -1,0 +1,157 @@
+"""Prompts of the two models, and the marker rules that tie a sidecar to the live tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from nla_ray.errors import CheckpointError
+from nla_ray.nla.sidecar import AR_SLOT, AV_SLOT, Marker, Sidecar, split_template
+
+
+@dataclass(frozen=True)
+class AvPrompt:
+    """The verbalizer's prompt: its text, its token ids, and the index of the marker in them."""
+
+    text: str
+    ids: tuple[int, ...]
+    slot: int
+
+
+def load_tokenizer(
+    directory: Path, *, trust_remote_code: bool = False, template_from: Path | None = None
+) -> PreTrainedTokenizerBase:
+    """The tokenizer of a checkpoint directory; nothing is fetched.
+
+    A released AV may lack a chat template: then the one in `template_from` (the target's directory) is used.
+    """
+    tokenizer = _from_pretrained(directory, trust_remote_code)
+    if tokenizer.chat_template is None and template_from is not None:
+        tokenizer.chat_template = _from_pretrained(template_from, trust_remote_code).chat_template
+    return tokenizer
+
+
+def _from_pretrained(directory: Path, trust_remote_code: bool) -> PreTrainedTokenizerBase:
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            str(directory), trust_remote_code=trust_remote_code, local_files_only=True
+        )
+    # The tokenizers library raises bare Exception for a file that it cannot parse.
+    except Exception as error:
+        raise CheckpointError(
+            f"{directory}: its tokenizer cannot be loaded: {type(error).__name__}: {str(error)[:200]}"
+        ) from error
+    return tokenizer
+
+
+def render_av_prompt(
+    tokenizer: PreTrainedTokenizerBase, sidecar: Sidecar, *, chat_template: str | None = None
+) -> AvPrompt:
+    """The prompt that the AV was trained with, checked against the live tokenizer.
+
+    The chat template is rendered to text and then encoded without adding special tokens (the template holds
+    its own). `chat_template` takes the place of the tokenizer's.
+    Raises CheckpointError naming the marker rule that failed: one id, exactly once, recorded neighbours.
+    """
+    marker = _marker_of(sidecar)
+    check_marker_id(tokenizer, marker, sidecar.path)
+    text, ids = encode_av_prompt(tokenizer, sidecar, chat_template=chat_template)
+    slot = find_slot(ids, marker, sidecar.path)
+    check_neighbours(ids, slot, marker, sidecar.path)
+    return AvPrompt(text, ids, slot)
+
+
+def encode_av_prompt(
+    tokenizer: PreTrainedTokenizerBase, sidecar: Sidecar, *, chat_template: str | None = None
+) -> tuple[str, tuple[int, ...]]:
+    """The AV's prompt as text and as token ids, before any marker rule."""
+    marker, template = _marker_of(sidecar), sidecar.av_template
+    if template is None:
+        raise CheckpointError(f"{sidecar.path}: prompt_templates.av: found nothing; this is not an AV")
+    if chat_template is None and tokenizer.chat_template is None:
+        raise CheckpointError(
+            f"{sidecar.path.parent}: no chat template; the base model's is needed: give the target too"
+        )
+    before, after = split_template(template, AV_SLOT)
+    message = [{"role": "user", "content": before + marker.char + after}]
+    try:
+        text = tokenizer.apply_chat_template(
+            message, chat_template=chat_template, tokenize=False, add_generation_prompt=True
+        )
+    # A template is a program from the checkpoint: it can fail in any way.
+    except Exception as error:
+        raise CheckpointError(
+            f"{sidecar.path.parent}: its chat template fails: {type(error).__name__}: {str(error)[:200]}"
+        ) from error
+    return str(text), tuple(tokenizer.encode(str(text), add_special_tokens=False))
+
+
+def check_marker_id(tokenizer: PreTrainedTokenizerBase, marker: Marker, source: object) -> None:
+    """Marker rule 1: one id, the recorded one, and not the unknown token."""
+    ids = tokenizer.encode(marker.char, add_special_tokens=False)
+    if ids == [marker.token_id] and ids[0] != tokenizer.unk_token_id:
+        return
+    unknown = ", the unknown token" if ids == [tokenizer.unk_token_id] else ""
+    raise CheckpointError(
+        f"{source}: marker rule 1 (one id): the tokenizer gives {list(ids)}{unknown} for {marker.char!r}, "
+        f"the sidecar records {marker.token_id}; use the tokenizer that the AV was trained with"
+    )
+
+
+def find_slot(ids: Sequence[int], marker: Marker, source: object) -> int:
+    """Marker rule 2: the marker stands in the prompt exactly once, not at an edge; its index."""
+    places = [index for index, token in enumerate(ids) if token == marker.token_id]
+    if len(places) == 1 and 0 < places[0] < len(ids) - 1:
+        return places[0]
+    raise CheckpointError(
+        f"{source}: marker rule 2 (exactly once): {marker.char!r} ({marker.token_id}) stands at positions "
+        f"{places} of the prompt's {len(ids)} tokens, one inner position was expected; the chat template or "
+        "the tokenizer is not the one that the AV was trained with"
+    )
+
+
+def check_neighbours(ids: Sequence[int], slot: int, marker: Marker, source: object) -> None:
+    """Marker rule 3: the tokens beside the marker are the recorded ones."""
+    found, recorded = (ids[slot - 1], ids[slot + 1]), (marker.left_id, marker.right_id)
+    if found != recorded:
+        raise CheckpointError(
+            f"{source}: marker rule 3 (neighbours): the tokenizer gives {found} around {marker.char!r}, "
+            f"the sidecar records {recorded}; use the tokenizer that the AV was trained with"
+        )
+
+
+def ar_template_parts(sidecar: Sidecar) -> tuple[str, str]:
+    """The AR's prompt before and after the explanation."""
+    if sidecar.ar_template is None:
+        raise CheckpointError(f"{sidecar.path}: prompt_templates.ar: found nothing; this is not an AR")
+    return split_template(sidecar.ar_template, AR_SLOT)
+
+
+def ar_prompt_ids(
+    tokenizer: PreTrainedTokenizerBase, sidecar: Sidecar, texts: Sequence[str]
+) -> list[list[int]]:
+    """The AR's prompts as token ids: raw text with the special tokens that the tokenizer adds (a BOS)."""
+    if not texts:
+        return []
+    before, after = ar_template_parts(sidecar)
+    encoded = tokenizer([before + text + after for text in texts], add_special_tokens=True)
+    return [list(ids) for ids in encoded["input_ids"]]
+
+
+def check_ar_suffix(ids: Sequence[int], sidecar: Sidecar) -> None:
+    """The AR is read at its prompt's last token: the prompt must end with the recorded ids."""
+    suffix = sidecar.ar_suffix_ids
+    if suffix is not None and tuple(ids[-len(suffix) :]) != suffix:
+        raise CheckpointError(
+            f"{sidecar.path}: tokens.critic_suffix_ids: the prompt ends with {list(ids[-len(suffix) :])}, "
+            f"the sidecar records {list(suffix)}; use the tokenizer that the AR was trained with"
+        )
+
+
+def _marker_of(sidecar: Sidecar) -> Marker:
+    if sidecar.marker is None:
+        raise CheckpointError(f"{sidecar.path}: tokens.injection_char: found nothing; this is not an AV")
+    return sidecar.marker
