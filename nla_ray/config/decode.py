@@ -5,16 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import Field, GetJsonSchemaHandler, StringConstraints, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from nla_ray.config.base import Config
 from nla_ray.config.reference import ModelRef
 
 Name = Annotated[str, StringConstraints(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Reference = Annotated[
-    ModelRef, BeforeValidator(lambda value: ModelRef.parse(value) if isinstance(value, str) else value)
-]
+
+
+class _OrText:
+    """Tells the JSON Schema that a model reference may be written as one string."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [{"type": "string"}, handler(schema)]}
+
+
+Reference = Annotated[ModelRef, _OrText()]
 
 
 class Models(Config):

@@ -23,7 +23,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Query:
-    """One vector to explain: whose position, under which control; `injected` is False for the control `none`."""
+    """One vector to explain: whose position, under which control; for `none` it is not injected."""
 
     place: Place
     control: str
@@ -34,7 +34,7 @@ class Query:
 
 
 class Mixer:
-    """Draws the controls of one unit: its places and their own vectors [n, d], in the order of `Place.index`."""
+    """Draws the controls of one unit from its places and their own vectors [n, d]."""
 
     def __init__(self, places: Sequence[Place], vectors: np.ndarray, shares: Controls, seed: int) -> None:
         self._places = places

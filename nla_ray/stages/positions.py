@@ -51,7 +51,7 @@ class Reader:
 
 
 def tokenize(tokenizer: PreTrainedTokenizerBase, document: Document) -> list[int]:
-    """Ids of a document: a chat through the template, which holds its own special tokens; text as it stands."""
+    """Ids of a document: text as it stands; a chat by its template, which holds its special tokens."""
     if document.messages is None:
         return list(tokenizer.encode(str(document.text)))
     # Rendered to text first: `tokenize=True` splits some markers into bytes.
@@ -62,7 +62,7 @@ def tokenize(tokenizer: PreTrainedTokenizerBase, document: Document) -> list[int
 def choose(
     how: Positions, seed: int, doc_id: str, token_ids: Sequence[int], special: Collection[int]
 ) -> list[int]:
-    """Positions to read, ascending, without the first `min_position` and, unless asked for, special tokens."""
+    """Positions to read, ascending; not the first ones, and special tokens only if asked for."""
     candidates = [
         position
         for position in range(how.min_position, len(token_ids))
