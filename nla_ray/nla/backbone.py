@@ -16,13 +16,12 @@ from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, PreTrained
 from transformers.utils import logging as hf_logging
 
 from nla_ray.errors import CheckpointError
+from nla_ray.nla.weights import SafetensorsDir
 
 SUPPORTED = ("qwen2", "qwen3", "llama", "gemma2", "gemma3", "gemma3_text", "mistral")
 """`model_type` values whose block outputs are tested against the full model."""
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
-_PICKLED = {".bin", ".pt", ".pth", ".ckpt"}
 
 # A multimodal wrapper stores its text part under one of these prefixes (old and new layout).
 _KEY_MAPPING = {
@@ -126,7 +125,7 @@ def _load(
     allowed_missing: frozenset[str],
 ) -> nn.Module:
     directory = Path(directory)
-    require_safetensors(directory)
+    SafetensorsDir(directory)
     try:
         with quiet():
             model, report = factory.from_pretrained(
@@ -150,15 +149,6 @@ def _load(
 def _attention_for(config: PreTrainedConfig, attention: str) -> str:
     """Gemma-2 caps its attention scores, which torch's fused attention cannot."""
     return "eager" if attention == "sdpa" and config.model_type == "gemma2" else attention
-
-
-def require_safetensors(directory: Path) -> None:
-    """Refuse a directory without safetensors weights, above all a pickled one: that runs foreign code."""
-    if any(directory.glob("*.safetensors")):
-        return
-    pickled = sorted(path.name for path in directory.iterdir() if path.suffix in _PICKLED)
-    found = f"only pickled weights ({', '.join(pickled[:3])})" if pickled else "no weights"
-    raise CheckpointError(f"{directory}: {found}; convert them to model.safetensors, nothing else is read")
 
 
 def _check_report(directory: Path, report: dict[str, Any], allowed_missing: frozenset[str]) -> None:

@@ -1,0 +1,105 @@
+"""Fidelity: how well the vector rebuilt from a text agrees with the one that the text is about.
+
+With v and r both rescaled to norm sqrt(d), as the models are trained and as published numbers are made:
+
+    cos               = v.r / (|v| |r|)
+    mse_nrm           = mean over d of (v_nrm - r_nrm)^2         = 2 (1 - cos)
+    fve_nrm           = 1 - mse_nrm / Var(v_nrm)                 Var: squared distance to the mean vector
+    fve_nrm_meannorm  = 1 - mse_nrm / MSE(v_nrm, mean_nrm)       mean_nrm: that mean, rescaled to norm sqrt(d)
+
+`fve_nrm` is the comparable one. The mean of vectors of norm sqrt(d) is shorter than sqrt(d); rescaling it
+makes the denominator larger and the score better, hence the two names. A score without its denominator's
+reference set means little: `Baseline` carries both. Two more numbers are published and not comparable:
+2 cos - 1, and the centred R2 of raw vectors, which is negative for an autoencoder of directions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The denominator of an FVE: its value, the reference set it was computed over, and that set's size."""
+
+    value: float
+    reference: str
+    n: int
+
+
+def cos(v: Floats, r: Floats) -> npt.NDArray[np.float64]:
+    """Cosine along the last axis, [..., d] x [..., d] -> [...]; NaN for a zero or non-finite vector."""
+    return np.clip(np.einsum("...d,...d->...", unit(v), unit(r)), -1.0, 1.0)
+
+
+def mse_nrm(v: Floats, r: Floats) -> npt.NDArray[np.float64]:
+    """Mean squared error per dimension after both are rescaled to norm sqrt(d): 2 (1 - cos), 0 to 4."""
+    return 2.0 * (1.0 - cos(v, r))
+
+
+def fve_nrm(mse: float | Floats, baseline: Baseline) -> npt.NDArray[np.float64]:
+    """Fraction of variance explained, 1 - mse / baseline, of one row or of an average over rows.
+
+    1 is perfect, 0 is no better than the constant that the baseline stands for, below 0 is worse. NaN where
+    the mse or the baseline is NaN or the baseline is zero. The name of the measure is the baseline's:
+    `variance_baseline` for fve_nrm, `meannorm_baseline` for `fve_nrm_meannorm`.
+    """
+    denominator = baseline.value if baseline.value > 0 else np.nan
+    return np.asarray(1.0 - np.asarray(mse, dtype=np.float64) / denominator)
+
+
+def fve_nrm_meannorm(mse: float | Floats, baseline: Baseline) -> npt.NDArray[np.float64]:
+    """Like `fve_nrm`, with a `meannorm_baseline`: larger, and not comparable with published `fve_nrm`."""
+    return fve_nrm(mse, baseline)
+
+
+def variance_nrm(vectors: Floats) -> float:
+    """Var(v_nrm) of [n, d]: squared distance per dimension to the mean of the rescaled vectors, 0 to 1.
+
+    Equal to 1 - |mean of unit vectors|^2. Zero and non-finite vectors are left out; NaN when none is left.
+    """
+    mean, count = _mean_direction(vectors)
+    return float(1.0 - mean @ mean) if count else float("nan")
+
+
+def meannorm_mse(vectors: Floats) -> float:
+    """MSE(v_nrm, mean_nrm) of [n, d]: the same against the mean rescaled to norm sqrt(d), 0 to 2.
+
+    Equal to 2 (1 - |mean of unit vectors|). Zero and non-finite vectors are left out; NaN when none is left.
+    """
+    mean, count = _mean_direction(vectors)
+    return float(2.0 * (1.0 - np.linalg.norm(mean))) if count else float("nan")
+
+
+def variance_baseline(vectors: Floats, reference: str) -> Baseline:
+    """The denominator of `fve_nrm` over a named reference set [n, d]."""
+    return Baseline(variance_nrm(vectors), reference, _mean_direction(vectors)[1])
+
+
+def meannorm_baseline(vectors: Floats, reference: str) -> Baseline:
+    """The denominator of `fve_nrm_meannorm` over a named reference set [n, d]."""
+    return Baseline(meannorm_mse(vectors), reference, _mean_direction(vectors)[1])
+
+
+def unit(vectors: Floats) -> npt.NDArray[np.float64]:
+    """Vectors [..., d] divided by their norm; a zero or non-finite vector becomes NaN, without a warning.
+
+    Divided by the largest component first, so that float32 extremes neither overflow nor vanish.
+    """
+    wide = np.asarray(vectors, dtype=np.float64)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        scaled = wide / np.abs(wide).max(axis=-1, keepdims=True, initial=0.0)
+        return np.asarray(scaled / np.linalg.norm(scaled, axis=-1, keepdims=True))
+
+
+def _mean_direction(vectors: Floats) -> tuple[npt.NDArray[np.float64], int]:
+    """Mean of the unit vectors of [n, d] and how many rows it is over."""
+    directions = unit(vectors)
+    usable = directions[np.isfinite(directions).all(axis=-1)]
+    count = len(usable)
+    return (usable.mean(axis=0) if count else np.full(np.shape(vectors)[-1], np.nan)), count

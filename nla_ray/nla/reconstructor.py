@@ -1,0 +1,152 @@
+"""The reconstructor (AR): explanations back into vectors, in batches that share their template's prefix."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional
+from transformers import DynamicCache
+
+from nla_ray.errors import CheckpointError
+from nla_ray.nla.backbone import load_backbone, load_config
+from nla_ray.nla.batching import Ids, length_buckets, pad_right, refuse_foreign_ids
+from nla_ray.nla.prompt import ar_prompt_ids, check_ar_suffix, load_tokenizer
+from nla_ray.nla.sidecar import Sidecar, read_sidecar
+from nla_ray.nla.weights import HEAD_NAME, SafetensorsDir
+
+# What explanations may start with; the prefix that all of them leave alone is shared, each row is checked.
+_PROBES = ("The text", "a", "\n", "“7", "<b>")
+
+
+class Reconstructor:
+    """Blocks 0..K of the AR without a final norm, and its value head on the last token of the prompt."""
+
+    def __init__(
+        self,
+        directory: str | Path,
+        sidecar: Sidecar | None = None,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: str | torch.device = "cpu",
+        batch_tokens: int = 4096,
+        trust_remote_code: bool = False,
+    ) -> None:
+        """`sidecar` takes the place of the directory's own; `batch_tokens` bounds rows x longest of a batch.
+
+        Raises CheckpointError when the sidecar, tokenizer, blocks or value head do not belong together, and
+        for a head with non-finite values.
+        """
+        directory = Path(directory)
+        self.sidecar = sidecar or read_sidecar(directory, role="ar")
+        self.d_model = self.sidecar.d_model
+        config = load_config(directory, trust_remote_code=trust_remote_code)
+        _check_shape(directory, self.sidecar, config)
+        self._vocab_size: int = config.vocab_size
+        self._weight, self._bias = _load_head(directory, self.d_model, device)
+        self._tokenizer = load_tokenizer(directory, trust_remote_code=trust_remote_code)
+        self._batch_tokens = batch_tokens
+        self._device = torch.device(device)
+        self._model: Any = load_backbone(
+            directory,
+            layers=None,
+            final_norm=False,
+            dtype=dtype,
+            device=device,
+            trust_remote_code=trust_remote_code,
+        )
+        probes = ar_prompt_ids(self._tokenizer, self.sidecar, _PROBES)
+        check_ar_suffix(probes[0], self.sidecar)
+        self.prefix = tuple(os.path.commonprefix(probes))
+        self._prefix_kv = self._prefill(self.prefix)
+
+    def reconstruct(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """The vector that each explanation describes, float32 [n, d_model]; its norm means nothing."""
+        return self.reconstruct_ids(ar_prompt_ids(self._tokenizer, self.sidecar, texts))
+
+    @torch.inference_mode()
+    def reconstruct_ids(self, prompts: Sequence[Ids]) -> npt.NDArray[np.float32]:
+        """The same from whole prompts as token ids (template and special tokens included).
+
+        Prompts that start with `prefix` share its keys and values, others are run in full: same result.
+        Raises InputError naming the prompt for an empty one or an id that is no token.
+        """
+        refuse_foreign_ids(prompts, self._vocab_size, "prompt")
+        vectors = np.empty((len(prompts), self.d_model), dtype=np.float32)
+        shared, whole = self._split(prompts)
+        for indices, skip in ((shared, len(self.prefix)), (whole, 0)):
+            rows = [prompts[i][skip:] for i in indices]
+            for bucket in length_buckets([len(row) for row in rows], self._batch_tokens):
+                found = self._forward([rows[i] for i in bucket], with_prefix=skip > 0)
+                vectors[[indices[i] for i in bucket]] = found
+        return vectors
+
+    def _split(self, prompts: Sequence[Ids]) -> tuple[list[int], list[int]]:
+        """Indices of the prompts that go on after the shared prefix, and of the others."""
+        shared, whole = [], []
+        size = len(self.prefix)
+        for index, ids in enumerate(prompts):
+            goes_on = 0 < size < len(ids) and tuple(ids[:size]) == self.prefix
+            (shared if goes_on else whole).append(index)
+        return shared, whole
+
+    def _forward(self, rows: Sequence[Ids], *, with_prefix: bool) -> npt.NDArray[np.float32]:
+        """Vectors [rows, d_model] of one batch, read at each row's last token."""
+        ids_BT = pad_right(rows, self._device)
+        cache = self._shared_cache(len(rows)) if with_prefix else None
+        hidden_BTD = self._model(input_ids=ids_BT, past_key_values=cache, use_cache=with_prefix)[0]
+        last = torch.tensor([len(row) - 1 for row in rows], device=self._device)
+        read_BD = hidden_BTD[torch.arange(len(rows), device=self._device), last].float()
+        vectors: npt.NDArray[np.float32] = functional.linear(read_BD, self._weight, self._bias).cpu().numpy()
+        return vectors
+
+    @torch.inference_mode()
+    def _prefill(self, prefix: Sequence[int]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Keys and values of the shared prefix per block, [1, kv_heads, prefix, head_dim] each."""
+        if not prefix:
+            return []
+        cache = DynamicCache()
+        self._model(input_ids=pad_right([prefix], self._device), past_key_values=cache, use_cache=True)
+        return [(layer.keys, layer.values) for layer in cache.layers]
+
+    def _shared_cache(self, rows: int) -> DynamicCache:
+        """A fresh cache in which every row has seen the prefix."""
+        return DynamicCache(
+            [(k.expand(rows, -1, -1, -1), v.expand(rows, -1, -1, -1)) for k, v in self._prefix_kv]
+        )
+
+
+def _check_shape(directory: Path, sidecar: Sidecar, config: Any) -> None:
+    blocks, d_model = config.num_hidden_layers, config.hidden_size
+    if blocks != sidecar.layer + 1:
+        raise CheckpointError(
+            f"{directory}: num_hidden_layers is {blocks}, the sidecar's layer K={sidecar.layer} asks for "
+            f"{sidecar.layer + 1} blocks; this is not the directory of a reconstructor (AR) for that layer"
+        )
+    if d_model != sidecar.d_model:
+        raise CheckpointError(
+            f"{directory}: hidden_size is {d_model}, the sidecar's d_model is {sidecar.d_model}; "
+            "config.json and sidecar belong to different checkpoints"
+        )
+
+
+def _load_head(
+    directory: Path, d_model: int, device: str | torch.device
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Weight [d, d] and bias [d] (None where the file has none) of the value head, in float32."""
+    head = SafetensorsDir(directory, file=HEAD_NAME)
+    expected = {"weight": (d_model, d_model), "bias": (d_model,)}
+    for name in ("weight", *(name for name in head.names if name != "weight")):
+        shape = head.info(name).shape
+        if shape != expected.get(name):
+            raise CheckpointError.field(
+                directory / HEAD_NAME, name, list(shape), f"a weight [{d_model}, {d_model}] was expected"
+            )
+        head.check_finite(name)
+    tensors = {name: head.tensor(name).float().to(device) for name in head.names}
+    return tensors["weight"], tensors.get("bias")

@@ -1,0 +1,23 @@
+"""The other side of equality tests: checkpoints loaded by plain transformers, without our loader."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import torch
+import transformers
+
+from nla_ray.nla.backbone import quiet
+
+
+@cache
+def full_model(directory: Path) -> transformers.PreTrainedModel:
+    """The whole model as its config.json names it, float32, eager attention; a wrapper stays a wrapper."""
+    name = transformers.AutoConfig.from_pretrained(directory).architectures[0]
+    with quiet():
+        model = getattr(transformers, name).from_pretrained(
+            directory, dtype=torch.float32, attn_implementation="eager"
+        )
+    frozen: transformers.PreTrainedModel = model.eval().requires_grad_(False)
+    return frozen
