@@ -37,6 +37,8 @@ class Models(Config):
     """The verbalizer: a vector to text."""
     ar: Reference | None = None
     """The reconstructor: the text back to a vector. Without it there is no fidelity."""
+    injection_scale: Annotated[float, Field(gt=0)] | Literal["sqrt_d_model", "raw"] | None = None
+    """Takes the place of the injection scale in the verbalizer's sidecar, or of a missing one."""
 
 
 class Corpus(Config):
@@ -120,6 +122,18 @@ class Engine(Config):
     """`auto`: bfloat16 on CUDA, float32 elsewhere."""
     device: Annotated[str, StringConstraints(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     """`auto`, `cpu`, `cuda` or `cuda:N`; `auto`: CUDA where there is one."""
+    slots: Annotated[int, Field(ge=1)] = 64
+    """Answers that are generated at once; 512 fills a large GPU."""
+    cohort: Annotated[int, Field(ge=1)] = 32
+    """Answers that start together; `slots` is a multiple of it."""
+    batch_tokens: Annotated[int, Field(ge=1)] = 4096
+    """Tokens of one forward pass of the target and of the reconstructor, padding included."""
+
+    @model_validator(mode="after")
+    def _whole_cohorts(self) -> Engine:
+        if self.slots % self.cohort:
+            raise ValueError(f"slots {self.slots} is not a multiple of cohort {self.cohort}")
+        return self
 
 
 class Baseline(Config):
