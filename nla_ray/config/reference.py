@@ -6,7 +6,9 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+
+from nla_ray.errors import ConfigError
 
 _FORM = re.compile(r"(?P<path>[^@#]+)(?:@(?P<revision>[^@#]+))?(?:#(?P<subfolder>[^@#]+))?")
 
@@ -32,9 +34,16 @@ class ModelRef(BaseModel):
     def parse(cls, text: str, *, trust_remote_code: bool = False) -> ModelRef:
         """The reference that `ID_OR_PATH[@REVISION][#SUBFOLDER]` means; a path that exists is taken whole.
 
-        Raises ValueError (pydantic's ValidationError is one) on anything else.
+        Raises ConfigError on anything else.
         """
-        return cls.model_validate({**_parts(text), "trust_remote_code": trust_remote_code})
+        try:
+            return cls.model_validate({**_parts(text), "trust_remote_code": trust_remote_code})
+        except ValidationError as error:
+            raise ConfigError(
+                f"model {text!r}: {error.errors()[0]['msg'].removeprefix('Value error, ')}"
+            ) from None
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
 
     @model_validator(mode="before")
     @classmethod

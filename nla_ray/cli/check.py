@@ -1,0 +1,75 @@
+"""`nla-ray check`: is this checkpoint what it says, before any weight is loaded?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from nla_ray.config.reference import ModelRef
+
+if TYPE_CHECKING:
+    from nla_ray.nla.preflight import Check
+
+_COLOURS = {"pass": "green", "fail": "bold red", "skip": "yellow"}
+_FORM = "ID_OR_PATH[@REVISION][#SUBFOLDER]"
+
+
+def check_command(
+    av: Annotated[str, typer.Argument(metavar="AV", help=f"The verbalizer: {_FORM}, or demo:av.")],
+    ar: Annotated[str | None, typer.Argument(metavar="[AR]", help="Its reconstructor.")] = None,
+    target: Annotated[str | None, typer.Option(help="The model whose activations the pair reads.")] = None,
+    injection_scale: Annotated[
+        str | None, typer.Option(help="L2 norm (or `raw`) for an AV whose sidecar has none.")
+    ] = None,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run Python code that a checkpoint brings along.")
+    ] = False,
+) -> None:
+    """Check an NLA without loading its weights: sidecar, tokenizer, marker, depth, value head, pairing.
+
+    Exits 1 when a check fails, 2 when an input is not usable at all.
+    """
+    from nla_ray.nla.preflight import check
+
+    refs = [
+        ModelRef.parse(text, trust_remote_code=trust_remote_code) if text is not None else None
+        for text in (ar, target)
+    ]
+    checks = check(
+        ModelRef.parse(av, trust_remote_code=trust_remote_code), *refs, injection_scale=injection_scale
+    )
+    _print(checks, Console())
+    if any(made.status == "fail" for made in checks):
+        raise typer.Exit(1)
+
+
+def _print(checks: list[Check], console: Console) -> None:
+    """A table on a terminal; one line per check, tab-separated, elsewhere."""
+    counts = {status: sum(made.status == status for made in checks) for status in _COLOURS}
+    summary = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    if not console.is_terminal:
+        for made in checks:
+            console.out(made.status, made.subject, made.name, _plain(made.detail), sep="\t", highlight=False)
+        console.out(summary, highlight=False)
+        return
+    table = Table(pad_edge=False)
+    for heading in ("", "of", "check", "found"):
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("", "of"))
+    subject = None
+    for made in checks:
+        if subject not in (None, made.subject):
+            table.add_section()
+        subject = made.subject
+        status = Text(made.status, style=_COLOURS[made.status])
+        table.add_row(status, made.subject, made.name, Text(_plain(made.detail)))
+    console.print(table)
+    console.print(Text(summary, style=_COLOURS["fail" if counts["fail"] else "pass"]))
+
+
+def _plain(text: str) -> str:
+    """The text with everything unprintable written out: what stands in a checkpoint is not trusted."""
+    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
