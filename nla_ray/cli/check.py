@@ -12,7 +12,7 @@ from rich.text import Text
 from nla_ray.config.reference import ModelRef
 
 if TYPE_CHECKING:
-    from nla_ray.nla.preflight import Check
+    from nla_ray.nla.preflight_parts import Check
 
 _COLOURS = {"pass": "green", "fail": "bold red", "skip": "yellow"}
 _FORM = "ID_OR_PATH[@REVISION][#SUBFOLDER]"
@@ -48,12 +48,14 @@ def check_command(
 
 
 def _print(checks: list[Check], console: Console) -> None:
-    """A table on a terminal; one line per check, tab-separated, elsewhere."""
+    """A table on a terminal; elsewhere one line per check, in columns."""
     counts = {status: sum(made.status == status for made in checks) for status in _COLOURS}
     summary = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     if not console.is_terminal:
+        width = max(len(made.name) for made in checks)
         for made in checks:
-            console.out(made.status, made.subject, made.name, _plain(made.detail), sep="\t", highlight=False)
+            columns = f"{made.status}  {made.subject:<6}  {made.name:<{width}}  {_plain(made.detail)}"
+            console.out(columns, highlight=False)
         console.out(summary, highlight=False)
         return
     table = Table(pad_edge=False)

@@ -39,9 +39,8 @@ class ModelRef(BaseModel):
         try:
             return cls.model_validate({**_parts(text), "trust_remote_code": trust_remote_code})
         except ValidationError as error:
-            raise ConfigError(
-                f"model {text!r}: {error.errors()[0]['msg'].removeprefix('Value error, ')}"
-            ) from None
+            problem = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise ConfigError(f"model {text!r}: {problem}") from None
         except ValueError as error:
             raise ConfigError(str(error)) from None
 

@@ -120,8 +120,8 @@ def _ar_special_tokens(part: Part, av: Part) -> str:
     family = part.config.model_type if part.config is not None else ""
     if family.startswith("gemma") or _adds_bos(av):
         raise CheckpointError(
-            f"{part.directory}: its tokenizer adds no BOS to the prompt, and this family or the AV's tokenizer "
-            "does; fidelity falls without it: use the tokenizer that the AR was trained with"
+            f"{part.directory}: its tokenizer adds no BOS to the prompt, and this family or the AV's "
+            "tokenizer does; fidelity falls without it: use the tokenizer that the AR was trained with"
         )
     return f"no BOS: the tokenizer {'has none' if bos is None else f'does not add its own ({bos})'}"
 

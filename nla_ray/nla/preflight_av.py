@@ -101,8 +101,8 @@ def _av_special_tokens(part: Part, ids: tuple[int, ...] | None) -> str:
         return "no BOS: the tokenizer has none"
     if ids[:2] == (bos, bos):
         raise CheckpointError(
-            f"{part.directory}: the rendered prompt starts with the BOS {bos} twice; its chat template is not "
-            "the one that the AV was trained with"
+            f"{part.directory}: the rendered prompt starts with the BOS {bos} twice; its chat template is "
+            "not the one that the AV was trained with"
         )
     return (
         f"the chat template gives the BOS {bos}"

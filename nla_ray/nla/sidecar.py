@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, Literal
 
-from nla_ray.errors import CheckpointError
+from nla_ray.errors import CheckpointError, ConfigError
 from nla_ray.nla.sidecar_fields import Fields, load_mapping, parse_scale
 
 SIDECAR_NAME = "nla_meta.yaml"
@@ -83,7 +83,8 @@ def read_sidecar(
 
     `role` refuses the other kind of checkpoint. `injection_scale_override` takes the place of the sidecar's
     injection scale and takes the same values (an L2 norm, `sqrt_d_model`, `raw`).
-    Raises CheckpointError for what is missing, malformed, or a variant that would be read wrongly.
+    Raises CheckpointError for what is missing, malformed, or a variant that would be read wrongly, and
+    ConfigError for an override that is no scale.
     """
     fields = open_sidecar(directory)
     found_role = read_role(fields, expected=role)
@@ -204,7 +205,7 @@ def _injection_scale(fields: Fields, role: Role, d_model: int, override: float |
         try:
             return parse_scale(override, d_model)
         except ValueError as error:
-            raise CheckpointError(f"injection scale: found {override!r}; {error}") from None
+            raise ConfigError(f"injection scale: found {override!r}; {error}") from None
     if role == "av" and not fields.present("extraction.injection_scale"):
         raise fields.refuse(
             "extraction.injection_scale",
