@@ -1,0 +1,26 @@
+"""The command line; heavy imports wait for the command that needs them."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import typer
+
+from nla_ray.cli.check import check_command
+from nla_ray.cli.decode import decode_command
+from nla_ray.cli.entry import run
+
+app = typer.Typer(
+    name="nla-ray",
+    help="Natural Language Autoencoders: a model's activations as text, over whole corpora.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("check")(check_command)
+app.command("decode")(decode_command)
+
+
+def main() -> NoReturn:
+    """The console script `nla-ray`."""
+    run(app)

@@ -1,0 +1,238 @@
+"""Decode a corpus in this process: documents to one table of explanations and a record of the run."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from nla_ray.config.decode import Baseline, DecodeConfig
+from nla_ray.config.reference import ModelRef
+from nla_ray.errors import CheckpointError, ConfigError, InputError
+from nla_ray.ids import digest
+from nla_ray.nla.preflight import check
+from nla_ray.nla.resolve import resolve
+from nla_ray.nla.sidecar import read_sidecar
+from nla_ray.pipelines.provenance import ModelRecord, model_record, versions
+from nla_ray.pipelines.summary import Summary, summarize
+from nla_ray.stages.decode import Checkpoints, DecodeStage, Directions, device_of
+from nla_ray.stages.documents import DEMO_CORPUS, read_documents
+from nla_ray.stages.rows import Identity
+from nla_ray.tables import EXPLANATIONS
+
+TABLE, RECORD = "explanations.parquet", "run.json"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is: what it does, and how many documents and answers are done."""
+
+    doing: str
+    documents: int
+    of: int
+    answers: int
+    seconds: float
+
+
+Report = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A corpus before it is decoded: its documents, how many cannot be read, a digest of all of them."""
+
+    documents: int
+    unusable: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its table, its summary, and the record that was written beside the table."""
+
+    table: pa.Table
+    summary: Summary
+    record: dict[str, Any]
+    folder: Path
+
+
+def decode(config: DecodeConfig, *, replace: bool = False, report: Report = lambda _: None) -> Run:
+    """Decode the corpus and write `explanations.parquet` and `run.json` into the output folder.
+
+    Everything that can be checked without weights is checked first. `replace` allows to overwrite the table
+    of another run. Raises NlaError; a fault of one document or vector is a row instead.
+    """
+    started = time.perf_counter()
+    survey = survey_corpus(config)
+    device_of(config.engine)
+    preflight(config)
+    checkpoints = find_checkpoints(config)
+    models = record_models(config, checkpoints)
+    identity = identify(config, survey, checkpoints, models)
+    check_output(config.output, identity.run_id, replace=replace)
+    report(Progress("loading the models", 0, survey.documents, 0, 0.0))
+    stage = DecodeStage(config, checkpoints, identity)
+    loaded = time.perf_counter()
+    tables, done, answers = [EXPLANATIONS.empty_table()], 0, 0
+    for unit in batched(read_documents(config.corpus), config.corpus.unit_documents):
+        tables.append(stage(unit))
+        done, answers = done + len(unit), answers + tables[-1].num_rows
+        report(Progress("decoding", done, survey.documents, answers, time.perf_counter() - loaded))
+    baseline = baseline_of(config, stage.tally.directions)
+    table = finish(pa.concat_tables(tables), baseline)
+    summary = summarize(table, {"load": loaded - started, **stage.tally.seconds})
+    record = {
+        "run_id": identity.run_id,
+        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "fingerprint": identity.fingerprint,
+        "config": config.model_dump(mode="json"),
+        "corpus": asdict(survey) | {"truncated": stage.tally.truncated},
+        "models": {role: asdict(model) for role, model in models.items()},
+        "layer": identity.layer,
+        "device": str(device_of(config.engine)[0]),
+        "dtype": str(device_of(config.engine)[1]),
+        "versions": versions(),
+        "baseline": None if baseline is None else baseline.model_dump(),
+        "summary": summary.as_json(),
+        "planted": planted_scores(config, table),
+    }
+    write(config.output, table, record)
+    return Run(table, summary, record, config.output)
+
+
+def survey_corpus(config: DecodeConfig) -> Survey:
+    """Read the corpus once, without models: fails early, and gives the run its identity."""
+    digests, unusable = [], 0
+    for document in read_documents(config.corpus):
+        digests.append(document.content_digest())
+        unusable += document.problem is not None
+    return Survey(len(digests), unusable, digest("corpus", *digests))
+
+
+def preflight(config: DecodeConfig) -> None:
+    """Raise CheckpointError with the first failed check of the three models, before any weight is loaded."""
+    models = config.models
+    checks = check(models.av, models.ar, models.target, injection_scale=models.injection_scale)
+    failed = [made for made in checks if made.status == "fail"]
+    if failed:
+        first, others = failed[0], len(failed) - 1
+        more = f" (and {others} more; `nla-ray check` shows all)" if others else ""
+        raise CheckpointError(f"{first.subject}: {first.name}: {first.detail}{more}")
+
+
+def find_checkpoints(config: DecodeConfig) -> Checkpoints:
+    """Local directories of the models, fetched from the hub where they are not here."""
+    models = config.models
+    ar = None if models.ar is None else resolve(models.ar)
+    return Checkpoints(resolve(models.target), resolve(models.av), ar)
+
+
+def record_models(config: DecodeConfig, checkpoints: Checkpoints) -> dict[str, ModelRecord]:
+    """Identity of each model by role."""
+    found: dict[str, tuple[ModelRef | None, Path | None]] = {
+        "target": (config.models.target, checkpoints.target),
+        "av": (config.models.av, checkpoints.av),
+        "ar": (config.models.ar, checkpoints.ar),
+    }
+    return {
+        role: model_record(ref, directory)
+        for role, (ref, directory) in found.items()
+        if ref is not None and directory is not None
+    }
+
+
+def identify(
+    config: DecodeConfig, survey: Survey, checkpoints: Checkpoints, models: dict[str, ModelRecord]
+) -> Identity:
+    """What all rows share; equal recipe, corpus and weights have the same run id on every machine."""
+    fingerprint = config.fingerprint()
+    run_id = digest("run", fingerprint, survey.sha256, *(model.sha256 for model in models.values()))[:32]
+    scale = config.models.injection_scale
+    sidecar = read_sidecar(checkpoints.av, role="av", injection_scale_override=scale)
+    ar = str(models["ar"]) if "ar" in models else None
+    target, av = str(models["target"]), str(models["av"])
+    return Identity(run_id, fingerprint, sidecar.layer, config.seed, target, av, ar)
+
+
+def check_output(folder: Path, run_id: str, *, replace: bool) -> None:
+    """Raise ConfigError where the folder is not one, or holds another run and `replace` is not set."""
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"output: {folder} is a file; name a folder")
+    record = folder / RECORD
+    if replace or not record.exists():
+        return
+    try:
+        other = json.loads(record.read_text(encoding="utf-8"))["run_id"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"output: {record} is not a run record ({type(error).__name__}); name another folder"
+        ) from None
+    if other != run_id:
+        raise ConfigError(
+            f"output: {folder} holds another run ({other}): its configuration, corpus or models differ; "
+            "name another folder or allow it to be replaced (--replace)"
+        )
+
+
+def baseline_of(config: DecodeConfig, directions: Directions) -> Baseline | None:
+    """The configured denominator of `fve_nrm`, else the variance of the run's own vectors, if any."""
+    if config.baseline is not None:
+        return config.baseline
+    value = directions.variance_nrm()
+    if value is None or value <= 0:
+        return None
+    return Baseline(value=value, reference="the own vectors of this run", n=directions.n)
+
+
+def finish(table: pa.Table, baseline: Baseline | None) -> pa.Table:
+    """Fill in `fve_nrm` and bring the rows into their order: document, position, control, sample."""
+    if baseline is not None:
+        fve = pc.subtract(1.0, pc.divide(pc.cast(table["mse_nrm"], pa.float64()), baseline.value))
+        at = table.schema.get_field_index("fve_nrm")
+        table = table.set_column(at, table.schema.field(at), pc.cast(fve, pa.float32()))
+    keys = ("doc_id", "position", "control", "sample")
+    return table.sort_by([(key, "ascending") for key in keys])
+
+
+def planted_scores(config: DecodeConfig, table: pa.Table) -> dict[str, list[dict[str, Any]]] | None:
+    """How often explanations name the demo corpus's planted truth, by control; None for any other corpus."""
+    if DEMO_CORPUS not in config.corpus.paths:
+        return None
+    from nla_ray.demo.score import score_table
+
+    return {control: [asdict(score) for score in scores] for control, scores in score_table(table).items()}
+
+
+def write(folder: Path, table: pa.Table, record: dict[str, Any]) -> None:
+    """Write the table and then the record, each whole or not at all.
+
+    Raises InputError where the folder cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        part = folder / f".{TABLE}.part"
+        pq.write_table(table, part, compression="zstd", compression_level=3, write_page_checksum=True)
+        part.replace(folder / TABLE)
+        part = folder / f".{RECORD}.part"
+        part.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        part.replace(folder / RECORD)
+    except OSError as error:
+        raise InputError(f"output: cannot write into {folder}: {error.strerror or error}") from None
+
+
+def batched(items: Iterable[T], n: int) -> Iterator[list[T]]:
+    """Lists of `n` items in order, the last one shorter."""
+    source = iter(items)
+    while batch := list(islice(source, n)):
+        yield batch

@@ -1,0 +1,255 @@
+"""The decode of one unit: documents in, rows of explanations out; target, AV and AR opened once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from nla_ray.config.decode import DecodeConfig, Engine
+from nla_ray.errors import ConfigError, InputError
+from nla_ray.ids import digest
+from nla_ray.nla.backbone import DTYPES
+from nla_ray.nla.engines.slots import SlotLayout
+from nla_ray.nla.engines.transformers import TransformersVerbalizer
+from nla_ray.nla.extraction import Extractor
+from nla_ray.nla.fidelity import cos, unit
+from nla_ray.nla.outcomes import Explanation, judge, position_flags
+from nla_ray.nla.prompt import load_tokenizer
+from nla_ray.nla.reconstructor import Reconstructor
+from nla_ray.nla.verbalizer import Sampling
+from nla_ray.stages.controls import Mixer, Place, Query
+from nla_ray.stages.documents import Document
+from nla_ray.stages.positions import Reader, Reading
+from nla_ray.stages.rows import Identity, Read, Row, Score, explained_row, unread_row
+from nla_ray.tables import EXPLANATIONS, table_of
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """Local directories of the three models."""
+
+    target: Path
+    av: Path
+    ar: Path | None
+
+
+@dataclass
+class Directions:
+    """Running sum of unit vectors, from which Var(v_nrm) of all vectors seen follows."""
+
+    total: np.ndarray
+    n: int = 0
+
+    def add(self, vectors: np.ndarray) -> None:
+        """Count the usable rows of [n, d]; zero and non-finite ones are left out."""
+        directions = unit(vectors)
+        usable = directions[np.isfinite(directions).all(axis=1)]
+        self.total = self.total + usable.sum(axis=0)
+        self.n += len(usable)
+
+    def variance_nrm(self) -> float | None:
+        """1 - |mean unit vector|^2; None before the first vector."""
+        if not self.n:
+            return None
+        mean = self.total / self.n
+        return float(1.0 - mean @ mean)
+
+
+@dataclass
+class Tally:
+    """What a stage did so far: directions seen, seconds per step, documents cut at `corpus.max_tokens`."""
+
+    directions: Directions
+    seconds: dict[str, float] = field(default_factory=dict)
+    truncated: int = 0
+
+    @contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        """Add the time of the block to a step."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[step] = self.seconds.get(step, 0.0) + time.perf_counter() - start
+
+
+class DecodeStage:
+    """Opens the models; a call turns one unit into a table of explanations, `fve_nrm` not yet filled in.
+
+    The table depends on the unit and the configuration alone, not on other units or their order.
+    """
+
+    def __init__(self, config: DecodeConfig, checkpoints: Checkpoints, identity: Identity) -> None:
+        self._config, self._identity = config, identity
+        models, engine = config.models, config.engine
+        device, dtype = device_of(engine)
+        tokens = engine.batch_tokens
+        remote = models.target.trust_remote_code
+        self._tokenizer = load_tokenizer(checkpoints.target, trust_remote_code=remote)
+        self._reader = reader_of(config, self._tokenizer)
+        self._extractor = Extractor(
+            checkpoints.target,
+            [identity.layer],
+            dtype=dtype,
+            device=device,
+            batch_tokens=tokens,
+            trust_remote_code=remote,
+        )
+        self._verbalizer = TransformersVerbalizer(
+            checkpoints.av,
+            dtype=dtype,
+            device=device,
+            layout=SlotLayout(engine.slots, engine.cohort),
+            template_from=checkpoints.target,
+            injection_scale=models.injection_scale,
+            trust_remote_code=models.av.trust_remote_code,
+        )
+        self._reconstructor: Reconstructor | None = None
+        if checkpoints.ar is not None and models.ar is not None:
+            self._reconstructor = Reconstructor(
+                checkpoints.ar,
+                dtype=dtype,
+                device=device,
+                batch_tokens=tokens,
+                trust_remote_code=models.ar.trust_remote_code,
+            )
+        self.tally = Tally(Directions(np.zeros(self._extractor.d_model)))
+
+    def __call__(self, documents: Sequence[Document]) -> pa.Table:
+        """Rows of one unit: every answer, and one row for each document that could not be read."""
+        unit_id = unit_id_of(self._identity.fingerprint, documents)
+        with self.tally.timed("read"):
+            readings = [self._reader.read(document) for document in documents]
+        self.tally.truncated += sum(reading.truncated for reading in readings)
+        usable = [reading for reading in readings if reading.problem is None]
+        vectors = self._extract(usable)
+        self.tally.directions.add(vectors)
+        places = places_of(usable)
+        queries = list(Mixer(places, vectors, self._config.controls, self._config.seed).queries())
+        said = self._verbalize(queries)
+        scores = self._score(queries, said, vectors)
+        reads = self._reads(usable, vectors)
+        samples = self._config.sampling.samples
+        rows: list[Row] = [unread_row(self._identity, unit_id, one) for one in readings if one.problem]
+        for index, (answer, score) in enumerate(zip(said, scores, strict=True)):
+            query, sample = queries[index // samples], index % samples
+            read = reads[query.place.index]
+            rows.append(explained_row(self._identity, unit_id, read, query, answer, sample, score))
+        return table_of(rows, EXPLANATIONS)
+
+    def _extract(self, readings: Sequence[Reading]) -> np.ndarray:
+        """Vectors [n, d] of all positions of the unit, in order."""
+        with self.tally.timed("extract"):
+            found = self._extractor.extract(
+                [reading.token_ids for reading in readings], [reading.positions for reading in readings]
+            )
+        return np.concatenate(
+            [np.empty((0, self._extractor.d_model), np.float32), *(one[:, 0] for one in found)]
+        )
+
+    def _verbalize(self, queries: Sequence[Query]) -> list[Explanation]:
+        """The judged answers, query by query and within one sample by sample."""
+        if not queries:
+            return []
+        drawn = self._config.sampling
+        sampling = Sampling(drawn.temperature, drawn.top_p, drawn.max_new_tokens, self._config.seed)
+        with self.tally.timed("verbalize"):
+            generations = self._verbalizer.generate(
+                np.stack([query.vector for query in queries]),
+                [query.row_id for query in queries],
+                sampling,
+                samples=drawn.samples,
+                injected=[query.injected for query in queries],
+            )
+        return [judge(generation) for generation in generations]
+
+    def _score(
+        self, queries: Sequence[Query], said: Sequence[Explanation], vectors: np.ndarray
+    ) -> list[Score | None]:
+        """Fidelity of each answer to the vector of its own position; None without text, vector or AR."""
+        texts = list(dict.fromkeys(answer.text for answer in said if answer.text))
+        if self._reconstructor is None or not texts:
+            return [None] * len(said)
+        with self.tally.timed("reconstruct"):
+            rebuilt = dict(zip(texts, self._reconstructor.reconstruct(texts), strict=True))
+        samples = self._config.sampling.samples
+        own = [vectors[queries[index // samples].place.index] for index in range(len(said))]
+        return [
+            score_of(vector, rebuilt[answer.text]) if answer.text else None
+            for vector, answer in zip(own, said, strict=True)
+        ]
+
+    def _reads(self, readings: Sequence[Reading], vectors: np.ndarray) -> list[Read]:
+        """What every position is, in the order of the vectors."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
+        typical = float(np.median(norms[np.isfinite(norms)])) if np.isfinite(norms).any() else 0.0
+        where = [(reading, position) for reading in readings for position in reading.positions]
+        return [
+            Read(
+                reading,
+                str(self._tokenizer.decode([reading.token_ids[position]])),
+                float(norm),
+                tuple(
+                    position_flags(
+                        position,
+                        special=reading.token_ids[position] in self._reader.special_ids,
+                        norm=float(norm),
+                        typical_norm=typical,
+                    )
+                ),
+            )
+            for (reading, position), norm in zip(where, norms, strict=True)
+        ]
+
+
+def reader_of(config: DecodeConfig, tokenizer: PreTrainedTokenizerBase) -> Reader:
+    """The reader that a configuration asks for.
+
+    Raises InputError where the corpus has chats and the target no chat template.
+    """
+    if config.corpus.messages is not None and tokenizer.chat_template is None:
+        raise InputError(
+            f"{config.models.target}: the target has no chat template, so corpus.messages "
+            f"({config.corpus.messages!r}) cannot be rendered; name a column with plain text in corpus.text"
+        )
+    return Reader(tokenizer, config.positions, seed=config.seed, max_tokens=config.corpus.max_tokens)
+
+
+def places_of(readings: Sequence[Reading]) -> list[Place]:
+    """Every chosen position of the readings, numbered in order."""
+    where = [(reading.document.doc_id, position) for reading in readings for position in reading.positions]
+    return [Place(doc_id, position, index) for index, (doc_id, position) in enumerate(where)]
+
+
+def unit_id_of(fingerprint: str, documents: Sequence[Document]) -> str:
+    """Hash of the recipe and of the documents' content (32 hex characters)."""
+    return digest("unit", fingerprint, *(document.content_digest() for document in documents))[:32]
+
+
+def score_of(vector: np.ndarray, rebuilt: np.ndarray) -> Score | None:
+    """Fidelity of one reconstruction [d]; None for a vector without a direction."""
+    found = float(cos(vector, rebuilt))
+    return None if np.isnan(found) else Score(found, 2.0 * (1.0 - found))
+
+
+def device_of(engine: Engine) -> tuple[torch.device, torch.dtype]:
+    """Device and type of the models; `auto` is bfloat16 on CUDA where there is one, else float32 on the CPU.
+
+    Raises ConfigError for a CUDA device that is not there.
+    """
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    name = ("cuda" if there else "cpu") if engine.device == "auto" else engine.device
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= there:
+        raise ConfigError(f"engine.device: {name} is not there: {there} CUDA devices; use auto or cpu")
+    kind = "bfloat16" if device.type == "cuda" else "float32"
+    return device, DTYPES[kind if engine.dtype == "auto" else engine.dtype]

@@ -1,0 +1,135 @@
+"""Rows of the explanations table from what the models said."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+
+from nla_ray.ids import digest
+from nla_ray.nla.outcomes import Explanation
+from nla_ray.stages.controls import Query
+from nla_ray.stages.positions import Reading
+from nla_ray.tables import REAL
+
+Row = dict[str, object]
+
+_INVISIBLE = {"Cf", "Cc"}
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What all rows of a run have in common."""
+
+    run_id: str
+    fingerprint: str
+    layer: int
+    seed: int
+    target: str
+    av: str
+    ar: str | None
+
+
+@dataclass(frozen=True)
+class Read:
+    """What is known about a position before anything is said about it."""
+
+    reading: Reading
+    token: str
+    norm: float
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Score:
+    """Fidelity of one explanation to the position's own vector."""
+
+    cos: float
+    mse_nrm: float
+
+
+def explained_row(
+    identity: Identity,
+    unit_id: str,
+    read: Read,
+    query: Query,
+    said: Explanation,
+    sample: int,
+    score: Score | None,
+) -> Row:
+    """The row of one answer; `fve_nrm` is left to whoever knows the baseline."""
+    document, position = read.reading.document, query.place.position
+    row = _common(identity, unit_id) | {
+        "row_id": query.row_id,
+        "doc_id": document.doc_id,
+        "position": position,
+        "token_id": read.reading.token_ids[position],
+        "token": read.token,
+        "doc_tokens": len(read.reading.token_ids),
+        "control": query.control,
+        "control_source": query.source,
+        "sample": sample,
+        "outcome": said.outcome,
+        "reason": said.reason,
+        "flags": [*read.flags, *said.flags],
+        "explanation": said.text,
+        "explanation_norm": None if said.text is None else normalise(said.text),
+        "raw_text": said.raw_text,
+        "finish_reason": said.finish_reason,
+        "closed": said.closed,
+        "n_tokens": said.n_tokens,
+        "norm": read.norm,
+        "meta": document.meta,
+    }
+    return row | _scores(score)
+
+
+def unread_row(identity: Identity, unit_id: str, reading: Reading) -> Row:
+    """The row of a document that has no position to explain, with the reason."""
+    document = reading.document
+    return (
+        _common(identity, unit_id)
+        | dict.fromkeys(("position", "token_id", "token", "control_source", "norm"), None)
+        | dict.fromkeys(("explanation", "explanation_norm", "raw_text"), None)
+        | {
+            "row_id": digest("document", document.doc_id)[:32],
+            "doc_id": document.doc_id,
+            "doc_tokens": len(reading.token_ids) or None,
+            "control": REAL,
+            "sample": 0,
+            "outcome": "failed",
+            "reason": reading.problem,
+            "flags": [],
+            "finish_reason": "failed",
+            "closed": False,
+            "n_tokens": 0,
+            "meta": document.meta,
+        }
+        | _scores(None)
+    )
+
+
+def normalise(text: str) -> str:
+    """Text for matching: NFKC, casefolded, without control, zero-width and bidirectional characters.
+
+    Full-width letters and hidden characters defeat a plain match otherwise. Newlines and tabs stay.
+    """
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(char for char in folded if char in "\n\t" or unicodedata.category(char) not in _INVISIBLE)
+
+
+def _common(identity: Identity, unit_id: str) -> Row:
+    return {
+        "run_id": identity.run_id,
+        "unit_id": unit_id,
+        "layer": identity.layer,
+        "seed": identity.seed,
+        "target": identity.target,
+        "av": identity.av,
+        "ar": identity.ar,
+    }
+
+
+def _scores(score: Score | None) -> Row:
+    if score is None:
+        return {"cos": None, "mse_nrm": None, "fve_nrm": None}
+    return {"cos": score.cos, "mse_nrm": score.mse_nrm, "fve_nrm": None}
