@@ -21,3 +21,13 @@ def full_model(directory: Path) -> transformers.PreTrainedModel:
         )
     frozen: transformers.PreTrainedModel = model.eval().requires_grad_(False)
     return frozen
+
+
+def last_block_output(directory: Path, ids: list[int]) -> torch.Tensor:
+    """Output [tokens, d] of the last block of one unpadded row, before any final norm."""
+    model, seen = full_model(directory), []
+    block = model.get_decoder().layers[-1]
+    handle = block.register_forward_hook(lambda _module, _inputs, output: seen.append(output[0]))
+    model(input_ids=torch.tensor([ids]))
+    handle.remove()
+    return seen[0]

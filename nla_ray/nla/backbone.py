@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import logging
 import re
 from collections.abc import Iterator
@@ -42,17 +43,32 @@ def load_config(directory: str | Path, *, trust_remote_code: bool = False) -> Pr
     Raises CheckpointError when there is no readable `config.json` or the architecture is not in SUPPORTED
     (code that a checkpoint brings along is used only with `trust_remote_code`).
     """
-    directory = Path(directory)
-    if not (directory / "config.json").is_file():
+    file = Path(directory) / "config.json"
+    if not file.is_file():
         raise CheckpointError(f"{directory}: no config.json; give a model directory in Hugging Face format")
+    _check_architecture(file, trust_remote_code)
     try:
-        config = text_config(AutoConfig.from_pretrained(directory, trust_remote_code=trust_remote_code))
-    except (ValueError, OSError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{directory}/config.json: {_brief(error)}; {_supported()}") from error
-    remote = trust_remote_code and getattr(config, "auto_map", None)
-    if config.model_type not in SUPPORTED and not remote:
-        raise CheckpointError.field(directory / "config.json", "model_type", config.model_type, _supported())
-    return config
+        config = AutoConfig.from_pretrained(file.parent, trust_remote_code=trust_remote_code)
+    # A config class validates in its own ways, and may be a program from the checkpoint.
+    except Exception as error:
+        raise CheckpointError(
+            f"{file}: {_brief(error)}; it belongs to no model that can be loaded"
+        ) from error
+    return text_config(config)
+
+
+def _check_architecture(file: Path, trust_remote_code: bool) -> None:
+    try:
+        raw = json.loads(file.read_text(encoding="utf-8"))
+        found, remote = raw.get("model_type"), "auto_map" in raw
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{file}: not a JSON object: {_brief(error)}") from error
+    if found in SUPPORTED or (remote and trust_remote_code):
+        return
+    supported = f"supported architectures: {', '.join(SUPPORTED)}"
+    if remote:
+        supported += "; it brings its own code, which runs only with trust_remote_code"
+    raise CheckpointError.field(file, "model_type", found, supported)
 
 
 def load_backbone(
@@ -78,7 +94,9 @@ def load_backbone(
     allowed = frozenset() if final_norm else frozenset({"norm.weight"})
     model = _load(AutoModel, directory, config, dtype, device, attention, trust_remote_code, allowed)
     if not isinstance(getattr(model, "layers", None), nn.ModuleList) or not hasattr(model, "norm"):
-        raise CheckpointError(f"{directory}: {type(model).__name__} lacks `layers` or `norm`; {_supported()}")
+        raise CheckpointError(
+            f"{directory}: {type(model).__name__} lacks `layers` or `norm`; it cannot be cut at a block"
+        )
     if not final_norm:
         model.norm = nn.Identity()
     return model
@@ -179,10 +197,6 @@ def quiet() -> Iterator[None]:
         hf_logging.set_verbosity(verbosity)
         if bars:
             hf_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
-
-
-def _supported() -> str:
-    return f"supported architectures: {', '.join(SUPPORTED)}"
 
 
 def _brief(error: BaseException) -> str:

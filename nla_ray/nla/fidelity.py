@@ -34,7 +34,7 @@ class Baseline:
 
 def cos(v: Floats, r: Floats) -> npt.NDArray[np.float64]:
     """Cosine along the last axis, [..., d] x [..., d] -> [...]; NaN for a zero or non-finite vector."""
-    return np.clip(np.einsum("...d,...d->...", unit(v), unit(r)), -1.0, 1.0)
+    return np.asarray(np.clip((unit(v) * unit(r)).sum(axis=-1), -1.0, 1.0))
 
 
 def mse_nrm(v: Floats, r: Floats) -> npt.NDArray[np.float64]:
@@ -46,15 +46,15 @@ def fve_nrm(mse: float | Floats, baseline: Baseline) -> npt.NDArray[np.float64]:
     """Fraction of variance explained, 1 - mse / baseline, of one row or of an average over rows.
 
     1 is perfect, 0 is no better than the constant that the baseline stands for, below 0 is worse. NaN where
-    the mse or the baseline is NaN or the baseline is zero. The name of the measure is the baseline's:
-    `variance_baseline` for fve_nrm, `meannorm_baseline` for `fve_nrm_meannorm`.
+    the mse or the baseline is NaN, or the baseline is zero (under 1e-9). The baseline must be a
+    `variance_baseline`.
     """
-    denominator = baseline.value if baseline.value > 0 else np.nan
+    denominator = baseline.value if baseline.value > 1e-9 else np.nan
     return np.asarray(1.0 - np.asarray(mse, dtype=np.float64) / denominator)
 
 
 def fve_nrm_meannorm(mse: float | Floats, baseline: Baseline) -> npt.NDArray[np.float64]:
-    """Like `fve_nrm`, with a `meannorm_baseline`: larger, and not comparable with published `fve_nrm`."""
+    """Like `fve_nrm`, but with a `meannorm_baseline`: larger, not comparable with published `fve_nrm`."""
     return fve_nrm(mse, baseline)
 
 
@@ -64,7 +64,7 @@ def variance_nrm(vectors: Floats) -> float:
     Equal to 1 - |mean of unit vectors|^2. Zero and non-finite vectors are left out; NaN when none is left.
     """
     mean, count = _mean_direction(vectors)
-    return float(1.0 - mean @ mean) if count else float("nan")
+    return max(0.0, float(1.0 - mean @ mean)) if count else float("nan")
 
 
 def meannorm_mse(vectors: Floats) -> float:
@@ -73,7 +73,7 @@ def meannorm_mse(vectors: Floats) -> float:
     Equal to 2 (1 - |mean of unit vectors|). Zero and non-finite vectors are left out; NaN when none is left.
     """
     mean, count = _mean_direction(vectors)
-    return float(2.0 * (1.0 - np.linalg.norm(mean))) if count else float("nan")
+    return max(0.0, float(2.0 * (1.0 - np.linalg.norm(mean)))) if count else float("nan")
 
 
 def variance_baseline(vectors: Floats, reference: str) -> Baseline:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import torch
 from torch.nn import functional
 from transformers import DynamicCache
 
-from nla_ray.errors import CheckpointError
+from nla_ray.errors import CheckpointError, InputError
 from nla_ray.nla.backbone import load_backbone, load_config
 from nla_ray.nla.batching import Ids, length_buckets, pad_right, refuse_foreign_ids
 from nla_ray.nla.prompt import ar_prompt_ids, check_ar_suffix, load_tokenizer
@@ -62,7 +61,7 @@ class Reconstructor:
         )
         probes = ar_prompt_ids(self._tokenizer, self.sidecar, _PROBES)
         check_ar_suffix(probes[0], self.sidecar)
-        self.prefix = tuple(os.path.commonprefix(probes))
+        self.prefix = _common_prefix(probes)
         self._prefix_kv = self._prefill(self.prefix)
 
     def reconstruct(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
@@ -77,6 +76,8 @@ class Reconstructor:
         Raises InputError naming the prompt for an empty one or an id that is no token.
         """
         refuse_foreign_ids(prompts, self._vocab_size, "prompt")
+        if empty := [index for index, ids in enumerate(prompts) if not len(ids)]:
+            raise InputError(f"prompt {empty[0]}: it is empty; a prompt holds the template at least")
         vectors = np.empty((len(prompts), self.d_model), dtype=np.float32)
         shared, whole = self._split(prompts)
         for indices, skip in ((shared, len(self.prefix)), (whole, 0)):
@@ -88,7 +89,8 @@ class Reconstructor:
 
     def _split(self, prompts: Sequence[Ids]) -> tuple[list[int], list[int]]:
         """Indices of the prompts that go on after the shared prefix, and of the others."""
-        shared, whole = [], []
+        shared: list[int] = []
+        whole: list[int] = []
         size = len(self.prefix)
         for index, ids in enumerate(prompts):
             goes_on = 0 < size < len(ids) and tuple(ids[:size]) == self.prefix
@@ -110,7 +112,7 @@ class Reconstructor:
         """Keys and values of the shared prefix per block, [1, kv_heads, prefix, head_dim] each."""
         if not prefix:
             return []
-        cache = DynamicCache()
+        cache: Any = DynamicCache()
         self._model(input_ids=pad_right([prefix], self._device), past_key_values=cache, use_cache=True)
         return [(layer.keys, layer.values) for layer in cache.layers]
 
@@ -119,6 +121,13 @@ class Reconstructor:
         return DynamicCache(
             [(k.expand(rows, -1, -1, -1), v.expand(rows, -1, -1, -1)) for k, v in self._prefix_kv]
         )
+
+
+def _common_prefix(rows: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    """What all rows start with."""
+    shortest = min(rows, key=len)
+    differs = (i for i, token in enumerate(shortest) if any(row[i] != token for row in rows))
+    return tuple(shortest[: next(differs, len(shortest))])
 
 
 def _check_shape(directory: Path, sidecar: Sidecar, config: Any) -> None:
