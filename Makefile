@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint format clean
+.PHONY: help demo test test-fast lint format schemas clean
 
 help:
 	@echo 'make demo       install into .venv and decode the demo corpus with the shipped demo pair'
@@ -14,6 +14,7 @@ help:
 	@echo 'make test-fast  the tests without the slow ones'
 	@echo 'make lint       ruff, mypy --strict, import-linter'
 	@echo 'make format     let ruff rewrite what it can'
+	@echo 'make schemas    rewrite the schema files that follow from the code'
 	@echo 'make clean      remove .venv, caches and out/'
 	@echo 'PYTHON=...      the interpreter that .venv is made from (now: $(PYTHON))'
 
@@ -35,6 +36,9 @@ lint: $(VENV)/.installed-dev
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+schemas: $(VENV)/.installed-dev
+	$(BIN)/python schemas/render.py
 
 clean:
 	rm -rf $(VENV) out build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,82 @@
+"""Controls: keyed, of the right shape, and never the position's own vector."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nla_ray.config.decode import Controls
+from nla_ray.ids import row_id
+from nla_ray.stages.controls import Mixer, Place, Query, gaussian
+
+ALL = Controls(shuffled=1, random=1, mean=1, none=1)
+
+
+def unit(documents: int = 3, positions: int = 4) -> tuple[list[Place], np.ndarray]:
+    where = [(f"doc{d}", p) for d in range(documents) for p in range(positions)]
+    places = [Place(doc_id, position, index) for index, (doc_id, position) in enumerate(where)]
+    vectors = np.random.default_rng(0).standard_normal((len(places), 8)).astype(np.float32)
+    return places, vectors * np.arange(1, len(places) + 1, dtype=np.float32)[:, None]
+
+
+def draw(shares: Controls, seed: int = 0, documents: int = 3) -> list[Query]:
+    return list(Mixer(*unit(documents), shares, seed).queries())
+
+
+def test_real_rows_come_first_at_each_place() -> None:
+    queries = draw(ALL)
+    assert [query.control for query in queries[:5]] == ["real", "shuffled", "random", "mean", "none"]
+    assert len(queries) == 12 * 5
+    assert len({query.row_id for query in queries}) == len(queries)
+
+
+def test_shuffled_is_another_documents_vector_and_says_whose() -> None:
+    places, vectors = unit()
+    by_row = {row_id(place.doc_id, place.position, "real"): place for place in places}
+    for query in draw(ALL):
+        if query.control == "shuffled":
+            donor = by_row[str(query.source)]
+            assert donor.doc_id != query.place.doc_id
+            assert np.array_equal(query.vector, vectors[donor.index])
+
+
+def test_random_keeps_the_norm_mean_is_the_mean_none_injects_nothing() -> None:
+    _, vectors = unit()
+    for query in draw(ALL):
+        own = vectors[query.place.index]
+        if query.control == "random":
+            assert np.linalg.norm(query.vector) == pytest.approx(np.linalg.norm(own), rel=1e-5)
+            assert abs(float(query.vector @ own)) < 0.95 * float(own @ own)
+        elif query.control == "mean":
+            assert np.allclose(query.vector, vectors.mean(axis=0), rtol=1e-5)
+        assert query.injected == (query.control != "none")
+
+
+def test_shares_are_kept_and_keyed() -> None:
+    few = draw(Controls(shuffled=0, random=0.25), documents=200)
+    count = sum(query.control == "random" for query in few)
+    assert 150 < count < 250 and {query.control for query in few} == {"real", "random"}
+    assert [q.row_id for q in few] == [
+        q.row_id for q in draw(Controls(shuffled=0, random=0.25), documents=200)
+    ]
+    other = draw(Controls(shuffled=0, random=0.25), seed=1, documents=200)
+    assert [q.row_id for q in few] != [q.row_id for q in other]
+
+
+def test_a_lone_document_has_no_shuffled_control() -> None:
+    assert {query.control for query in draw(ALL, documents=1)} == {"real", "random", "mean", "none"}
+
+
+def test_a_broken_vector_does_not_spoil_the_mean() -> None:
+    places, vectors = unit()
+    vectors[0] = np.nan
+    means = [query.vector for query in Mixer(places, vectors, ALL, 0).queries() if query.control == "mean"]
+    assert len(means) == len(places) and np.isfinite(means).all()
+    vectors[:] = np.inf
+    assert all(query.control != "mean" for query in Mixer(places, vectors, ALL, 0).queries())
+
+
+def test_gaussian_is_a_function_of_its_key() -> None:
+    like = np.ones(16, np.float32)
+    assert np.array_equal(gaussian(like, 1), gaussian(like, 1))
+    assert not np.array_equal(gaussian(like, 1), gaussian(like, 2))

@@ -1,0 +1,42 @@
+"""The files under schemas/ are what the code says."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pytest
+from jsonschema import Draft202012Validator
+
+from nla_ray.tables import EXPLANATIONS, ddl
+
+SCHEMAS = Path(__file__).parents[1] / "schemas"
+RENDERED: dict[str, str] = runpy.run_path(str(SCHEMAS / "render.py"))["render"]()
+
+
+@pytest.mark.parametrize("name", sorted(RENDERED))
+def test_a_schema_file_is_the_one_of_the_code(name: str) -> None:
+    """Where the change is meant, `make schemas` rewrites the files."""
+    assert (SCHEMAS / name).read_text(encoding="utf-8") == RENDERED[name]
+
+
+def test_json_schemas_are_schemas() -> None:
+    for path in SCHEMAS.glob("*.json"):
+        Draft202012Validator.check_schema(json.loads(path.read_text(encoding="utf-8")))
+
+
+def test_every_schema_file_is_listed() -> None:
+    listed = (SCHEMAS / "README.md").read_text(encoding="utf-8")
+    for path in SCHEMAS.iterdir():
+        assert path.suffix not in (".sql", ".json") or f"`{path.name}`" in listed
+
+
+def test_the_ddl_makes_the_table_that_the_arrow_schema_describes() -> None:
+    connection = duckdb.connect()
+    connection.execute(ddl(EXPLANATIONS))
+    made = connection.sql("FROM explanations").to_arrow_table().schema
+    plain = [pa.field(field.name, field.type) for field in EXPLANATIONS]
+    assert [pa.field(field.name, field.type) for field in made] == plain
