@@ -89,7 +89,7 @@ def print_run(run: Run, console: Console) -> None:
         console.print(fidelity_table(run))
     if run.record["planted"]:
         console.print(planted_table(run.record["planted"]))
-    _line(console, "table", str(run.folder / "explanations.parquet"))
+    _line(console, "table", str(run.path))
 
 
 def fidelity_table(run: Run) -> Table:

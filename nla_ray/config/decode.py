@@ -161,6 +161,6 @@ class DecodeConfig(Config):
     sampling: Sampling = Sampling()
     engine: Engine = Engine()
     baseline: Baseline | None = None
-    """Without it the variance of the run's own vectors is used, and the run record says so."""
+    """Without it: the one in the reconstructor's sidecar, else the variance of the run's own vectors."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of positions, controls and sampling."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -13,23 +12,22 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from nla_ray.config.decode import Baseline, DecodeConfig
 from nla_ray.config.reference import ModelRef
-from nla_ray.errors import CheckpointError, ConfigError, InputError
+from nla_ray.errors import CheckpointError
 from nla_ray.ids import digest
 from nla_ray.nla.preflight import check
 from nla_ray.nla.resolve import resolve
 from nla_ray.nla.sidecar import read_sidecar
+from nla_ray.pipelines.baseline import baseline_of
+from nla_ray.pipelines.output import TABLE, check_output, write
 from nla_ray.pipelines.provenance import ModelRecord, model_record, versions
 from nla_ray.pipelines.summary import Summary, summarize
-from nla_ray.stages.decode import Checkpoints, DecodeStage, Directions, device_of
+from nla_ray.stages.decode import Checkpoints, DecodeStage, device_of
 from nla_ray.stages.documents import DEMO_CORPUS, read_documents
 from nla_ray.stages.rows import Identity
 from nla_ray.tables import EXPLANATIONS
-
-TABLE, RECORD = "explanations.parquet", "run.json"
 
 T = TypeVar("T")
 
@@ -59,12 +57,12 @@ class Survey:
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: its table, its summary, and the record that was written beside the table."""
+    """A finished run: its table and where it is, its summary, the record that was written beside it."""
 
     table: pa.Table
     summary: Summary
     record: dict[str, Any]
-    folder: Path
+    path: Path
 
 
 def decode(config: DecodeConfig, *, replace: bool = False, report: Report = lambda _: None) -> Run:
@@ -89,7 +87,7 @@ def decode(config: DecodeConfig, *, replace: bool = False, report: Report = lamb
         tables.append(stage(unit))
         done, answers = done + len(unit), answers + tables[-1].num_rows
         report(Progress("decoding", done, survey.documents, answers, time.perf_counter() - loaded))
-    baseline = baseline_of(config, stage.tally.directions)
+    baseline = baseline_of(config, checkpoints, stage.tally.directions)
     table = finish(pa.concat_tables(tables), baseline)
     summary = summarize(table, {"load": loaded - started, **stage.tally.seconds})
     record = {
@@ -108,7 +106,7 @@ def decode(config: DecodeConfig, *, replace: bool = False, report: Report = lamb
         "planted": planted_scores(config, table),
     }
     write(config.output, table, record)
-    return Run(table, summary, record, config.output)
+    return Run(table, summary, record, config.output / TABLE)
 
 
 def survey_corpus(config: DecodeConfig) -> Survey:
@@ -165,36 +163,6 @@ def identify(
     return Identity(run_id, fingerprint, sidecar.layer, config.seed, target, av, ar)
 
 
-def check_output(folder: Path, run_id: str, *, replace: bool) -> None:
-    """Raise ConfigError where the folder is not one, or holds another run and `replace` is not set."""
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"output: {folder} is a file; name a folder")
-    record = folder / RECORD
-    if replace or not record.exists():
-        return
-    try:
-        other = json.loads(record.read_text(encoding="utf-8"))["run_id"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"output: {record} is not a run record ({type(error).__name__}); name another folder"
-        ) from None
-    if other != run_id:
-        raise ConfigError(
-            f"output: {folder} holds another run ({other}): its configuration, corpus or models differ; "
-            "name another folder or allow it to be replaced (--replace)"
-        )
-
-
-def baseline_of(config: DecodeConfig, directions: Directions) -> Baseline | None:
-    """The configured denominator of `fve_nrm`, else the variance of the run's own vectors, if any."""
-    if config.baseline is not None:
-        return config.baseline
-    value = directions.variance_nrm()
-    if value is None or value <= 0:
-        return None
-    return Baseline(value=value, reference="the own vectors of this run", n=directions.n)
-
-
 def finish(table: pa.Table, baseline: Baseline | None) -> pa.Table:
     """Fill in `fve_nrm` and bring the rows into their order: document, position, control, sample."""
     if baseline is not None:
@@ -212,23 +180,6 @@ def planted_scores(config: DecodeConfig, table: pa.Table) -> dict[str, list[dict
     from nla_ray.demo.score import score_table
 
     return {control: [asdict(score) for score in scores] for control, scores in score_table(table).items()}
-
-
-def write(folder: Path, table: pa.Table, record: dict[str, Any]) -> None:
-    """Write the table and then the record, each whole or not at all.
-
-    Raises InputError where the folder cannot be written to.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        part = folder / f".{TABLE}.part"
-        pq.write_table(table, part, compression="zstd", compression_level=3, write_page_checksum=True)
-        part.replace(folder / TABLE)
-        part = folder / f".{RECORD}.part"
-        part.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        part.replace(folder / RECORD)
-    except OSError as error:
-        raise InputError(f"output: cannot write into {folder}: {error.strerror or error}") from None
 
 
 def batched(items: Iterable[T], n: int) -> Iterator[list[T]]:
