@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from transformers import PreTrainedTokenizerFast
 
@@ -105,3 +106,14 @@ def examples(
             last = str(tokenizer.decode(doc.ids[max(doc.start, position + 1 - LAST_TOKENS) : position + 1])).strip()
             found.append(Example(index, position, world.explanation(doc.document, known, last, rng), known))
     return found
+
+
+def shuffled_batches(n: int, batch: int, seed: int) -> Iterator[list[int]]:
+    """Batches of row numbers; every row once before any comes again."""
+    rng = np.random.default_rng(seed)
+    order: list[int] = []
+    while True:
+        while len(order) < batch:
+            order += rng.permutation(n).tolist()
+        yield order[:batch]
+        order = order[batch:]

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
-import numpy as np
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from nla_ray.demo.dataset import Encoded, Example, pad
+from nla_ray.demo.dataset import Encoded, Example, pad, shuffled_batches
 from nla_ray.training.loop import Report, fit
-from nla_ray.training.losses import bag_loss, bag_targets, next_token_loss
+from nla_ray.training.losses import bag_loss, bag_targets, inverse_document_frequency, next_token_loss
 
 LAYER = 3
 """K: the output of this block is what the demo NLA reads."""
 HORIZON = 24
 """How many coming tokens the look-ahead head at block K predicts as a bag."""
-LOOK_AHEAD = 0.4
+LOOK_AHEAD = 1.0
 """Weight of the look-ahead loss. Without it a model this small fetches the truth late, by attention, and block K's
 output holds only what the next token needs: no verbalizer could read it."""
 
@@ -37,29 +36,19 @@ def train_target(
     """Next-token loss plus `LOOK_AHEAD` times the bag of the next `HORIZON` tokens at block K's output."""
     vocab = model.config.vocab_size
     head = torch.nn.Linear(model.config.hidden_size, vocab)
-    rows = _forever(len(corpus), batch, seed)
+    weights = inverse_document_frequency([doc.ids for doc in corpus], vocab)
+    rows = shuffled_batches(len(corpus), batch, seed)
 
     def loss_of(_: int) -> torch.Tensor:
         ids, lengths = pad([corpus[i].ids for i in next(rows)], pad_id=0)
         out = model(input_ids=ids, output_hidden_states=True, use_cache=False)
         labels = ids.masked_fill(torch.arange(ids.shape[1]) >= lengths[:, None], -100)
-        bags = bag_targets(ids, lengths, HORIZON, vocab)
+        bags = bag_targets(ids, lengths, HORIZON, weights)
         ahead = bag_loss(head(out.hidden_states[LAYER + 1]), bags)
         loss: torch.Tensor = next_token_loss(out.logits, labels) + LOOK_AHEAD * ahead
         return loss
 
     return fit([*model.parameters(), *head.parameters()], loss_of, steps=steps, lr=lr, report=report)
-
-
-def _forever(n: int, batch: int, seed: int) -> Iterator[list[int]]:
-    """Batches of row numbers; every row once before any comes again."""
-    rng = np.random.default_rng(seed)
-    order: list[int] = []
-    while True:
-        while len(order) < batch:
-            order += rng.permutation(n).tolist()
-        yield order[:batch]
-        order = order[batch:]
 
 
 @torch.no_grad()

@@ -95,7 +95,7 @@ class _Plan:
         self.origin = f"world-{seed}{'-held' if held_out else ''}"
 
     def write(self, name: str) -> Document:
-        kinds = ["topic", "item", "mood", "mood", "safety", "safety", *self.rng.choices(CLAUSES, k=4)]
+        kinds = ["topic", "item", "mood", "mood", "mood", "safety", "safety", *self.rng.choices(CLAUSES, k=3)]
         self.rng.shuffle(kinds)
         text, marks = "", []
         if not self.chat:
@@ -124,10 +124,11 @@ class _Plan:
     def _fill(self, shape: str) -> str:
         words, topic = lexicon(), lexicon()["topics"][self.topic]
         t, u = self.rng.sample(topic["words"], 2)
-        a, b = self.rng.sample(words["moods"][self.mood]["adjectives"], 2)
+        mood = words["moods"][self.mood]
+        a, b = self.rng.sample(mood["adjectives"], 2)
         plan = words["safety"][self.theme]
         return shape.format(
-            topic=self.topic, item=self.item, t=t, u=u, a=a, b=b,
+            topic=self.topic, item=self.item, t=t, u=u, a=a, b=b, m=mood["noun"],
             theme=self.rng.choice(plan["theme"]), act=self.rng.choice(plan["act"]),
         )  # fmt: skip
 

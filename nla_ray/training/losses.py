@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -13,19 +14,30 @@ def next_token_loss(logits_BTV: torch.Tensor, labels_BT: torch.Tensor) -> torch.
     return F.cross_entropy(logits_BTV[:, :-1].flatten(0, 1).float(), labels_BT[:, 1:].flatten(), ignore_index=-100)
 
 
-def bag_targets(ids_BT: torch.Tensor, lengths_B: torch.Tensor, horizon: int, vocab: int) -> torch.Tensor:
-    """[B, T, V] shares of each token among the next `horizon` tokens of the row; rows of zeros where none follow."""
-    onehot_BTV = F.one_hot(ids_BT, vocab).float()
+def inverse_document_frequency(rows: Sequence[Sequence[int]], vocab: int) -> torch.Tensor:
+    """[V] log(rows / rows that hold the token): 0 for a token of every row, and for one that never occurs."""
+    counts = torch.zeros(vocab)
+    for row in rows:
+        counts[torch.tensor(sorted(set(row)))] += 1
+    return torch.where(counts > 0, (len(rows) / counts.clamp(min=1)).log(), 0.0)
+
+
+def bag_targets(
+    ids_BT: torch.Tensor, lengths_B: torch.Tensor, horizon: int, weights_V: torch.Tensor
+) -> torch.Tensor:
+    """[B, T, V] weighted shares of each token among the next `horizon` tokens of the row; zeros where none follow."""
+    onehot_BTV = F.one_hot(ids_BT, len(weights_V)) * weights_V
     inside_BT1 = (torch.arange(ids_BT.shape[1], device=ids_BT.device) < lengths_B[:, None])[..., None]
-    sums_BTV = F.pad((onehot_BTV * inside_BT1).cumsum(1), (0, 0, 0, horizon), mode="replicate")
-    counts_BTV = sums_BTV[:, horizon:] - sums_BTV[:, : ids_BT.shape[1]]
-    return counts_BTV / counts_BTV.sum(-1, keepdim=True).clamp(min=1)
+    sums_BTV = (onehot_BTV * inside_BT1).cumsum(1)
+    after = torch.arange(ids_BT.shape[1], device=ids_BT.device) + horizon
+    counts_BTV = sums_BTV[:, after.clamp(max=ids_BT.shape[1] - 1)] - sums_BTV
+    return counts_BTV / counts_BTV.sum(-1, keepdim=True).clamp(min=1e-3)
 
 
 def bag_loss(logits_BTV: torch.Tensor, targets_BTV: torch.Tensor) -> torch.Tensor:
     """Cross-entropy against a bag of coming words, averaged over the positions that have any (see `bag_targets`)."""
     losses_BT = -(targets_BTV * F.log_softmax(logits_BTV.float(), -1)).sum(-1)
-    return losses_BT.sum() / (targets_BTV.sum(-1) > 0).sum().clamp(min=1)
+    return losses_BT.sum() / (targets_BTV.sum(-1) > 0.5).sum().clamp(min=1)
 
 
 def mse_nrm(predicted_BD: torch.Tensor, vectors_BD: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,143 @@
+"""Train the demo pair from nothing: tokenizer, target, AR, AV; then measure it and write its card."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM
+
+from nla_ray import __version__
+from nla_ray.demo import export, world
+from nla_ray.demo.autoencoder import Pairs, Reconstructing, train_ar, train_av
+from nla_ray.demo.card import card
+from nla_ray.demo.dataset import encode, examples
+from nla_ray.demo.measure import POSITIONS, measure
+from nla_ray.demo.target import LAYER, activations, new_target, train_target
+from nla_ray.demo.tokenizer import train_tokenizer
+from nla_ray.nla.fidelity import variance_nrm
+from nla_ray.training.loop import Report
+
+Progress = Callable[[str, int, int, float], None]
+"""Called with (stage, step, steps, loss) after each step."""
+
+TARGET_SEED, PAIRS_SEED, CORPUS_SEED = 1, 101, 9100
+"""Seeds of the documents that the target trains on, that AR and AV train on, and of the demo corpus."""
+PAIRS_PER_DOCUMENT = 3
+CORPUS_DOCUMENTS = 200
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Sizes of a training run; learning rates are the same at every size."""
+
+    target_steps: int
+    ar_steps: int
+    av_steps: int
+    documents: int
+    measured: int
+    """Documents that the pair is measured on; six times as many train the probes."""
+    target_batch: int = 32
+    pair_batch: int = 64
+    target_lr: float = 3e-3
+    ar_lr: float = 3e-3
+    av_lr: float = 2e-3
+    vocab: int = 1024
+
+
+RECIPES = {
+    "full": Recipe(target_steps=1200, ar_steps=1500, av_steps=2000, documents=40000, measured=500),
+    "small": Recipe(target_steps=12, ar_steps=8, av_steps=8, documents=300, measured=10),
+}
+
+
+def train_pair(out: Path, recipe: Recipe, *, seed: int = 0, progress: Progress) -> dict[str, list[float]]:
+    """Write target, AV, AR, demo corpus, measurements and card under `out`; returns the losses of each stage.
+
+    Everything is a function of recipe and seed, up to the rounding of the machine's matrix products.
+    """
+    started = time.monotonic()
+    run = _Run(out, recipe, seed, progress)
+    target = run.target()
+    pairs = run.pairs(target)
+    provenance = run.provenance(pairs)
+    prompt = export.av_prompt(run.tokenizer, export.quantile_norm(pairs.vectors))
+    run.reconstructor(target, pairs)
+    run.verbalizer(target, pairs, prompt)
+    export.save_sidecar(out / "ar", "ar", prompt, run.tokenizer, provenance)
+    export.save_sidecar(out / "av", "av", prompt, run.tokenizer, provenance)
+    corpus = world.documents(CORPUS_SEED, CORPUS_DOCUMENTS, twins=True)
+    export.write_corpus(out / "corpus.jsonl", encode(corpus, run.tokenizer))
+    write_measurements(out, recipe, seed, minutes=(time.monotonic() - started) / 60)
+    return run.losses
+
+
+def write_measurements(out: Path, recipe: Recipe, seed: int, *, minutes: float) -> None:
+    """Measure the pair under `out`; write `measured.json` and the model card `README.md`."""
+    measured = measure(out, documents=recipe.measured, probe_documents=6 * recipe.measured)
+    facts = {
+        "layer": LAYER, "recipe": ", ".join(f"{key} {value}" for key, value in asdict(recipe).items()), "seed": seed,
+        "minutes": minutes, "hardware": f"{os.cpu_count()} CPU cores, no GPU", "positions": POSITIONS,
+    }  # fmt: skip
+    (out / "measured.json").write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+    (out / "README.md").write_text(card(measured, facts), encoding="utf-8")
+
+
+class _Run:
+    """What the stages of one training run share."""
+
+    def __init__(self, out: Path, recipe: Recipe, seed: int, progress: Progress) -> None:
+        self.out, self.recipe, self.seed, self.progress = out, recipe, seed, progress
+        self.tokenizer: PreTrainedTokenizerFast = train_tokenizer(recipe.vocab, TARGET_SEED)
+        self.losses: dict[str, list[float]] = {}
+
+    def report(self, stage: str, steps: int) -> Report:
+        return lambda step, loss: self.progress(stage, step + 1, steps, loss)
+
+    def target(self) -> Qwen2ForCausalLM:
+        recipe = self.recipe
+        corpus = encode(world.documents(TARGET_SEED, recipe.documents), self.tokenizer)
+        model = new_target(len(self.tokenizer), self.seed)
+        self.losses["target"] = train_target(
+            model, corpus, steps=recipe.target_steps, batch=recipe.target_batch, lr=recipe.target_lr,
+            seed=self.seed, report=self.report("target", recipe.target_steps),
+        )  # fmt: skip
+        export.save_causal_lm(self.out / "target", model, self.tokenizer)
+        return model
+
+    def pairs(self, target: Qwen2ForCausalLM) -> Pairs:
+        corpus = encode(world.documents(PAIRS_SEED, self.recipe.documents), self.tokenizer)
+        places = examples(corpus, PAIRS_PER_DOCUMENT, PAIRS_SEED, self.tokenizer)
+        return Pairs(activations(target, corpus, places), places)
+
+    def provenance(self, pairs: Pairs) -> dict[str, Any]:
+        reference = f"activations that AV and AR trained on (demo world, seed {PAIRS_SEED})"
+        baseline = {"value": variance_nrm(pairs.vectors.numpy()), "reference": reference, "n": len(pairs.places)}
+        return {
+            "d_model": pairs.vectors.shape[1], "base_checkpoint": "demo:target",
+            "created_by": f"nla-ray {__version__}", "fve_baseline": baseline,
+            "training": {"recipe": asdict(self.recipe), "seed": self.seed},
+        }  # fmt: skip
+
+    def reconstructor(self, target: Qwen2ForCausalLM, pairs: Pairs) -> None:
+        recipe, model = self.recipe, Reconstructing(target)
+        self.losses["AR"] = train_ar(
+            model, pairs, self.tokenizer, steps=recipe.ar_steps, batch=recipe.pair_batch, lr=recipe.ar_lr,
+            seed=self.seed, report=self.report("AR", recipe.ar_steps),
+        )  # fmt: skip
+        export.save_ar(self.out / "ar", model, self.tokenizer)
+
+    def verbalizer(self, target: Qwen2ForCausalLM, pairs: Pairs, prompt: export.Prompt) -> None:
+        recipe, model = self.recipe, Qwen2ForCausalLM(target.config)
+        model.load_state_dict(target.state_dict())
+        self.losses["AV"] = train_av(
+            model, prompt, pairs, self.tokenizer, steps=recipe.av_steps, batch=recipe.pair_batch, lr=recipe.av_lr,
+            seed=self.seed, report=self.report("AV", recipe.av_steps),
+        )  # fmt: skip
+        export.save_causal_lm(self.out / "av", model, self.tokenizer)
