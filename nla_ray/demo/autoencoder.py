@@ -25,13 +25,15 @@ class Pairs:
 
 
 class Reconstructing(torch.nn.Module):
-    """The AR while it trains: blocks 0..K of the target, no final norm, a linear head that starts as the identity."""
+    """The AR while it trains: blocks 0..K of the target and a head that starts as the identity."""
 
     def __init__(self, target: Qwen2ForCausalLM) -> None:
         super().__init__()
-        config = type(target.config)(**target.config.to_dict() | {"num_hidden_layers": LAYER + 1, "layer_types": None})
+        config = type(target.config)(
+            **target.config.to_dict() | {"num_hidden_layers": LAYER + 1, "layer_types": None}
+        )
         self.backbone = Qwen2Model(config)
-        self.backbone.norm = torch.nn.Identity()
+        self.backbone.norm = torch.nn.Identity()  # type: ignore[assignment]
         self.backbone.load_state_dict(target.model.state_dict(), strict=False)
         self.head = torch.nn.Linear(config.hidden_size, config.hidden_size, bias=False)
         torch.nn.init.eye_(self.head.weight)

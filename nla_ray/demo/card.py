@@ -12,33 +12,36 @@ license: apache-2.0
 ---
 # The nla_ray demo pair
 
-A small language model (`target`), its verbalizer (`av`) and its reconstructor (`ar`), all trained from nothing on a
-world of synthetic documents whose topic, item, mood and safety property are planted and therefore known. They exist
-so that everything in nla_ray can be run and judged in seconds on two cores. They know nothing about the real world.
+A small language model (`target`), its verbalizer (`av`) and its reconstructor (`ar`), all trained from
+nothing on a world of synthetic documents whose topic, item, mood and safety property are planted and
+therefore known. They exist so that everything in nla_ray can be run and judged in seconds on two cores.
+They know nothing about the real world.
 
 ## How they were made
 
-`nla-ray demo-train` wrote every file here: no step is done by hand. The documents are a pure function of a seed
-(`nla_ray/demo/world.yaml` holds every word and sentence shape). The target is trained on next tokens and, at the
-output of block K = {layer}, on a bag of the words that come next, without which a model this small does not keep
-the planted truth in its residual stream. AR and AV are then trained on pairs of an activation and a true explanation.
+`nla-ray demo-train` wrote every file here: no step is done by hand. The documents are a pure function of a
+seed (`nla_ray/demo/world.yaml` holds every word and sentence shape). The target is trained on next tokens
+and, at the output of block K = {layer}, on a bag of the words that come next, without which a model this
+small does not keep the planted truth in its residual stream. AR and AV are then trained on pairs of an
+activation and a true explanation.
 
 Recipe: {recipe}. Seed {seed}. Training took {minutes:.0f} minutes ({hardware}).
 
 ## What was measured
 
-On documents that no training reads ({documents} documents x {positions} random positions), with the published
-loaders and engine, one sample at temperature 1. `chance` is the recall of the same explanations dealt out to
-documents at random. FVE baseline: Var(v_nrm) = {baseline:.4f} over {n} vectors ({reference}).
+On documents that no training reads ({documents} documents x {positions} random positions), with the
+published loaders and engine, one sample at temperature 1. `chance` is the recall of the same explanations
+dealt out to documents at random. FVE baseline: Var(v_nrm) = {baseline:.4f} over {n} vectors ({reference}).
 """
 
 _FOOT = """
 ## Limits
 
-Precision counts a claim as right when the document has the property; recall counts only positions where the text
-has already shown it. Held-out wordings use sentence shapes that occur in no training text, made of words that do.
-The world has one safety property a document at most, closed word lists and one language: scores here are a check of
-the machinery and say nothing about how faithful explanations of a real model are.
+Precision counts a claim as right when the document has the property; recall counts only positions where the
+text has already shown it. Held-out wordings use sentence shapes that occur in no training text, made of
+words that do. The world has one safety property a document at most, closed word lists and one language:
+scores here are a check of the machinery and say nothing about how faithful explanations of a real model
+are.
 """
 
 

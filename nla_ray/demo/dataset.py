@@ -21,7 +21,10 @@ LAST_TOKENS = 4
 
 @dataclass(frozen=True)
 class Encoded:
-    """A document under the target's tokenizer. `ends[i]` is the end of token i in the document's own text (0 before it)."""
+    """A document under the target's tokenizer.
+
+    `ends[i]` is where token i ends in the document's own text (0 for what the template puts before it).
+    """
 
     document: world.Document
     ids: tuple[int, ...]
@@ -61,14 +64,20 @@ def render(document: world.Document, tokenizer: PreTrainedTokenizerFast) -> tupl
 def encode(documents: Iterable[world.Document], tokenizer: PreTrainedTokenizerFast) -> list[Encoded]:
     """Tokenize documents and align their truth with the tokens."""
     rendered = [(document, *render(document, tokenizer)) for document in documents]
-    batch = tokenizer([text for _, text, _ in rendered], add_special_tokens=False, return_offsets_mapping=True)
+    batch = tokenizer(
+        [text for _, text, _ in rendered], add_special_tokens=False, return_offsets_mapping=True
+    )
     return [
         _align(document, ids, offsets, begin)
-        for (document, _, begin), ids, offsets in zip(rendered, batch["input_ids"], batch["offset_mapping"], strict=True)
+        for (document, _, begin), ids, offsets in zip(
+            rendered, batch["input_ids"], batch["offset_mapping"], strict=True
+        )
     ]
 
 
-def _align(document: world.Document, ids: Sequence[int], offsets: Sequence[tuple[int, int]], begin: int) -> Encoded:
+def _align(
+    document: world.Document, ids: Sequence[int], offsets: Sequence[tuple[int, int]], begin: int
+) -> Encoded:
     limit = len(document.text)
     ends = tuple(min(max(end - begin, 0), limit) for _, end in offsets)
     start = next(i for i, (_, end) in enumerate(offsets) if end > begin)
@@ -103,7 +112,8 @@ def examples(
     for index, doc in enumerate(encoded):
         for position in rng.sample(doc.candidates(), per_document):
             known = doc.known(position)
-            last = str(tokenizer.decode(doc.ids[max(doc.start, position + 1 - LAST_TOKENS) : position + 1])).strip()
+            first = max(doc.start, position + 1 - LAST_TOKENS)
+            last = str(tokenizer.decode(list(doc.ids[first : position + 1]))).strip()
             found.append(Example(index, position, world.explanation(doc.document, known, last, rng), known))
     return found
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen2ForCausalLM
+from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM
 
 from nla_ray.demo.autoencoder import Prompt, Reconstructing, ar_ids
 from nla_ray.demo.dataset import Encoded
@@ -31,7 +31,8 @@ def av_prompt(tokenizer: PreTrainedTokenizerFast, scale: float) -> Prompt:
 
 def save_causal_lm(directory: Path, model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
     """Weights, configuration and tokenizer of the target or the AV."""
-    model.generation_config = GenerationConfig(eos_token_id=[tokenizer.eos_token_id], pad_token_id=0)
+    model.generation_config.eos_token_id = [tokenizer.eos_token_id]
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
     with quiet():
         model.save_pretrained(directory)
     tokenizer.save_pretrained(directory)
@@ -50,7 +51,11 @@ def save_ar(directory: Path, model: Reconstructing, tokenizer: PreTrainedTokeniz
 
 
 def save_sidecar(
-    directory: Path, role: Role, prompt: Prompt, tokenizer: PreTrainedTokenizerFast, provenance: Mapping[str, Any]
+    directory: Path,
+    role: Role,
+    prompt: Prompt,
+    tokenizer: PreTrainedTokenizerFast,
+    provenance: Mapping[str, Any],
 ) -> None:
     """The sidecar of the AV or the AR; `provenance` holds the keys that are not the contract's."""
     width = int(provenance["d_model"])
@@ -70,7 +75,9 @@ def write_corpus(path: Path, encoded: Sequence[Encoded]) -> None:
     with path.open("w", encoding="utf-8") as lines:
         for doc in encoded:
             document = doc.document
-            content = {"text": document.text} if document.prompt is None else {"messages": document.messages()}
+            content = (
+                {"text": document.text} if document.prompt is None else {"messages": document.messages()}
+            )
             truth = {name: getattr(document, name) for name in ("topic", "item", "mood", "safety", "theme")}
             row = {"id": document.doc_id, **content, "truth": truth | {"shown": doc.shown_from()}}
             lines.write(json.dumps(row, ensure_ascii=False) + "\n")

@@ -69,7 +69,12 @@ class Pair:
 
 
 def draw(
-    extractor: Extractor, tokenizer: PreTrainedTokenizerFast, seed: int, documents: int, *, held_out: bool = False
+    extractor: Extractor,
+    tokenizer: PreTrainedTokenizerFast,
+    seed: int,
+    documents: int,
+    *,
+    held_out: bool = False,
 ) -> Sample:
     """`POSITIONS` random places of each of `documents` documents, with their activations."""
     docs = encode(world.documents(seed, documents, held_out=held_out), tokenizer)
@@ -82,7 +87,7 @@ def draw(
 
 
 def measure(directory: Path, *, documents: int = 500, probe_documents: int = 3000) -> dict[str, Any]:
-    """All numbers of the model card, as plain data; takes about 2 minutes on two cores at the default size."""
+    """All numbers of the model card, as plain data; takes about 2 minutes on two cores by default."""
     pair = Pair(directory)
     probes = pair.sample(PROBE_SEED, probe_documents)
     result: dict[str, Any] = {"baseline": dataclasses.asdict(pair.baseline), "documents": documents}
@@ -109,7 +114,12 @@ def _measure_sample(pair: Pair, sample: Sample) -> dict[str, Any]:
 def _judged(sample: Sample, texts: Sequence[str]) -> list[Judged]:
     def truth(place: Example) -> Mapping[str, str]:
         document = sample.docs[place.doc].document
-        return {"topic": document.topic, "item": document.item, "mood": document.mood, "safety": document.safety}
+        return {
+            "topic": document.topic,
+            "item": document.item,
+            "mood": document.mood,
+            "safety": document.safety,
+        }
 
     pairs = zip(sample.places, texts, strict=True)
     return [Judged(truth(place), frozenset(place.known), world.named(text)) for place, text in pairs]

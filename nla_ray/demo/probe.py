@@ -1,4 +1,4 @@
-"""Linear probes at block K: how well each planted property can be read at all, the ceiling of any explanation."""
+"""Linear probes at block K: how well each planted property can be read, the ceiling of any explanation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PROPERTIES = ("topic", "item", "mood", "safety")
 def probe_accuracy(
     train: tuple[torch.Tensor, Sequence[Example]], held_out: tuple[torch.Tensor, Sequence[Example]]
 ) -> dict[str, tuple[float, dict[str, float]]]:
-    """Per property the held-out accuracy of a softmax probe and its recall per value, where the text has shown it."""
+    """Per property a softmax probe's held-out accuracy and recall per value, where the text has shown it."""
     return {prop: _probe(prop, train, held_out) for prop in PROPERTIES}
 
 

@@ -16,7 +16,7 @@ PLAIN = ("topic", "item", "mood")
 
 @dataclass(frozen=True)
 class Judged:
-    """One explanation against its document: what the document says in all, what it had shown, what was named."""
+    """One explanation and its document: what the document says in all, what it had shown, what was named."""
 
     truth: Mapping[str, str]
     shown: frozenset[str]
@@ -92,6 +92,8 @@ def score_table(table: pa.Table) -> dict[str, list[PropertyScore]]:
         if truth is None or row["position"] is None:
             continue
         shown = frozenset(prop for prop, first in truth["shown"].items() if row["position"] >= first)
-        judged.setdefault(row["control"], []).append(Judged(truth, shown, world.named(row["explanation"] or "")))
+        judged.setdefault(row["control"], []).append(
+            Judged(truth, shown, world.named(row["explanation"] or ""))
+        )
     order = sorted(judged, key=lambda control: (control != "real", control))
     return {control: score(judged[control]) for control in order}

@@ -16,8 +16,8 @@ LAYER = 3
 HORIZON = 24
 """How many coming tokens the look-ahead head at block K predicts as a bag."""
 LOOK_AHEAD = 1.0
-"""Weight of the look-ahead loss. Without it a model this small fetches the truth late, by attention, and block K's
-output holds only what the next token needs: no verbalizer could read it."""
+"""Weight of the look-ahead loss. Without it a model this small fetches the truth late, by attention, and
+block K's output holds only what the next token needs: no verbalizer could read it."""
 
 
 def new_target(vocab: int, seed: int) -> Qwen2ForCausalLM:
@@ -31,7 +31,14 @@ def new_target(vocab: int, seed: int) -> Qwen2ForCausalLM:
 
 
 def train_target(
-    model: Qwen2ForCausalLM, corpus: Sequence[Encoded], *, steps: int, batch: int, lr: float, seed: int, report: Report
+    model: Qwen2ForCausalLM,
+    corpus: Sequence[Encoded],
+    *,
+    steps: int,
+    batch: int,
+    lr: float,
+    seed: int,
+    report: Report,
 ) -> list[float]:
     """Next-token loss plus `LOOK_AHEAD` times the bag of the next `HORIZON` tokens at block K's output."""
     vocab = model.config.vocab_size
@@ -52,17 +59,21 @@ def train_target(
 
 
 @torch.no_grad()
-def activations(model: Qwen2ForCausalLM, corpus: Sequence[Encoded], wanted: Iterable[Example]) -> torch.Tensor:
+def activations(
+    model: Qwen2ForCausalLM, corpus: Sequence[Encoded], wanted: Iterable[Example]
+) -> torch.Tensor:
     """[N, D] float32 outputs of block K at the wanted places, in their order."""
     places = list(wanted)
-    model.eval()
+    model.eval()  # type: ignore[no-untyped-call]
     vectors = torch.empty(len(places), model.config.hidden_size)
     order = sorted(range(len(places)), key=lambda i: places[i].doc)
     for first in range(0, len(order), 256):
         chosen = order[first : first + 256]
         docs = sorted({places[i].doc for i in chosen})
         ids, _ = pad([corpus[d].ids for d in docs], pad_id=0)
-        hidden = model.model(input_ids=ids, output_hidden_states=True, use_cache=False).hidden_states[LAYER + 1]
+        hidden = model.model(input_ids=ids, output_hidden_states=True, use_cache=False).hidden_states[
+            LAYER + 1
+        ]
         row = {d: r for r, d in enumerate(docs)}
         for i in chosen:
             vectors[i] = hidden[row[places[i].doc], places[i].position].float()

@@ -10,12 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM
 
 from nla_ray import __version__
 from nla_ray.demo import export, world
-from nla_ray.demo.autoencoder import Pairs, Reconstructing, train_ar, train_av
+from nla_ray.demo.autoencoder import Pairs, Prompt, Reconstructing, train_ar, train_av
 from nla_ray.demo.card import card
 from nla_ray.demo.dataset import encode, examples
 from nla_ray.demo.measure import POSITIONS, measure
@@ -82,7 +81,7 @@ def write_measurements(out: Path, recipe: Recipe, seed: int, *, minutes: float) 
     """Measure the pair under `out`; write `measured.json` and the model card `README.md`."""
     measured = measure(out, documents=recipe.measured, probe_documents=6 * recipe.measured)
     facts = {
-        "layer": LAYER, "recipe": ", ".join(f"{key} {value}" for key, value in asdict(recipe).items()), "seed": seed,
+        "layer": LAYER, "recipe": ", ".join(f"{key} {n}" for key, n in asdict(recipe).items()), "seed": seed,
         "minutes": minutes, "hardware": f"{os.cpu_count()} CPU cores, no GPU", "positions": POSITIONS,
     }  # fmt: skip
     (out / "measured.json").write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
@@ -118,7 +117,11 @@ class _Run:
 
     def provenance(self, pairs: Pairs) -> dict[str, Any]:
         reference = f"activations that AV and AR trained on (demo world, seed {PAIRS_SEED})"
-        baseline = {"value": variance_nrm(pairs.vectors.numpy()), "reference": reference, "n": len(pairs.places)}
+        baseline = {
+            "value": variance_nrm(pairs.vectors.numpy()),
+            "reference": reference,
+            "n": len(pairs.places),
+        }
         return {
             "d_model": pairs.vectors.shape[1], "base_checkpoint": "demo:target",
             "created_by": f"nla-ray {__version__}", "fve_baseline": baseline,
@@ -133,11 +136,11 @@ class _Run:
         )  # fmt: skip
         export.save_ar(self.out / "ar", model, self.tokenizer)
 
-    def verbalizer(self, target: Qwen2ForCausalLM, pairs: Pairs, prompt: export.Prompt) -> None:
+    def verbalizer(self, target: Qwen2ForCausalLM, pairs: Pairs, prompt: Prompt) -> None:
         recipe, model = self.recipe, Qwen2ForCausalLM(target.config)
         model.load_state_dict(target.state_dict())
         self.losses["AV"] = train_av(
-            model, prompt, pairs, self.tokenizer, steps=recipe.av_steps, batch=recipe.pair_batch, lr=recipe.av_lr,
-            seed=self.seed, report=self.report("AV", recipe.av_steps),
+            model, prompt, pairs, self.tokenizer, steps=recipe.av_steps, batch=recipe.pair_batch,
+            lr=recipe.av_lr, seed=self.seed, report=self.report("AV", recipe.av_steps),
         )  # fmt: skip
         export.save_causal_lm(self.out / "av", model, self.tokenizer)

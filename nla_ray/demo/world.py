@@ -1,4 +1,4 @@
-"""The planted-concept world: seeded documents and chats whose topic, item, mood and safety property are known."""
+"""The planted-concept world: seeded documents and chats whose topic, mood and safety property are known."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NONE = "none"
 
 @dataclass(frozen=True)
 class Mark:
-    """One statement of a planted value: `text[start:end]` of the document's own text says `prop` = `value`."""
+    """One statement of a planted value: `text[start:end]` of the document says `prop` = `value`."""
 
     prop: str
     value: str
@@ -32,9 +32,9 @@ class Mark:
 class Document:
     """A text (or one chat turn pair) with what was planted in it.
 
-    `prompt` is None for a plain document. `text` is the document or the assistant's reply; marks index into it.
-    `safety` is the property or "none"; `theme` is the property whose theme words occur (the matched benign theme
-    when `safety` is "none").
+    `prompt` is None for a plain document. `text` is the document or the assistant's reply; marks index
+    into it. `safety` is the property or "none"; `theme` is the property whose theme words occur (the
+    matched benign theme when `safety` is "none").
     """
 
     doc_id: str
@@ -57,7 +57,9 @@ class Document:
 @functools.cache
 def lexicon() -> Mapping[str, Any]:
     """The world's words and sentence shapes (`world.yaml`)."""
-    loaded: Mapping[str, Any] = yaml.safe_load(resources.files(__package__).joinpath("world.yaml").read_text("utf-8"))
+    loaded: Mapping[str, Any] = yaml.safe_load(
+        resources.files(__package__).joinpath("world.yaml").read_text("utf-8")
+    )
     return loaded
 
 
@@ -69,8 +71,8 @@ def safety_properties() -> list[str]:
 def documents(seed: int, n: int, *, held_out: bool = False, twins: bool = False) -> Iterator[Document]:
     """`n` documents, a pure function of the arguments.
 
-    With `held_out` every clause uses a sentence shape that no training text has. With `twins` documents come in
-    pairs that share topic, item, mood and theme: the first has the safety property, the second is benign.
+    With `held_out` every clause uses a sentence shape that no training text has. With `twins` documents come
+    in pairs that share topic, item, mood and theme: the first has the safety property, the second is benign.
     """
     for index in range(n):
         plan = _Plan(seed, index // 2 if twins else index, held_out)
@@ -133,7 +135,6 @@ class _Plan:
         )  # fmt: skip
 
 
-
 CLAUSES = ("topic", "item", "mood", "safety")
 
 
@@ -171,7 +172,7 @@ def explanation(document: Document, known: Mapping[str, str], last: str, rng: ra
 
 
 def named(text: str) -> dict[str, str]:
-    """What an explanation names, read with the world's own lexicon: topic, item, mood and safety, where named.
+    """What an explanation names (topic, item, mood, safety), read with the world's own lexicon.
 
     Text that names two values of one property (a muddled explanation) names neither.
     """

@@ -11,7 +11,7 @@ Report = Callable[[int, float], None]
 
 
 def cosine(step: int, steps: int, warmup: int) -> float:
-    """Learning rate factor in (0, 1]: linear over `warmup` steps, then half a cosine down to 5 % at `steps`."""
+    """Learning rate factor in (0, 1]: linear over `warmup` steps, then half a cosine down to 5 %."""
     if step < warmup:
         return (step + 1) / warmup
     return 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
