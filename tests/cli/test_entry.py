@@ -1,0 +1,76 @@
+"""How commands end, as a shell sees it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from nla_ray.cli.entry import run
+from nla_ray.cli.output import printable
+from tests.cli.conftest import Invoke, Job
+
+MAIN = "from nla_ray.cli import main; main()"
+
+
+def shell(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", MAIN, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+
+
+def test_a_refusal_is_one_line_without_a_traceback(job: Job) -> None:
+    ended = shell("decode", job.config, "models.av=/nowhere")
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1 and "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("arguments", [["decode"], ["no-such-command"], ["decode", "x", "--no-such-option"]])
+def test_wrong_usage_exits_2(invoke: Invoke, arguments: list[str]) -> None:
+    ended = invoke(*arguments)
+    assert ended.code == 2 and "Traceback" not in ended.err
+
+
+def test_help_and_no_command(invoke: Invoke) -> None:
+    assert invoke("--help").code == 0
+    assert "decode" in invoke().out
+
+
+def test_an_interrupted_command_exits_130(capsys: pytest.CaptureFixture[str]) -> None:
+    interrupted = typer.Typer()
+
+    @interrupted.command()
+    def command() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as ended:
+        run(interrupted, [])
+    assert ended.value.code == 130 and "Traceback" not in capsys.readouterr().err
+
+
+def test_the_job_is_the_command(job: Job) -> None:
+    script = Path(__file__).parents[2] / "jobs" / "decode_corpus.py"
+    environment = os.environ | {"PYTHONPATH": str(script.parents[1])}
+    ended = subprocess.run(
+        [sys.executable, str(script), "--config", str(job.config), "seed=3"],
+        capture_output=True, text=True, check=False, env=environment,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert (job.output / "explanations.parquet").is_file()
+
+
+def test_what_stands_in_a_file_is_printed_harmlessly(invoke: Invoke, tmp_path: Path) -> None:
+    config = tmp_path / "evil.yaml"
+    config.write_text('"\\e[31m[bold]\\u202e": 1\n')
+    ended = invoke("decode", config)
+    assert ended.code == 2 and "\x1b" not in ended.err and "\u202e" not in ended.err
+    assert "[bold]" in ended.err
+
+
+def test_printable() -> None:
+    assert printable("plain ㈎ é [red]") == "plain ㈎ é [red]"
+    assert printable("a\x1b[0m\n\u202e\ud800") == "a\\x1b[0m\\n\\u202e\\ud800"

@@ -1,0 +1,73 @@
+"""The surface that users write scripts against: a change here is a decision."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import typer
+
+from nla_ray.cli import app
+
+ROOT = Path(__file__).parents[2]
+
+OPTIONS = {
+    "check": ["av", "ar", "--target", "--injection-scale", "--trust-remote-code"],
+    "decode": ["config", "overrides", "--replace"],
+}
+
+NAMES = {
+    "nla_ray.errors": ["CheckpointError", "ConfigError", "EngineError", "InputError", "NlaError"],
+    "nla_ray.ids": ["digest", "row_id", "sample_positions", "sampling_key"],
+    "nla_ray.tables": ["CONTROLS", "EXPLANATIONS", "OUTCOMES", "REAL", "ddl", "table_of"],
+    "nla_ray.config.reference": ["ModelRef"],
+    "nla_ray.config.decode": [
+        "Baseline", "Controls", "Corpus", "DecodeConfig", "Engine", "Models", "Name", "Positions", "Reference",
+        "Sampling", "Share",
+    ],
+    "nla_ray.nla.verbalizer": ["FinishReason", "Generation", "Request", "Sampling", "Verbalizer"],
+}  # fmt: skip
+
+
+def test_commands_and_their_options() -> None:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    found = {
+        name: [option.opts[0] for option in command.params if option.name != "help"]
+        for name, command in commands.items()
+    }
+    assert found == OPTIONS
+
+
+def test_public_names() -> None:
+    found = {module: defined_names(module) for module in NAMES}
+    assert found == {module: sorted(names) for module, names in NAMES.items()}
+
+
+def defined_names(module: str) -> list[str]:
+    """Names that a module itself defines at its top level, without the private ones."""
+    source = (ROOT / (module.replace(".", "/") + ".py")).read_text(encoding="utf-8")
+    names: set[str] = set()
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign):
+            names |= {
+                part.id for target in node.targets for part in ast.walk(target) if isinstance(part, ast.Name)
+            }
+    return sorted(name for name in names if not name.startswith("_"))
+
+
+def test_help_is_quick_and_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from nla_ray.cli import app; from nla_ray.cli.entry import run\n"
+        "try: run(app, ['--help'])\n"
+        "finally: print(*sys.modules, file=sys.stderr)"
+    )
+    started = time.perf_counter()
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0 and "decode" in ended.stdout
+    assert not {"torch", "ray", "transformers", "pyarrow"} & set(ended.stderr.split())
+    assert time.perf_counter() - started < 5
