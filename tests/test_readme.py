@@ -1,0 +1,68 @@
+"""What the README shows is run as it stands there, with the demo pair."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import duckdb
+import pytest
+import yaml
+
+from nla_ray.cli import app
+from nla_ray.cli.entry import run
+from nla_ray.config.decode import DecodeConfig
+from nla_ray.config.load import load
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    """Fenced code of one language, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.S | re.M)
+
+
+def commands(word: str) -> list[list[str]]:
+    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith(f"{word} ")]
+
+
+def test_every_make_target_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for text in (README, (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")):
+        for target in re.findall(r"^make ([\w-]+)", text, re.M):
+            assert re.search(rf"^{target}:", makefile, re.M), target
+
+
+def test_every_link_leads_somewhere() -> None:
+    for link in re.findall(r"\]\(([^)#]+)\)", README):
+        assert link.startswith("https://") or (ROOT / link).exists(), link
+
+
+def test_released_pairs_are_named_as_the_resolver_knows_them() -> None:
+    from nla_ray.nla.resolve import RELEASED
+
+    names = {word.partition(":")[0] for line in commands("nla-ray") for word in line if ":" in word}
+    assert names - {"demo"} <= set(RELEASED)
+    load(DecodeConfig, ROOT / "jobs" / "decode_qwen7b.yaml", ["corpus.paths=[my_chats.jsonl]"])
+
+
+@pytest.mark.slow
+def test_the_walk_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check, the configuration, the decode and the queries, in a folder of their own."""
+    monkeypatch.chdir(tmp_path)
+    (configuration,) = blocks("yaml")
+    Path("first.yaml").write_text(configuration)
+    values = yaml.safe_load(configuration)
+    for arguments in commands("nla-ray"):
+        if any("qwen2.5" in word or "qwen7b" in word for word in arguments):
+            continue
+        with pytest.raises(SystemExit) as ended:
+            run(app, arguments)
+        assert ended.value.code == 0, arguments
+    by_control, matching = blocks("sql")
+    controls = {row[0] for row in duckdb.sql(by_control).fetchall()}
+    assert controls == {"real", *values["controls"]}
+    assert duckdb.sql(matching).columns[0] == "doc_id"
