@@ -58,7 +58,7 @@ def _print(checks: list[Check], console: Console) -> None:
             console.out(columns, highlight=False)
         console.out(summary, highlight=False)
         return
-    table = Table(pad_edge=False)
+    table = Table()
     for heading in ("", "of", "check", "found"):
         table.add_column(heading, overflow="fold", no_wrap=heading in ("", "of"))
     subject = None

@@ -121,7 +121,8 @@ def open_sidecar(directory: Path) -> Fields:
 
 def read_role(fields: Fields, *, expected: Role | None = None) -> Role:
     """The role under any of its names; `expected` refuses the other one."""
-    name = str(fields.get("role")).strip().lower()
+    found = fields.get("role")
+    name = found.strip().lower() if isinstance(found, str) else None
     if name not in AV_NAMES + AR_NAMES:
         raise fields.refuse("role", f"one of {', '.join(AV_NAMES + AR_NAMES)} was expected")
     role: Role = "av" if name in AV_NAMES else "ar"
@@ -175,7 +176,7 @@ def _is_other_injection(group: str, key: str, value: object) -> bool:
     names = _VARIANT_WORDS if group.endswith("injection") else _VARIANT_KEYS
     if key not in names or value is None or isinstance(value, dict):
         return False
-    return str(value).strip().lower().replace("-", "_") not in _REPLACING
+    return not isinstance(value, str) or value.strip().lower().replace("-", "_") not in _REPLACING
 
 
 def _layer(fields: Fields) -> int:

@@ -17,6 +17,7 @@ MAX_BYTES = 1 << 20
 OUR_GROUPS = ("extraction", "tokens", "prompt_templates")
 
 _shown = reprlib.Repr()
+_shown.maxlevel, _shown.maxlist, _shown.maxdict = 2, 4, 4
 _shown.maxstring = _shown.maxother = 100
 
 
