@@ -8,6 +8,7 @@ import typer
 
 from nla_ray.cli.check import check_command
 from nla_ray.cli.decode import decode_command
+from nla_ray.cli.demo_train import demo_train_command
 from nla_ray.cli.entry import run
 
 app = typer.Typer(
@@ -19,6 +20,7 @@ app = typer.Typer(
 )
 app.command("check")(check_command)
 app.command("decode")(decode_command)
+app.command("demo-train")(demo_train_command)
 
 
 def main() -> NoReturn:

@@ -47,11 +47,11 @@ class Recipe:
     target_lr: float = 3e-3
     ar_lr: float = 3e-3
     av_lr: float = 2e-3
-    vocab: int = 1024
+    vocab: int = 1400
 
 
 RECIPES = {
-    "full": Recipe(target_steps=1200, ar_steps=1500, av_steps=2000, documents=40000, measured=500),
+    "full": Recipe(target_steps=700, ar_steps=1500, av_steps=2000, documents=40000, measured=500),
     "small": Recipe(target_steps=12, ar_steps=8, av_steps=8, documents=300, measured=10),
 }
 

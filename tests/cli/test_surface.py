@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 OPTIONS = {
     "check": ["av", "ar", "--target", "--injection-scale", "--trust-remote-code"],
     "decode": ["config", "overrides", "--replace"],
+    "demo-train": ["--out", "--steps", "--seed"],
 }
 
 NAMES = {

@@ -1,0 +1,63 @@
+"""Tokens aligned with truth."""
+
+from __future__ import annotations
+
+import pytest
+from transformers import PreTrainedTokenizerFast
+
+from nla_ray.demo import world
+from nla_ray.demo.dataset import Encoded, encode, examples, shuffled_batches
+from nla_ray.demo.tokenizer import MARKER, train_tokenizer
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerFast:
+    return train_tokenizer(1400, seed=1, documents=2000)
+
+
+@pytest.fixture(scope="module")
+def encoded(tokenizer: PreTrainedTokenizerFast) -> list[Encoded]:
+    return encode(world.documents(2, 60), tokenizer)
+
+
+def test_words_and_marker_are_single_tokens(tokenizer: PreTrainedTokenizerFast) -> None:
+    lexicon = world.lexicon()
+    names = [word for topic in lexicon["topics"].values() for word in (*topic["items"], *topic["words"])]
+    for word in [f" {name}" for name in names] + [MARKER]:
+        assert len(tokenizer.encode(word, add_special_tokens=False)) == 1, word
+
+
+def test_own_text_is_what_the_positions_cover(
+    tokenizer: PreTrainedTokenizerFast, encoded: list[Encoded]
+) -> None:
+    for doc in encoded:
+        assert tokenizer.decode(list(doc.ids[doc.start : doc.stop])).strip() == doc.document.text
+        assert doc.ends[doc.stop - 1] == len(doc.document.text)
+        assert all(doc.ends[i] == 0 for i in range(doc.start))
+
+
+def test_a_property_is_known_from_its_first_position_on(encoded: list[Encoded]) -> None:
+    for doc in encoded:
+        for prop, first in doc.shown_from().items():
+            assert prop in doc.known(max(first, doc.start))
+            if first > doc.start:
+                assert prop not in doc.known(first - 1)
+
+
+def test_examples_name_what_is_known_and_end_with_the_last_words(
+    tokenizer: PreTrainedTokenizerFast, encoded: list[Encoded]
+) -> None:
+    places = examples(encoded, 3, 0, tokenizer)
+    assert len(places) == 3 * len(encoded)
+    for place in places:
+        doc = encoded[place.doc]
+        assert place.position in doc.candidates()
+        assert world.named(place.explanation) == place.known
+        upto = tokenizer.decode(list(doc.ids[doc.start : place.position + 1])).strip()
+        assert upto.endswith(place.explanation.rsplit("… ", 1)[1].removesuffix('".').removesuffix('"'))
+
+
+def test_batches_show_every_row_before_any_comes_again() -> None:
+    batches = shuffled_batches(10, 4, seed=3)
+    first = [row for _ in range(5) for row in next(batches)]
+    assert sorted(first[:10]) == sorted(first[10:]) == list(range(10))
