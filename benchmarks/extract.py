@@ -3,9 +3,9 @@
     python -m benchmarks.extract
     python -m benchmarks.extract --preset qwen2.5-7b --device cuda --dtype bfloat16
 
-Both sides get the same documents, positions, weights, dtype, device and threads, and return the same vectors
-(checked before timing). The peer is what one writes first: AutoModelForCausalLM with all hidden states, padded
-batches in corpus order. A useful token is a document's token up to its last selected position.
+Both sides get the same documents, positions, weights, dtype, device and threads and return the same vectors;
+their largest difference is in the result. The peer is what one writes first: AutoModelForCausalLM with all
+hidden states, padded batches in corpus order. Useful tokens are those up to a document's last position.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import random
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def main() -> None:
         random_checkpoint(args.preset, directory, dtype=dtype, device=args.device)
         ours = Extractor(directory, [layer], dtype=dtype, device=args.device, batch_tokens=args.batch_tokens)
         peer = Peer(directory, layer, dtype, args.device, args.peer_batch)
-    sides = {
+    sides: dict[str, Callable[[], list[np.ndarray]]] = {
         "ours": lambda: ours.extract(documents, positions),
         "peer": lambda: peer.extract(documents, positions),
     }
@@ -68,8 +69,8 @@ class Peer:
 
     def __init__(self, directory: Path, layer: int, dtype: torch.dtype, device: str, batch: int) -> None:
         with quiet():
-            model = AutoModelForCausalLM.from_pretrained(directory, dtype=dtype).eval()
-        self._model: Any = model.to(device)
+            model: Any = AutoModelForCausalLM.from_pretrained(directory, dtype=dtype)
+        self._model: Any = model.to(device).eval()
         self._layer, self._device, self._batch = layer, device, batch
 
     @torch.inference_mode()
@@ -127,7 +128,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--positions", type=int, default=8, help="selected per document")
     parser.add_argument("--layer", type=int, help="K; default two thirds of the blocks")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--batch-tokens", type=int, default=4096, help="ours")
+    parser.add_argument("--batch-tokens", type=int, default=2048, help="ours")
     parser.add_argument("--peer-batch", type=int, default=16, help="documents per batch of the peer")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--model", type=Path, help="keep the random checkpoint here and use it again")

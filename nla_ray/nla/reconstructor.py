@@ -33,7 +33,7 @@ class Reconstructor:
         *,
         dtype: torch.dtype = torch.float32,
         device: str | torch.device = "cpu",
-        batch_tokens: int = 4096,
+        batch_tokens: int = 2048,
         trust_remote_code: bool = False,
     ) -> None:
         """`sidecar` takes the place of the directory's own; `batch_tokens` bounds rows x longest of a batch.
