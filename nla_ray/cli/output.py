@@ -15,6 +15,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from nla_ray.pipelines.decode import Progress, Report, Run
+    from nla_ray.pipelines.summary import Summary
 
 PLAIN_INTERVAL_S = 30.0
 
@@ -86,20 +87,22 @@ def print_run(run: Run, console: Console) -> None:
     seconds = ", ".join(f"{name} {spent:.1f}" for name, spent in summary.seconds.items())
     _line(console, "speed", f"{summary.vectors_per_second:.1f} vectors/s (seconds: {seconds})")
     if summary.fidelity:
-        console.print(fidelity_table(run))
+        baseline = run.record["baseline"]
+        against = f"Var(v_nrm) = {baseline['value']:.4f} of {baseline['reference']}"
+        _line(console, "fidelity", f"fve_nrm against {against}")
+        console.print(fidelity_table(summary))
     if run.record["planted"]:
+        _line(console, "planted truth", "share of explanations that name it where it has been shown")
         console.print(planted_table(run.record["planted"]))
     _line(console, "table", str(run.path))
 
 
-def fidelity_table(run: Run) -> Table:
+def fidelity_table(summary: Summary) -> Table:
     """Mean `fve_nrm` per control with its interval over documents."""
-    baseline = run.record["baseline"]
-    where = f"Var(v_nrm) {baseline['value']:.4f} of {printable(baseline['reference'])}"
-    table = Table(title=Text(f"fidelity: fve_nrm against {where}"), title_justify="left")
+    table = Table()
     for name in ("injected", "rows", "documents", "mean", "95 % interval over documents"):
         table.add_column(name, justify="left" if name == "injected" else "right")
-    for control, found in run.summary.fidelity.items():
+    for control, found in summary.fidelity.items():
         interval = "" if found.low is None else f"{found.low:.3f} to {found.high:.3f}"
         table.add_row(control, str(found.rows), str(found.documents), f"{found.mean:.3f}", interval)
     return table
@@ -107,7 +110,7 @@ def fidelity_table(run: Run) -> Table:
 
 def planted_table(planted: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
     """Recall of each planted property, one column per control."""
-    table = Table(title=Text("planted truth: share of explanations that name it"), title_justify="left")
+    table = Table()
     table.add_column("property")
     table.add_column("precision", justify="right")
     for control in planted:
@@ -121,4 +124,4 @@ def planted_table(planted: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
 
 
 def _line(console: Console, name: str, value: str) -> None:
-    console.print(Text(f"{name}: ", style="bold") + Text(printable(value)), soft_wrap=True)
+    console.print(Text.assemble((f"{name}: ", "bold"), printable(value)), soft_wrap=True)

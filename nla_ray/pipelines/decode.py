@@ -73,7 +73,8 @@ def decode(config: DecodeConfig, *, replace: bool = False, report: Report = lamb
     """
     started = time.perf_counter()
     survey = survey_corpus(config)
-    device_of(config.engine)
+    report(Progress("checking the models", 0, survey.documents, 0, 0.0))
+    device, dtype = device_of(config.engine)
     preflight(config)
     checkpoints = find_checkpoints(config)
     models = record_models(config, checkpoints)
@@ -98,8 +99,8 @@ def decode(config: DecodeConfig, *, replace: bool = False, report: Report = lamb
         "corpus": asdict(survey) | {"truncated": stage.tally.truncated},
         "models": {role: asdict(model) for role, model in models.items()},
         "layer": identity.layer,
-        "device": str(device_of(config.engine)[0]),
-        "dtype": str(device_of(config.engine)[1]),
+        "device": str(device),
+        "dtype": str(dtype).removeprefix("torch."),
         "versions": versions(),
         "baseline": None if baseline is None else baseline.model_dump(),
         "summary": summary.as_json(),
