@@ -1,0 +1,1 @@
+"""Verbalizer engines; each passes the same contract tests."""

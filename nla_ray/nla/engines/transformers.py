@@ -1,0 +1,132 @@
+"""The default verbalizer engine: library modules from transformers, decoded through static slots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from nla_ray.errors import CheckpointError, EngineError
+from nla_ray.nla import attention
+from nla_ray.nla.backbone import load_causal_lm
+from nla_ray.nla.engines.slots import SlotDecoder, SlotLayout
+from nla_ray.nla.prompt import load_tokenizer, render_av_prompt
+from nla_ray.nla.sidecar import Sidecar, read_sidecar
+from nla_ray.nla.verbalizer import Request, Sampling, Verbalizer
+
+
+class TransformersVerbalizer(Verbalizer):
+    """An AV directory, loaded and proven to read what is injected.
+
+    `template_from` is a directory with the chat template where the AV has none (its target). `injection_scale` takes
+    the place of the sidecar's. Raises CheckpointError for a directory that is not a usable AV, EngineError when the
+    injection does not arrive.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: str | torch.device = "cpu",
+        layout: SlotLayout | None = None,
+        template_from: Path | None = None,
+        injection_scale: float | str | None = None,
+        trust_remote_code: bool = False,
+    ) -> None:
+        sidecar = read_sidecar(directory, role="av", injection_scale_override=injection_scale)
+        self.tokenizer = load_tokenizer(
+            directory, trust_remote_code=trust_remote_code, template_from=template_from
+        )
+        self.prompt = render_av_prompt(self.tokenizer, sidecar)
+        self.model: Any = load_causal_lm(
+            directory,
+            dtype=dtype,
+            device=device,
+            attention=attention.NAME,
+            trust_remote_code=trust_remote_code,
+        )
+        _check_width(self.model, sidecar)
+        self.stop_ids = stop_ids(self.model, self.tokenizer, directory)
+        self.decoder = SlotDecoder(
+            self.model,
+            self.prompt.ids,
+            self.prompt.slot,
+            self.stop_ids,
+            sidecar.injection_scale,
+            layout or SlotLayout(),
+        )
+        self.check_injection()
+
+    @property
+    def d_model(self) -> int:
+        return self.decoder.d_model
+
+    def decode(
+        self, requests: Sequence[Request], sampling: Sampling
+    ) -> Iterator[tuple[int, tuple[int, ...], bool]]:
+        return self.decoder.decode(requests, sampling)
+
+    def text(self, token_ids: Sequence[int]) -> str:
+        return str(
+            self.tokenizer.decode(
+                list(token_ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
+            )
+        )
+
+    def check_injection(self) -> None:
+        """The canary: two vectors and no vector must give three different first-token distributions.
+
+        Raises EngineError when two of them differ by no more than ten times what the same vector differs from itself
+        in another row, or than the rounding of the model's type.
+        """
+        first, second = np.random.default_rng(0).standard_normal((2, self.d_model)).astype(np.float32)
+        one_V, two_V, again_V, none_V = self._first_logits([first, second, first, None])
+        rounding = 4 * torch.finfo(self.model.dtype).eps * float(one_V.std())
+        noise = max(10 * float((one_V - again_V).abs().max()), rounding)
+        pairs = {"two vectors": (one_V, two_V), "a vector and none": (one_V, none_V)}
+        for name, (left_V, right_V) in pairs.items():
+            difference = float((left_V - right_V).abs().max())
+            if not difference > noise:
+                raise EngineError(
+                    f"the injection does not arrive: logits of the first answer token for {name} differ by "
+                    f"{difference:.3g}, numeric noise is {noise:.3g}; likely causes: the slot is not the marker's "
+                    "position, something overwrites the embedding after the injection, the injection scale is far "
+                    "too small, or the weights are damaged (NaN, zero attention)"
+                )
+
+    def _first_logits(self, vectors: Sequence[np.ndarray | None]) -> list[torch.Tensor]:
+        size = self.decoder.layout.cohort
+        parts = [self.decoder.first_logits(vectors[at : at + size]) for at in range(0, len(vectors), size)]
+        return list(torch.cat(parts))
+
+
+def stop_ids(model: Any, tokenizer: PreTrainedTokenizerBase, directory: Path) -> tuple[int, ...]:
+    """The tokens that end an answer: from the generation config (a number or a list), else from the tokenizer."""
+    generation = getattr(model, "generation_config", None)
+    for found in (
+        getattr(generation, "eos_token_id", None),
+        model.config.eos_token_id,
+        tokenizer.eos_token_id,
+    ):
+        if found is not None:
+            return tuple(found) if isinstance(found, list) else (int(found),)
+    raise CheckpointError(
+        f"{directory}: no stop token in generation_config.json, config.json or the tokenizer; "
+        "add eos_token_id to generation_config.json"
+    )
+
+
+def _check_width(model: Any, sidecar: Sidecar) -> None:
+    width = int(model.get_input_embeddings().weight.shape[1])
+    if width != sidecar.d_model:
+        raise CheckpointError.field(
+            sidecar.path,
+            "d_model",
+            sidecar.d_model,
+            f"the weights have width {width}: the sidecar is another model's",
+        )
