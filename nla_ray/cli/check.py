@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from nla_ray.cli.output import printable
 from nla_ray.config.reference import ModelRef
 
 if TYPE_CHECKING:
@@ -42,19 +43,19 @@ def check_command(
     checks = check(
         ModelRef.parse(av, trust_remote_code=trust_remote_code), *refs, injection_scale=injection_scale
     )
-    _print(checks, Console())
+    print_checks(checks, Console())
     if any(made.status == "fail" for made in checks):
         raise typer.Exit(1)
 
 
-def _print(checks: list[Check], console: Console) -> None:
+def print_checks(checks: list[Check], console: Console) -> None:
     """A table on a terminal; elsewhere one line per check, in columns."""
     counts = {status: sum(made.status == status for made in checks) for status in _COLOURS}
     summary = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     if not console.is_terminal:
         width = max(len(made.name) for made in checks)
         for made in checks:
-            columns = f"{made.status}  {made.subject:<6}  {made.name:<{width}}  {_plain(made.detail)}"
+            columns = f"{made.status}  {made.subject:<6}  {made.name:<{width}}  {printable(made.detail)}"
             console.out(columns, highlight=False)
         console.out(summary, highlight=False)
         return
@@ -67,11 +68,6 @@ def _print(checks: list[Check], console: Console) -> None:
             table.add_section()
         subject = made.subject
         status = Text(made.status, style=_COLOURS[made.status])
-        table.add_row(status, made.subject, made.name, Text(_plain(made.detail)))
+        table.add_row(status, made.subject, made.name, Text(printable(made.detail)))
     console.print(table)
     console.print(Text(summary, style=_COLOURS["fail" if counts["fail"] else "pass"]))
-
-
-def _plain(text: str) -> str:
-    """The text with everything unprintable written out: what stands in a checkpoint is not trusted."""
-    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)

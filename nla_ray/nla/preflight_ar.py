@@ -5,7 +5,7 @@ from __future__ import annotations
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.preflight_parts import Part, Report, Skip, block_indices, compare_blocks, final_norms, needed
 from nla_ray.nla.prompt import ar_prompt_ids, ar_template_parts, check_ar_suffix
-from nla_ray.nla.weights import HEAD_NAME, SafetensorsDir
+from nla_ray.nla.weights import SafetensorsDir, open_value_head
 
 _PROBE = "A short text about the weather."
 
@@ -28,12 +28,6 @@ def _ar_depth(part: Part) -> str:
         raise CheckpointError(
             f"{part.directory}: K = {layer} and config.json says num_hidden_layers {blocks}; "
             f"K+1 = {layer + 1} was expected: the config.json or the sidecar belongs to another checkpoint"
-        )
-    kinds = getattr(config, "layer_types", None)
-    if kinds is not None and len(kinds) != blocks:
-        raise CheckpointError(
-            f"{part.directory}: config.json lists {len(kinds)} layer_types for {blocks} blocks; "
-            f"cut the list to {blocks}"
         )
     if part.weights is not None:
         compare_blocks(part, block_indices(part.weights.names), blocks)
@@ -67,19 +61,7 @@ def _ar_lm_head(part: Part) -> str:
 
 
 def _value_head(part: Part) -> SafetensorsDir:
-    config = needed(part.config, "usable config.json")
-    head = SafetensorsDir(part.directory, file=HEAD_NAME)
-    expected = {"weight": (config.hidden_size, config.hidden_size), "bias": (config.hidden_size,)}
-    for name in ("weight", *(name for name in head.names if name != "weight")):
-        shape = head.info(name).shape
-        if shape != expected.get(name):
-            wanted = (
-                f"{list(expected[name])} was expected"
-                if name in expected
-                else "only weight and bias are known"
-            )
-            raise CheckpointError(f"{part.directory / HEAD_NAME}: {name} has shape {list(shape)}; {wanted}")
-    return head
+    return open_value_head(part.directory, needed(part.config, "usable config.json").hidden_size)
 
 
 def _describe_head(head: SafetensorsDir) -> str:

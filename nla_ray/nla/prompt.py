@@ -11,6 +11,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.sidecar import AR_SLOT, AV_SLOT, Marker, Sidecar, split_template
 
+_VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tekken.json")
+
 
 @dataclass(frozen=True)
 class AvPrompt:
@@ -35,6 +37,9 @@ def load_tokenizer(
 
 
 def _from_pretrained(directory: Path, trust_remote_code: bool) -> PreTrainedTokenizerBase:
+    # Without any of these files transformers makes an empty tokenizer of the model's kind and says nothing.
+    if not trust_remote_code and not any((Path(directory) / name).exists() for name in _VOCABULARIES):
+        raise CheckpointError(f"{directory}: no tokenizer; one of {', '.join(_VOCABULARIES)} was expected")
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             str(directory), trust_remote_code=trust_remote_code, local_files_only=True
@@ -92,9 +97,11 @@ def encode_av_prompt(
 def check_marker_id(tokenizer: PreTrainedTokenizerBase, marker: Marker, source: object) -> None:
     """Marker rule 1: one id, the recorded one, and not the unknown token."""
     ids = tokenizer.encode(marker.char, add_special_tokens=False)
-    if ids == [marker.token_id] and ids[0] != tokenizer.unk_token_id:
+    # `unk_token_id` recurses without end where the unknown token is not in the vocabulary.
+    unknown_id = tokenizer.get_vocab().get(tokenizer.unk_token) if tokenizer.unk_token else None
+    if ids == [marker.token_id] and ids[0] != unknown_id:
         return
-    unknown = ", the unknown token" if ids == [tokenizer.unk_token_id] else ""
+    unknown = ", the unknown token" if ids == [unknown_id] else ""
     raise CheckpointError(
         f"{source}: marker rule 1 (one id): the tokenizer gives {list(ids)}{unknown} for {marker.char!r}, "
         f"the sidecar records {marker.token_id}; use the tokenizer that the AV was trained with"
