@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import re
 import statistics
@@ -99,11 +100,12 @@ def hardware(device: str) -> str:
 
 
 def environment(device: str) -> dict[str, Any]:
-    """Versions and hardware of this run."""
+    """Versions and hardware of this run; a load above the threads means that others ran beside it."""
     return {
         "hardware": hardware(device),
         "cpu": _cpu_model(),
         "torch_threads": torch.get_num_threads(),
+        "load_average": os.getloadavg()[0],
         "python": platform.python_version(),
         "versions": {name: version(name) for name in ("torch", "transformers", "numpy")}
         | {"nla_ray": __version__},

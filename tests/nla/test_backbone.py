@@ -95,6 +95,24 @@ def test_the_megatron_variant_loads(nla: Callable[[str], tuple[Path, Path, Path]
     torch.testing.assert_close(found, plain, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("family", ["qwen2", "gemma3"])
+def test_a_stack_saved_without_its_causal_lm_loads(
+    family: str, nla: Callable[[str], tuple[Path, Path, Path]], tmp_path: Path
+) -> None:
+    """Its tensors are called `layers.0...` instead of `model.layers.0...`."""
+    ar = Path(shutil.copytree(nla(family)[2], tmp_path / "ar"))
+    plain = load_backbone(ar, layers=None, final_norm=False, **CPU)(input_ids=IDS).last_hidden_state
+    names = list(load_file(ar / "model.safetensors"))
+
+    def rename(weights: dict[str, torch.Tensor]) -> None:
+        for name in names:
+            weights[name.removeprefix("model.")] = weights.pop(name)
+
+    _change_weights(ar, rename)
+    found = load_backbone(ar, layers=None, final_norm=False, **CPU)(input_ids=IDS).last_hidden_state
+    torch.testing.assert_close(found, plain, rtol=0, atol=0)
+
+
 def test_both_layouts_of_the_multimodal_wrapper_load(checkpoint: Checkpoint, tmp_path: Path) -> None:
     directory = _copy(checkpoint, "gemma3_mm", tmp_path)
     names = list(load_file(directory / "model.safetensors"))
