@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -25,7 +26,8 @@ def full_model(directory: Path) -> transformers.PreTrainedModel:
 
 def last_block_output(directory: Path, ids: list[int]) -> torch.Tensor:
     """Output [tokens, d] of the last block of one unpadded row, before any final norm."""
-    model, seen = full_model(directory), []
+    model: Any = full_model(directory)
+    seen: list[torch.Tensor] = []
     block = model.get_decoder().layers[-1]
     handle = block.register_forward_hook(lambda _module, _inputs, output: seen.append(output[0]))
     model(input_ids=torch.tensor([ids]))
