@@ -38,7 +38,7 @@ EXPLANATIONS = pa.schema(
         _column("outcome", pa.string(), "ok, unclosed, length, empty, loop, failed"),
         _column("reason", pa.string(), "why, where the outcome is not ok", nullable=True),
         _column("flags", pa.list_(pa.string()), "early_position, special_token, sink_norm, cjk"),
-        _column("explanation", pa.string(), "the answer between its tags", nullable=True),
+        _column("explanation", pa.string(), "the answer between its tags, if any", nullable=True),
         _column("explanation_norm", pa.string(), "for matching: NFKC, casefolded", nullable=True),
         _column("raw_text", pa.string(), "the whole answer as generated", nullable=True),
         _column("finish_reason", pa.string(), "stop, length, failed"),

@@ -16,7 +16,7 @@ CREATE TABLE explanations (
     outcome VARCHAR NOT NULL,  -- ok, unclosed, length, empty, loop, failed
     reason VARCHAR,  -- why, where the outcome is not ok
     flags VARCHAR[] NOT NULL,  -- early_position, special_token, sink_norm, cjk
-    explanation VARCHAR,  -- the answer between its tags
+    explanation VARCHAR,  -- the answer between its tags, if any
     explanation_norm VARCHAR,  -- for matching: NFKC, casefolded
     raw_text VARCHAR,  -- the whole answer as generated
     finish_reason VARCHAR NOT NULL,  -- stop, length, failed

@@ -191,20 +191,20 @@ class DecodeStage:
         """What every position is, in the order of the vectors."""
         with np.errstate(over="ignore", invalid="ignore"):
             norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
-        typical = float(np.median(norms[np.isfinite(norms)])) if np.isfinite(norms).any() else 0.0
+        finite = norms[np.isfinite(norms)]
+        typical = float(np.median(finite)) if len(finite) else None
         where = [(reading, position) for reading in readings for position in reading.positions]
         return [
             Read(
                 reading,
                 str(self._tokenizer.decode([reading.token_ids[position]])),
                 float(norm),
-                tuple(
-                    position_flags(
-                        position,
-                        special=reading.token_ids[position] in self._reader.special_ids,
-                        norm=float(norm),
-                        typical_norm=typical,
-                    )
+                position_flags(
+                    position,
+                    reading.token_ids[position],
+                    float(norm),
+                    special_ids=self._reader.special_ids,
+                    typical_norm=typical,
                 ),
             )
             for (reading, position), norm in zip(where, norms, strict=True)

@@ -53,10 +53,10 @@ class Reader:
 def tokenize(tokenizer: PreTrainedTokenizerBase, document: Document) -> list[int]:
     """Ids of a document: text as it stands; a chat by its template, which holds its special tokens."""
     if document.messages is None:
-        return list(tokenizer.encode(str(document.text)))
+        return list(tokenizer.encode(str(document.text), verbose=False))
     # Rendered to text first: `tokenize=True` splits some markers into bytes.
     text = tokenizer.apply_chat_template([dict(message) for message in document.messages], tokenize=False)
-    return list(tokenizer.encode(str(text), add_special_tokens=False))
+    return list(tokenizer.encode(str(text), add_special_tokens=False, verbose=False))
 
 
 def choose(

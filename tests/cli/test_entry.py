@@ -52,6 +52,7 @@ def test_an_interrupted_command_exits_130(capsys: pytest.CaptureFixture[str]) ->
     assert ended.value.code == 130 and "Traceback" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_job_is_the_command(job: Job) -> None:
     script = Path(__file__).parents[2] / "jobs" / "decode_corpus.py"
     environment = os.environ | {"PYTHONPATH": str(script.parents[1])}

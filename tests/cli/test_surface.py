@@ -26,8 +26,8 @@ NAMES = {
     "nla_ray.tables": ["CONTROLS", "EXPLANATIONS", "OUTCOMES", "REAL", "ddl", "table_of"],
     "nla_ray.config.reference": ["ModelRef"],
     "nla_ray.config.decode": [
-        "Baseline", "Controls", "Corpus", "DecodeConfig", "Engine", "Models", "Name", "Positions", "Reference",
-        "Sampling", "Share",
+        "Baseline", "Controls", "Corpus", "DecodeConfig", "Engine", "Models", "Name", "Positions",
+        "Reference", "Sampling", "Share",
     ],
     "nla_ray.nla.verbalizer": ["FinishReason", "Generation", "Request", "Sampling", "Verbalizer"],
 }  # fmt: skip
