@@ -66,10 +66,14 @@ def _section(title: str, rows: Mapping[str, Any]) -> str:
     ]
     columns = [rows[control]["planted"] for control in ("real", "shuffled", "random")]
     for real, shuffled, random in zip(*columns, strict=True):
-        probe, precision = rows["probe"][real["prop"]], real["precision"]
+        probe, precision = rows["probe"].get(real["prop"]), real["precision"]
         lines.append(
-            f"| {real['prop']} | {real['n']} | {probe:.3f} | {real['recall']:.3f} | "
-            f"{'-' if precision is None else f'{precision:.3f}'} | {real['chance']:.3f} | "
+            f"| {real['prop']} | {real['n']} | {_share(probe)} | {real['recall']:.3f} | "
+            f"{_share(precision)} | {real['chance']:.3f} | "
             f"{shuffled['recall']:.3f} | {random['recall']:.3f} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

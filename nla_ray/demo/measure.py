@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast
 
 from nla_ray.demo import world
 from nla_ray.demo.dataset import Encoded, Example, encode, examples
-from nla_ray.demo.probe import probe_accuracy
+from nla_ray.demo.probe import fit_probes
 from nla_ray.demo.score import Judged, score
 from nla_ray.demo.target import LAYER
 from nla_ray.nla import fidelity
@@ -126,9 +126,9 @@ def _judged(sample: Sample, texts: Sequence[str]) -> list[Judged]:
 
 
 def probe_table(train: Sample, test: Sample) -> dict[str, float]:
-    """Held-out recall of a linear probe: per property, and per safety property."""
-    found = probe_accuracy(
+    """What linear probes read: accuracy per plain property, recall per safety property that occurs."""
+    probes = fit_probes(
         (torch.from_numpy(train.vectors), train.places), (torch.from_numpy(test.vectors), test.places)
     )
-    plain = {prop: accuracy for prop, (accuracy, _) in found.items() if prop != "safety"}
-    return plain | {name: recall for name, recall in found["safety"][1].items() if name != world.NONE}
+    plain = {prop: probe.accuracy for prop, probe in probes.items() if prop != "safety"}
+    return plain | {name: share for name, share in probes["safety"].recall.items() if name != world.NONE}

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 
+from nla_ray.demo import world
 from nla_ray.demo.dataset import Example
+
+Places = tuple[torch.Tensor, Sequence[Example]]
+"""Activations [N, D] and what is planted at each."""
 
 PROPERTIES = ("topic", "item", "mood", "safety")
 
 
-def probe_accuracy(
-    train: tuple[torch.Tensor, Sequence[Example]], held_out: tuple[torch.Tensor, Sequence[Example]]
-) -> dict[str, tuple[float, dict[str, float]]]:
-    """Per property a softmax probe's held-out accuracy and recall per value, where the text has shown it."""
-    return {prop: _probe(prop, train, held_out) for prop in PROPERTIES}
+@dataclass(frozen=True)
+class Probe:
+    """How well one property is read from held-out activations: in all, and per value that occurs in them."""
+
+    accuracy: float
+    recall: dict[str, float]
 
 
-def _probe(
-    prop: str, train: tuple[torch.Tensor, Sequence[Example]], held_out: tuple[torch.Tensor, Sequence[Example]]
-) -> tuple[float, dict[str, float]]:
-    x, y, values = _labelled(prop, *train, None)
-    x_test, y_test, _ = _labelled(prop, *held_out, values)
+def fit_probes(train: Places, held_out: Places) -> dict[str, Probe]:
+    """A softmax probe per property, fitted and judged where the text has already shown the property."""
+    return {prop: _fit(prop, train, held_out) for prop in PROPERTIES}
+
+
+def _fit(prop: str, train: Places, held_out: Places) -> Probe:
+    values = world.values(prop)
+    x, y = _labelled(prop, values, *train)
+    x_test, y_test = _labelled(prop, values, *held_out)
     mean, std = x.mean(0), x.std(0) + 1e-6
     head = torch.nn.Linear(x.shape[1], len(values))
     optimizer = torch.optim.LBFGS(head.parameters(), max_iter=100, line_search_fn="strong_wolfe")
@@ -36,14 +46,13 @@ def _probe(
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
     with torch.no_grad():
-        hit = head((x_test - mean) / std).argmax(1) == y_test
-    recalls = {v: hit[y_test == k].float().mean().item() for k, v in enumerate(values)}
-    return hit.float().mean().item(), recalls
+        hit = (head((x_test - mean) / std).argmax(1) == y_test).float()
+    recall = {value: hit[y_test == k].mean().item() for k, value in enumerate(values) if (y_test == k).any()}
+    return Probe(hit.mean().item(), recall)
 
 
 def _labelled(
-    prop: str, vectors: torch.Tensor, places: Sequence[Example], values: list[str] | None
-) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
+    prop: str, values: list[str], vectors: torch.Tensor, places: Sequence[Example]
+) -> tuple[torch.Tensor, torch.Tensor]:
     rows = [i for i, place in enumerate(places) if prop in place.known]
-    values = values or sorted({places[i].known[prop] for i in rows})
-    return vectors[rows], torch.tensor([values.index(places[i].known[prop]) for i in rows]), values
+    return vectors[rows], torch.tensor([values.index(places[i].known[prop]) for i in rows])

@@ -28,7 +28,7 @@ Progress = Callable[[str, int, int, float], None]
 
 TARGET_SEED, PAIRS_SEED, CORPUS_SEED = 1, 101, 9100
 """Seeds of the documents that the target trains on, that AR and AV train on, and of the demo corpus."""
-PAIRS_PER_DOCUMENT = 3
+PAIRS_PER_DOCUMENT = 6
 CORPUS_DOCUMENTS = 200
 
 
@@ -40,6 +40,9 @@ class Recipe:
     ar_steps: int
     av_steps: int
     documents: int
+    """Documents that the target trains on."""
+    pair_documents: int
+    """Documents that AR and AV train on, `PAIRS_PER_DOCUMENT` places of each."""
     measured: int
     """Documents that the pair is measured on; six times as many train the probes."""
     target_batch: int = 32
@@ -51,8 +54,10 @@ class Recipe:
 
 
 RECIPES = {
-    "full": Recipe(target_steps=700, ar_steps=1500, av_steps=2000, documents=40000, measured=500),
-    "small": Recipe(target_steps=12, ar_steps=8, av_steps=8, documents=300, measured=10),
+    "full": Recipe(
+        target_steps=700, ar_steps=1000, av_steps=1800, documents=40000, pair_documents=20000, measured=500
+    ),
+    "small": Recipe(target_steps=12, ar_steps=8, av_steps=8, documents=400, pair_documents=100, measured=10),
 }
 
 
@@ -111,7 +116,7 @@ class _Run:
         return model
 
     def pairs(self, target: Qwen2ForCausalLM) -> Pairs:
-        corpus = encode(world.documents(PAIRS_SEED, self.recipe.documents), self.tokenizer)
+        corpus = encode(world.documents(PAIRS_SEED, self.recipe.pair_documents), self.tokenizer)
         places = examples(corpus, PAIRS_PER_DOCUMENT, PAIRS_SEED, self.tokenizer)
         return Pairs(activations(target, corpus, places), places)
 

@@ -178,12 +178,17 @@ def named(text: str) -> dict[str, str]:
     """
     subject = text.split("\n\n")[0]
     found: dict[str, str] = {}
-    for prop, values in _vocabulary().items():
+    for prop, phrases_of in _vocabulary().items():
         where = text if prop == "safety" else subject
-        hits = {value for value, phrases in values.items() if any(phrase in where for phrase in phrases)}
+        hits = {value for value, phrases in phrases_of.items() if any(phrase in where for phrase in phrases)}
         if len(hits) == 1:
             found[prop] = hits.pop()
     return found
+
+
+def values(prop: str) -> list[str]:
+    """All values that a property can have."""
+    return list(_vocabulary()[prop])
 
 
 @functools.cache

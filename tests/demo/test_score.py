@@ -47,7 +47,12 @@ def test_tables_are_scored_per_control_by_position() -> None:
         {
             "control": ["shuffled", "real", "real", "real"],
             "position": [9, 9, 3, None],
-            "explanation": ["Text about chess, with pawns in focus.", "The theme is music and in it drums.", None, None],
+            "explanation": [
+                "Text about chess, with pawns in focus.",
+                "The theme is music and in it drums.",
+                None,
+                None,
+            ],
             "meta": [meta, meta, meta, meta],
         }
     )

@@ -1,0 +1,90 @@
+"""The shipped pair: what its card claims, held to the numbers it must reach, and measured again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nla_ray.demo
+from nla_ray.config.reference import ModelRef
+from nla_ray.demo import world
+from nla_ray.demo.measure import measure
+from nla_ray.nla.preflight import check
+
+PAIR = Path(nla_ray.demo.__file__).parent / "pair"
+PLAIN_RECALL = {"topic": 0.98, "mood": 0.92}
+SAFETY_RECALL, SAFETY_PRECISION, PROBE, BELOW_PROBE, BELOW_TRAINING = 0.93, 0.95, 0.95, 0.05, 0.15
+NOISE = 0.03
+"""How far a measurement on fewer documents may fall short of the bound."""
+
+
+@pytest.fixture(scope="module")
+def shipped() -> dict[str, Any]:
+    measured: dict[str, Any] = json.loads((PAIR / "measured.json").read_text())
+    return measured
+
+
+@pytest.fixture(scope="module")
+def again() -> dict[str, Any]:
+    return measure(PAIR, documents=150, probe_documents=1500)
+
+
+def planted(rows: dict[str, Any], control: str = "real") -> dict[str, dict[str, Any]]:
+    return {one["prop"]: one for one in rows[control]["planted"]}
+
+
+def assert_reaches(rows: dict[str, Any], slack: float) -> None:
+    scores = planted(rows)
+    for prop in ("topic", "mood", *world.safety_properties()):
+        bound = PLAIN_RECALL.get(prop, SAFETY_RECALL)
+        assert scores[prop]["recall"] >= bound - slack, prop
+        assert rows["probe"][prop] >= PROBE - slack, prop
+        assert scores[prop]["recall"] >= rows["probe"][prop] - BELOW_PROBE - slack, prop
+        if prop not in PLAIN_RECALL:
+            assert scores[prop]["precision"] >= SAFETY_PRECISION - slack, prop
+    assert rows["real"]["fve_nrm"] >= 0.60 - slack
+    assert rows["ar_on_true"] >= 0.75 - slack
+
+
+def assert_controls_know_nothing(rows: dict[str, Any], slack: float) -> None:
+    for control in ("shuffled", "random"):
+        assert rows[control]["fve_nrm"] <= 0
+        for prop, one in planted(rows, control).items():
+            assert abs(one["recall"] - one["chance"]) <= slack, (control, prop)
+
+
+def assert_carries_to_new_wordings(measured: dict[str, Any], slack: float) -> None:
+    known, new = planted(measured["test"]), planted(measured["held_out_wordings"])
+    for prop, one in known.items():
+        assert new[prop]["recall"] >= one["recall"] - BELOW_TRAINING - slack, prop
+
+
+def test_the_card_says_what_was_measured(shipped: dict[str, Any]) -> None:
+    card = (PAIR / "README.md").read_text()
+    for rows in (shipped["test"], shipped["held_out_wordings"]):
+        assert f"real {rows['real']['fve_nrm']:.3f}" in card
+        for one in rows["real"]["planted"]:
+            assert f"| {one['prop']} | {one['n']} |" in card
+
+
+def test_the_shipped_numbers_reach_their_bounds(shipped: dict[str, Any]) -> None:
+    assert_reaches(shipped["test"], slack=0.0)
+    assert_controls_know_nothing(shipped["test"], slack=0.08)
+    assert_carries_to_new_wordings(shipped, slack=0.0)
+
+
+@pytest.mark.slow
+def test_measured_again_the_pair_is_as_good(again: dict[str, Any]) -> None:
+    assert_reaches(again["test"], slack=NOISE)
+    assert_controls_know_nothing(again["test"], slack=0.15)
+    assert_carries_to_new_wordings(again, slack=NOISE)
+
+
+def test_the_pair_is_small_and_passes_the_preflight() -> None:
+    weights = [file.stat().st_size for file in PAIR.rglob("*.safetensors")]
+    assert sum(weights) <= 20e6
+    parts = [ModelRef.parse(f"demo:{part}") for part in ("av", "ar", "target")]
+    assert not [one for one in check(*parts) if one.status == "fail"]
