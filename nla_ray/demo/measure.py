@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast
 
 from nla_ray.demo import world
 from nla_ray.demo.dataset import Encoded, Example, encode, examples
-from nla_ray.demo.probe import fit_probes
+from nla_ray.demo.probe import PROPERTIES, Probe
 from nla_ray.demo.score import Judged, score
 from nla_ray.demo.target import LAYER
 from nla_ray.nla import fidelity
@@ -39,6 +39,10 @@ class Sample:
     docs: list[Encoded]
     places: list[Example]
     vectors: npt.NDArray[np.float32]
+
+    def labelled(self) -> tuple[torch.Tensor, list[Example]]:
+        """The activations with what is planted at each, for a probe."""
+        return torch.from_numpy(self.vectors), self.places
 
 
 class Pair:
@@ -89,7 +93,8 @@ def draw(
 def measure(directory: Path, *, documents: int = 500, probe_documents: int = 3000) -> dict[str, Any]:
     """All numbers of the model card, as plain data; takes about 2 minutes on two cores by default."""
     pair = Pair(directory)
-    probes = pair.sample(PROBE_SEED, probe_documents)
+    read = pair.sample(PROBE_SEED, probe_documents)
+    probes = [Probe(prop, read.labelled()) for prop in PROPERTIES]
     result: dict[str, Any] = {"baseline": dataclasses.asdict(pair.baseline), "documents": documents}
     for name, seed, held_out in (("test", TEST_SEED, False), ("held_out_wordings", HELD_OUT_SEED, True)):
         sample = pair.sample(seed, documents, held_out=held_out)
@@ -125,10 +130,8 @@ def _judged(sample: Sample, texts: Sequence[str]) -> list[Judged]:
     return [Judged(truth(place), frozenset(place.known), world.named(text)) for place, text in pairs]
 
 
-def probe_table(train: Sample, test: Sample) -> dict[str, float]:
+def probe_table(probes: Sequence[Probe], sample: Sample) -> dict[str, float]:
     """What linear probes read: accuracy per plain property, recall per safety property that occurs."""
-    probes = fit_probes(
-        (torch.from_numpy(train.vectors), train.places), (torch.from_numpy(test.vectors), test.places)
-    )
-    plain = {prop: probe.accuracy for prop, probe in probes.items() if prop != "safety"}
-    return plain | {name: share for name, share in probes["safety"].recall.items() if name != world.NONE}
+    found = {probe.prop: probe.read(sample.labelled()) for probe in probes}
+    plain = {prop: reading.accuracy for prop, reading in found.items() if prop != "safety"}
+    return plain | {name: share for name, share in found["safety"].recall.items() if name != world.NONE}

@@ -18,41 +18,45 @@ PROPERTIES = ("topic", "item", "mood", "safety")
 
 
 @dataclass(frozen=True)
-class Probe:
+class Reading:
     """How well one property is read from held-out activations: in all, and per value that occurs in them."""
 
     accuracy: float
     recall: dict[str, float]
 
 
-def fit_probes(train: Places, held_out: Places) -> dict[str, Probe]:
-    """A softmax probe per property, fitted and judged where the text has already shown the property."""
-    return {prop: _fit(prop, train, held_out) for prop in PROPERTIES}
+class Probe:
+    """A softmax regression on standardised activations, for one property, where the text has shown it."""
 
+    def __init__(self, prop: str, train: Places) -> None:
+        self.prop, self.values = prop, world.values(prop)
+        x, y = self._labelled(train)
+        self.mean, self.std = x.mean(0), x.std(0) + 1e-6
+        self.head = torch.nn.Linear(x.shape[1], len(self.values))
+        optimizer = torch.optim.LBFGS(self.head.parameters(), max_iter=100, line_search_fn="strong_wolfe")
 
-def _fit(prop: str, train: Places, held_out: Places) -> Probe:
-    values = world.values(prop)
-    x, y = _labelled(prop, values, *train)
-    x_test, y_test = _labelled(prop, values, *held_out)
-    mean, std = x.mean(0), x.std(0) + 1e-6
-    head = torch.nn.Linear(x.shape[1], len(values))
-    optimizer = torch.optim.LBFGS(head.parameters(), max_iter=100, line_search_fn="strong_wolfe")
+        def closure() -> torch.Tensor:
+            optimizer.zero_grad()
+            penalty = 1e-4 * self.head.weight.square().sum()
+            loss: torch.Tensor = F.cross_entropy(self._logits(x), y) + penalty
+            loss.backward()  # type: ignore[no-untyped-call]
+            return loss
 
-    def closure() -> torch.Tensor:
-        optimizer.zero_grad()
-        loss = F.cross_entropy(head((x - mean) / std), y) + 1e-4 * head.weight.square().sum()
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
-    with torch.no_grad():
-        hit = (head((x_test - mean) / std).argmax(1) == y_test).float()
-    recall = {value: hit[y_test == k].mean().item() for k, value in enumerate(values) if (y_test == k).any()}
-    return Probe(hit.mean().item(), recall)
+    @torch.no_grad()
+    def read(self, held_out: Places) -> Reading:
+        """Judge the probe on activations that it was not fitted to."""
+        x, y = self._labelled(held_out)
+        hit = (self._logits(x).argmax(1) == y).float()
+        recall = {value: hit[y == k].mean().item() for k, value in enumerate(self.values) if (y == k).any()}
+        return Reading(hit.mean().item(), recall)
 
+    def _logits(self, x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.head((x - self.mean) / self.std)
+        return logits
 
-def _labelled(
-    prop: str, values: list[str], vectors: torch.Tensor, places: Sequence[Example]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    rows = [i for i, place in enumerate(places) if prop in place.known]
-    return vectors[rows], torch.tensor([values.index(places[i].known[prop]) for i in rows])
+    def _labelled(self, data: Places) -> tuple[torch.Tensor, torch.Tensor]:
+        vectors, places = data
+        rows = [i for i, place in enumerate(places) if self.prop in place.known]
+        return vectors[rows], torch.tensor([self.values.index(places[i].known[self.prop]) for i in rows])
