@@ -27,7 +27,7 @@ from nla_ray.pipelines.summary import Summary, summarize
 from nla_ray.stages.decode import Checkpoints, DecodeStage, device_of
 from nla_ray.stages.documents import DEMO_CORPUS, read_documents
 from nla_ray.stages.rows import Identity
-from nla_ray.tables import EXPLANATIONS
+from nla_ray.tables import CONTROLS, EXPLANATIONS, REAL
 
 T = TypeVar("T")
 
@@ -180,7 +180,12 @@ def planted_scores(config: DecodeConfig, table: pa.Table) -> dict[str, list[dict
         return None
     from nla_ray.demo.score import score_table
 
-    return {control: [asdict(score) for score in scores] for control, scores in score_table(table).items()}
+    found = score_table(table)
+    return {
+        control: [asdict(score) for score in found[control]]
+        for control in (REAL, *CONTROLS)
+        if control in found
+    }
 
 
 def batched(items: Iterable[T], n: int) -> Iterator[list[T]]:
