@@ -1,8 +1,8 @@
 """Attention over a shared prefix and static slots, for any decoder of transformers, without mask or repeat.
 
-It is registered under a name for which transformers builds no mask. The query heads that share a key-value head are
-treated as its query rows, so nothing is repeated; against the prefix, the queries of all rows are one matrix product
-per head.
+It is registered under a name for which transformers builds no mask. The query heads that share a key-value
+head are treated as its query rows, so nothing is repeated; against the prefix, the queries of all rows are
+one matrix product per head.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def attend(
 ) -> tuple[torch.Tensor, None]:
     """Causal attention of every span's rows over prefix and own tokens; [B, T, H, D] as transformers expects.
 
-    Rows of the batch outside all spans are unused slots; their output is zero. Scores and probabilities are in the
-    model's type, the softmax is in float32.
+    Rows of the batch outside all spans are unused slots; their output is zero. Scores and probabilities are
+    in the model's type, the softmax is in float32.
     """
     layer: int = module.layer_idx  # type: ignore[assignment]
     batch, heads, steps, width = query_BHTD.shape
@@ -71,7 +71,7 @@ def attend(
 
 
 class _PrefixScores:
-    """The prefix's share of one block's attention: all rows of the batch in one product per key-value head."""
+    """The prefix's share of one block's attention: all rows of the batch in one product per head."""
 
     def __init__(self, kv: SlotKV, layer: int, query_BKRD: torch.Tensor) -> None:
         batch, kv_heads, rows, width = query_BKRD.shape

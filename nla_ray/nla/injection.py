@@ -1,4 +1,4 @@
-"""Put a vector in place of the marker's embedding: the rescaling, the refusal of unusable vectors, the overwrite."""
+"""Put a vector in place of the marker's embedding: which vectors can be, their scale, the overwrite."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ import torch
 
 
 def unusable(vectors: np.ndarray) -> list[str | None]:
-    """Per row of `vectors` [n, d]: why it cannot be injected, or None. Zero, NaN and infinite vectors cannot."""
+    """Per row of `vectors` [n, d]: why it cannot be injected (zero, NaN, infinite), or None."""
     vectors = np.asarray(vectors, dtype=np.float32)
-    reasons: list[str | None] = []
-    for finite, zero in zip(np.isfinite(vectors).all(axis=1), ~vectors.any(axis=1), strict=True):
-        reasons.append(
-            "the vector holds NaN or infinity" if not finite else "the vector is zero" if zero else None
-        )
-    return reasons
+    finite, zero = np.isfinite(vectors).all(axis=1), ~vectors.any(axis=1)
+    reasons = np.where(zero, "the vector is zero", np.where(finite, "", "the vector holds NaN or infinity"))
+    return [reason or None for reason in reasons.tolist()]
 
 
 def rescale(vectors_BD: torch.Tensor, scale: float | None) -> torch.Tensor:
@@ -27,7 +24,8 @@ def rescale(vectors_BD: torch.Tensor, scale: float | None) -> torch.Tensor:
     if scale is None:
         return vectors_BD
     unit_BD = vectors_BD / vectors_BD.abs().amax(dim=-1, keepdim=True)
-    return unit_BD * (scale / unit_BD.norm(dim=-1, keepdim=True))
+    rescaled_BD: torch.Tensor = unit_BD * (scale / unit_BD.norm(dim=-1, keepdim=True))
+    return rescaled_BD
 
 
 def inject(embeds_TD: torch.Tensor, slot: int, vectors_BD: torch.Tensor) -> torch.Tensor:

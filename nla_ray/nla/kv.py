@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 Prefix = Sequence[tuple[torch.Tensor, torch.Tensor]]
-"""Per block the keys [kv_heads, head_dim, prefix], transposed, and the values [kv_heads, prefix, head_dim]."""
+"""Per block: keys [kv_heads, head_dim, prefix], transposed, and values [kv_heads, prefix, head_dim]."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,9 @@ class Span:
 class SlotKV:
     """The shared prefix and, per block, own keys and values of every slot, `capacity` tokens long.
 
-    Keys are kept transposed, [slots, kv_heads, head_dim, capacity]: a product of a few query rows with them then
-    streams memory instead of gathering it. Buffers are made when a block first writes, in its shape and type.
+    Keys are kept transposed, [slots, kv_heads, head_dim, capacity]: a product of a few query rows with them
+    then streams memory instead of gathering it. Buffers are made when a block first writes, in its shape
+    and type.
     """
 
     def __init__(self, slots: int, capacity: int, prefix: Prefix = ()) -> None:
@@ -36,8 +37,8 @@ class SlotKV:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Add this pass's keys and values of the span's rows to what the rows have.
 
-        Returns all of theirs: keys [rows, kv_heads, head_dim, length] and values [rows, kv_heads, length, head_dim],
-        views, not copies.
+        Returns all of theirs: keys [rows, kv_heads, head_dim, length] and values [rows, kv_heads, length,
+        head_dim], views, not copies.
         """
         _, heads, steps, width = key_BKTD.shape
         if layer not in self._own:

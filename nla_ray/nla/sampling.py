@@ -1,4 +1,4 @@
-"""Keyed sampling: a token is a function of its row's key, its step and its logits, never of a generator's state."""
+"""Keyed sampling: a token depends on its row's key, its step and its logits, not on a generator's state."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def uniforms(keys_B: torch.Tensor, steps_B: torch.Tensor) -> torch.Tensor:
 def choose(
     logits_BV: torch.Tensor, uniforms_B: torch.Tensor, temperature: float, top_p: float
 ) -> torch.Tensor:
-    """Token ids [B]: argmax at temperature 0, else the inverse of the cumulative distribution at each uniform.
+    """Token ids [B]: argmax at temperature 0, else the inverse cumulative distribution at each uniform.
 
     `top_p` keeps the most likely tokens up to and including the one that reaches that mass.
     """
@@ -39,7 +39,7 @@ def choose(
 
 
 def _invert_blocks(probs_BV: torch.Tensor, uniforms_B: torch.Tensor) -> torch.Tensor:
-    """`_invert` in two levels, block of tokens and token within it: faster and rounded less than one long sum."""
+    """`_invert` in two levels, block and token within it: faster and less rounded than one long sum."""
     missing = -probs_BV.shape[1] % _BLOCK
     if missing:
         probs_BV = torch.nn.functional.pad(probs_BV, (0, missing))

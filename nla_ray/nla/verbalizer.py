@@ -41,7 +41,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Generation:
-    """One answer. `token_ids` end with the stop token where `finish_reason` is `stop`; `raw_text` leaves it out.
+    """One answer. Where it stopped, `token_ids` end with the stop token and `raw_text` is without it.
 
     `failed` means that the vector could not be injected; `reason` says why, and there are no tokens.
     """
@@ -56,17 +56,17 @@ class Generation:
 
 @dataclass(frozen=True)
 class Request:
-    """One answer to generate: a usable float32 vector [d], or None to leave the marker's own embedding; its key."""
+    """One answer to generate: a usable float32 vector [d], or None to inject nothing; its sampling key."""
 
     vector: np.ndarray | None
     key: int
 
 
 class Verbalizer(ABC):
-    """A loaded AV. An engine implements `d_model`, `decode` and `text`; its constructor proves the injection live.
+    """A loaded AV. An engine implements `d_model`, `decode`, `text`; its constructor proves the injection.
 
-    What every engine owes, and `tests/nla/verbalizer_contract.py` checks: an answer depends on its vector, row id,
-    sample index and the sampling settings alone, never on the other rows of the call.
+    What every engine owes, and `tests/nla/verbalizer_contract.py` checks: an answer depends on its vector,
+    row id, sample index and the sampling settings alone, never on the other rows of the call.
     """
 
     @property
@@ -78,7 +78,7 @@ class Verbalizer(ABC):
     def decode(
         self, requests: Sequence[Request], sampling: Sampling
     ) -> Iterator[tuple[int, tuple[int, ...], bool]]:
-        """(index of the request, token ids with the stop token, stopped?) in the order in which answers finish."""
+        """(index of the request, token ids with the stop token, stopped?), as the answers finish."""
 
     @abstractmethod
     def text(self, token_ids: Sequence[int]) -> str:
@@ -95,8 +95,8 @@ class Verbalizer(ABC):
     ) -> list[Generation]:
         """Answers to raw vectors [n, d], vector by vector and within one sample by sample.
 
-        Where `injected` is False nothing is injected and the marker keeps its own embedding. A zero, NaN or infinite
-        vector gives `failed` rows. Raises InputError when the shapes do not belong together.
+        Where `injected` is False nothing is injected and the marker keeps its own embedding. A zero, NaN or
+        infinite vector gives `failed` rows. Raises InputError when the shapes do not belong together.
         """
         vectors = self._checked(vectors, row_ids, injected)
         live = [True] * len(row_ids) if injected is None else list(injected)

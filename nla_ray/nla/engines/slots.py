@@ -1,7 +1,8 @@
 """Decode many answers to one prompt: the shared part prefilled once, rows in static slots, cohorts refilled.
 
-Every tensor of a step has a fixed shape: projections run over all slots, used or not, and attention over one cohort of
-rows that started together. A row's answer therefore does not depend on which other rows there are.
+Every tensor of a step has a fixed shape: projections run over all slots, used or not, and attention over
+one cohort of rows that started together. A row's answer therefore does not depend on which other rows there
+are.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class SlotLayout:
 
 
 class SlotDecoder:
-    """A causal LM (loaded with `attn_implementation=attention.NAME`) bound to one prompt and its injection slot."""
+    """A causal LM (loaded with `attn_implementation=attention.NAME`), one prompt and its injection slot."""
 
     def __init__(
         self,
@@ -87,7 +88,7 @@ class SlotDecoder:
             return self.prefill(vectors, kv, slice(0, self.layout.cohort))[: len(vectors)].float().clone()
 
     def prefill(self, vectors: Sequence[np.ndarray | None], kv: SlotKV, slots: slice) -> torch.Tensor:
-        """Run the prompt from the slot on for one cohort; logits [cohort, vocabulary] of the first answer token."""
+        """The prompt from the slot on, for one cohort: first-token logits [cohort, vocabulary]."""
         cohort, length = self.layout.cohort, len(self.suffix_TD)
         raw_BD, live = np.ones((cohort, self.d_model), dtype=np.float32), np.zeros(cohort, dtype=bool)
         for row, vector in enumerate(vectors):
@@ -213,7 +214,7 @@ class _LateFlags:
     def __init__(self, cohorts: int, device: torch.device) -> None:
         cuda = device.type == "cuda"
         self.host = torch.zeros(cohorts, dtype=torch.bool, pin_memory=cuda)
-        self.event = torch.cuda.Event() if cuda else None
+        self.event = torch.cuda.Event() if cuda else None  # type: ignore[no-untyped-call]
         self.posted: list[_Batch | None] = []
 
     def exchange(self, flags_C: torch.Tensor, batches: Sequence[_Batch | None]) -> None:

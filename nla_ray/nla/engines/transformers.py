@@ -22,9 +22,9 @@ from nla_ray.nla.verbalizer import Request, Sampling, Verbalizer
 class TransformersVerbalizer(Verbalizer):
     """An AV directory, loaded and proven to read what is injected.
 
-    `template_from` is a directory with the chat template where the AV has none (its target). `injection_scale` takes
-    the place of the sidecar's. Raises CheckpointError for a directory that is not a usable AV, EngineError when the
-    injection does not arrive.
+    `template_from` is a directory with the chat template where the AV has none (its target).
+    `injection_scale` takes the place of the sidecar's. Raises CheckpointError for a directory that is not a
+    usable AV, EngineError when the injection does not arrive.
     """
 
     def __init__(
@@ -81,8 +81,8 @@ class TransformersVerbalizer(Verbalizer):
     def check_injection(self) -> None:
         """The canary: two vectors and no vector must give three different first-token distributions.
 
-        Raises EngineError when two of them differ by no more than ten times what the same vector differs from itself
-        in another row, or than the rounding of the model's type.
+        Raises EngineError when two of them differ by no more than ten times what the same vector differs
+        from itself in another row, or than the rounding of the model's type.
         """
         first, second = np.random.default_rng(0).standard_normal((2, self.d_model)).astype(np.float32)
         one_V, two_V, again_V, none_V = self._first_logits([first, second, first, None])
@@ -94,8 +94,8 @@ class TransformersVerbalizer(Verbalizer):
             if not difference > noise:
                 raise EngineError(
                     f"the injection does not arrive: logits of the first answer token for {name} differ by "
-                    f"{difference:.3g}, numeric noise is {noise:.3g}; likely causes: the slot is not the marker's "
-                    "position, something overwrites the embedding after the injection, the injection scale is far "
+                    f"{difference:.3g}, numeric noise is {noise:.3g}; likely causes: the slot is not the "
+                    "marker's position, something overwrites the embedding after the injection, the scale is far "
                     "too small, or the weights are damaged (NaN, zero attention)"
                 )
 
@@ -106,7 +106,7 @@ class TransformersVerbalizer(Verbalizer):
 
 
 def stop_ids(model: Any, tokenizer: PreTrainedTokenizerBase, directory: Path) -> tuple[int, ...]:
-    """The tokens that end an answer: from the generation config (a number or a list), else from the tokenizer."""
+    """The tokens that end an answer: the generation config's (a number or a list), else the tokenizer's."""
     generation = getattr(model, "generation_config", None)
     for found in (
         getattr(generation, "eos_token_id", None),

@@ -1,0 +1,138 @@
+"""What became of an answer: the explanation between its tags, an outcome, flags. The text is untrusted."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from nla_ray.nla.verbalizer import FinishReason, Generation
+
+OPEN, CLOSE = "<explanation>", "</explanation>"
+
+Outcome = Literal["ok", "unclosed", "length", "empty", "loop", "failed"]
+
+LOOP_PERIOD, LOOP_COPIES, LOOP_TOKENS = 32, 4, 24
+CJK_SHARE = 0.3
+EARLY_POSITIONS = 10
+SINK_RATIO = 5.0
+
+_CJK = (
+    (0x3040, 0x30FF),
+    (0x3400, 0x4DBF),
+    (0x4E00, 0x9FFF),
+    (0xAC00, 0xD7AF),
+    (0xF900, 0xFAFF),
+    (0x20000, 0x3FFFF),
+)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One judged answer; `text` is the explanation, `raw_text` the whole answer, both storable as UTF-8.
+
+    Outcomes, the first that applies: `failed` (no answer, see `reason`), `empty` (no text), `loop`
+    (repetition), `ok` (closed), `length` (cut off by the token limit), `unclosed` (stopped by itself
+    without the closing tag, as at end-of-turn positions, where the answer quotes its own stop token).
+    """
+
+    text: str
+    raw_text: str
+    closed: bool
+    finish_reason: FinishReason
+    outcome: Outcome
+    flags: tuple[str, ...]
+    n_tokens: int
+    reason: str | None
+
+
+def judge(generation: Generation) -> Explanation:
+    """Extract the explanation of an answer and name its outcome and the flags that its text earns (`cjk`)."""
+    raw = storable(generation.raw_text)
+    text, closed = extract(raw)
+    if generation.finish_reason == "length":
+        # A character cut in half by the token limit decodes to replacement characters.
+        text = text.rstrip("\ufffd").rstrip()
+    outcome, reason = _outcome(generation, text, closed)
+    flags = ("cjk",) if is_cjk(text) else ()
+    return Explanation(
+        text, raw, closed, generation.finish_reason, outcome, flags, len(generation.token_ids), reason
+    )
+
+
+def _outcome(generation: Generation, text: str, closed: bool) -> tuple[Outcome, str | None]:
+    if generation.finish_reason == "failed":
+        return "failed", generation.reason
+    if not text:
+        return "empty", "no text between the tags"
+    period = loop_period(generation.token_ids)
+    if period:
+        return "loop", f"a block of {period} tokens repeats"
+    if closed:
+        return "ok", None
+    if generation.finish_reason == "length":
+        return "length", f"cut off after {len(generation.token_ids)} tokens"
+    return "unclosed", "stopped without the closing tag"
+
+
+def extract(raw: str) -> tuple[str, bool]:
+    """The explanation in an answer, stripped, and whether it was closed.
+
+    It ends at the first closing tag and begins after the first opening tag before that, or at the start of
+    the answer where there is none (the prompt may have opened it). Further tags inside are part of the
+    text.
+    """
+    before, close, _ = raw.partition(CLOSE)
+    head, opened, body = before.partition(OPEN)
+    return (body if opened else head).strip(), bool(close)
+
+
+def storable(text: str) -> str:
+    """The text with lone surrogates, which UTF-8 cannot hold, as replacement characters."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def loop_period(token_ids: Sequence[int]) -> int:
+    """Length of the shortest block that an answer repeats back to back, 0 when it does not loop.
+
+    A loop is a block of at most LOOP_PERIOD tokens, LOOP_COPIES times or more in a row, over LOOP_TOKENS or
+    more.
+    """
+    ids = np.asarray(token_ids)
+    for period in range(1, min(LOOP_PERIOD, len(ids) // LOOP_COPIES) + 1):
+        # A stretch of n copies is n - 1 copies of "equal to the token one period before".
+        needed = max((LOOP_COPIES - 1) * period, LOOP_TOKENS - period)
+        if _longest_run(ids[period:] == ids[:-period]) >= needed:
+            return period
+    return 0
+
+
+def _longest_run(flags: np.ndarray) -> int:
+    ends = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False])).astype(np.int8)))
+    return int((ends[1::2] - ends[::2]).max(initial=0))
+
+
+def is_cjk(text: str) -> bool:
+    """At least CJK_SHARE of the letters are Chinese, Japanese or Korean."""
+    letters = [ord(char) for char in text if char.isalpha()]
+    cjk = sum(any(low <= code <= high for low, high in _CJK) for code in letters)
+    return cjk > 0 and cjk >= CJK_SHARE * len(letters)
+
+
+def position_flags(
+    position: int, token_id: int, norm: float, *, special_ids: Collection[int], typical_norm: float | None
+) -> tuple[str, ...]:
+    """Flags of a position that is known to decode badly, whatever its text.
+
+    `early_position`: one of the first EARLY_POSITIONS tokens; `special_token`: a token in `special_ids`;
+    `sink_norm`: L2 norm above SINK_RATIO times `typical_norm` (the median norm of a stated set; None: not
+    judged).
+    """
+    raised = {
+        "early_position": position < EARLY_POSITIONS,
+        "special_token": token_id in special_ids,
+        "sink_norm": typical_norm is not None and norm > SINK_RATIO * typical_norm,
+    }
+    return tuple(name for name, flag in raised.items() if flag)

@@ -1,0 +1,44 @@
+"""Which vectors can be injected, at which norm, and that only the slot changes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from nla_ray.nla.injection import inject, rescale, unusable
+
+
+def test_zero_nan_and_infinite_vectors_are_named() -> None:
+    vectors = np.ones((4, 3), dtype=np.float32)
+    vectors[0], vectors[1, 1], vectors[2, 2] = 0, np.nan, -np.inf
+    zero, nan, infinite, fine = unusable(vectors)
+    assert (zero, fine) == ("the vector is zero", None)
+    assert nan == infinite == "the vector holds NaN or infinity"
+
+
+@pytest.mark.parametrize("size", [1e-40, 1e-30, 1.0, 1e30])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_rescale_gives_the_norm_whatever_the_size(size: float, dtype: torch.dtype) -> None:
+    vectors_BD = torch.randn(5, 64, generator=torch.Generator().manual_seed(0)).mul(size).to(dtype)
+    scaled_BD = rescale(vectors_BD, 150.0)
+    assert scaled_BD.dtype == torch.float32
+    torch.testing.assert_close(scaled_BD.norm(dim=1), torch.full((5,), 150.0))
+    cos = torch.nn.functional.cosine_similarity(scaled_BD.double(), vectors_BD.double() / size)
+    torch.testing.assert_close(cos, torch.ones(5, dtype=torch.float64))
+
+
+def test_no_scale_leaves_the_vector() -> None:
+    vectors_BD = torch.randn(2, 8)
+    assert torch.equal(rescale(vectors_BD, None), vectors_BD)
+
+
+def test_only_the_slot_is_overwritten() -> None:
+    embeds_TD, vectors_BD = torch.randn(5, 8), torch.randn(3, 8)
+    kept = embeds_TD.clone()
+    embeds_BTD = inject(embeds_TD, 2, vectors_BD)
+    assert embeds_BTD.shape == (3, 5, 8)
+    assert torch.equal(embeds_BTD[:, 2], vectors_BD)
+    for at in (0, 1, 3, 4):
+        assert torch.equal(embeds_BTD[:, at], embeds_TD[at].expand(3, -1))
+    assert torch.equal(embeds_TD, kept)
