@@ -9,7 +9,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from nla_ray.demo.dataset import Encoded, Example, pad, shuffled_batches
 from nla_ray.training.loop import Report, fit
-from nla_ray.training.losses import bag_loss, bag_targets, inverse_document_frequency, next_token_loss
+from nla_ray.training.losses import bag_loss, inverse_document_frequency, next_token_loss
 
 LAYER = 3
 """K: the output of this block is what the demo NLA reads."""
@@ -50,8 +50,7 @@ def train_target(
         ids, lengths = pad([corpus[i].ids for i in next(rows)], pad_id=0)
         out = model(input_ids=ids, output_hidden_states=True, use_cache=False)
         labels = ids.masked_fill(torch.arange(ids.shape[1]) >= lengths[:, None], -100)
-        bags = bag_targets(ids, lengths, HORIZON, weights)
-        ahead = bag_loss(head(out.hidden_states[LAYER + 1]), bags)
+        ahead = bag_loss(head(out.hidden_states[LAYER + 1]), ids, lengths, HORIZON, weights)
         loss: torch.Tensor = next_token_loss(out.logits, labels) + LOOK_AHEAD * ahead
         return loss
 

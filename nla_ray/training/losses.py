@@ -24,22 +24,26 @@ def inverse_document_frequency(rows: Sequence[Sequence[int]], vocab: int) -> tor
     return torch.where(counts > 0, (len(rows) / counts.clamp(min=1)).log(), 0.0)
 
 
-def bag_targets(
-    ids_BT: torch.Tensor, lengths_B: torch.Tensor, horizon: int, weights_V: torch.Tensor
+def bag_loss(
+    logits_BTV: torch.Tensor,
+    ids_BT: torch.Tensor,
+    lengths_B: torch.Tensor,
+    horizon: int,
+    weights_V: torch.Tensor,
 ) -> torch.Tensor:
-    """[B, T, V] weighted share of each token among a row's next `horizon` tokens; zeros where none follow."""
-    onehot_BTV = F.one_hot(ids_BT, len(weights_V)) * weights_V
-    inside_BT1 = (torch.arange(ids_BT.shape[1], device=ids_BT.device) < lengths_B[:, None])[..., None]
-    sums_BTV = (onehot_BTV * inside_BT1).cumsum(1)
-    after = torch.arange(ids_BT.shape[1], device=ids_BT.device) + horizon
-    counts_BTV = sums_BTV[:, after.clamp(max=ids_BT.shape[1] - 1)] - sums_BTV
-    return counts_BTV / counts_BTV.sum(-1, keepdim=True).clamp(min=1e-3)
+    """Cross-entropy of each position's logits against the weighted bag of the row's next `horizon` tokens.
 
-
-def bag_loss(logits_BTV: torch.Tensor, targets_BTV: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy against a bag of coming words (`bag_targets`), averaged over positions that have any."""
-    losses_BT = -(targets_BTV * F.log_softmax(logits_BTV.float(), -1)).sum(-1)
-    return losses_BT.sum() / (targets_BTV.sum(-1) > 0.5).sum().clamp(min=1)
+    A token's share of the bag is its weight (`inverse_document_frequency`) over the bag's sum; the loss is the
+    mean over the positions whose bag weighs anything.
+    """
+    coming_BTH = F.pad(ids_BT, (0, horizon)).unfold(1, horizon, 1)[:, 1:]
+    at_TH = torch.arange(ids_BT.shape[1])[:, None] + torch.arange(1, horizon + 1)
+    inside_BTH = at_TH.to(ids_BT.device) < lengths_B[:, None, None]
+    weights_BTH = weights_V[coming_BTH] * inside_BTH
+    totals_BT = weights_BTH.sum(-1)
+    logp_BTH = F.log_softmax(logits_BTV.float(), -1).gather(2, coming_BTH)
+    losses_BT = -(logp_BTH * weights_BTH).sum(-1) / totals_BT.clamp(min=1e-3)
+    return losses_BT.sum() / (totals_BT > 0).sum().clamp(min=1)
 
 
 def mse_nrm(predicted_BD: torch.Tensor, vectors_BD: torch.Tensor) -> torch.Tensor:
