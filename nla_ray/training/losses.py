@@ -33,8 +33,8 @@ def bag_loss(
 ) -> torch.Tensor:
     """Cross-entropy of each position's logits against the weighted bag of the row's next `horizon` tokens.
 
-    A token's share of the bag is its weight (`inverse_document_frequency`) over the bag's sum; the loss is the
-    mean over the positions whose bag weighs anything.
+    A token's share of the bag is its weight (`inverse_document_frequency`) over the bag's sum; the loss is a
+    mean over positions whose bag weighs anything.
     """
     coming_BTH = F.pad(ids_BT, (0, horizon)).unfold(1, horizon, 1)[:, 1:]
     at_TH = torch.arange(ids_BT.shape[1])[:, None] + torch.arange(1, horizon + 1)
