@@ -17,7 +17,7 @@ from nla_ray.nla.backbone import load_backbone, load_config
 from nla_ray.nla.batching import Ids, length_buckets, pad_right, refuse_foreign_ids
 from nla_ray.nla.prompt import ar_prompt_ids, check_ar_suffix, load_tokenizer
 from nla_ray.nla.sidecar import Sidecar, read_sidecar
-from nla_ray.nla.weights import HEAD_NAME, SafetensorsDir
+from nla_ray.nla.weights import open_value_head
 
 # What explanations may start with; the prefix that all of them leave alone is shared, each row is checked.
 _PROBES = ("The text", "a", "\n", "“7", "<b>")
@@ -148,14 +148,8 @@ def _load_head(
     directory: Path, d_model: int, device: str | torch.device
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Weight [d, d] and bias [d] (None where the file has none) of the value head, in float32."""
-    head = SafetensorsDir(directory, file=HEAD_NAME)
-    expected = {"weight": (d_model, d_model), "bias": (d_model,)}
-    for name in ("weight", *(name for name in head.names if name != "weight")):
-        shape = head.info(name).shape
-        if shape != expected.get(name):
-            raise CheckpointError.field(
-                directory / HEAD_NAME, name, list(shape), f"a weight [{d_model}, {d_model}] was expected"
-            )
+    head = open_value_head(directory, d_model)
+    for name in head.names:
         head.check_finite(name)
     tensors = {name: head.tensor(name).float().to(device) for name in head.names}
     return tensors["weight"], tensors.get("bias")
