@@ -3,9 +3,9 @@
     python -m benchmarks.verbalize
     python -m benchmarks.verbalize --preset qwen2.5-7b --device cuda --dtype bfloat16
 
-Both sides get the same vectors, prompt, weights, dtype, device and threads, draw at temperature 1 and write exactly
-`--tokens` tokens per vector (no stop token). The peer is one batch in one call of `generate`, prompts embedded in
-advance. How many greedy answers agree is in the result. On a GPU compare with the expectations for one H100.
+Both sides get the same vectors, prompt, weights, dtype, device and threads, draw at temperature 1 and write
+exactly `--tokens` tokens per vector (no stop token). The peer is one batch in one call of `generate`, prompts
+embedded in advance. How many greedy answers agree is in the result.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from benchmarks._common import PRESETS, interleave, paired_ratio, random_checkpoint, spread, write_result
-from nla_ray.nla import attention
-from nla_ray.nla.backbone import DTYPES, load_causal_lm, quiet
+from nla_ray.nla.backbone import DTYPES, quiet
 from nla_ray.nla.engines.slots import SlotDecoder, SlotLayout
+from nla_ray.nla.engines.transformers import load_slot_lm
 from nla_ray.nla.verbalizer import Request, Sampling
 
 PROMPT_TOKENS, SLOT, SCALE = 125, 111, 150.0
@@ -48,7 +48,7 @@ def main() -> None:
         directory = args.model or Path(scratch)
         dtype = DTYPES[args.dtype]
         random_checkpoint(args.preset, directory, dtype=dtype, device=args.device)
-        ours = load_causal_lm(directory, dtype=dtype, device=args.device, attention=attention.NAME)
+        ours = load_slot_lm(directory, dtype, args.device)
         with quiet():
             peer: Any = AutoModelForCausalLM.from_pretrained(directory, dtype=dtype).to(args.device).eval()
     batches = {}

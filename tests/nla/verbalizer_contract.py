@@ -52,7 +52,7 @@ def injected_prompts(av: Path) -> torch.Tensor:
     """[n, T, d]: the prompt's embeddings, each of VECTORS in the marker's place at the sidecar's norm."""
     sidecar = read_sidecar(av)
     prompt = render_av_prompt(load_tokenizer(av), sidecar)
-    embeds_TD = full_model(av).get_input_embeddings()(torch.tensor(prompt.ids))
+    embeds_TD: torch.Tensor = full_model(av).get_input_embeddings()(torch.tensor(prompt.ids))
     embeds_BTD = embeds_TD.repeat(len(VECTORS), 1, 1)
     embeds_BTD[:, prompt.slot] = torch.from_numpy(
         VECTORS / np.linalg.norm(VECTORS, axis=1, keepdims=True) * sidecar.injection_scale
@@ -198,5 +198,5 @@ class VerbalizerContract:
         tokenizer = load_tokenizer(av)
         for one in self.open(av).generate(VECTORS, ROWS, DRAWN):
             shown = one.token_ids[:-1] if one.finish_reason == "stop" else one.token_ids
-            assert one.raw_text == tokenizer.decode(shown)
+            assert one.raw_text == tokenizer.decode(list(shown))
             assert len(one.token_ids) == DRAWN.max_new_tokens or one.finish_reason == "stop"

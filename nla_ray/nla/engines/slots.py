@@ -42,7 +42,7 @@ class SlotLayout:
 
 
 class SlotDecoder:
-    """A causal LM (loaded with `attn_implementation=attention.NAME`), one prompt and its injection slot."""
+    """A causal LM (with `attn_implementation=attention.NAME`), bound to one prompt and its injection slot."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class SlotDecoder:
         self.layout, self.scale = layout, scale
         self.body, self.head = model.get_decoder(), model.get_output_embeddings()
         self.softcap: float | None = getattr(model.config, "final_logit_softcapping", None)
-        self.device: torch.device = self.head.weight.device
+        self.device: torch.device = self.body.get_input_embeddings().weight.device
         self.stop_ids = torch.tensor(sorted(set(stop_ids)), device=self.device)
         self.prompt_length = len(prompt_ids)
         self.cut = slot if layout.share_prefix else 0

@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from nla_ray.errors import CheckpointError, EngineError
 from nla_ray.nla import attention
 from nla_ray.nla.backbone import load_causal_lm
+from nla_ray.nla.engines.packing import pack
 from nla_ray.nla.engines.slots import SlotDecoder, SlotLayout
 from nla_ray.nla.prompt import load_tokenizer, render_av_prompt
 from nla_ray.nla.sidecar import Sidecar, read_sidecar
@@ -43,13 +44,7 @@ class TransformersVerbalizer(Verbalizer):
             directory, trust_remote_code=trust_remote_code, template_from=template_from
         )
         self.prompt = render_av_prompt(self.tokenizer, sidecar)
-        self.model: Any = load_causal_lm(
-            directory,
-            dtype=dtype,
-            device=device,
-            attention=attention.NAME,
-            trust_remote_code=trust_remote_code,
-        )
+        self.model = load_slot_lm(directory, dtype, device, trust_remote_code=trust_remote_code)
         _check_width(self.model, sidecar)
         self.stop_ids = stop_ids(self.model, self.tokenizer, directory)
         self.decoder = SlotDecoder(
@@ -95,14 +90,25 @@ class TransformersVerbalizer(Verbalizer):
                 raise EngineError(
                     f"the injection does not arrive: logits of the first answer token for {name} differ by "
                     f"{difference:.3g}, numeric noise is {noise:.3g}; likely causes: the slot is not the "
-                    "marker's position, something overwrites the embedding after the injection, the scale is far "
-                    "too small, or the weights are damaged (NaN, zero attention)"
+                    "marker's position, something overwrites the embedding after the injection, the scale is "
+                    "far too small, or the weights are damaged (NaN, zero attention)"
                 )
 
     def _first_logits(self, vectors: Sequence[np.ndarray | None]) -> list[torch.Tensor]:
         size = self.decoder.layout.cohort
         parts = [self.decoder.first_logits(vectors[at : at + size]) for at in range(0, len(vectors), size)]
         return list(torch.cat(parts))
+
+
+def load_slot_lm(
+    directory: Path, dtype: torch.dtype, device: str | torch.device, *, trust_remote_code: bool = False
+) -> Any:
+    """A causal LM as `SlotDecoder` wants it: slot attention, and on a CPU packed weights."""
+    model = load_causal_lm(
+        directory, dtype=dtype, device=device, attention=attention.NAME, trust_remote_code=trust_remote_code
+    )
+    pack(model)
+    return model
 
 
 def stop_ids(model: Any, tokenizer: PreTrainedTokenizerBase, directory: Path) -> tuple[int, ...]:

@@ -1,0 +1,142 @@
+"""The transformers engine against the contract, and what is its own: layouts, the canary, what it refuses."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nla_ray import ids
+from nla_ray.errors import CheckpointError, ConfigError, EngineError
+from nla_ray.nla.engines.slots import SlotLayout
+from nla_ray.nla.engines.transformers import TransformersVerbalizer
+from nla_ray.nla.sampling import choose, uniforms
+from nla_ray.nla.verbalizer import Sampling
+from tests.nla.verbalizer_contract import (
+    DRAWN,
+    ROWS,
+    VECTORS,
+    Nla,
+    VerbalizerContract,
+    av_with_stops,
+    cut,
+    injected_prompts,
+)
+from tests.reference import full_model
+from tests.tiny import FAMILIES
+
+SMALL = SlotLayout(slots=8, cohort=4)
+
+
+class TestTransformersVerbalizer(VerbalizerContract):
+    def open(self, av: Path, dtype: torch.dtype = torch.float32) -> TransformersVerbalizer:
+        return TransformersVerbalizer(av, dtype=dtype, layout=SMALL)
+
+
+@pytest.mark.gpu
+class TestTransformersVerbalizerOnCuda(VerbalizerContract):
+    def open(self, av: Path, dtype: torch.dtype = torch.float32) -> TransformersVerbalizer:
+        return TransformersVerbalizer(av, dtype=dtype, device="cuda", layout=SMALL)
+
+
+def plain_draws(av: Path, sampling: Sampling) -> list[tuple[int, ...]]:
+    """Answers drawn with the engine's numbers from the full model, run over all tokens at every step."""
+    model, embeds_BTD = full_model(av), injected_prompts(av)
+    keys_B = torch.tensor([ids.sampling_key(sampling.seed, row, 0) for row in ROWS])
+    tokens: list[torch.Tensor] = []
+    for step in range(sampling.max_new_tokens):
+        logits_BV = model(inputs_embeds=embeds_BTD).logits[:, -1]
+        drawn_B = choose(
+            logits_BV, uniforms(keys_B, torch.tensor(step)), sampling.temperature, sampling.top_p
+        )
+        tokens.append(drawn_B)
+        embeds_BTD = torch.cat([embeds_BTD, model.get_input_embeddings()(drawn_B)[:, None]], dim=1)
+    stops = set(model.generation_config.eos_token_id)
+    return [cut(answer, stops) for answer in torch.stack(tokens, dim=1).tolist()]
+
+
+@pytest.mark.parametrize("share_prefix", [True, False])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_draws_equal_the_full_model_step_by_step(nla: Nla, family: str, share_prefix: bool) -> None:
+    av = nla(family)[1]
+    engine = TransformersVerbalizer(av, layout=SlotLayout(8, 4, share_prefix))
+    sampling = Sampling(temperature=0.9, top_p=0.95, max_new_tokens=16, seed=3)
+    found = [one.token_ids for one in engine.generate(VECTORS, ROWS, sampling)]
+    assert found == plain_draws(av, sampling)
+
+
+@pytest.mark.parametrize(
+    "layout", [SlotLayout(1, 1), SlotLayout(3, 1), SlotLayout(16, 16), SlotLayout(12, 3)]
+)
+def test_the_layout_does_not_change_answers(nla: Nla, tmp_path: Path, layout: SlotLayout) -> None:
+    av = av_with_stops(nla, tmp_path, list(range(0, 330, 11)))
+    expected = TransformersVerbalizer(av, layout=SMALL).generate(VECTORS, ROWS, DRAWN)
+    assert TransformersVerbalizer(av, layout=layout).generate(VECTORS, ROWS, DRAWN) == expected
+
+
+def test_one_token_answers(nla: Nla) -> None:
+    engine = TransformersVerbalizer(nla("qwen2")[1], layout=SMALL)
+    found = engine.generate(VECTORS, ROWS, Sampling(max_new_tokens=1))
+    assert [len(one.token_ids) for one in found] == [1] * len(ROWS)
+
+
+def test_an_embedding_restored_after_the_injection_is_caught(nla: Nla) -> None:
+    engine = TransformersVerbalizer(nla("qwen2")[1], layout=SMALL)
+    marker_D, slot = engine.decoder.suffix_TD[engine.decoder.slot].clone(), engine.decoder.slot
+
+    def restore(_module: torch.nn.Module, inputs: tuple[torch.Tensor]) -> None:
+        inputs[0][:, slot] = marker_D
+
+    handle = engine.model.get_decoder().layers[0].register_forward_pre_hook(restore)
+    with pytest.raises(EngineError, match=r"a vector and none|two vectors"):
+        engine.check_injection()
+    handle.remove()
+    engine.check_injection()
+
+
+def test_damaged_weights_are_caught(nla: Nla) -> None:
+    engine = TransformersVerbalizer(nla("qwen2")[1], layout=SMALL)
+    engine.model.get_decoder().norm.weight.fill_(float("nan"))
+    with pytest.raises(EngineError, match="damaged"):
+        engine.check_injection()
+
+
+def test_a_reconstructor_is_refused(nla: Nla) -> None:
+    with pytest.raises(CheckpointError, match=r"verbalizer \(AV\) was expected"):
+        TransformersVerbalizer(nla("qwen2")[2])
+
+
+def test_a_sidecar_of_another_width_is_refused(nla: Nla, tmp_path: Path) -> None:
+    av = shutil.copytree(nla("qwen2")[1], tmp_path / "av")
+    sidecar = av / "nla_meta.yaml"
+    sidecar.write_text(sidecar.read_text().replace("d_model: 32", "d_model: 64"))
+    with pytest.raises(CheckpointError, match="width 32"):
+        TransformersVerbalizer(av)
+
+
+@pytest.mark.parametrize(("stop", "expected"), [([7, 9], (7, 9)), (7, (7,)), (None, (2,))])
+def test_stop_ids_come_from_the_generation_config_else_the_tokenizer(
+    nla: Nla, tmp_path: Path, stop: object, expected: tuple[int, ...]
+) -> None:
+    av = shutil.copytree(nla("qwen2")[1], tmp_path / "av")
+    for name in ("generation_config.json", "config.json"):
+        file = av / name
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"eos_token_id": stop}))
+    assert TransformersVerbalizer(av, layout=SMALL).stop_ids == expected
+
+
+def test_the_injection_scale_can_be_given(nla: Nla) -> None:
+    av = nla("qwen2")[1]
+    raw = TransformersVerbalizer(av, layout=SMALL, injection_scale="raw")
+    scaled = TransformersVerbalizer(av, layout=SMALL, injection_scale=12.0)
+    unit = VECTORS / np.linalg.norm(VECTORS, axis=1, keepdims=True)
+    assert raw.generate(unit * 12, ROWS, DRAWN) == scaled.generate(VECTORS, ROWS, DRAWN)
+
+
+def test_slots_must_be_whole_cohorts() -> None:
+    with pytest.raises(ConfigError, match="multiple"):
+        SlotLayout(slots=10, cohort=4)
