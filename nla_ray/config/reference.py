@@ -71,8 +71,18 @@ class ModelRef(BaseModel):
         return f"{self.path}{revision}" + (f"#{self.subfolder}" if self.subfolder else "")
 
 
+def local_path(text: str) -> Path | None:
+    """What a text names on this machine, `~` expanded; None where there is nothing."""
+    try:
+        path = Path(text).expanduser()
+        return path if path.exists() else None
+    # A name that no path can have (too long, the home of a user who is not there) names nothing.
+    except (OSError, RuntimeError):
+        return None
+
+
 def _parts(text: str) -> dict[str, str | None]:
-    if Path(text).expanduser().exists():
+    if local_path(text) is not None:
         return {"path": text}
     match = _FORM.fullmatch(text)
     if match is None:

@@ -17,7 +17,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.reference import ModelRef, local_path
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.weights import HEAD_NAME
 
@@ -74,13 +74,14 @@ def local_directory(ref: ModelRef) -> Path | None:
     if ref.path.startswith("demo:"):
         base = _demo_directory(ref)
     else:
-        base = Path(ref.path).expanduser()
-        if not base.exists():
+        found = local_path(ref.path)
+        if found is None:
             return None
         if ref.revision is not None:
             raise CheckpointError(
                 f"{ref}: {ref.path} is a local path and has no revisions; leave out @{ref.revision}"
             )
+        base = found
     directory = base / ref.subfolder if ref.subfolder else base
     if not directory.is_dir():
         raise CheckpointError(f"{ref}: {directory} is not a directory; a checkpoint directory was expected")

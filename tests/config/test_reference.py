@@ -20,6 +20,8 @@ from nla_ray.errors import ConfigError
         ("owner/name@0a1b2c#av/", "owner/name", "0a1b2c", "av"),
         ("demo:av", "demo:av", None, None),
         ("/no/such/place", "/no/such/place", None, None),
+        ("~nobody-of-this-name/av#x", "~nobody-of-this-name/av", None, "x"),
+        ("long" * 2000, "long" * 2000, None, None),
     ],
 )
 def test_parse(text: str, path: str, revision: str | None, subfolder: str | None) -> None:

@@ -61,6 +61,8 @@ def test_the_demo_pair_is_in_the_package(part: str) -> None:
         ("qwen2.5-7b:judge", "unknown name"),
         ("gpt-99:av", "unknown name"),
         ("two words", "neither a directory nor a hub id"),
+        ("~nobody-of-this-name/av", "no such directory"),
+        ("long" * 2000, "neither a directory nor a hub id"),
         ("owner/name", "the hub cannot be reached"),
         ("owner/name@main#av", "the hub cannot be reached"),
         ("qwen2.5-7b:av", "the hub cannot be reached"),
