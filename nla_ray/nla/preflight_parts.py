@@ -15,7 +15,7 @@ from nla_ray.errors import CheckpointError
 from nla_ray.nla.backbone import load_config
 from nla_ray.nla.prompt import load_tokenizer
 from nla_ray.nla.resolve import local_directory, resolve
-from nla_ray.nla.sidecar import Role, Sidecar, open_sidecar, read_role, read_sidecar
+from nla_ray.nla.sidecar import SIDECAR_NAME, Role, Sidecar, open_sidecar, read_role, read_sidecar
 from nla_ray.nla.weights import INDEX_NAME, SINGLE_NAME, SafetensorsDir
 
 Subject = Literal["AV", "AR", "target", "pair"]
@@ -90,10 +90,20 @@ def find_part(subject: Subject, ref: ModelRef) -> Part:
     on_hub = local_directory(ref) is None
     directory = resolve(ref, weights=False)
     if subject == "target":
+        _refuse_nla(directory)
         load_config(directory, trust_remote_code=ref.trust_remote_code)
     else:
         read_role(open_sidecar(directory), expected=_role(subject))
     return Part(subject, ref, directory, on_hub)
+
+
+def _refuse_nla(directory: Path) -> None:
+    """Refuse an AV or an AR as the target: both are deep enough for K, so nothing later would notice."""
+    if (directory / SIDECAR_NAME).exists():
+        raise CheckpointError(
+            f"{directory}: it has a {SIDECAR_NAME}: an AV or AR where the target was expected; give the "
+            "model whose activations the pair reads"
+        )
 
 
 def load_part(report: Report, part: Part, *, injection_scale: float | str | None = None) -> None:

@@ -373,6 +373,8 @@ def test_shards_with_an_index(copied: Callable[[str], NlaDirs]) -> None:
         (lambda t, v, r: (t, None, None), "not an NLA checkpoint"),
         (lambda t, v, r: (v / "config.json", None, None), "is not a directory"),
         (lambda t, v, r: (v, r, v.parent), "no config.json"),
+        (lambda t, v, r: (v, r, v), "AV or AR where the target was expected"),
+        (lambda t, v, r: (v, r, r), "AV or AR where the target was expected"),
     ],
 )
 def test_unusable_input_is_raised(nla: Callable[[str], NlaDirs], pick: Callable[..., Any], says: str) -> None:
