@@ -158,10 +158,14 @@ def _load(
                 ignore_mismatched_sizes=True,
                 trust_remote_code=trust_remote_code,
             )
-    except (ValueError, OSError, KeyError, RuntimeError, ImportError) as error:
-        raise CheckpointError(f"{directory}: weights cannot be loaded: {_brief(error)}") from error
+        model = model.eval().requires_grad_(False).to(device)
+    # Sizes that no model can have, quantization, a full device: each fails in its own way.
+    except Exception as error:
+        raise CheckpointError(
+            f"{directory}: cannot be loaded: {type(error).__name__}: {_brief(error)}"
+        ) from error
     _check_report(directory, report, allowed_missing)
-    return model.eval().requires_grad_(False).to(device)  # type: ignore[no-any-return]
+    return model  # type: ignore[no-any-return]
 
 
 def _attention_for(config: PreTrainedConfig, attention: str) -> str:

@@ -224,6 +224,25 @@ def test_a_truncated_file_is_refused(checkpoint: Checkpoint, tmp_path: Path) -> 
         load_backbone(directory, layers=1, final_norm=False, **CPU)
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "says"),
+    [
+        ("config.json", {"num_attention_heads": 0}, "ZeroDivisionError"),
+        ("config.json", {"hidden_act": "no_such_function"}, "no_such_function"),
+        ("config.json", {"quantization_config": {"quant_method": "gptq", "bits": 4}}, "GPTQ"),
+        ("generation_config.json", [], "TypeError"),
+    ],
+)
+def test_what_transformers_cannot_build_is_one_line(
+    checkpoint: Checkpoint, tmp_path: Path, file: str, text: object, says: str
+) -> None:
+    directory = _copy(checkpoint, "qwen2", tmp_path)
+    path = directory / file
+    path.write_text(json.dumps(json.loads(path.read_text()) | text if isinstance(text, dict) else text))
+    with pytest.raises(CheckpointError, match=rf"qwen2: cannot be loaded: .*{says}"):
+        load_causal_lm(directory, **CPU)
+
+
 REMOTE = """
 from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen2Model
 class HouseConfig(Qwen2Config):
