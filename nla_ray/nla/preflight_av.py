@@ -70,8 +70,7 @@ def _av_prompt(part: Part, target: Part | None) -> tuple[tuple[int, ...], str]:
     sidecar, tokenizer = needed(part.sidecar, "readable sidecar"), needed(part.tokenizer, "tokenizer")
     template, source = None, "its own"
     if tokenizer.chat_template is None and target is not None:
-        trust = target.ref.trust_remote_code
-        template = load_tokenizer(target.directory, trust_remote_code=trust).chat_template
+        template = load_tokenizer(target.directory).chat_template
         source = "the target's"
     ids = encode_av_prompt(tokenizer, sidecar, chat_template=template)[1]
     if part.config is not None and ids and max(ids) >= part.config.vocab_size:

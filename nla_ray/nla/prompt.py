@@ -28,11 +28,12 @@ def load_tokenizer(
 ) -> PreTrainedTokenizerBase:
     """The tokenizer of a checkpoint directory; nothing is fetched.
 
-    A released AV may lack a chat template: then the one in `template_from` (the target's directory) is used.
+    A released AV may lack a chat template: then the one in `template_from` (the target's directory) is used;
+    code in there is never run, whatever the checkpoint itself is trusted with.
     """
     tokenizer = _from_pretrained(directory, trust_remote_code)
     if tokenizer.chat_template is None and template_from is not None:
-        tokenizer.chat_template = _from_pretrained(template_from, trust_remote_code).chat_template
+        tokenizer.chat_template = load_tokenizer(template_from).chat_template
     return tokenizer
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -155,6 +157,27 @@ def test_another_suffix(ar: Loaded) -> None:
     check_ar_suffix(ids, replace(sidecar, ar_suffix_ids=None))
     with pytest.raises(CheckpointError, match=r"tokens\.critic_suffix_ids: the prompt ends with"):
         check_ar_suffix(ids, replace(sidecar, ar_suffix_ids=(1, 2)))
+
+
+def test_the_lender_of_a_chat_template_is_not_trusted_with_the_borrower(
+    nla: Callable[[str], NlaDirs], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    target, av = (Path(shutil.copytree(source, tmp_path / source.name)) for source in nla("qwen2")[:2])
+    (av / "chat_template.jinja").unlink()
+    ran = tmp_path / "ran"
+    (target / "house.py").write_text(f"import os\nos.mkdir({str(ran)!r})\nclass HouseTokenizer: ...\n")
+    config = json.loads((target / "tokenizer_config.json").read_text())
+    config |= {
+        "tokenizer_class": "HouseTokenizer",
+        "auto_map": {"AutoTokenizer": ["house.HouseTokenizer", None]},
+    }
+    (target / "tokenizer_config.json").write_text(json.dumps(config))
+    assert load_tokenizer(av, template_from=target, trust_remote_code=True).chat_template
+    assert not ran.exists()
+    with pytest.raises(CheckpointError, match="target: its tokenizer cannot be loaded"):
+        load_tokenizer(target, trust_remote_code=True)
+    assert ran.exists(), "the code must be such that it can run for this test to say something"
 
 
 def test_no_tokenizer(tmp_path: Path) -> None:
