@@ -91,6 +91,10 @@ class Fields:
         value = self.get(field)
         if not isinstance(value, str) or not value:
             raise self.refuse(field, "a text was expected")
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise self.refuse(field, "a text without lone surrogates was expected") from None
         return value
 
     def scale(self, field: str, d_model: int) -> float | None:

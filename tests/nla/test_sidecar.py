@@ -301,6 +301,12 @@ REFUSED: list[tuple[str, Any, str, str]] = [
         "a text was expected",
     ),
     (
+        "half a character",
+        change(RELEASED_AV, tokens__injection_char="\ud800"),
+        "tokens.injection_char",
+        "without lone surrogates",
+    ),
+    (
         "templates text",
         change(RELEASED_AV, prompt_templates="a"),
         "prompt_templates",
