@@ -38,8 +38,8 @@ class Reconstructor:
     ) -> None:
         """`sidecar` takes the place of the directory's own; `batch_tokens` bounds rows x longest of a batch.
 
-        Raises CheckpointError when the sidecar, tokenizer, blocks or value head do not belong together, and
-        for a head with non-finite values.
+        Raises CheckpointError when the sidecar, tokenizer, blocks or value head do not belong together, for
+        a head with non-finite values, and for weights that turn a short text into NaN or infinity.
         """
         directory = Path(directory)
         self.sidecar = sidecar or read_sidecar(directory, role="ar")
@@ -61,8 +61,14 @@ class Reconstructor:
         )
         probes = ar_prompt_ids(self._tokenizer, self.sidecar, _PROBES)
         check_ar_suffix(probes[0], self.sidecar)
+        refuse_foreign_ids(probes, self._vocab_size, f"{directory}: prompt")
         self.prefix = _common_prefix(probes)
         self._prefix_kv = self._prefill(self.prefix)
+        if not np.isfinite(self.reconstruct_ids(probes)).all():
+            raise CheckpointError(
+                f"{directory}: a short text becomes a vector with NaN or infinity; its weights are damaged, "
+                f"or too large for {dtype}: download it again"
+            )
 
     def reconstruct(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """The vector that each explanation describes, float32 [n, d_model]; its norm means nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -116,6 +117,27 @@ def test_a_corrupt_bias_is_refused_by_name(ar_copy: Path) -> None:
     file = ar_copy / "value_head.safetensors"
     save_file(load_file(file) | {"bias": torch.full((D_MODEL,), float("nan"))}, file)
     with pytest.raises(CheckpointError, match="bias: 32 of 32"):
+        Reconstructor(ar_copy)
+
+
+def test_damaged_blocks_are_refused(ar_copy: Path) -> None:
+    """The head is sound: without this, every score of a run would be missing and nobody told."""
+    file = ar_copy / "model.safetensors"
+    weights = load_file(file)
+    weights["model.layers.1.mlp.down_proj.weight"][0] = float("nan")
+    save_file(weights, file, metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match="ar: a short text becomes a vector with NaN"):
+        Reconstructor(ar_copy)
+
+
+def test_a_tokenizer_larger_than_the_vocabulary_is_refused(ar_copy: Path) -> None:
+    rows = 300
+    config = json.loads((ar_copy / "config.json").read_text())
+    (ar_copy / "config.json").write_text(json.dumps(config | {"vocab_size": rows}))
+    weights = load_file(ar_copy / "model.safetensors")
+    weights["model.embed_tokens.weight"] = weights["model.embed_tokens.weight"][:rows].clone()
+    save_file(weights, ar_copy / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InputError, match=r"ar: prompt 0: token id \d+ is outside the vocabulary"):
         Reconstructor(ar_copy)
 
 
