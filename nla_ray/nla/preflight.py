@@ -7,7 +7,7 @@ from nla_ray.errors import CheckpointError
 from nla_ray.nla.preflight_ar import check_reconstructor
 from nla_ray.nla.preflight_av import check_verbalizer
 from nla_ray.nla.preflight_parts import Check, Part, Report, Skip, find_part, load_part, needed
-from nla_ray.nla.sidecar import EXTRACTION_LAYER_FIELDS
+from nla_ray.nla.sidecar import EXTRACTION_LAYER_FIELDS, check_width
 from nla_ray.nla.sidecar_fields import Fields
 
 
@@ -58,11 +58,7 @@ def _check_layer_fields(report: Report, part: Part) -> None:
 def _check_width(report: Report, part: Part) -> None:
     def probe() -> str:
         sidecar, config = needed(part.sidecar, "readable sidecar"), needed(part.config, "usable config.json")
-        if config.hidden_size != sidecar.d_model:
-            raise CheckpointError(
-                f"{part.directory}: its sidecar says d_model {sidecar.d_model}, its config.json hidden_size "
-                f"{config.hidden_size}; the sidecar belongs to another model"
-            )
+        check_width(sidecar, config.hidden_size)
         return f"{sidecar.d_model} in the sidecar and in config.json"
 
     if part.subject != "target":

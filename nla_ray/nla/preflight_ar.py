@@ -5,6 +5,7 @@ from __future__ import annotations
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.preflight_parts import Part, Report, Skip, block_indices, compare_blocks, final_norms, needed
 from nla_ray.nla.prompt import ar_prompt_ids, ar_template_parts, check_ar_suffix
+from nla_ray.nla.sidecar import check_ar_depth
 from nla_ray.nla.weights import SafetensorsDir, open_value_head
 
 _PROBE = "A short text about the weather."
@@ -23,15 +24,11 @@ def check_reconstructor(report: Report, part: Part, av: Part) -> None:
 
 def _ar_depth(part: Part) -> str:
     sidecar, config = needed(part.sidecar, "readable sidecar"), needed(part.config, "usable config.json")
-    blocks, layer = config.num_hidden_layers, sidecar.layer
-    if blocks != layer + 1:
-        raise CheckpointError(
-            f"{part.directory}: K = {layer} and config.json says num_hidden_layers {blocks}; "
-            f"K+1 = {layer + 1} was expected: the config.json or the sidecar belongs to another checkpoint"
-        )
+    blocks = config.num_hidden_layers
+    check_ar_depth(sidecar, blocks)
     if part.weights is not None:
         compare_blocks(part, block_indices(part.weights.names), blocks)
-    return f"K = {layer}, {blocks} blocks"
+    return f"K = {sidecar.layer}, {blocks} blocks"
 
 
 def _ar_norm(part: Part) -> str:

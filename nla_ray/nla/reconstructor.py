@@ -16,7 +16,7 @@ from nla_ray.errors import CheckpointError, InputError
 from nla_ray.nla.backbone import load_backbone, load_config
 from nla_ray.nla.batching import Ids, length_buckets, pad_right, refuse_foreign_ids
 from nla_ray.nla.prompt import ar_prompt_ids, check_ar_suffix, load_tokenizer
-from nla_ray.nla.sidecar import Sidecar, read_sidecar
+from nla_ray.nla.sidecar import Sidecar, check_ar_depth, check_width, read_sidecar
 from nla_ray.nla.weights import open_value_head
 
 # What explanations may start with; the prefix that all of them leave alone is shared, each row is checked.
@@ -45,7 +45,8 @@ class Reconstructor:
         self.sidecar = sidecar or read_sidecar(directory, role="ar")
         self.d_model = self.sidecar.d_model
         config = load_config(directory, trust_remote_code=trust_remote_code)
-        _check_shape(directory, self.sidecar, config)
+        check_ar_depth(self.sidecar, config.num_hidden_layers)
+        check_width(self.sidecar, config.hidden_size)
         self._vocab_size: int = config.vocab_size
         self._weight, self._bias = _load_head(directory, self.d_model, device)
         self._tokenizer = load_tokenizer(directory, trust_remote_code=trust_remote_code)
@@ -134,20 +135,6 @@ def _common_prefix(rows: Sequence[Sequence[int]]) -> tuple[int, ...]:
     shortest = min(rows, key=len)
     differs = (i for i, token in enumerate(shortest) if any(row[i] != token for row in rows))
     return tuple(shortest[: next(differs, len(shortest))])
-
-
-def _check_shape(directory: Path, sidecar: Sidecar, config: Any) -> None:
-    blocks, d_model = config.num_hidden_layers, config.hidden_size
-    if blocks != sidecar.layer + 1:
-        raise CheckpointError(
-            f"{directory}: num_hidden_layers is {blocks}, the sidecar's layer K={sidecar.layer} asks for "
-            f"{sidecar.layer + 1} blocks; this is not the directory of a reconstructor (AR) for that layer"
-        )
-    if d_model != sidecar.d_model:
-        raise CheckpointError(
-            f"{directory}: hidden_size is {d_model}, the sidecar's d_model is {sidecar.d_model}; "
-            "config.json and sidecar belong to different checkpoints"
-        )
 
 
 def _load_head(

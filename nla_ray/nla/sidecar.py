@@ -133,6 +133,25 @@ def read_role(fields: Fields, *, expected: Role | None = None) -> Role:
     return role
 
 
+def check_width(sidecar: Sidecar, hidden_size: int) -> None:
+    """Refuse a model of another width than its sidecar says."""
+    if hidden_size != sidecar.d_model:
+        raise CheckpointError(
+            f"{sidecar.path.parent}: its sidecar says d_model {sidecar.d_model}, its config.json hidden_size "
+            f"{hidden_size}; the sidecar belongs to another model"
+        )
+
+
+def check_ar_depth(sidecar: Sidecar, blocks: int) -> None:
+    """Refuse a reconstructor that is not blocks 0..K of its model."""
+    if blocks != sidecar.layer + 1:
+        raise CheckpointError(
+            f"{sidecar.path.parent}: K = {sidecar.layer} and config.json says num_hidden_layers {blocks}; "
+            f"K+1 = {sidecar.layer + 1} was expected: the config.json or the sidecar belongs to another "
+            "checkpoint"
+        )
+
+
 def split_template(template: str, slot: str) -> tuple[str, str]:
     """The text before and after `{slot}`, with doubled braces undone as `str.format` does.
 
