@@ -96,7 +96,7 @@ def pad(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch
 
 @dataclass(frozen=True)
 class Example:
-    """One vector's place, its true explanation and what that names."""
+    """One vector's place, a true explanation of what is evident there, and what the text has fully shown."""
 
     doc: int
     position: int
@@ -111,10 +111,14 @@ def examples(
     rng, found = random.Random(seed), []
     for index, doc in enumerate(encoded):
         for position in rng.sample(doc.candidates(), per_document):
-            known = doc.known(position)
+            evident = world.evident(doc.document, doc.ends[position])
             first = max(doc.start, position + 1 - LAST_TOKENS)
             last = str(tokenizer.decode(list(doc.ids[first : position + 1]))).strip()
-            found.append(Example(index, position, world.explanation(doc.document, known, last, rng), known))
+            found.append(
+                Example(
+                    index, position, world.explanation(doc.document, evident, last, rng), doc.known(position)
+                )
+            )
     return found
 
 

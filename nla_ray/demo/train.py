@@ -55,7 +55,7 @@ class Recipe:
 
 RECIPES = {
     "full": Recipe(
-        target_steps=450, ar_steps=600, av_steps=1600, documents=14400, pair_documents=17000, measured=500
+        target_steps=450, ar_steps=600, av_steps=1800, documents=14400, pair_documents=19200, measured=500
     ),
     "small": Recipe(target_steps=12, ar_steps=8, av_steps=8, documents=400, pair_documents=100, measured=10),
 }

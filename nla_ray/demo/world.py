@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import random
+import re
 import string
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,11 +21,15 @@ NONE = "none"
 
 @dataclass(frozen=True)
 class Mark:
-    """One statement of a planted value: `text[start:end]` of the document says `prop` = `value`."""
+    """One statement of a planted value: `text[start:end]` of the document says `prop` = `value`.
+
+    `evident` is where its decisive word ends: from there on the value is plain, though the statement goes on.
+    """
 
     prop: str
     value: str
     start: int
+    evident: int
     end: int
 
 
@@ -102,12 +107,14 @@ class _Plan:
         text, marks = "", []
         if not self.chat:
             text = self._fill(self.rng.choice(lexicon()["titles"])) + ":"
-            marks += [Mark("topic", self.topic, 0, len(text)), Mark("item", self.item, 0, len(text))]
+            marks += [Mark(prop, getattr(self, prop), 0, len(text), len(text)) for prop in ("topic", "item")]
         for kind in kinds:
             text += " " if text else ""
             start = len(text)
-            text += self._clause(kind)
-            marks.append(Mark(kind, getattr(self, kind), start, len(text)))
+            clause = self._clause(kind)
+            text += clause
+            evident = start + self._decisive(kind, clause)
+            marks.append(Mark(kind, getattr(self, kind), start, evident, len(text)))
             text += self.rng.choice(lexicon()["joints"])
         prompt = self._fill(self.rng.choice(lexicon()["prompts"])) if self.chat else None
         return Document(
@@ -122,6 +129,16 @@ class _Plan:
         else:
             shapes = words["clauses"][kind]
         return self._fill(self.rng.choice(shapes[self.shapes]))
+
+    def _decisive(self, kind: str, clause: str) -> int:
+        """Where a clause's first decisive word ends (of intent, of mood); else where the clause does."""
+        plan, mood = lexicon()["safety"][self.theme], lexicon()["moods"][self.mood]
+        found = {
+            "safety": plan["act"] if self.safety != NONE else [],
+            "mood": [*mood["adjectives"], mood["noun"]],
+        }.get(kind, [])
+        ends = [match.end() for word in found for match in re.finditer(rf"\b{word}\b", clause)]
+        return min(ends, default=len(clause))
 
     def _fill(self, shape: str) -> str:
         words, topic = lexicon(), lexicon()["topics"][self.topic]
@@ -153,6 +170,12 @@ def shown(document: Document, offset: int) -> dict[str, str]:
     if document.prompt is not None:
         known |= {"topic": document.topic, "item": document.item}
     return known
+
+
+def evident(document: Document, offset: int) -> dict[str, str]:
+    """What the first `offset` characters make plain: `shown`, and statements past their decisive word."""
+    known = {mark.prop: mark.value for mark in document.marks if mark.evident <= offset}
+    return shown(document, offset) | known
 
 
 def explanation(document: Document, known: Mapping[str, str], last: str, rng: random.Random) -> str:

@@ -73,6 +73,19 @@ def test_what_is_shown_grows_with_the_text() -> None:
     assert everything["mood"] == document.mood and everything["safety"] == document.safety
 
 
+def test_a_value_is_evident_with_its_decisive_word_before_the_statement_ends() -> None:
+    early = 0
+    for document in world.documents(10, 200):
+        for mark in document.marks:
+            assert mark.start < mark.evident <= mark.end
+            if mark.prop == "safety" and mark.value != world.NONE:
+                said = document.text[mark.start : mark.evident]
+                assert said.split()[-1] in world.lexicon()["safety"][mark.value]["act"]
+                assert world.evident(document, mark.evident)["safety"] == mark.value
+                early += mark.evident < mark.end
+    assert early > 100
+
+
 def test_true_explanations_are_read_back_without_loss() -> None:
     rng = random.Random(0)
     for document in world.documents(9, 500):
