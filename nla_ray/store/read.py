@@ -1,0 +1,138 @@
+"""Committed tables as an ordinary DuckDB connection: explicit file lists, digests verified, views on top."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from nla_ray.errors import InputError
+from nla_ray.store.address import open_store
+from nla_ray.store.layout import unit_prefix
+from nla_ray.store.manifest import FileRecord, Stored, get_manifests
+from nla_ray.store.objects import Store
+from nla_ray.store.plan import Plan, get_plan, planned_runs
+from nla_ray.store.schemas import COMMITTED_RUNS, QUARANTINE
+from nla_ray.tables import EXPLANATIONS, ddl, table_of
+
+OFFLINE: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
+
+
+def connect(path: str | Path) -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB connection to the committed tables at a folder or `s3://bucket/prefix`.
+
+    Views: `explanations` (about the own vectors), `controls`, `all_explanations`, `runs`, `failures`. Every
+    file is verified against its manifest once, here; those on S3 are kept in a local cache. Raises InputError
+    where there are no tables, none is committed, a file is missing or changed, or a newer nla_ray wrote it.
+    """
+    return connect_files(path)[0]
+
+
+def connect_files(path: str | Path) -> tuple[duckdb.DuckDBPyConnection, list[Path]]:
+    """The connection of `connect`, and the local files that it reads."""
+    store = open_store(path)
+    manifests = get_manifests(store)
+    if not manifests:
+        raise InputError(_nothing_committed(store))
+    rows = [file for one in manifests if one.manifest.table == "explanations" for file in one.manifest.files]
+    aside = [file for one in manifests for file in one.manifest.quarantine]
+    local_rows, local_aside = local_files(store, rows), local_files(store, aside)
+    connection = duckdb.connect(config=OFFLINE)
+    connection.execute(_relation("committed_explanations", EXPLANATIONS, local_rows))
+    connection.execute(_relation("committed_quarantine", QUARANTINE, local_aside))
+    connection.register("found_runs", runs_table(store, manifests))
+    connection.execute("CREATE TABLE committed_runs AS FROM found_runs")
+    connection.unregister("found_runs")
+    connection.execute(views_sql())
+    return connection, [*local_rows, *local_aside]
+
+
+def views_sql() -> str:
+    """The statements that make the views."""
+    return files("nla_ray.store").joinpath("views.sql").read_text(encoding="utf-8")
+
+
+def local_files(store: Store, records: Sequence[FileRecord]) -> list[Path]:
+    """Local files with exactly the committed content. Raises InputError for a missing or changed one."""
+
+    def local(file: FileRecord) -> Path:
+        try:
+            return store.local(file.key, file.sha256)
+        except FileNotFoundError:
+            raise InputError(
+                f"{store.url}/{file.key}: is committed but missing; restore it from a backup"
+            ) from None
+
+    return store.map(local, records)
+
+
+def runs_table(store: Store, manifests: Sequence[Stored]) -> pa.Table:
+    """One row per manifest, with the facts of its plan. Raises InputError where the plan is another one."""
+    return table_of([_run_row(store, one) for one in manifests], COMMITTED_RUNS)
+
+
+def _run_row(store: Store, stored: Stored) -> dict[str, object]:
+    manifest = stored.manifest
+    plan = get_plan(store, manifest.run_id)
+    if plan is None or plan.sha256() != manifest.plan_sha256:
+        raise InputError(
+            f"{store.url}: the plan of run {manifest.run_id} is not the committed one; restore it"
+        )
+    return {
+        "run_id": manifest.run_id,
+        "table_name": manifest.table,
+        "units": manifest.units,
+        "rows": manifest.rows,
+        "quarantined": manifest.quarantined,
+        "bytes": sum(file.bytes for file in (*manifest.files, *manifest.quarantine)),
+        "plan_sha256": manifest.plan_sha256,
+        "manifest_sha256": stored.sha256,
+        "facts": json.dumps(plan.facts),
+        "record": json.dumps(manifest.record),
+    }
+
+
+def _relation(name: str, schema: pa.Schema, paths: Sequence[Path]) -> str:
+    """SQL of a relation over exactly these files; an empty table where there are none."""
+    if not paths:
+        table = schema.metadata[b"table"].decode()
+        return ddl(schema).replace(f"CREATE TABLE {table} (", f"CREATE TABLE {name} (")
+    return f"CREATE VIEW {name} AS FROM {read_files(paths)}"
+
+
+def read_files(paths: Sequence[Path]) -> str:
+    """The table function that reads exactly these Parquet files; a column that one has not is null there."""
+    options = "hive_partitioning = false, union_by_name = true"
+    return f"read_parquet([{', '.join(_literal(path) for path in paths)}], {options})"
+
+
+def _literal(path: Path) -> str:
+    """A path as a string of SQL that matches nothing but itself."""
+    return "'" + exact_glob(path).replace("'", "''") + "'"
+
+
+def exact_glob(path: Path) -> str:
+    """A path as the pattern that matches nothing else."""
+    return re.sub(r"[*?\[]", r"[\g<0>]", str(path.absolute()))
+
+
+def _nothing_committed(store: Store) -> str:
+    """Why there is nothing to read."""
+    planned = planned_runs(store)
+    if not planned:
+        return f"{store.url}: holds no tables (no commits/); name the folder that a run wrote its tables to"
+    plans = [plan for plan in (get_plan(store, run_id) for run_id in planned) if plan is not None]
+    progress = ", ".join(f"{plan.run_id}: {_done(store, plan)} of {len(plan.units)} units" for plan in plans)
+    return f"{store.url}: no run is committed yet ({progress}); run it again until it is finished"
+
+
+def _done(store: Store, plan: Plan) -> int:
+    return len(store.entries(unit_prefix(plan.table, plan.run_id)))
