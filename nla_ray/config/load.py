@@ -15,6 +15,9 @@ from nla_ray.errors import ConfigError
 
 C = TypeVar("C", bound=Config)
 
+# An impossible date is a plain ValueError in PyYAML; bytes that are not UTF-8 are one too.
+_NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)
+
 
 def load(model: type[C], path: Path, overrides: Sequence[str] = ()) -> C:
     """Read `path` (YAML) as `model`; `overrides` such as `engine.dtype=float32` win over the file.
@@ -35,7 +38,7 @@ def _read(path: Path) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot read this configuration file: {error.strerror}") from None
-    except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+    except _NOT_YAML as error:
         raise ConfigError(f"{path}: not YAML: {error}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: found {type(values).__name__} where keys with values belong")
@@ -54,7 +57,7 @@ def _put(values: dict[str, Any], override: str) -> None:
             raise ConfigError(f"override {override!r}: {parent!r} is a single value and has no keys below it")
     try:
         values[leaf] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except _NOT_YAML as error:
         raise ConfigError(f"override {override!r}: the value is not YAML: {error}") from None
 
 

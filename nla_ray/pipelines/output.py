@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,18 @@ TABLE, RECORD = "explanations.parquet", "run.json"
 
 
 def check_output(folder: Path, run_id: str, *, replace: bool) -> None:
-    """Raise ConfigError where the folder is not one, or holds another run and `replace` is not set."""
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"output: {folder} is a file; name a folder")
+    """Make the folder and prove that it can be written to, before any weight is loaded.
+
+    Raises ConfigError where that fails, or where it holds another run and `replace` is not set.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"output: cannot write into {folder}: {error.strerror or error}; name another folder"
+        ) from None
     record = folder / RECORD
     if replace or not record.exists():
         return
@@ -40,7 +50,6 @@ def write(folder: Path, table: pa.Table, record: dict[str, Any]) -> None:
     Raises InputError where the folder cannot be written to.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         part = folder / f".{TABLE}.part"
         pq.write_table(table, part, compression="zstd", compression_level=3, write_page_checksum=True)
         part.replace(folder / TABLE)

@@ -24,7 +24,7 @@ NAMES = {
     "nla_ray.errors": ["CheckpointError", "ConfigError", "EngineError", "InputError", "NlaError"],
     "nla_ray.ids": ["digest", "row_id", "sample_positions", "sampling_key"],
     "nla_ray.tables": ["CONTROLS", "EXPLANATIONS", "OUTCOMES", "REAL", "ddl", "table_of"],
-    "nla_ray.config.reference": ["ModelRef"],
+    "nla_ray.config.reference": ["ModelRef", "local_path"],
     "nla_ray.config.decode": [
         "Baseline", "Controls", "Corpus", "DecodeConfig", "Engine", "Models", "Name", "Positions",
         "Reference", "Sampling", "Share",
@@ -59,6 +59,13 @@ def defined_names(module: str) -> list[str]:
                 part.id for target in node.targets for part in ast.walk(target) if isinstance(part, ast.Name)
             }
     return sorted(name for name in names if not name.startswith("_"))
+
+
+def test_the_package_runs_as_a_module() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "nla_ray", "--help"], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0 and "demo-train" in ended.stdout
 
 
 def test_help_is_quick_and_loads_nothing_heavy() -> None:
