@@ -4,9 +4,10 @@ CREATE TABLE explanations (
     unit_id VARCHAR NOT NULL,  -- piece of the corpus that was committed as a whole
     row_id VARCHAR NOT NULL,  -- hash of document, position and control; with sample it is the key
     doc_id VARCHAR NOT NULL,  -- document: the corpus's own id, else a hash of its content
-    position INTEGER,  -- token index; null if the document could not be read
+    position INTEGER,  -- token index; null if not known or nothing was read
     token_id INTEGER,  -- token at the position
     token VARCHAR,  -- text of that token alone
+    role VARCHAR,  -- role of the chat message that the token is in
     doc_tokens INTEGER,  -- tokens of the document after truncation
     layer SMALLINT NOT NULL,  -- K: the vector is the output of block K of the target
     control VARCHAR NOT NULL,  -- real, or what was injected instead: shuffled, random, mean, none
@@ -15,7 +16,7 @@ CREATE TABLE explanations (
     seed BIGINT NOT NULL,  -- seed of positions, controls and sampling
     outcome VARCHAR NOT NULL,  -- ok, unclosed, length, empty, loop, failed
     reason VARCHAR,  -- why, where the outcome is not ok
-    flags VARCHAR[] NOT NULL,  -- early_position, special_token, sink_norm, cjk
+    flags VARCHAR[] NOT NULL,  -- early_position, special_token, template_token, sink_norm, cjk
     explanation VARCHAR,  -- the answer between its tags, if any
     explanation_norm VARCHAR,  -- for matching: NFKC, casefolded
     raw_text VARCHAR,  -- the whole answer as generated
@@ -26,7 +27,7 @@ CREATE TABLE explanations (
     cos FLOAT,  -- cosine of own vector and reconstruction
     mse_nrm FLOAT,  -- 2 (1 - cos): both vectors at norm sqrt(d)
     fve_nrm FLOAT,  -- 1 - mse_nrm / Var(v_nrm) of the run's baseline
-    target VARCHAR NOT NULL,  -- target model: reference and weights digest
+    target VARCHAR,  -- target model: reference and weights digest
     av VARCHAR NOT NULL,  -- verbalizer: reference and weights digest
     ar VARCHAR,  -- reconstructor: reference and weights digest
     meta VARCHAR  -- corpus columns that were carried along, as JSON

@@ -81,6 +81,8 @@ def print_run(run: Run, console: Console) -> None:
     total = sum(summary.outcomes.values())
     shares = [f"{name} {count} ({count / total:.1%})" for name, count in summary.outcomes.items()]
     _line(console, "documents", f"{summary.documents}, {summary.vectors} vectors, {summary.rows} rows")
+    for warning in run.record["warnings"]:
+        _line(console, "warning", warning)
     _line(console, "outcomes", ", ".join(shares) or "none")
     if summary.flags:
         _line(console, "flags", ", ".join(f"{name} {count}" for name, count in summary.flags.items()))

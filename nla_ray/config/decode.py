@@ -10,9 +10,9 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from nla_ray.config.base import Config
+from nla_ray.config.corpus import Corpus, Name, Positions
 from nla_ray.config.reference import ModelRef
 
-Name = Annotated[str, StringConstraints(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -31,57 +31,14 @@ Reference = Annotated[ModelRef, _OrText()]
 class Models(Config):
     """The three models; each is `ID_OR_PATH[@REVISION][#SUBFOLDER]` or its parts by name."""
 
-    target: Reference
-    """The model that is read."""
+    target: Reference | None = None
+    """The model that is read; only a corpus of vectors can do without."""
     av: Reference
     """The verbalizer: a vector to text."""
     ar: Reference | None = None
     """The reconstructor: the text back to a vector. Without it there is no fidelity."""
     injection_scale: Annotated[float, Field(gt=0)] | Literal["sqrt_d_model", "raw"] | None = None
     """Takes the place of the injection scale in the verbalizer's sidecar, or of a missing one."""
-
-
-class Corpus(Config):
-    """Where the documents are and which of their columns are used."""
-
-    paths: Annotated[tuple[Name, ...], Field(min_length=1)]
-    """JSONL (.jsonl) and Parquet (.parquet) files, or folders of them; `demo:corpus` is the shipped one."""
-    text: Name | None = None
-    """Column with plain text; it is tokenized as it stands, with the tokenizer's own special tokens."""
-    messages: Name | None = None
-    """Column with chat messages (`role`, `content`); rendered by the target's chat template.
-
-    With both columns named, a row that has messages is a chat and any other is text.
-    """
-    id: Name | None = None
-    """Column with the document's id; without it the id is a hash of the content."""
-    meta: tuple[Name, ...] = ()
-    """Columns that are carried along as JSON."""
-    limit: Annotated[int, Field(ge=1)] | None = None
-    """Use only so many documents, from the first."""
-    max_tokens: Annotated[int, Field(ge=1)] = 4096
-    """Longer documents are cut on the right."""
-    unit_documents: Annotated[int, Field(ge=1)] = 128
-    """Documents that are worked on together; controls are drawn among them."""
-
-    @model_validator(mode="after")
-    def _some_content_column(self) -> Corpus:
-        if self.text is None and self.messages is None:
-            raise ValueError("name the column that holds the documents: text or messages")
-        return self
-
-
-class Positions(Config):
-    """Which tokens of a document are read."""
-
-    choose: Literal["random", "last", "every", "all"] = "random"
-    """`random` n (keyed by seed and document id), `last` n, `every` n-th, or `all`."""
-    n: Annotated[int, Field(ge=1)] = 10
-    """How many, or for `every` the step."""
-    min_position: Annotated[int, Field(ge=0)] = 10
-    """The first position that may be chosen; the first tokens of a text decode badly."""
-    special: bool = False
-    """Choose special tokens too; their rows carry the flag `special_token`."""
 
 
 class Controls(Config):
@@ -164,3 +121,9 @@ class DecodeConfig(Config):
     """Without it: the one in the reconstructor's sidecar, else the variance of the run's own vectors."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of positions, controls and sampling."""
+
+    @model_validator(mode="after")
+    def _target_for_documents(self) -> DecodeConfig:
+        if self.models.target is None and self.corpus.vectors is None:
+            raise ValueError("models.target: name the model that is read; only corpus.vectors do without")
+        return self

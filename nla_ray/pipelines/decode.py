@@ -27,6 +27,7 @@ from nla_ray.pipelines.summary import Summary, summarize
 from nla_ray.stages.decode import Checkpoints, DecodeStage, device_of
 from nla_ray.stages.documents import DEMO_CORPUS, read_documents
 from nla_ray.stages.rows import Identity
+from nla_ray.stages.vector_files import VectorOrigin, check_vectors
 from nla_ray.tables import CONTROLS, EXPLANATIONS, REAL
 
 T = TypeVar("T")
@@ -78,13 +79,15 @@ def decode(config: DecodeConfig, *, replace: bool = False, report: Report = lamb
     preflight(config)
     checkpoints = find_checkpoints(config)
     models = record_models(config, checkpoints)
-    identity = identify(config, survey, checkpoints, models)
+    origin = vector_origin(config, checkpoints)
+    identity = identify(config, survey, checkpoints, models, origin)
     check_output(config.output, identity.run_id, replace=replace)
     report(Progress("loading the models", 0, survey.documents, 0, 0.0))
     stage = DecodeStage(config, checkpoints, identity)
     loaded = time.perf_counter()
     tables, done, answers = [EXPLANATIONS.empty_table()], 0, 0
-    for unit in batched(read_documents(config.corpus), config.corpus.unit_documents):
+    documents = read_documents(config.corpus, listed=config.positions.column)
+    for unit in batched(documents, config.corpus.unit_documents):
         tables.append(stage(unit))
         done, answers = done + len(unit), answers + tables[-1].num_rows
         report(Progress("decoding", done, survey.documents, answers, time.perf_counter() - loaded))
@@ -97,6 +100,7 @@ def decode(config: DecodeConfig, *, replace: bool = False, report: Report = lamb
         "fingerprint": identity.fingerprint,
         "config": config.model_dump(mode="json"),
         "corpus": asdict(survey) | {"truncated": stage.tally.truncated},
+        "warnings": [] if origin is None else list(origin.warnings),
         "models": {role: asdict(model) for role, model in models.items()},
         "layer": identity.layer,
         "device": str(device),
@@ -113,7 +117,7 @@ def decode(config: DecodeConfig, *, replace: bool = False, report: Report = lamb
 def survey_corpus(config: DecodeConfig) -> Survey:
     """Read the corpus once, without models: fails early, and gives the run its identity."""
     digests, unusable = [], 0
-    for document in read_documents(config.corpus):
+    for document in read_documents(config.corpus, listed=config.positions.column):
         digests.append(document.content_digest())
         unusable += document.problem is not None
     return Survey(len(digests), unusable, digest("corpus", *digests))
@@ -134,7 +138,16 @@ def find_checkpoints(config: DecodeConfig) -> Checkpoints:
     """Local directories of the models, fetched from the hub where they are not here."""
     models = config.models
     ar = None if models.ar is None else resolve(models.ar)
-    return Checkpoints(resolve(models.target), resolve(models.av), ar)
+    target = None if models.target is None else resolve(models.target)
+    return Checkpoints(target, resolve(models.av), ar)
+
+
+def vector_origin(config: DecodeConfig, checkpoints: Checkpoints) -> VectorOrigin | None:
+    """Where given vectors come from, checked against the verbalizer; None for a corpus of documents."""
+    if config.corpus.vectors is None:
+        return None
+    sidecar = read_sidecar(checkpoints.av, role="av", injection_scale_override=config.models.injection_scale)
+    return check_vectors(config.corpus, d_model=sidecar.d_model, layer=sidecar.layer)
 
 
 def record_models(config: DecodeConfig, checkpoints: Checkpoints) -> dict[str, ModelRecord]:
@@ -152,7 +165,11 @@ def record_models(config: DecodeConfig, checkpoints: Checkpoints) -> dict[str, M
 
 
 def identify(
-    config: DecodeConfig, survey: Survey, checkpoints: Checkpoints, models: dict[str, ModelRecord]
+    config: DecodeConfig,
+    survey: Survey,
+    checkpoints: Checkpoints,
+    models: dict[str, ModelRecord],
+    origin: VectorOrigin | None = None,
 ) -> Identity:
     """What all rows share; equal recipe, corpus and weights have the same run id on every machine."""
     fingerprint = config.fingerprint()
@@ -160,7 +177,10 @@ def identify(
     scale = config.models.injection_scale
     sidecar = read_sidecar(checkpoints.av, role="av", injection_scale_override=scale)
     ar = str(models["ar"]) if "ar" in models else None
-    target, av = str(models["target"]), str(models["av"])
+    target = str(models["target"]) if "target" in models else None
+    if target is None and origin is not None:
+        target = origin.base_model
+    av = str(models["av"])
     return Identity(run_id, fingerprint, sidecar.layer, config.seed, target, av, ar)
 
 

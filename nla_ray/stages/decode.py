@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ from nla_ray.nla.reconstructor import Reconstructor
 from nla_ray.nla.verbalizer import Sampling
 from nla_ray.stages.controls import Mixer, Place, Query
 from nla_ray.stages.documents import Document
-from nla_ray.stages.positions import Reader, Reading
+from nla_ray.stages.positions import UNKNOWN, Reader, Reading, VectorReader
 from nla_ray.stages.rows import Identity, Read, Row, Score, explained_row, unread_row
 from nla_ray.tables import EXPLANATIONS, table_of
 
@@ -36,7 +37,7 @@ from nla_ray.tables import EXPLANATIONS, table_of
 class Checkpoints:
     """Local directories of the three models."""
 
-    target: Path
+    target: Path | None
     av: Path
     ar: Path | None
 
@@ -92,17 +93,19 @@ class DecodeStage:
         models, engine = config.models, config.engine
         device, dtype = device_of(engine)
         tokens = engine.batch_tokens
-        remote = models.target.trust_remote_code
-        self._tokenizer = load_tokenizer(checkpoints.target, trust_remote_code=remote)
-        self._reader = reader_of(config, self._tokenizer)
-        self._extractor = Extractor(
-            checkpoints.target,
-            [identity.layer],
-            dtype=dtype,
-            device=device,
-            batch_tokens=tokens,
-            trust_remote_code=remote,
-        )
+        self._tokenizer, self._extractor = None, None
+        if checkpoints.target is not None and models.target is not None:
+            remote = models.target.trust_remote_code
+            self._tokenizer = load_tokenizer(checkpoints.target, trust_remote_code=remote)
+            if config.corpus.vectors is None:
+                self._extractor = Extractor(
+                    checkpoints.target,
+                    [identity.layer],
+                    dtype=dtype,
+                    device=device,
+                    batch_tokens=tokens,
+                    trust_remote_code=remote,
+                )
         self._verbalizer = TransformersVerbalizer(
             checkpoints.av,
             dtype=dtype,
@@ -121,7 +124,9 @@ class DecodeStage:
                 batch_tokens=tokens,
                 trust_remote_code=models.ar.trust_remote_code,
             )
-        self.tally = Tally(Directions(np.zeros(self._extractor.d_model)))
+        d_model = self._verbalizer.d_model
+        self._reader = reader_of(config, self._tokenizer, d_model=d_model, layer=identity.layer)
+        self.tally = Tally(Directions(np.zeros(d_model)))
 
     def __call__(self, documents: Sequence[Document]) -> pa.Table:
         """Rows of one unit: every answer, and one row for each document that could not be read."""
@@ -147,6 +152,9 @@ class DecodeStage:
 
     def _extract(self, readings: Sequence[Reading]) -> np.ndarray:
         """Vectors [n, d] of all positions of the unit, in order."""
+        if self._extractor is None:
+            given = [np.frombuffer(one.document.vector or b"", "<f4") for one in readings]
+            return np.stack(given) if given else np.empty((0, self._verbalizer.d_model), np.float32)
         with self.tally.timed("extract"):
             found = self._extractor.extract(
                 [reading.token_ids for reading in readings], [reading.positions for reading in readings]
@@ -197,25 +205,39 @@ class DecodeStage:
         return [
             Read(
                 reading,
-                str(self._tokenizer.decode([reading.token_ids[position]])),
+                self._token(reading, position),
                 float(norm),
-                position_flags(
-                    position,
-                    reading.token_ids[position],
-                    float(norm),
-                    special_ids=self._reader.special_ids,
-                    typical_norm=typical,
-                ),
+                flags_of(reading, position, float(norm), self._reader.special_ids, typical),
             )
             for (reading, position), norm in zip(where, norms, strict=True)
         ]
 
+    def _token(self, reading: Reading, position: int) -> str | None:
+        if self._tokenizer is None or not reading.token_ids:
+            return None
+        return str(self._tokenizer.decode([reading.token_ids[position]]))
 
-def reader_of(config: DecodeConfig, tokenizer: PreTrainedTokenizerBase) -> Reader:
+
+def flags_of(
+    reading: Reading, position: int, norm: float, special: Collection[int], typical: float | None
+) -> tuple[str, ...]:
+    """Flags of a position; what is not known of it raises none."""
+    token = reading.token_ids[position] if reading.token_ids else -1
+    at = sys.maxsize if position == UNKNOWN else position
+    flags = position_flags(at, token, norm, special_ids=special, typical_norm=typical)
+    of_template = reading.roles is not None and reading.roles[position] is None
+    return ("template_token", *flags) if of_template else flags
+
+
+def reader_of(
+    config: DecodeConfig, tokenizer: PreTrainedTokenizerBase | None, *, d_model: int, layer: int
+) -> Reader | VectorReader:
     """The reader that a configuration asks for.
 
     Raises InputError where the corpus has chats and the target no chat template.
     """
+    if tokenizer is None or config.corpus.vectors is not None:
+        return VectorReader(tokenizer, d_model=d_model, layer=layer)
     if config.corpus.messages is not None and tokenizer.chat_template is None:
         raise InputError(
             f"{config.models.target}: the target has no chat template, so corpus.messages "

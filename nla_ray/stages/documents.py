@@ -1,32 +1,31 @@
-"""Documents of a corpus from JSONL and Parquet; one that cannot be used carries its problem."""
+"""Documents of a corpus; one that cannot be used carries its problem."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from nla_ray.config.decode import Corpus
+from nla_ray.config.corpus import Corpus
 from nla_ray.errors import InputError
 from nla_ray.ids import digest
+from nla_ray.stages.formats import Columns, rows_of
+from nla_ray.stages.sources import DEMO_CORPUS, Source, corpus_files
 
-SUFFIXES = (".jsonl", ".parquet")
-DEMO_CORPUS = "demo:corpus"
+__all__ = ["DEMO_CORPUS", "Document", "Message", "read_documents"]
 
 Message = Mapping[str, str]
-Row = dict[str, Any] | str
-"""A row of a file, or what is wrong with it."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """One document, as text or as chat messages; both are None where `problem` says why it cannot be read."""
+    """One document, as text or as chat messages; both are None where `problem` says why it cannot be read.
+
+    `listed` are the positions that the corpus itself names. A vector that was extracted before is a document
+    of its own: `vector` is little-endian float32, `position` the token that it stands for (documents with the
+    same id are told apart by it), `layer` its K where known.
+    """
 
     doc_id: str
     source: str
@@ -34,23 +33,32 @@ class Document:
     messages: tuple[Message, ...] | None = None
     meta: str | None = None
     problem: str | None = None
+    listed: tuple[int, ...] | None = None
+    vector: bytes | None = None
+    position: int | None = None
+    layer: int | None = None
 
     def content_digest(self) -> str:
         """Hash of all that determines the document's rows (64 hex characters)."""
-        return digest(json.dumps([self.doc_id, self.text, self.messages, self.meta, self.problem]))
+        content: list[object] = [self.doc_id, self.text, self.messages, self.meta, self.problem]
+        if self.vector is not None or self.position is not None:
+            vector = None if self.vector is None else digest(self.vector.hex())
+            content += ["vector", self.position, self.layer, vector]
+        return digest(json.dumps(content if self.listed is None else [*content, "listed", self.listed]))
 
 
-def read_documents(corpus: Corpus) -> Iterator[Document]:
+def read_documents(corpus: Corpus, *, listed: str | None = None) -> Iterator[Document]:
     """The documents of all files in order, at most `corpus.limit`; a repeated id is a problem.
 
-    Raises InputError: a file is missing or unreadable as a whole, a column is not there, no document.
+    `listed` is the column with a document's own list of positions. Raises InputError: a file is missing or
+    unreadable as a whole, a column is not there, no document.
     """
-    seen: set[str] = set()
-    for label, path in corpus_files(corpus.paths).items():
-        for read in _read_file(label, path, corpus):
-            twice = read.doc_id in seen
-            document = _unusable(read.source, f"document id {read.doc_id!r} is used twice") if twice else read
-            seen.add(document.doc_id)
+    seen: set[tuple[str, int | None]] = set()
+    for source in corpus_files(corpus.paths):
+        for read in _read_file(source, corpus, listed):
+            key = (read.doc_id, read.position)
+            document = _unusable(read.source, _twice(read)) if key in seen else read
+            seen.add((document.doc_id, document.position))
             yield document
             if len(seen) == corpus.limit:
                 return
@@ -58,100 +66,98 @@ def read_documents(corpus: Corpus) -> Iterator[Document]:
         raise InputError(f"{', '.join(corpus.paths)}: the corpus holds no documents")
 
 
-def corpus_files(paths: Iterable[str]) -> dict[str, Path]:
-    """Files by the name they are reported under, folders expanded in name order.
-
-    Raises InputError: a path does not exist, a folder without corpus files, a suffix that is not known.
-    """
-    return {label: file for path in paths for label, file in _expand(path).items()}
+def _twice(document: Document) -> str:
+    at = "" if document.position is None else f" at position {document.position}"
+    return f"document id {document.doc_id!r}{at} is used twice"
 
 
-def _expand(path: str) -> dict[str, Path]:
-    if path == DEMO_CORPUS:
-        return {path: Path(str(files("nla_ray") / "demo" / "pair" / "corpus.jsonl"))}
-    place = Path(path).expanduser()
-    if place.is_dir():
-        found = sorted(file for file in place.iterdir() if file.suffix in SUFFIXES)
-        if not found:
-            raise InputError(f"{path}: no corpus files in this folder; expected {' or '.join(SUFFIXES)}")
-        return {str(file): file for file in found}
-    if not place.is_file():
-        raise InputError(f"{path}: no such corpus file; check corpus.paths")
-    if place.suffix not in SUFFIXES:
-        raise InputError(f"{path}: unknown corpus format {place.suffix!r}; expected {' or '.join(SUFFIXES)}")
-    return {path: place}
+def _read_file(source: Source, corpus: Corpus, listed: str | None) -> Iterator[Document]:
+    columns = columns_of(corpus, listed)
+    for number, row in rows_of(source, columns, text_per=corpus.text_per):
+        at = f"{source.label}:{number}"
+        if isinstance(row, str):
+            yield _unusable(at, row)
+        elif corpus.vectors is not None:
+            yield vector_document(row, at, corpus)
+        else:
+            yield _with_listed(_document(row, at, corpus), row, listed)
 
 
-def _read_file(label: str, path: Path, corpus: Corpus) -> Iterator[Document]:
-    rows = _parquet_rows(path, corpus) if path.suffix == ".parquet" else _jsonl_rows(path, corpus)
-    for number, row in rows:
-        source = f"{label}:{number}"
-        yield _unusable(source, row) if isinstance(row, str) else _document(row, source, corpus)
-
-
-def _parquet_rows(path: Path, corpus: Corpus) -> Iterator[tuple[int, Row]]:
-    try:
-        file = pq.ParquetFile(path)
-        there = file.schema_arrow.names
-        _require_columns(path, corpus, there)
-        wanted = [corpus.text, corpus.messages, corpus.id, *corpus.meta]
-        columns = [name for name in wanted if name is not None and name in there]
-        number = 0
-        for batch in file.iter_batches(batch_size=1024, columns=columns):
-            for row in batch.to_pylist():
-                number += 1
-                yield number, row
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path}: cannot read this Parquet file: {error}") from None
-
-
-def _jsonl_rows(path: Path, corpus: Corpus) -> Iterator[tuple[int, Row]]:
-    """Rows with their line numbers; the columns are checked on the first line that can be read."""
-    checked = False
-    try:
-        with path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                if not line.strip():
-                    continue
-                row = _json_object(line)
-                if isinstance(row, dict) and not checked:
-                    _require_columns(path, corpus, list(row))
-                    checked = True
-                yield number, row
-    except OSError as error:
-        raise InputError(f"{path}: cannot read this file: {error.strerror}") from None
-
-
-def _json_object(line: bytes) -> Row:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        return f"not a line of JSON: {error}"
-    return row if isinstance(row, dict) else f"found {type(row).__name__} where an object belongs"
-
-
-def _require_columns(path: Path, corpus: Corpus, there: list[str]) -> None:
-    """One content column and the id must be there; rows may still lack values."""
+def columns_of(corpus: Corpus, listed: str | None) -> Columns:
+    """The columns that a configuration wants of each file; with two content columns one will do."""
     content = [name for name in (corpus.text, corpus.messages) if name is not None]
-    wanted = [] if corpus.id is None else [corpus.id]
-    if not any(name in there for name in content):
-        wanted = content
-    for name in wanted:
-        if name not in there:
-            raise InputError(f"{path}: no column {name!r}; the columns are {', '.join(there)}")
+    own = [name for name in (corpus.id, listed) if name is not None]
+    if corpus.vectors is None:
+        return Columns([*own, *corpus.meta], needed=own, one_of=content)
+    given = corpus.vectors
+    own += [name for name in (given.column, given.tokens, *content) if name is not None]
+    return Columns([*own, *corpus.meta], needed=own, optional=[given.layer], vector=given.column)
+
+
+def _with_listed(document: Document, row: Mapping[str, Any], listed: str | None) -> Document:
+    if listed is None or document.problem is not None:
+        return document
+    found = row.get(listed)
+    if not isinstance(found, list) or not all(type(at) is int and at >= 0 for at in found):
+        problem = f"{listed!r} holds {found!r:.80} where a list of positions, counted from 0, belongs"
+        return replace(document, text=None, messages=None, problem=problem)
+    return replace(document, listed=tuple(sorted(set(found))))
 
 
 def _document(row: Mapping[str, Any], source: str, corpus: Corpus) -> Document:
-    meta = {name: row[name] for name in corpus.meta if name in row}
-    meta_json = json.dumps(meta, default=str) if corpus.meta else None
+    meta_json = _meta(row, corpus)
     text, messages, problem = _content(row, corpus)
     name = digest(json.dumps([text, messages]))[:32] if corpus.id is None else row.get(corpus.id)
-    if isinstance(name, bool) or not isinstance(name, str | int) or _text_problem(str(name), "id"):
+    if not _is_id(name):
         return _unusable(source, f"{corpus.id!r} holds {name!r:.80} where an id belongs", meta_json)
     if problem and corpus.id is None:
         return _unusable(source, problem, meta_json)
     document = Document(str(name), source, meta=meta_json, problem=problem)
     return document if problem else replace(document, text=text, messages=messages)
+
+
+def vector_document(row: Mapping[str, Any], source: str, corpus: Corpus) -> Document:
+    """A row of a file of vectors. Its key is the id and the position, which is `n_raw_tokens` - 1."""
+    given, meta = corpus.vectors, _meta(row, corpus)
+    if given is None:
+        raise InputError(f"{source}: corpus.vectors does not name the columns")
+    vector, tokens = row[given.column], row[given.tokens] if given.tokens else None
+    if vector is None:
+        return _unusable(source, f"{given.column!r} is null", meta)
+    if given.tokens and not (isinstance(tokens, int) and tokens > 0):
+        return _unusable(
+            source, f"{given.tokens!r} holds {tokens!r:.80} where a number of tokens belongs", meta
+        )
+    name = digest("vector", vector.hex())[:32] if corpus.id is None else row.get(corpus.id)
+    if not _is_id(name):
+        return _unusable(source, f"{corpus.id!r} holds {name!r:.80} where an id belongs", meta)
+    text = row.get(corpus.text) if corpus.text else None
+    text = None if _text_problem(text, "text") else text
+    position, layer = tokens - 1 if tokens is not None else None, row.get(given.layer)
+    return Document(str(name), source, text=text, meta=meta, vector=vector, position=position, layer=layer)
+
+
+def _is_id(name: object) -> bool:
+    return isinstance(name, str | int) and not isinstance(name, bool) and not _text_problem(str(name), "id")
+
+
+def _meta(row: Mapping[str, Any], corpus: Corpus) -> str | None:
+    """The columns that are carried along, as JSON; the text of a vector is one of them."""
+    given = corpus.vectors
+    used = (
+        {corpus.id, corpus.text, corpus.messages}
+        if given is None
+        else {corpus.id, given.column, given.tokens}
+    )
+    named = [name for name in corpus.meta if name != "*"]
+    named += [name for name in row if name not in used] if "*" in corpus.meta else []
+    if given is not None and corpus.text:
+        named.append(corpus.text)
+    return (
+        json.dumps({name: row[name] for name in dict.fromkeys(named) if name in row}, default=str)
+        if named
+        else None
+    )
 
 
 def _content(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from nla_ray.ids import digest
 from nla_ray.nla.outcomes import Explanation
 from nla_ray.stages.controls import Query
-from nla_ray.stages.positions import Reading
+from nla_ray.stages.positions import UNKNOWN, Reading
 from nla_ray.tables import REAL
 
 Row = dict[str, object]
@@ -24,7 +24,7 @@ class Identity:
     fingerprint: str
     layer: int
     seed: int
-    target: str
+    target: str | None
     av: str
     ar: str | None
 
@@ -34,7 +34,7 @@ class Read:
     """What is known about a position before anything is said about it."""
 
     reading: Reading
-    token: str
+    token: str | None
     norm: float
     flags: tuple[str, ...]
 
@@ -57,14 +57,15 @@ def explained_row(
     score: Score | None,
 ) -> Row:
     """The row of one answer; `fve_nrm` is left to whoever knows the baseline."""
-    document, position = read.reading.document, query.place.position
+    document, position, ids = read.reading.document, query.place.position, read.reading.token_ids
     row = _common(identity, unit_id) | {
         "row_id": query.row_id,
         "doc_id": document.doc_id,
-        "position": position,
-        "token_id": read.reading.token_ids[position],
+        "position": None if position == UNKNOWN else position,
+        "token_id": ids[position] if ids else None,
         "token": read.token,
-        "doc_tokens": len(read.reading.token_ids),
+        "role": read.reading.roles[position] if read.reading.roles else None,
+        "doc_tokens": len(ids) or None,
         "control": query.control,
         "control_source": query.source,
         "sample": sample,
@@ -88,7 +89,7 @@ def unread_row(identity: Identity, unit_id: str, reading: Reading) -> Row:
     document = reading.document
     return (
         _common(identity, unit_id)
-        | dict.fromkeys(("position", "token_id", "token", "control_source", "norm"), None)
+        | dict.fromkeys(("position", "token_id", "token", "role", "control_source", "norm"), None)
         | dict.fromkeys(("explanation", "explanation_norm", "raw_text"), None)
         | {
             "row_id": digest("document", document.doc_id)[:32],

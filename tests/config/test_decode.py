@@ -39,7 +39,7 @@ def test_the_fingerprint_is_of_what_changes_results() -> None:
 
 def test_the_fingerprint_does_not_change_by_itself() -> None:
     """Units are found again by it: a change of defaults or of fields is a decision."""
-    assert config().fingerprint() == "b7040992933314c3cc8d701ebc538764802e030b568fdda7e073575435cfcea0"
+    assert config().fingerprint() == "7270a5f5b56782a37e88e1af60e5a60671ba1566e9141ba265cd225dcffb57df"
 
 
 def test_it_loads_without_torch_and_ray() -> None:

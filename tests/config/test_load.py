@@ -31,6 +31,15 @@ def test_a_minimal_file_gives_defaults(file: Path) -> None:
     assert (config.positions.n, config.sampling.temperature, config.engine.dtype) == (10, 1.0, "auto")
 
 
+@pytest.mark.parametrize("text", ["a: 2020-99-99", "a: [", "\x00"])
+def test_what_is_not_yaml_is_refused_in_one_line(file: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match="the value is not YAML"):
+        load(DecodeConfig, file, [f"seed={text.removeprefix('a: ')}"])
+    file.write_text(text)
+    with pytest.raises(ConfigError, match="not YAML"):
+        load(DecodeConfig, file)
+
+
 def test_overrides_win_and_are_read_as_yaml(file: Path) -> None:
     overrides = ["sampling.samples=2", "corpus.paths=[a.jsonl, b.parquet]", "models.ar=null", "seed=7"]
     config = load(DecodeConfig, file, overrides)
@@ -52,10 +61,14 @@ def test_an_override_may_name_a_section_that_the_file_lacks(file: Path) -> None:
         ("models.target={pth: x}", ["models.target.pth", "did you mean 'path'", "revision"]),
         ("sampling.samples=0", ["sampling.samples", "greater than or equal to 1", "found 0"]),
         ("controls.random=1.5", ["controls.random", "less than or equal to 1"]),
-        ("positions.choose=first", ["positions.choose", "'random', 'last', 'every' or 'all'"]),
+        ("positions.choose=first", ["positions.choose", "'random', 'last', 'every', 'all' or 'column'"]),
         ("engine.device=tpu", ["engine.device", "found 'tpu'"]),
         ("engine.slots=33", ["engine", "not a multiple of cohort 32"]),
-        ("corpus.text=null", ["corpus", "text or messages"]),
+        ("corpus.text=null", ["corpus", "text or messages, or vectors"]),
+        ("models.target=null", ["models.target", "only corpus.vectors do without"]),
+        ("positions.choose=column", ["positions", "name of the column belong together"]),
+        ("positions.column=at", ["positions", "name of the column belong together"]),
+        ("corpus={paths: [a], messages: m, vectors: {}}", ["corpus", "not with messages"]),
         ("models.target=a@b@c", ["models.target", "ID_OR_PATH"]),
         ("seed", ["write it as key=value"]),
         ("output.folder=x", ["'output' is a single value"]),

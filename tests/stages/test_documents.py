@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nla_ray.config.decode import Corpus
+from nla_ray.config.corpus import Corpus
 from nla_ray.errors import InputError
 from nla_ray.stages.documents import Document, read_documents
 
@@ -130,10 +130,136 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
         "bad.parquet": "cannot read this Parquet file",
         "empty.jsonl": "holds no documents",
         "folder": "no corpus files in this folder",
-        "a.csv": "unknown corpus format '.csv'; expected .jsonl or .parquet",
+        "a.csv": "unknown corpus format '.csv'; expected .jsonl, .txt, .parquet, .arrow",
         "columns.jsonl": "no column 'text'; the columns are body, title",
         "columns.parquet": "no column 'text'; the columns are body",
     }.items():
         with pytest.raises(InputError, match=message) as caught:
             read(tmp_path / name)
         assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
+def test_packed_lines(tmp_path: Path, suffix: str) -> None:
+    for name, line in ((f"a.jsonl{suffix}", '{"text": "one é"}\n'), (f"b.txt{suffix}", "two é\r\n\nthree\n")):
+        (tmp_path / name).write_bytes(packed(line.encode(), suffix))
+    assert [document.text for document in read(tmp_path)] == ["one é", "two é", "three"]
+
+
+def packed(content: bytes, suffix: str) -> bytes:
+    if not suffix:
+        return content
+    return bytes(pa.Codec("gzip" if suffix == ".gz" else "zstd").compress(content, asbytes=True))
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+def test_damaged_packing_is_an_error_that_says_how_far_it_came(tmp_path: Path, suffix: str) -> None:
+    rows = "".join(json.dumps({"text": f"row {number} {number**7}"}) + "\n" for number in range(5000))
+    path = tmp_path / f"cut.jsonl{suffix}"
+    path.write_bytes(packed(rows.encode(), suffix)[:-200])
+    with pytest.raises(InputError, match=r"cut\.jsonl\S+: damaged \w+ data after line \d+"):
+        read(path)
+    path.write_bytes(b"not packed at all\n")
+    with pytest.raises(InputError, match="after line 0"):
+        read(path)
+
+
+def test_text_is_a_document_per_line_or_per_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"one\n\n  \ntwo\n\xff\xfe\n")
+    one, two, broken = read(path)
+    assert (one.text, two.text, two.source) == ("one", "two", f"{path}:4")
+    assert (
+        broken.problem is not None and broken.problem.startswith("not UTF-8") and broken.doc_id == f"{path}:5"
+    )
+    path.write_text("one\n\ntwo\n")
+    (whole,) = read(path, text_per="file", id="file")
+    assert (whole.text, whole.doc_id) == ("one\n\ntwo\n", str(path))
+    with pytest.raises(InputError, match="no column 'body'; the columns are text, file"):
+        list(read_documents(Corpus(paths=(str(path),), text="body")))
+
+
+def test_globs_in_name_order_and_each_file_once(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    jsonl(tmp_path / "b1.jsonl", {"text": "b1"})
+    jsonl(tmp_path / "sub" / "a1.jsonl", {"text": "a1"})
+    jsonl(tmp_path / "[x].jsonl", {"text": "brackets"})
+    assert [d.text for d in read(tmp_path / "b*.jsonl", tmp_path / "b1.jsonl")] == ["b1"]
+    assert [d.text for d in read(tmp_path / "**" / "*1.jsonl")] == ["b1", "a1"]
+    assert [d.text for d in read(tmp_path / "[x].jsonl")] == ["brackets"]
+    with pytest.raises(InputError, match="no file matches this pattern"):
+        read(tmp_path / "c*.jsonl")
+
+
+def saved_dataset(folder: Path, *shards: list[dict[str, Any]]) -> Path:
+    """What `datasets` writes with save_to_disk, in the reverse order of names."""
+    folder.mkdir(parents=True)
+    names = [f"data-{9 - index:05d}-of-00002.arrow" for index in range(len(shards))]
+    for name, rows in zip(names, shards, strict=True):
+        table = pa.Table.from_pylist(rows)
+        with pa.OSFile(str(folder / name), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table, max_chunksize=2)
+    (folder / "state.json").write_text(json.dumps({"_data_files": [{"filename": name} for name in names]}))
+    (folder / "dataset_info.json").write_text("{}")
+    return folder
+
+
+def test_a_saved_dataset_is_read_in_the_order_of_its_state(tmp_path: Path) -> None:
+    folder = saved_dataset(tmp_path / "train", [{"text": str(n)} for n in range(5)], [{"text": "last"}])
+    documents = read(folder)
+    assert [document.text for document in documents] == ["0", "1", "2", "3", "4", "last"]
+    assert documents[4].source.endswith(".arrow:5")
+    (tmp_path / "dataset_dict.json").write_text('{"splits": ["train", "test"]}')
+    with pytest.raises(InputError, match=r"holds the splits train, test; name one of them"):
+        read(tmp_path)
+    next(folder.glob("*-00008-*")).unlink()
+    with pytest.raises(InputError, match=r"data-00008-of-00002.arrow is missing"):
+        read(folder)
+    (folder / "state.json").write_text("{}")
+    with pytest.raises(InputError, match="not the state of a saved data set"):
+        read(folder)
+
+
+def test_an_arrow_file_that_is_cut_is_an_error(tmp_path: Path) -> None:
+    folder = saved_dataset(tmp_path / "d", [{"text": str(n)} for n in range(50)])
+    (file,) = folder.glob("*.arrow")
+    file.write_bytes(file.read_bytes()[:-400])
+    with pytest.raises(InputError, match="cannot read this Arrow file"):
+        read(folder)
+
+
+def test_a_corrupt_row_group_is_one_bad_row_that_says_where(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    texts = [f"document {number} {'x' * number}" for number in range(30)]
+    pq.write_table(
+        pa.table({"text": texts}), path, row_group_size=10, write_page_checksum=True, compression="none"
+    )
+    content = bytearray(path.read_bytes())
+    at = content.find(b"document 15")
+    content[at : at + 8] = b"DOCUMENT"
+    path.write_bytes(content)
+    documents = read(path)
+    (bad,) = [document for document in documents if document.problem]
+    assert len(documents) == 21 and bad.doc_id == f"{path}:11"
+    assert "rows 11 to 20 cannot be read: row group 1" in str(bad.problem)
+    assert documents[-1].text == texts[-1] and documents[-1].source == f"{path}:30"
+
+
+def test_all_other_columns_may_be_carried_along(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "a.jsonl", {"id": 1, "text": "t", "lang": "en", "n": [1]})
+    assert json.loads(read(path, id="id", meta=("*",))[0].meta or "") == {"lang": "en", "n": [1]}
+    pq.write_table(pa.table({"id": ["1"], "text": ["t"], "lang": ["en"]}), tmp_path / "a.parquet")
+    assert json.loads(read(tmp_path / "a.parquet", id="id", meta=("*",))[0].meta or "") == {"lang": "en"}
+    with pytest.raises(InputError, match="no column 'lnag'; the columns are id, text, lang"):
+        read(tmp_path / "a.parquet", meta=("lnag",))
+
+
+def test_a_column_of_positions(tmp_path: Path) -> None:
+    rows = [{"text": f"t{n}", "at": at} for n, at in enumerate([[3, 1, 3], [], "x", [-1], [True], None])]
+    corpus = Corpus(paths=(str(jsonl(tmp_path / "a.jsonl", *rows)),), text="text")
+    found = list(read_documents(corpus, listed="at"))
+    assert [document.listed for document in found] == [(1, 3), (), None, None, None, None]
+    assert all("where a list of positions" in str(document.problem) for document in found[2:])
+    assert len({document.content_digest() for document in found}) == len(found)
+    with pytest.raises(InputError, match="no column 'where'"):
+        list(read_documents(corpus, listed="where"))
