@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -86,7 +87,8 @@ def _matched(path: str, files: list[str]) -> Listing:
 
 def _s3() -> Any:
     """S3 by the usual credential chain and AWS_ENDPOINT_URL; made where it is used, for it holds secrets."""
-    return s3fs.S3FileSystem(use_listings_cache=False)
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    return s3fs.S3FileSystem(endpoint_url=endpoint, use_listings_cache=False)
 
 
 @contextmanager
