@@ -5,7 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from nla_ray.config.base import Config
 from nla_ray.config.decode import DecodeConfig
+from nla_ray.store.manifest import Manifest
+from nla_ray.store.plan import Plan
+from nla_ray.store.read import views_sql
+from nla_ray.store.schemas import QUARANTINE
 from nla_ray.tables import EXPLANATIONS, ddl
 
 FOLDER = Path(__file__).parent
@@ -13,11 +18,20 @@ FOLDER = Path(__file__).parent
 
 def render() -> dict[str, str]:
     """Content of every schema file by name."""
-    decode = DecodeConfig.model_json_schema() | {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return {
-        "decode.schema.json": json.dumps(decode, indent=2, ensure_ascii=False) + "\n",
+        "decode.schema.json": json_schema(DecodeConfig),
         "explanations.sql": ddl(EXPLANATIONS),
+        "manifest.schema.json": json_schema(Manifest),
+        "plan.schema.json": json_schema(Plan),
+        "quarantine.sql": ddl(QUARANTINE),
+        "views.sql": views_sql(),
     }
+
+
+def json_schema(model: type[Config]) -> str:
+    """JSON Schema of a model, as a file."""
+    schema = model.model_json_schema() | {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":

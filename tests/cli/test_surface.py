@@ -18,6 +18,8 @@ OPTIONS = {
     "check": ["av", "ar", "--target", "--injection-scale", "--trust-remote-code"],
     "decode": ["config", "overrides", "--replace"],
     "demo-train": ["--out", "--steps", "--seed"],
+    "sql": ["tables", "sql", "-f", "--format"],
+    "verify": ["tables"],
 }
 
 NAMES = {

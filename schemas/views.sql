@@ -1,0 +1,61 @@
+-- The views of `nla_ray.store.connect`. They stand on three relations that hold committed data only:
+-- committed_explanations and committed_quarantine (the files that the manifests name, digests verified),
+-- and committed_runs (one row per manifest).
+
+CREATE VIEW runs AS
+SELECT
+    run_id,
+    table_name,
+    units,
+    rows,
+    quarantined,
+    bytes,
+    facts->>'$.fingerprint' AS fingerprint,
+    facts->>'$.models.target' AS target,
+    facts->>'$.models.av' AS av,
+    facts->>'$.models.ar' AS ar,
+    (facts->>'$.layer')::SMALLINT AS layer,
+    (facts->>'$.seed')::BIGINT AS seed,
+    (record->>'$.baseline.value')::DOUBLE AS fve_baseline,
+    record->>'$.baseline.reference' AS fve_reference,
+    record->>'$.finished_at' AS finished_at,
+    plan_sha256,
+    manifest_sha256,
+    facts::JSON AS facts,
+    record::JSON AS record
+FROM committed_runs;
+
+COMMENT ON VIEW runs IS 'one row per committed run; fve_baseline is the denominator of its fve_nrm';
+
+-- A unit is written before a run's own baseline is known; fve_nrm is then filled in here.
+CREATE VIEW all_explanations AS
+SELECT
+    found.* REPLACE (
+        coalesce(found.fve_nrm, (1 - found.mse_nrm::DOUBLE / runs.fve_baseline)::FLOAT) AS fve_nrm
+    )
+FROM committed_explanations AS found
+LEFT JOIN runs ON runs.run_id = found.run_id;
+
+COMMENT ON VIEW all_explanations IS 'every committed answer: real ones and controls';
+
+CREATE VIEW explanations AS
+FROM all_explanations
+WHERE control = 'real';
+
+COMMENT ON VIEW explanations IS 'answers about a position''s own vector';
+
+CREATE VIEW controls AS
+FROM all_explanations
+WHERE control <> 'real';
+
+COMMENT ON VIEW controls IS 'answers about something else than the own vector: what chance looks like';
+
+CREATE VIEW failures AS
+SELECT run_id, unit_id, row_id, sample, doc_id, position, control, outcome, reason
+FROM committed_explanations
+WHERE outcome = 'failed'
+UNION ALL
+SELECT run_id, unit_id, row_id, sample, doc_id, position, control, 'quarantined', reason
+FROM committed_quarantine;
+
+COMMENT ON VIEW failures IS 'planned rows without an answer, with the reason';
