@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import uuid
@@ -10,7 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nla_ray.errors import InputError
-from nla_ray.store.objects import Listed, Store
+from nla_ray.store.objects import ChangedError, Listed, Store
+
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
 class FolderStore(Store):
@@ -42,7 +45,9 @@ class FolderStore(Store):
             os.link(part, path)
         except FileExistsError:
             return False
-        except PermissionError as error:
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
             if not self.overwrites:
                 raise InputError(
                     f"{self.url}: this file system has no hard links, so a file cannot be written only once; "
@@ -108,9 +113,9 @@ def file_sha256(path: Path) -> str:
 
 
 def require_digest(name: str, found: str, committed: str) -> None:
-    """Raise InputError where a file's content is not the committed one."""
+    """Raise ChangedError where a file's content is not the committed one."""
     if found != committed:
-        raise InputError(
+        raise ChangedError(
             f"{name}: its content changed after it was committed (sha256 {found[:16]}, committed "
             f"{committed[:16]}); restore it from a backup, see `nla-ray verify` for everything that is wrong"
         )

@@ -15,6 +15,11 @@ from nla_ray.errors import InputError
 T = TypeVar("T")
 R = TypeVar("R")
 
+
+class ChangedError(InputError):
+    """An object has not the content that was committed."""
+
+
 PROBE = "probe/write-once"
 """Key of the object that shows that a store honours conditional writes."""
 
@@ -67,7 +72,7 @@ class Store(ABC):
     def local(self, key: str, sha256: str, *, fresh: bool = False) -> Path:
         """A local file with the object's content; `fresh` reads the object even where a copy is at hand.
 
-        Raises InputError where the content has another digest, FileNotFoundError.
+        Raises ChangedError where the content has another digest, FileNotFoundError.
         """
 
     def probe(self) -> None:

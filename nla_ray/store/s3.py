@@ -7,11 +7,12 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+import botocore.loaders
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import (
@@ -67,6 +68,7 @@ class S3Store(Store):
     @cached_property
     def _client(self) -> Any:
         session = botocore.session.get_session()
+        session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
         options = {
             "retries": {"mode": "standard", "total_max_attempts": 5},
             "max_pool_connections": self.threads,
@@ -188,6 +190,12 @@ class S3Store(Store):
             raise InputError(
                 f"{self.url}: {error}; check AWS_ENDPOINT_URL, AWS_REGION and the credentials"
             ) from None
+
+
+@cache
+def _loader(data_path: str | None) -> Any:
+    """The description of S3's interface, which is slow to read, once for all clients."""
+    return botocore.loaders.create_loader(data_path)
 
 
 def _reopen(bucket: str, prefix: str, overwrites: bool) -> S3Store:

@@ -13,7 +13,7 @@ from nla_ray.errors import InputError
 from nla_ray.store.address import open_store
 from nla_ray.store.layout import COMMITS, PLANS, QUARANTINE, commit_key, plan_key, unit_key
 from nla_ray.store.manifest import FileRecord, Manifest, Stored, committed_runs, get_manifest, heads
-from nla_ray.store.objects import PROBE, Store
+from nla_ray.store.objects import PROBE, ChangedError, Store
 from nla_ray.store.plan import Plan, get_plan, planned_runs
 from nla_ray.store.read import OFFLINE, read_files
 from nla_ray.store.schemas import SCHEMAS
@@ -133,7 +133,7 @@ def _file(store: Store, ref: RunRef, file: FileRecord) -> tuple[Path | None, lis
         footer = read_footer(store, file.key)
     except FileNotFoundError:
         return None, [Problem("missing", file.key, f"is committed by run {ref.run_id} and not there")]
-    except InputError as error:
+    except ChangedError as error:
         return None, [Problem("digest", file.key, str(error))]
     if (footer.plan_sha256, footer.run_id) != (ref.plan_sha256, ref.run_id):
         return path, [Problem("plan", file.key, f"was written under another plan (run {footer.run_id})")]

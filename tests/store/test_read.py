@@ -1,0 +1,110 @@
+"""Analysts see committed rows under stable names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from nla_ray.errors import InputError
+from nla_ray.store import connect, open_run, open_store
+from nla_ray.store.query import one_select, query
+from tests.store.rows import RECORD, plan_of, rows_of
+
+VIEWS = {"explanations": 9, "controls": 3, "all_explanations": 12, "runs": 1, "failures": 3}
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tables")
+    run = open_run(open_store(path), plan_of(fingerprint="f"))
+    for unit_id in run.missing():
+        run.write(unit_id, rows_of(unit_id))
+    run.commit(RECORD)
+    return path
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_views_hold_what_they_are_named_for(tables: Path, view: str) -> None:
+    assert connect(tables).sql(f"SELECT count(*) FROM {view}").fetchall() == [(VIEWS[view],)]
+
+
+def test_the_runs_own_baseline_gives_fve(tables: Path) -> None:
+    assert connect(tables).sql("SELECT DISTINCT fve_nrm FROM explanations").fetchall() == [(0.5,)]
+
+
+def test_runs_show_what_was_planned_and_what_became_known(tables: Path) -> None:
+    columns = (
+        "run_id, table_name, units, rows, fingerprint, target, ar, layer, seed, fve_baseline, fve_reference"
+    )
+    (row,) = connect(tables).sql(f"SELECT {columns} FROM runs").fetchall()
+    assert row == ("run1", "explanations", 3, 12, "f", "t", None, 3, 7, 0.5, "test vectors")
+    assert connect(tables).sql("SELECT (facts->>'$.models.av') FROM runs").fetchall() == [("a",)]
+
+
+def test_every_view_has_a_comment(tables: Path) -> None:
+    found = connect(tables).sql(
+        "SELECT view_name FROM duckdb_views() WHERE NOT internal AND comment IS NOT NULL"
+    )
+    assert {name for (name,) in found.fetchall()} == set(VIEWS)
+
+
+def test_no_extension_is_ever_fetched(tables: Path) -> None:
+    settings = (
+        "SELECT count(*) FROM duckdb_settings() WHERE name LIKE 'auto%_known_extensions' AND value = 'false'"
+    )
+    assert connect(tables).sql(settings).fetchall() == [(2,)]
+
+
+def test_runs_of_another_table_are_runs_only(tables: Path, tmp_path: Path) -> None:
+    plan = plan_of().model_copy(update={"table": "activations"})
+    run = open_run(open_store(tmp_path), plan)
+    for unit_id in run.missing():
+        run.write(unit_id, rows_of(unit_id).select(["run_id", "row_id"]))
+    run.commit({})
+    counts = [connect(tmp_path).sql(f"SELECT count(*) FROM {view}").fetchall()[0][0] for view in VIEWS]
+    assert counts == [0, 0, 0, 1, 0]
+
+
+def test_a_query_gives_columns_and_rows(tables: Path) -> None:
+    answer = query(tables, "FROM runs SELECT run_id, rows;")
+    assert list(answer.columns) == ["run_id", "rows"] and list(answer.rows) == [("run1", 12)]
+
+
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        ("", "found nothing"),
+        ("SELECT 1; SELECT 2", "found SELECT, SELECT"),
+        ("DROP VIEW runs", "found DROP"),
+        ("COPY runs TO 'stolen.csv'", "found COPY"),
+        ("SET threads = 1", "found SET"),
+        ("ATTACH 'other.db'", "found ATTACH"),
+        ("SELEC", "syntax error"),
+    ],
+)
+def test_anything_but_one_select_is_refused(sql: str, message: str) -> None:
+    with pytest.raises(InputError, match=f"sql: .*{message}"):
+        one_select(sql)
+
+
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        ("SELECT nothing FROM runs", "nothing"),
+        ("SELECT error('late') FROM runs", "late"),
+        ("FROM read_text('/etc/hostname')", "Permission"),
+        ("FROM glob('/*')", "Permission"),
+    ],
+)
+def test_a_query_that_fails_says_why_in_one_line(tables: Path, sql: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        list(query(tables, sql).rows)
+
+
+def test_the_connection_is_an_ordinary_one(tables: Path) -> None:
+    connection = connect(tables)
+    connection.execute("CREATE TABLE mine AS FROM explanations")
+    with pytest.raises(duckdb.CatalogException):
+        connection.sql("FROM nothing_like_it")
