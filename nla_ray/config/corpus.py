@@ -69,6 +69,17 @@ class Corpus(Config):
         return self
 
 
+class Continuation(Config):
+    """The target first answers each document; the answer is read with it. Answers are made one by one."""
+
+    max_new_tokens: Annotated[int, Field(ge=1)] = 128
+    """The longest answer, in tokens."""
+    temperature: Annotated[float, Field(ge=0)] = 1.0
+    """0 is greedy; anything else is drawn by seed and document id."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Keep the most likely tokens up to this mass."""
+
+
 class Positions(Config):
     """Which tokens of a document are read: first what may be chosen, then how many of that."""
 
@@ -94,6 +105,8 @@ class Positions(Config):
     """Only tokens in messages of these roles, for example `[assistant]`; plain text has no role."""
     regex: Name | None = None
     """Only tokens that a match of this RE2 expression touches, searched in the text as the target sees it."""
+    part: Literal["prompt", "response", "both"] = "both"
+    """With `continuation`: read the document, the target's answer to it, or both."""
     limit: Annotated[int, Field(ge=1)] | None = None
     """At most so many positions per document; of more, these are drawn by seed and document id."""
 

@@ -10,7 +10,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from nla_ray.config.base import Config
-from nla_ray.config.corpus import Corpus, Name, Positions
+from nla_ray.config.corpus import Continuation, Corpus, Name, Positions
 from nla_ray.config.reference import ModelRef
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -113,6 +113,8 @@ class DecodeConfig(Config):
     """Folder for the table and the run record."""
     models: Models
     corpus: Corpus
+    continuation: Continuation | None = None
+    """Without it documents are read as they are."""
     positions: Positions = Positions()
     controls: Controls = Controls()
     sampling: Sampling = Sampling()
@@ -126,4 +128,8 @@ class DecodeConfig(Config):
     def _target_for_documents(self) -> DecodeConfig:
         if self.models.target is None and self.corpus.vectors is None:
             raise ValueError("models.target: name the model that is read; only corpus.vectors do without")
+        if self.continuation is not None and self.corpus.vectors is not None:
+            raise ValueError("continuation: vectors that were extracted before cannot be continued")
+        if self.continuation is None and self.positions.part != "both":
+            raise ValueError("positions.part: there is no response without continuation")
         return self

@@ -16,8 +16,9 @@ from transformers import PreTrainedTokenizerBase
 
 from nla_ray.config.decode import DecodeConfig, Engine
 from nla_ray.errors import ConfigError, InputError
-from nla_ray.ids import digest
+from nla_ray.ids import digest, sampling_key
 from nla_ray.nla.backbone import DTYPES
+from nla_ray.nla.continuation import Continuer
 from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
 from nla_ray.nla.extraction import Extractor
@@ -28,7 +29,7 @@ from nla_ray.nla.reconstructor import Reconstructor
 from nla_ray.nla.verbalizer import Sampling
 from nla_ray.stages.controls import Mixer, Place, Query
 from nla_ray.stages.documents import Document
-from nla_ray.stages.positions import UNKNOWN, Reader, Reading, VectorReader
+from nla_ray.stages.positions import UNKNOWN, Answer, Reader, Reading, VectorReader
 from nla_ray.stages.rows import Identity, Read, Row, Score, explained_row, unread_row
 from nla_ray.tables import EXPLANATIONS, table_of
 
@@ -125,7 +126,10 @@ class DecodeStage:
                 trust_remote_code=models.ar.trust_remote_code,
             )
         d_model = self._verbalizer.d_model
-        self._reader = reader_of(config, self._tokenizer, d_model=d_model, layer=identity.layer)
+        answer = answer_of(config, checkpoints)
+        self._reader = reader_of(
+            config, self._tokenizer, d_model=d_model, layer=identity.layer, answer=answer
+        )
         self.tally = Tally(Directions(np.zeros(d_model)))
 
     def __call__(self, documents: Sequence[Document]) -> pa.Table:
@@ -229,8 +233,29 @@ def flags_of(
     return ("template_token", *flags) if of_template else flags
 
 
+def answer_of(config: DecodeConfig, checkpoints: Checkpoints) -> Answer | None:
+    """How the target answers documents; None where it is not asked to. Loads the whole target."""
+    if config.continuation is None or checkpoints.target is None or config.models.target is None:
+        return None
+    device, dtype = device_of(config.engine)
+    remote, drawn, seed = config.models.target.trust_remote_code, config.continuation, config.seed
+    continuer = Continuer(checkpoints.target, dtype=dtype, device=device, trust_remote_code=remote)
+    sampling = Sampling(drawn.temperature, drawn.top_p, drawn.max_new_tokens, seed)
+
+    def answer(doc_id: str, prompt: Sequence[int]) -> Sequence[int]:
+        key = sampling_key(seed, digest("continuation", doc_id)[:32], 0)
+        return continuer.generate(prompt, key, sampling)
+
+    return answer
+
+
 def reader_of(
-    config: DecodeConfig, tokenizer: PreTrainedTokenizerBase | None, *, d_model: int, layer: int
+    config: DecodeConfig,
+    tokenizer: PreTrainedTokenizerBase | None,
+    *,
+    d_model: int,
+    layer: int,
+    answer: Answer | None = None,
 ) -> Reader | VectorReader:
     """The reader that a configuration asks for.
 
@@ -243,7 +268,8 @@ def reader_of(
             f"{config.models.target}: the target has no chat template, so corpus.messages "
             f"({config.corpus.messages!r}) cannot be rendered; name a column with plain text in corpus.text"
         )
-    return Reader(tokenizer, config.positions, seed=config.seed, max_tokens=config.corpus.max_tokens)
+    tokens = config.corpus.max_tokens
+    return Reader(tokenizer, config.positions, seed=config.seed, max_tokens=tokens, answer=answer)
 
 
 def places_of(readings: Sequence[Reading]) -> list[Place]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
@@ -22,7 +22,8 @@ UNKNOWN = -1
 class Reading:
     """A document as the target reads it: its token ids, the positions to explain, or why there are none.
 
-    `roles` as in `Tokens`; no token ids where only a vector is given.
+    `roles` as in `Tokens`; no token ids where only a vector is given. `response` is what the target said
+    and `response_start` where it begins, if it was asked to continue.
     """
 
     document: Document
@@ -31,17 +32,30 @@ class Reading:
     truncated: bool = False
     problem: str | None = None
     roles: tuple[str | None, ...] | None = None
+    response: str | None = None
+    response_start: int | None = None
+
+
+Answer = Callable[[str, Sequence[int]], Sequence[int]]
+"""From a document's id and token ids to the ids of the target's answer."""
 
 
 class Reader:
-    """Turns documents into readings with one target's tokenizer.
+    """Turns documents into readings with one target's tokenizer; with `answer` the target's answer too.
 
     Raises ConfigError for an expression that cannot be used.
     """
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, positions: Positions, *, seed: int, max_tokens: int
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        positions: Positions,
+        *,
+        seed: int,
+        max_tokens: int,
+        answer: Answer | None = None,
     ) -> None:
+        self._answer = answer
         self.tokenizer = tokenizer
         self.special_ids = special_ids(tokenizer)
         self._positions = positions
@@ -56,34 +70,56 @@ class Reader:
         if document.problem is not None:
             return Reading(document, problem=document.problem)
         try:
-            tokens = tokenize(self.tokenizer, document)
+            tokens = tokenize(self.tokenizer, document, to_answer=self._answer is not None)
         except TemplateError as error:
             return Reading(document, problem=f"the target's chat template refuses the messages: {error}")
+        if self._answer is not None:
+            return self._read_answered(document, tokens, self._answer)
         kept = tokens.ids[: self._max_tokens]
-        chosen = self._choose(document, tokens)
+        chosen = self._choose(document, tokens, range(len(kept)))
         roles = None if tokens.roles is None else tokens.roles[: len(kept)]
         cut = len(kept) < len(tokens.ids)
         if isinstance(chosen, str):
             return Reading(document, kept, truncated=cut, problem=chosen, roles=roles)
         return Reading(document, kept, tuple(chosen), cut, roles=roles)
 
-    def _choose(self, document: Document, tokens: Tokens) -> list[int] | str:
+    def _read_answered(self, document: Document, prompt: Tokens, answer: Answer) -> Reading:
+        """A document that is cut would be answered wrongly: it is a problem."""
+        start = len(prompt.ids)
+        if start > self._max_tokens:
+            problem = f"{start} tokens are too many to be answered; corpus.max_tokens is {self._max_tokens}"
+            return Reading(document, prompt.ids[: self._max_tokens], truncated=True, problem=problem)
+        tokens = prompt.answered(answer(document.doc_id, prompt.ids), self.tokenizer)
+        ends = {"prompt": (0, start), "response": (start, len(tokens.ids)), "both": (0, len(tokens.ids))}
+        chosen = self._choose(document, tokens, range(*ends[self._positions.part]))
+        reading = Reading(
+            document,
+            tokens.ids,
+            roles=tokens.roles,
+            response=tokens.text[len(prompt.text) :],
+            response_start=start,
+        )
+        if isinstance(chosen, str):
+            return replace(reading, problem=chosen)
+        return replace(reading, positions=tuple(chosen))
+
+    def _choose(self, document: Document, tokens: Tokens, within: range) -> list[int] | str:
         """The positions to read, ascending, or why there are none."""
-        how, length = self._positions, min(len(tokens.ids), self._max_tokens)
+        how = self._positions
         if how.choose == "column":
             listed = document.listed or ()
             beyond = [position for position in listed if position >= len(tokens.ids)]
             if beyond:
                 return f"{how.column!r} lists position {beyond[0]}; the document has {len(tokens.ids)} tokens"
-            found = [position for position in listed if position < length]
+            found = [position for position in listed if position in within]
         else:
             problem = self._cannot_choose(document, tokens)
             if problem is not None:
                 return problem
-            found = choose(how, self._seed, document.doc_id, self._candidates(tokens, length))
+            found = choose(how, self._seed, document.doc_id, self._candidates(tokens, within))
         if how.limit is not None:
             found = sample_positions(self._seed, document.doc_id, found, how.limit)
-        return found or f"no position to read in {length} tokens; see positions.{self._narrowest()}"
+        return found or f"no position to read in {len(within)} tokens; see positions.{self._narrowest()}"
 
     def _cannot_choose(self, document: Document, tokens: Tokens) -> str | None:
         how = self._positions
@@ -96,16 +132,17 @@ class Reader:
             )
         return None
 
-    def _candidates(self, tokens: Tokens, length: int) -> list[int]:
+    def _candidates(self, tokens: Tokens, within: range) -> list[int]:
         """Positions that may be chosen: not the first ones, no special or template tokens unless allowed."""
         how, roles = self._positions, tokens.roles
-        found: Sequence[int] = range(length)
+        found: Sequence[int] = within
         if self._pattern is not None and tokens.spans is not None:
-            found = touching(tokens.spans[:length], self._pattern.spans(tokens.text))
+            found = touching(tokens.spans, self._pattern.spans(tokens.text))
         return [
             position
             for position in found
-            if position >= how.min_position
+            if position in within
+            and position >= how.min_position
             and (how.special or tokens.ids[position] not in self.special_ids)
             and (
                 how.template

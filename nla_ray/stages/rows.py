@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from dataclasses import dataclass
 
@@ -79,7 +80,7 @@ def explained_row(
         "closed": said.closed,
         "n_tokens": said.n_tokens,
         "norm": read.norm,
-        "meta": document.meta,
+        "meta": meta_of(read.reading),
     }
     return row | _scores(score)
 
@@ -103,10 +104,18 @@ def unread_row(identity: Identity, unit_id: str, reading: Reading) -> Row:
             "finish_reason": "failed",
             "closed": False,
             "n_tokens": 0,
-            "meta": document.meta,
+            "meta": meta_of(reading),
         }
         | _scores(None)
     )
+
+
+def meta_of(reading: Reading) -> str | None:
+    """Columns of the corpus as JSON; with the target's answer and its first position, if it gave one."""
+    if reading.response is None:
+        return reading.document.meta
+    said = {"response": reading.response, "response_start": reading.response_start}
+    return json.dumps(json.loads(reading.document.meta or "{}") | said)
 
 
 def normalise(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
@@ -31,18 +32,30 @@ class Tokens:
     spans: tuple[Span, ...] | None
     roles: tuple[str | None, ...] | None = None
 
+    def answered(self, ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> Tokens:
+        """With generated tokens behind; in a chat they are the assistant's.
 
-def tokenize(tokenizer: PreTrainedTokenizerBase, document: Document) -> Tokens:
+        A token's span ends where the text does that is decoded up to it.
+        """
+        texts = [str(tokenizer.decode(list(ids[:n]))) for n in range(len(ids) + 1)]
+        ends = [len(self.text) + len(text) for text in texts]
+        spans = None if self.spans is None else (*self.spans, *pairwise(ends))
+        roles = None if self.roles is None else (*self.roles, *(["assistant"] * len(ids)))
+        return Tokens((*self.ids, *ids), self.text + texts[-1], spans, roles)
+
+
+def tokenize(tokenizer: PreTrainedTokenizerBase, document: Document, *, to_answer: bool = False) -> Tokens:
     """Tokens of a document: text as it stands; a chat by its template, which holds its special tokens.
 
+    `to_answer`: a chat ends with what the template puts before an answer.
     Raises jinja2.TemplateError where the template refuses the messages.
     """
     if document.messages is None:
         text = str(document.text)
         return Tokens(*_encode(tokenizer, text, special=True))
-    text = _render(tokenizer, document.messages)
+    text = _render(tokenizer, document.messages, to_answer)
     ids, text, spans = _encode(tokenizer, text, special=False)
-    found = message_spans(tokenizer, document.messages, text)
+    found = message_spans(tokenizer, document.messages, text, to_answer=to_answer)
     roles = None if spans is None or found is None else _roles(spans, document.messages, found)
     return Tokens(ids, text, spans, roles)
 
@@ -57,13 +70,14 @@ def _encode(
     return tuple(encoded["input_ids"]), text, spans
 
 
-def _render(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> str:
+def _render(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], to_answer: bool) -> str:
+    chat = [dict(message) for message in messages]
     # Rendered to text first: `tokenize=True` splits some markers into bytes.
-    return str(tokenizer.apply_chat_template([dict(message) for message in messages], tokenize=False))
+    return str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=to_answer))
 
 
 def message_spans(
-    tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], text: str
+    tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], text: str, *, to_answer: bool = False
 ) -> dict[int, Span] | None:
     """Where the content of each message stands in the rendered chat, by its index.
 
@@ -72,7 +86,7 @@ def message_spans(
     """
     holes = [{**message, "content": _HOLE.format(index)} for index, message in enumerate(messages)]
     try:
-        parts = _HOLES.split(_render(tokenizer, holes))
+        parts = _HOLES.split(_render(tokenizer, holes, to_answer))
     except TemplateError:
         return _in_order(messages, text)
     found = _between([messages[int(index)]["content"] for index in parts[1::2]], parts[::2], text)

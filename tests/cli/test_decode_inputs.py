@@ -125,6 +125,20 @@ def test_chats_keep_roles_and_mark_the_template(invoke: Invoke, job: Job) -> Non
     assert ended.code == 0 and {row["token"] for row in rows(job)} == {" true"}
 
 
+def test_the_target_answers_first(invoke: Invoke, job: Job) -> None:
+    asked = ["continuation={max_new_tokens: 6}", "positions={choose: all, part: response, special: true}"]
+    plain = ["controls={shuffled: 0, random: 0}", "sampling.samples=1"]
+    assert invoke("decode", job.config, *asked, *plain).code == 0
+    first = rows(job)
+    for row in first:
+        meta = json.loads(str(row["meta"]))
+        assert isinstance(row["position"], int) and row["position"] >= meta["response_start"]
+        assert "truth" in meta and isinstance(meta["response"], str)
+    job.corpus.write_text("".join(reversed(job.corpus.read_text().splitlines(keepends=True))))
+    assert invoke("decode", job.config, *asked, *plain, "--replace", "corpus.unit_documents=1").code == 0
+    assert [row["raw_text"] for row in rows(job)] == [row["raw_text"] for row in first]
+
+
 def test_an_expression_that_is_none(invoke: Invoke, job: Job) -> None:
     refused = invoke("decode", job.config, "positions.regex='(a'").refused()
     assert "positions.regex" in refused and "RE2" in refused

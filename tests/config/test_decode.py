@@ -39,7 +39,7 @@ def test_the_fingerprint_is_of_what_changes_results() -> None:
 
 def test_the_fingerprint_does_not_change_by_itself() -> None:
     """Units are found again by it: a change of defaults or of fields is a decision."""
-    assert config().fingerprint() == "7270a5f5b56782a37e88e1af60e5a60671ba1566e9141ba265cd225dcffb57df"
+    assert config().fingerprint() == "82a24854790dcdb37740f486ffcd4b0f226d358e5eb848fc39c90d0af4732247"
 
 
 def test_it_loads_without_torch_and_ray() -> None:

@@ -67,6 +67,7 @@ def test_an_override_may_name_a_section_that_the_file_lacks(file: Path) -> None:
         ("corpus.text=null", ["corpus", "text or messages, or vectors"]),
         ("models.target=null", ["models.target", "only corpus.vectors do without"]),
         ("positions.choose=column", ["positions", "name of the column belong together"]),
+        ("positions.part=response", ["positions.part", "no response without continuation"]),
         ("positions.column=at", ["positions", "name of the column belong together"]),
         ("corpus={paths: [a], messages: m, vectors: {}}", ["corpus", "not with messages"]),
         ("models.target=a@b@c", ["models.target", "ID_OR_PATH"]),

@@ -13,7 +13,7 @@ from nla_ray.config.corpus import Positions
 from nla_ray.errors import ConfigError
 from nla_ray.stages.documents import Document
 from nla_ray.stages.matching import Pattern
-from nla_ray.stages.positions import UNKNOWN, Reader, VectorReader, choose, special_ids
+from nla_ray.stages.positions import UNKNOWN, Reader, Reading, VectorReader, choose, special_ids
 from tests.tiny import tiny_tokenizer
 
 CANDIDATES = list(range(3, 40))
@@ -201,6 +201,36 @@ def test_the_template_may_refuse_messages() -> None:
 def test_added_special_tokens_are_special() -> None:
     tokenizer = tiny_tokenizer("qwen2")
     assert tokenizer.convert_tokens_to_ids("<|im_start|>") in special_ids(tokenizer)
+
+
+def answered(document: Document, said: str, **settings: Any) -> Reading:
+    tokenizer = tiny_tokenizer("qwen2")
+    how = Positions(min_position=0, choose="all", **settings)
+    say = tokenizer.encode(said)
+    return Reader(tokenizer, how, seed=0, max_tokens=40, answer=lambda doc_id, prompt: say).read(document)
+
+
+@pytest.mark.parametrize("part", ["prompt", "response", "both"])
+def test_the_answer_of_the_target_is_read_with_the_document(part: str) -> None:
+    reading = answered(text("the model said"), " that it was é", part=part)
+    start = reading.response_start
+    assert start == 3 and reading.response == " that it was é"
+    assert {"prompt": {0}, "response": {start}}.get(part, {0}) == {min(reading.positions)}
+    assert (max(reading.positions) < start) == (part == "prompt")
+
+
+def test_in_a_chat_the_answer_is_the_assistants() -> None:
+    reading = answered(chat(CHAT[1]), "it is true", roles=("assistant",))
+    tokenizer = tiny_tokenizer("qwen2")
+    assert tokenizer.decode(reading.token_ids).endswith("<|im_start|>assistant\nit is true")
+    assert tokenizer.decode([reading.token_ids[at] for at in reading.positions]) == "it is true"
+    matched = answered(chat(CHAT[1]), "it is true", regex="s (tr)")
+    assert tokenizer.decode([matched.token_ids[at] for at in matched.positions]) == " is true"
+
+
+def test_a_prompt_that_is_cut_is_not_answered() -> None:
+    assert "too many to be answered" in str(answered(text("the model said " * 30), "x").problem)
+    assert "no position to read in 0 tokens" in str(answered(text("the"), "", part="response").problem)
 
 
 def given(values: int = 4, **fields: Any) -> Document:
