@@ -10,10 +10,10 @@ _CACHE_LINE = 16
 
 
 class PackedLinear(nn.Module):
-    """A linear layer whose weight is stored transposed, [inputs, outputs], rows a cache line longer than that.
+    """A linear layer whose weight is stored transposed, [inputs, outputs], with a cache line behind each row.
 
-    A product with few rows then reads the weight in the order in which it lies. The extra line keeps rows whose
-    width is a power of two from falling into the same cache sets.
+    A product with few rows then reads the weight in the order in which it lies. The extra line keeps rows
+    whose width is a power of two from falling into the same cache sets.
     """
 
     def __init__(self, linear: nn.Linear) -> None:
