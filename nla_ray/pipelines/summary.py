@@ -56,7 +56,8 @@ def summarize(table: pa.Table, seconds: Mapping[str, float]) -> Summary:
     `vectors_per_second` counts every vector, controls included, over the time of all stages but the loading.
     """
     real = table.filter(pc.equal(table["control"], REAL))
-    vectors = len(pc.unique(table.filter(pc.is_valid(table["norm"]))["row_id"]))
+    read = pc.or_(pc.is_valid(table["position"]), pc.is_valid(table["norm"]))
+    vectors = len(pc.unique(table.filter(read)["row_id"]))
     busy = sum(spent for stage, spent in seconds.items() if stage != "load")
     counts = Counter(real["outcome"].to_pylist())
     flags = Counter(flag for row in real["flags"].to_pylist() for flag in row)

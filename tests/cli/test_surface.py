@@ -28,9 +28,9 @@ NAMES = {
     "nla_ray.tables": ["CONTROLS", "EXPLANATIONS", "OUTCOMES", "REAL", "ddl", "table_of"],
     "nla_ray.config.reference": ["ModelRef", "local_path"],
     "nla_ray.config.decode": [
-        "Baseline", "Controls", "Corpus", "DecodeConfig", "Engine", "Models", "Name", "Positions",
-        "Reference", "Sampling", "Share",
+        "Baseline", "Controls", "DecodeConfig", "Engine", "Models", "Reference", "Sampling", "Share",
     ],
+    "nla_ray.config.corpus": ["Continuation", "Corpus", "Name", "Positions", "Vectors"],
     "nla_ray.nla.verbalizer": ["FinishReason", "Generation", "Request", "Sampling", "Verbalizer"],
 }  # fmt: skip
 

@@ -19,6 +19,11 @@ def row(doc: str, position: int, **values: object) -> dict[str, object]:
     return BLANK | {"doc_id": doc, "position": position, "row_id": f"{doc}-{position}-{control}"} | values
 
 
+def test_a_vector_without_a_position_counts() -> None:
+    rows = [row("a", -1, norm=2.0) | {"position": None}, row("b", 0, outcome="failed") | {"position": None}]
+    assert summarize(table_of(rows, EXPLANATIONS), {}).vectors == 1
+
+
 def test_counts_and_means() -> None:
     rows = [
         row("a", 1, fve_nrm=0.5),
