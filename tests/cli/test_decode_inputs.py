@@ -82,6 +82,19 @@ def test_without_a_target_the_rows_name_what_the_sidecar_names(
         assert "detokenized_text_truncated" in json.loads(str(row["meta"]))
 
 
+def test_vectors_without_a_position_have_none(invoke: Invoke, job: Job, vectors: Path) -> None:
+    corpus = f"corpus={{paths: [{vectors}], vectors: {{tokens: null}}}}"
+    ended = invoke("decode", job.config, corpus, "models.target=null", "controls={shuffled: 1, random: 0}")
+    assert ended.code == 0, ended.err
+    # All three documents begin alike, and without an id the same vector is the same document.
+    read = [row for row in rows(job) if row["outcome"] != "failed"]
+    assert len(rows(job)) - len(read) == 4
+    assert len({(row["row_id"], row["sample"]) for row in read}) == len(read) == 2 * 2 * 2
+    assert {row["position"] for row in rows(job)} == {None} and not any(
+        "early" in str(row["flags"]) for row in read
+    )
+
+
 def test_a_stale_row_count_is_a_warning(invoke: Invoke, job: Job, vectors: Path) -> None:
     pq.write_table(pq.read_table(vectors).slice(1), vectors)
     ended = invoke("decode", job.config, *overrides(vectors))
