@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from nla_ray.demo.measure import POSITIONS
+from nla_ray.demo.target import LAYER
+
 _HEAD = """\
 ---
 library_name: nla-ray
@@ -25,13 +28,15 @@ and, at the output of block K = {layer}, on a bag of the words that come next, w
 small does not keep the planted truth in its residual stream. AR and AV are then trained on pairs of an
 activation and a true explanation.
 
-Recipe: {recipe}. Seed {seed}. Training took {minutes:.0f} minutes ({hardware}).
+Recipe: {recipe}.
+Seed {seed}. Training took {minutes:.0f} minutes ({hardware}).
 
 ## What was measured
 
-On documents that no training reads ({documents} documents x {positions} random positions), with the
-published loaders and engine, one sample at temperature 1. `chance` is the recall of the same explanations
-dealt out to documents at random. FVE baseline: Var(v_nrm) = {baseline:.4f} over {n} vectors ({reference}).
+On documents that no training reads ({documents} documents x {positions} random positions), with the published
+loaders and engine, one sample at temperature 1. Recall stands beside chance, the recall of the same
+explanations dealt out to documents at random: a control is at chance, whatever it likes to say most.
+FVE baseline: Var(v_nrm) = {baseline:.4f} over {n} vectors: {reference}.
 """
 
 _FOOT = """
@@ -45,11 +50,13 @@ are.
 """
 
 
-def card(measured: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
-    """The card as Markdown, from `measure`'s result and the facts of the training run."""
-    baseline = measured["baseline"]
+def card(measured: Mapping[str, Any]) -> str:
+    """The card as Markdown: a function of `measured.json` alone."""
+    training, baseline = measured["training"], measured["baseline"]
     head = _HEAD.format(
-        **facts, documents=measured["documents"], baseline=baseline["value"], n=baseline["n"],
+        layer=LAYER, recipe=", ".join(f"{key} {value}" for key, value in training["recipe"].items()),
+        seed=training["seed"], minutes=training["minutes"], hardware=training["hardware"],
+        documents=measured["documents"], positions=POSITIONS, baseline=baseline["value"], n=baseline["n"],
         reference=baseline["reference"],
     )  # fmt: skip
     titles = {"test": "Training wordings", "held_out_wordings": "Held-out wordings"}
@@ -61,17 +68,20 @@ def _section(title: str, rows: Mapping[str, Any]) -> str:
     lines = [
         f"\n### {title}\n",
         f"`fve_nrm`, round trip: {fve}; AR on true explanations {rows['ar_on_true']:.3f}.\n",
-        "| property | n | probe | recall | precision | chance | recall, shuffled | recall, random |",
-        "|---|---|---|---|---|---|---|---|",
+        "| property | n | probe | precision | recall (chance) | shuffled (chance) | random (chance) |",
+        "|---|---|---|---|---|---|---|",
     ]
     columns = [rows[control]["planted"] for control in ("real", "shuffled", "random")]
-    for real, shuffled, random in zip(*columns, strict=True):
-        probe, precision = rows["probe"].get(real["prop"]), real["precision"]
-        lines.append(
-            f"| {real['prop']} | {real['n']} | {_share(probe)} | {real['recall']:.3f} | "
-            f"{_share(precision)} | {real['chance']:.3f} | "
-            f"{shuffled['recall']:.3f} | {random['recall']:.3f} |"
-        )
+    for scores in zip(*columns, strict=True):
+        real = scores[0]
+        cells = [
+            real["prop"],
+            str(real["n"]),
+            _share(rows["probe"].get(real["prop"])),
+            _share(real["precision"]),
+        ]
+        cells += [f"{one['recall']:.3f} ({one['chance']:.3f})" for one in scores]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -17,8 +17,8 @@ from nla_ray.demo import export, world
 from nla_ray.demo.autoencoder import Pairs, Prompt, Reconstructing, train_ar, train_av
 from nla_ray.demo.card import card
 from nla_ray.demo.dataset import encode, examples
-from nla_ray.demo.measure import POSITIONS, measure
-from nla_ray.demo.target import LAYER, activations, new_target, train_target
+from nla_ray.demo.measure import measure
+from nla_ray.demo.target import activations, new_target, train_target
 from nla_ray.demo.tokenizer import train_tokenizer
 from nla_ray.nla.fidelity import variance_nrm
 from nla_ray.training.loop import Report
@@ -84,13 +84,15 @@ def train_pair(out: Path, recipe: Recipe, *, seed: int = 0, progress: Progress) 
 
 def write_measurements(out: Path, recipe: Recipe, seed: int, *, minutes: float) -> None:
     """Measure the pair under `out`; write `measured.json` and the model card `README.md`."""
-    measured = measure(out, documents=recipe.measured, probe_documents=6 * recipe.measured)
-    facts = {
-        "layer": LAYER, "recipe": ", ".join(f"{key} {n}" for key, n in asdict(recipe).items()), "seed": seed,
-        "minutes": minutes, "hardware": f"{os.cpu_count()} CPU cores, no GPU", "positions": POSITIONS,
+    training = {
+        "recipe": asdict(recipe), "seed": seed, "minutes": round(minutes, 1),
+        "hardware": f"{os.cpu_count()} CPU cores, no GPU",
     }  # fmt: skip
+    measured = {"training": training} | measure(
+        out, documents=recipe.measured, probe_documents=6 * recipe.measured
+    )
     (out / "measured.json").write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
-    (out / "README.md").write_text(card(measured, facts), encoding="utf-8")
+    (out / "README.md").write_text(card(measured), encoding="utf-8")
 
 
 class _Run:
