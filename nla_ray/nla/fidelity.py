@@ -58,32 +58,54 @@ def fve_nrm_meannorm(mse: float | Floats, baseline: Baseline) -> npt.NDArray[np.
     return fve_nrm(mse, baseline)
 
 
-def variance_nrm(vectors: Floats) -> float:
-    """Var(v_nrm) of [n, d]: squared distance per dimension to the mean of the rescaled vectors, 0 to 1.
+class Directions:
+    """Running sum of unit vectors [d], from which the denominators of all vectors seen follow.
 
-    Equal to 1 - |mean of unit vectors|^2. Zero and non-finite vectors are left out; NaN when none is left.
+    Zero and non-finite vectors are left out; `n` counts the others.
     """
-    mean, count = _mean_direction(vectors)
-    return max(0.0, float(1.0 - mean @ mean)) if count else float("nan")
+
+    def __init__(self, d: int) -> None:
+        self.total: npt.NDArray[np.float64] = np.zeros(d)
+        self.n = 0
+
+    def add(self, vectors: Floats) -> Directions:
+        """Count the usable rows of [n, d]."""
+        directions = unit(vectors)
+        usable = directions[np.isfinite(directions).all(axis=-1)]
+        self.total = self.total + usable.sum(axis=0)
+        self.n += len(usable)
+        return self
+
+    def mean_square(self) -> float:
+        """Squared length of the mean unit vector, 0 to 1; NaN before the first vector."""
+        return float(self.total @ self.total) / self.n**2 if self.n else float("nan")
+
+    def variance_nrm(self) -> float:
+        """Var(v_nrm) = 1 - |mean of unit vectors|^2: squared distance per dimension to the mean, 0 to 1."""
+        return float(np.maximum(0.0, 1.0 - self.mean_square()))
+
+
+def variance_nrm(vectors: Floats) -> float:
+    """Var(v_nrm) of [n, d]; NaN when no vector has a direction."""
+    return _directions(vectors).variance_nrm()
 
 
 def meannorm_mse(vectors: Floats) -> float:
-    """MSE(v_nrm, mean_nrm) of [n, d]: the same against the mean rescaled to norm sqrt(d), 0 to 2.
+    """MSE(v_nrm, mean_nrm) of [n, d] = 2 (1 - |mean of unit vectors|); mean_nrm is the mean at norm sqrt(d).
 
-    Equal to 2 (1 - |mean of unit vectors|). Zero and non-finite vectors are left out; NaN when none is left.
+    0 to 2; NaN when no vector has a direction.
     """
-    mean, count = _mean_direction(vectors)
-    return max(0.0, float(2.0 * (1.0 - np.linalg.norm(mean)))) if count else float("nan")
+    return float(np.maximum(0.0, 2.0 * (1.0 - np.sqrt(_directions(vectors).mean_square()))))
 
 
 def variance_baseline(vectors: Floats, reference: str) -> Baseline:
     """The denominator of `fve_nrm` over a named reference set [n, d]."""
-    return Baseline(variance_nrm(vectors), reference, _mean_direction(vectors)[1])
+    return Baseline(variance_nrm(vectors), reference, _directions(vectors).n)
 
 
 def meannorm_baseline(vectors: Floats, reference: str) -> Baseline:
     """The denominator of `fve_nrm_meannorm` over a named reference set [n, d]."""
-    return Baseline(meannorm_mse(vectors), reference, _mean_direction(vectors)[1])
+    return Baseline(meannorm_mse(vectors), reference, _directions(vectors).n)
 
 
 def unit(vectors: Floats) -> npt.NDArray[np.float64]:
@@ -97,9 +119,5 @@ def unit(vectors: Floats) -> npt.NDArray[np.float64]:
         return np.asarray(scaled / np.linalg.norm(scaled, axis=-1, keepdims=True))
 
 
-def _mean_direction(vectors: Floats) -> tuple[npt.NDArray[np.float64], int]:
-    """Mean of the unit vectors of [n, d] and how many rows it is over."""
-    directions = unit(vectors)
-    usable = directions[np.isfinite(directions).all(axis=-1)]
-    count = len(usable)
-    return (usable.mean(axis=0) if count else np.full(np.shape(vectors)[-1], np.nan)), count
+def _directions(vectors: Floats) -> Directions:
+    return Directions(np.shape(vectors)[-1]).add(vectors)

@@ -6,8 +6,9 @@ from pydantic import ValidationError
 
 from nla_ray.config.decode import Baseline, DecodeConfig
 from nla_ray.errors import CheckpointError
+from nla_ray.nla.fidelity import Directions
 from nla_ray.nla.sidecar import SIDECAR_NAME, read_sidecar
-from nla_ray.stages.decode import Checkpoints, Directions
+from nla_ray.stages.decode import Checkpoints
 
 
 def baseline_of(config: DecodeConfig, checkpoints: Checkpoints, directions: Directions) -> Baseline | None:
@@ -22,7 +23,7 @@ def baseline_of(config: DecodeConfig, checkpoints: Checkpoints, directions: Dire
     if published is not None:
         return _published_baseline(checkpoints, published)
     value = directions.variance_nrm()
-    if value is None or value <= 0:
+    if not value > 0:
         return None
     return Baseline(value=value, reference="the own vectors of this run", n=directions.n)
 

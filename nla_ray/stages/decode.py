@@ -22,7 +22,7 @@ from nla_ray.nla.continuation import Continuer
 from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
 from nla_ray.nla.extraction import Extractor
-from nla_ray.nla.fidelity import cos, unit
+from nla_ray.nla.fidelity import Directions, cos
 from nla_ray.nla.outcomes import Explanation, judge, position_flags
 from nla_ray.nla.prompt import load_tokenizer
 from nla_ray.nla.reconstructor import Reconstructor
@@ -41,28 +41,6 @@ class Checkpoints:
     target: Path | None
     av: Path
     ar: Path | None
-
-
-@dataclass
-class Directions:
-    """Running sum of unit vectors, from which Var(v_nrm) of all vectors seen follows."""
-
-    total: np.ndarray
-    n: int = 0
-
-    def add(self, vectors: np.ndarray) -> None:
-        """Count the usable rows of [n, d]; zero and non-finite ones are left out."""
-        directions = unit(vectors)
-        usable = directions[np.isfinite(directions).all(axis=1)]
-        self.total = self.total + usable.sum(axis=0)
-        self.n += len(usable)
-
-    def variance_nrm(self) -> float | None:
-        """1 - |mean unit vector|^2; None before the first vector."""
-        if not self.n:
-            return None
-        mean = self.total / self.n
-        return float(1.0 - mean @ mean)
 
 
 @dataclass
@@ -130,7 +108,7 @@ class DecodeStage:
         self._reader = reader_of(
             config, self._tokenizer, d_model=d_model, layer=identity.layer, answer=answer
         )
-        self.tally = Tally(Directions(np.zeros(d_model)))
+        self.tally = Tally(Directions(d_model))
 
     def __call__(self, documents: Sequence[Document]) -> pa.Table:
         """Rows of one unit: every answer, and one row for each document that could not be read."""

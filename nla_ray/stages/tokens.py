@@ -73,7 +73,11 @@ def _encode(
 def _render(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], to_answer: bool) -> str:
     chat = [dict(message) for message in messages]
     # Rendered to text first: `tokenize=True` splits some markers into bytes.
-    return str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=to_answer))
+    try:
+        return str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=to_answer))
+    # A template is a program from the checkpoint: it can fail in any way.
+    except Exception as error:
+        raise TemplateError(f"{type(error).__name__}: {str(error)[:200]}") from error
 
 
 def message_spans(

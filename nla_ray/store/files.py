@@ -58,7 +58,10 @@ def read_bytes(path: str) -> bytes:
 
 
 def _expand_local(path: str) -> Listing:
-    place = Path(path).expanduser()
+    try:
+        place = Path(path).expanduser()
+    except RuntimeError:
+        raise InputError(f"{path}: there is no such home folder; check corpus.paths") from None
     if place.is_dir():
         return Listing(tuple(sorted(str(file) for file in place.iterdir() if file.is_file())), folder=True)
     if place.is_file():

@@ -7,6 +7,7 @@ import pytest
 
 from nla_ray.nla.fidelity import (
     Baseline,
+    Directions,
     cos,
     fve_nrm,
     fve_nrm_meannorm,
@@ -124,3 +125,13 @@ def test_float32_extremes_keep_their_direction(size: float) -> None:
 
 def test_no_rows_give_no_scores() -> None:
     assert mse_nrm(np.zeros((0, 4)), np.zeros((0, 4))).shape == (0,)
+
+
+def test_running_directions_give_the_variance_of_all_vectors() -> None:
+    vectors = _vectors(0, n=40, d=8)
+    directions = Directions(8)
+    assert np.isnan(directions.variance_nrm())
+    directions.add(vectors[:7])
+    directions.add(np.concatenate([vectors[7:], np.zeros((1, 8)), np.full((1, 8), np.nan)]))
+    assert directions.n == 40
+    assert directions.variance_nrm() == pytest.approx(variance_nrm(vectors))

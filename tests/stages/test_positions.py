@@ -251,3 +251,11 @@ def test_a_given_vector_that_does_not_fit_is_a_problem() -> None:
     assert vectors.read(given(3)).problem == "a vector of 3 values, the verbalizer takes 4"
     assert vectors.read(given(layer=3)).problem == "a vector of layer 3, the verbalizer reads layer 2"
     assert vectors.read(given(layer=2)).problem is None
+
+
+@pytest.mark.parametrize("template", ["{{ 1 + messages[0].content }}", "{{ raise_exception('no') }}"])
+def test_a_template_that_fails_is_the_documents_problem(template: str) -> None:
+    tokenizer = tiny_tokenizer("qwen2")
+    tokenizer.chat_template = template
+    reading = Reader(tokenizer, Positions(), seed=0, max_tokens=100).read(chat())
+    assert reading.problem is not None and "chat template refuses the messages" in reading.problem

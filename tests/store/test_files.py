@@ -101,3 +101,10 @@ def test_a_local_file_that_may_not_be_read(tmp_path: Path) -> None:
     path.chmod(0)
     with pytest.raises(InputError, match="access denied"):
         read_bytes(str(path))
+
+
+def test_a_home_that_is_not_there_is_refused_in_one_line() -> None:
+    with pytest.raises(InputError, match="no such home folder"):
+        expand("~nobody-of-that-name/x.jsonl")
+    with pytest.raises(InputError, match="cannot read this file"):
+        expand("n" * 300)

@@ -16,7 +16,7 @@ from nla_ray.nla.backbone import load_causal_lm
 from nla_ray.nla.engines.packing import pack
 from nla_ray.nla.engines.slots import SlotDecoder, SlotLayout
 from nla_ray.nla.prompt import load_tokenizer, render_av_prompt
-from nla_ray.nla.sidecar import Sidecar, read_sidecar
+from nla_ray.nla.sidecar import check_width, read_sidecar
 from nla_ray.nla.verbalizer import Request, Sampling, Verbalizer
 
 
@@ -45,7 +45,7 @@ class TransformersVerbalizer(Verbalizer):
         )
         self.prompt = render_av_prompt(self.tokenizer, sidecar)
         self.model = load_slot_lm(directory, dtype, device, trust_remote_code=trust_remote_code)
-        _check_width(self.model, sidecar)
+        check_width(sidecar, int(self.model.get_input_embeddings().weight.shape[1]))
         self.stop_ids = stop_ids(self.model, self.tokenizer, directory)
         self.decoder = SlotDecoder(
             self.model,
@@ -120,19 +120,11 @@ def stop_ids(model: Any, tokenizer: PreTrainedTokenizerBase, directory: Path) ->
         tokenizer.eos_token_id,
     ):
         if found is not None:
-            return tuple(found) if isinstance(found, list) else (int(found),)
+            ids = found if isinstance(found, list) else [found]
+            if not ids or not all(isinstance(one, int) for one in ids):
+                raise CheckpointError.field(directory, "eos_token_id", found, "token ids were expected")
+            return tuple(ids)
     raise CheckpointError(
         f"{directory}: no stop token in generation_config.json, config.json or the tokenizer; "
         "add eos_token_id to generation_config.json"
     )
-
-
-def _check_width(model: Any, sidecar: Sidecar) -> None:
-    width = int(model.get_input_embeddings().weight.shape[1])
-    if width != sidecar.d_model:
-        raise CheckpointError.field(
-            sidecar.path,
-            "d_model",
-            sidecar.d_model,
-            f"the weights have width {width}: the sidecar is another model's",
-        )

@@ -114,7 +114,7 @@ def test_a_sidecar_of_another_width_is_refused(nla: Nla, tmp_path: Path) -> None
     av = shutil.copytree(nla("qwen2")[1], tmp_path / "av")
     sidecar = av / "nla_meta.yaml"
     sidecar.write_text(sidecar.read_text().replace("d_model: 32", "d_model: 64"))
-    with pytest.raises(CheckpointError, match="width 32"):
+    with pytest.raises(CheckpointError, match="hidden_size 32"):
         TransformersVerbalizer(av)
 
 
@@ -127,6 +127,15 @@ def test_stop_ids_come_from_the_generation_config_else_the_tokenizer(
         file = av / name
         file.write_text(json.dumps(json.loads(file.read_text()) | {"eos_token_id": stop}))
     assert TransformersVerbalizer(av, layout=SMALL).stop_ids == expected
+
+
+@pytest.mark.parametrize("stop", ["x", ["x"], []])
+def test_a_stop_id_that_is_no_token_id_is_refused(nla: Nla, tmp_path: Path, stop: object) -> None:
+    av = shutil.copytree(nla("qwen2")[1], tmp_path / "av")
+    file = av / "generation_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"eos_token_id": stop}))
+    with pytest.raises(CheckpointError, match="eos_token_id"):
+        TransformersVerbalizer(av, layout=SMALL)
 
 
 def test_the_injection_scale_can_be_given(nla: Nla) -> None:
