@@ -107,13 +107,21 @@ def _measure_sample(pair: Pair, sample: Sample) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     noise = rng.standard_normal(vectors.shape).astype(np.float32)
     noise *= np.linalg.norm(vectors, axis=1, keepdims=True) / np.linalg.norm(noise, axis=1, keepdims=True)
-    other = np.roll(vectors, POSITIONS * (len(sample.docs) // 2), axis=0)
+    other = of_other_documents(vectors)
     rows: dict[str, Any] = {"ar_on_true": pair.fve([place.explanation for place in sample.places], vectors)}
     for control, injected in (("real", vectors), ("shuffled", other), ("random", noise)):
         texts = pair.explain(injected)
         planted = [dataclasses.asdict(one) for one in score(_judged(sample, texts))]
         rows[control] = {"fve_nrm": pair.fve(texts, vectors), "planted": planted}
     return rows
+
+
+def of_other_documents(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Another document's vector for each of [N, D]; those of one document come from `POSITIONS` others."""
+    by_document = vectors.reshape(-1, POSITIONS, vectors.shape[1])
+    step = max(1, len(by_document) // (POSITIONS + 1))
+    moved = [np.roll(by_document[:, k], (k + 1) * step, axis=0) for k in range(POSITIONS)]
+    return np.stack(moved, axis=1).reshape(vectors.shape)
 
 
 def _judged(sample: Sample, texts: Sequence[str]) -> list[Judged]:

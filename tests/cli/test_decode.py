@@ -214,7 +214,7 @@ def test_a_target_without_a_chat_template(invoke: Invoke, job: Job) -> None:
 
 def test_an_output_that_cannot_be_written(invoke: Invoke, job: Job) -> None:
     job.output.write_text("in the way")
-    assert "is a file" in invoke("decode", job.config).refused()
+    assert "cannot write into" in invoke("decode", job.config).refused()
 
 
 def test_a_gpu_that_is_not_there(invoke: Invoke, job: Job) -> None:
