@@ -20,7 +20,7 @@ PAIR = Path(nla_ray.demo.__file__).parent / "pair"
 PLAIN_RECALL = {"topic": 0.98, "mood": 0.92}
 SAFETY_RECALL, SAFETY_PRECISION, PROBE, BELOW_PROBE, BELOW_TRAINING = 0.93, 0.95, 0.95, 0.05, 0.15
 NOISE = 0.06
-"""How far a measurement on fewer documents may fall short: some properties have 30 rows there, one is 0.03."""
+"""How far a measurement on fewer documents may fall short: with 30 rows of a property, one row is 0.03."""
 
 
 @pytest.fixture(scope="module")
