@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import typer
@@ -70,14 +69,12 @@ def test_the_package_runs_as_a_module() -> None:
     assert ended.returncode == 0 and "demo-train" in ended.stdout
 
 
-def test_help_is_quick_and_loads_nothing_heavy() -> None:
+def test_help_loads_nothing_heavy() -> None:
     code = (
         "import sys; from nla_ray.cli import app; from nla_ray.cli.entry import run\n"
         "try: run(app, ['--help'])\n"
         "finally: print(*sys.modules, file=sys.stderr)"
     )
-    started = time.perf_counter()
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ended.returncode == 0 and "decode" in ended.stdout
     assert not {"torch", "ray", "transformers", "pyarrow"} & set(ended.stderr.split())
-    assert time.perf_counter() - started < 5

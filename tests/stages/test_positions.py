@@ -149,7 +149,8 @@ def test_matches_are_counted_in_characters() -> None:
 def test_an_expression_that_would_backtrack_does_not_hang() -> None:
     started = time.perf_counter()
     assert Pattern("(a+)+$", option="o").spans("a" * 100_000 + "b") == []
-    assert time.perf_counter() - started < 5
+    # Linear time: backtracking would take years, so the bound can be wide.
+    assert time.perf_counter() - started < 120
 
 
 @pytest.mark.parametrize("pattern", ["(a", r"(a)\1", "(?<=a)b", "((a{999}){999}){999}"])
