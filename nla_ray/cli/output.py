@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -83,7 +84,9 @@ def print_run(run: Run, console: Console) -> None:
     _line(console, "documents", f"{summary.documents}, {summary.vectors} vectors, {summary.rows} rows")
     for warning in run.record["warnings"]:
         _line(console, "warning", warning)
-    _line(console, "outcomes", ", ".join(shares) or "none")
+    _line(console, "outcomes of real rows", ", ".join(shares) or "none")
+    for reason, count in failures(run):
+        _line(console, "  failed", f"{count} x {reason}")
     if summary.flags:
         _line(console, "flags", ", ".join(f"{name} {count}" for name, count in summary.flags.items()))
     seconds = ", ".join(f"{name} {spent:.1f}" for name, spent in summary.seconds.items())
@@ -97,6 +100,13 @@ def print_run(run: Run, console: Console) -> None:
         _line(console, "planted truth", "share of explanations that name it where it has been shown")
         console.print(planted_table(run.record["planted"]))
     _line(console, "table", str(run.path))
+
+
+def failures(run: Run, most: int = 5) -> list[tuple[str, int]]:
+    """Why rows failed, and how many for each reason, the commonest first."""
+    columns = run.table.select(["outcome", "reason"]).to_pydict()
+    rows = zip(columns["outcome"], columns["reason"], strict=True)
+    return Counter(str(why) for outcome, why in rows if outcome == "failed").most_common(most)
 
 
 def fidelity_table(summary: Summary) -> Table:
@@ -120,7 +130,7 @@ def planted_table(planted: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
     by_control = [{score["prop"]: score for score in scores} for scores in planted.values()]
     for prop, first in by_control[0].items() if by_control else ():
         precision = "" if first["precision"] is None else f"{first['precision']:.1%}"
-        recalls = [f"{scores[prop]['recall']:.1%}" for scores in by_control]
+        recalls = [f"{scores[prop]['recall']:.1%}" if scores[prop]["n"] else "-" for scores in by_control]
         table.add_row(prop, precision, *recalls)
     return table
 

@@ -30,7 +30,7 @@ def test_it_writes_the_declared_table_and_a_record(invoke: Invoke, job: Job) -> 
     assert {row["run_id"] for row in rows} == {record["run_id"]}
     assert record["baseline"]["reference"] == "the own vectors of this run"
     assert record["corpus"]["documents"] == 3
-    assert "outcomes:" in ended.out and "vectors/s" in ended.out and str(job.output) in ended.out
+    assert "outcomes of real rows:" in ended.out and "vectors/s" in ended.out and str(job.output) in ended.out
 
 
 def test_the_same_run_again_gives_the_same_rows(invoke: Invoke, job: Job) -> None:
