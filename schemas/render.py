@@ -10,8 +10,7 @@ from nla_ray.config.decode import DecodeConfig
 from nla_ray.store.manifest import Manifest
 from nla_ray.store.plan import Plan
 from nla_ray.store.read import views_sql
-from nla_ray.store.schemas import QUARANTINE
-from nla_ray.tables import EXPLANATIONS, ddl
+from nla_ray.tables import SCHEMAS, ddl
 
 FOLDER = Path(__file__).parent
 
@@ -20,12 +19,10 @@ def render() -> dict[str, str]:
     """Content of every schema file by name."""
     return {
         "decode.schema.json": json_schema(DecodeConfig),
-        "explanations.sql": ddl(EXPLANATIONS),
         "manifest.schema.json": json_schema(Manifest),
         "plan.schema.json": json_schema(Plan),
-        "quarantine.sql": ddl(QUARANTINE),
         "views.sql": views_sql(),
-    }
+    } | {f"{name}.sql": ddl(schema) for name, schema in SCHEMAS.items()}
 
 
 def json_schema(model: type[Config]) -> str:

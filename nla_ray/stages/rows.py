@@ -10,7 +10,7 @@ from nla_ray.ids import digest
 from nla_ray.nla.outcomes import Explanation
 from nla_ray.stages.controls import Query
 from nla_ray.stages.positions import UNKNOWN, Reading
-from nla_ray.tables import REAL
+from nla_ray.tables import DECODED, REAL
 
 Row = dict[str, object]
 
@@ -136,6 +136,7 @@ def _common(identity: Identity, unit_id: str) -> Row:
         "target": identity.target,
         "av": identity.av,
         "ar": identity.ar,
+        "provenance": DECODED,
     }
 
 

@@ -13,9 +13,9 @@ from nla_ray.store.layout import QUARANTINE, commit_key, unit_key
 from nla_ray.store.manifest import FileRecord, Manifest, get_manifest, get_manifests, heads
 from nla_ray.store.objects import Store
 from nla_ray.store.plan import Plan
-from nla_ray.store.schemas import QUARANTINE as QUARANTINE_SCHEMA
 from nla_ray.store.unit_file import Footer, to_bytes, unit_facts
 from nla_ray.store.units import RunRef, done_units, footer_of, record_of
+from nla_ray.tables import QUARANTINE as QUARANTINE_SCHEMA
 from nla_ray.tables import table_of
 
 

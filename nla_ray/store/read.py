@@ -17,8 +17,7 @@ from nla_ray.store.layout import unit_prefix
 from nla_ray.store.manifest import FileRecord, Stored, get_manifests
 from nla_ray.store.objects import Store
 from nla_ray.store.plan import Plan, get_plan, planned_runs
-from nla_ray.store.schemas import COMMITTED_RUNS, QUARANTINE
-from nla_ray.tables import EXPLANATIONS, ddl, table_of
+from nla_ray.tables import COMMITTED_RUNS, EXPLANATIONS, QUARANTINE, ddl, table_of
 
 OFFLINE: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,

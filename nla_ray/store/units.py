@@ -13,8 +13,8 @@ from nla_ray.store.layout import unit_key, unit_of, unit_prefix
 from nla_ray.store.manifest import FileRecord
 from nla_ray.store.objects import Store
 from nla_ray.store.plan import Plan
-from nla_ray.store.schemas import SCHEMAS
 from nla_ray.store.unit_file import Footer, QuarantinedRow, read_footer, to_bytes, unit_facts
+from nla_ray.tables import SCHEMAS
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from nla_ray.store.manifest import FileRecord, Manifest, Stored, committed_runs,
 from nla_ray.store.objects import PROBE, ChangedError, Store
 from nla_ray.store.plan import Plan, get_plan, planned_runs
 from nla_ray.store.read import OFFLINE, read_files
-from nla_ray.store.schemas import SCHEMAS
 from nla_ray.store.unit_file import read_footer
 from nla_ray.store.units import RunRef
+from nla_ray.tables import SCHEMAS
 
 T = TypeVar("T")
 Kind = Literal["corrupt", "plan", "chain", "missing", "digest", "rows", "duplicate", "stray", "unfinished"]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import typer
 
+from nla_ray import tables
 from nla_ray.cli import app
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +25,6 @@ OPTIONS = {
 NAMES = {
     "nla_ray.errors": ["CheckpointError", "ConfigError", "EngineError", "InputError", "NlaError"],
     "nla_ray.ids": ["digest", "row_id", "sample_positions", "sampling_key"],
-    "nla_ray.tables": ["CONTROLS", "EXPLANATIONS", "OUTCOMES", "REAL", "ddl", "table_of"],
     "nla_ray.config.reference": ["ModelRef", "local_path"],
     "nla_ray.config.decode": [
         "Baseline", "Controls", "DecodeConfig", "Engine", "Models", "Reference", "Sampling", "Share",
@@ -41,6 +41,10 @@ def test_commands_and_their_options() -> None:
         for name, command in commands.items()
     }
     assert found == OPTIONS
+
+
+def test_tables() -> None:
+    assert sorted(tables.SCHEMAS) == ["activations", "documents", "explanations", "quarantine"]
 
 
 def test_public_names() -> None:

@@ -10,7 +10,8 @@ from nla_ray.tables import EXPLANATIONS, table_of
 
 BLANK = {field.name: None for field in EXPLANATIONS} | {
     "run_id": "r", "unit_id": "u", "layer": 1, "sample": 0, "seed": 0, "flags": [], "finish_reason": "stop",
-    "closed": True, "n_tokens": 3, "target": "t", "av": "a", "outcome": "ok", "control": "real",
+    "closed": True, "n_tokens": 3, "target": "t", "av": "a", "provenance": "decoded", "outcome": "ok",
+    "control": "real",
 }  # fmt: skip
 
 

@@ -51,5 +51,6 @@ def _row(run_id: str, unit_id: str, index: int, **values: object) -> Mapping[str
         "mse_nrm": 0.25,
         "target": "t",
         "av": "a",
+        "provenance": "decoded",
     }
     return dict.fromkeys(EXPLANATIONS.names) | fixed | values

@@ -58,7 +58,7 @@ def test_no_extension_is_ever_fetched(tables: Path) -> None:
 
 
 def test_runs_of_another_table_are_runs_only(tables: Path, tmp_path: Path) -> None:
-    plan = plan_of().model_copy(update={"table": "activations"})
+    plan = plan_of().model_copy(update={"table": "notes"})
     run = open_run(open_store(tmp_path), plan)
     for unit_id in run.missing():
         run.write(unit_id, rows_of(unit_id).select(["run_id", "row_id"]))

@@ -1,0 +1,29 @@
+"""The tables that nla_ray writes: Arrow schemas with a comment per column, and how rows become a table."""
+
+from nla_ray.tables.documents import ACTIVATIONS, DOCUMENTS
+from nla_ray.tables.explanations import CONTROLS, DECODED, EXPLANATIONS, IMPORTED, OUTCOMES, REAL
+from nla_ray.tables.runs import COMMITTED_RUNS, QUARANTINE
+from nla_ray.tables.schema import column, ddl, table_of
+
+SCHEMAS = {
+    schema.metadata[b"table"].decode(): schema
+    for schema in (ACTIVATIONS, DOCUMENTS, EXPLANATIONS, QUARANTINE)
+}
+"""Schemas that a table of this name must have exactly."""
+
+__all__ = [
+    "ACTIVATIONS",
+    "COMMITTED_RUNS",
+    "CONTROLS",
+    "DECODED",
+    "DOCUMENTS",
+    "EXPLANATIONS",
+    "IMPORTED",
+    "OUTCOMES",
+    "QUARANTINE",
+    "REAL",
+    "SCHEMAS",
+    "column",
+    "ddl",
+    "table_of",
+]

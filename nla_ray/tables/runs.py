@@ -1,0 +1,37 @@
+"""What is known of runs: rows that were set aside, and the runs themselves."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from nla_ray.tables.schema import column
+
+QUARANTINE = pa.schema(
+    [
+        column("run_id", pa.string(), "run that planned the row"),
+        column("unit_id", pa.string(), "unit that it belongs to"),
+        column("row_id", pa.string(), "as in explanations"),
+        column("sample", pa.int16(), "as in explanations"),
+        column("doc_id", pa.string(), "document of the row"),
+        column("position", pa.int32(), "token index; null if not known", nullable=True),
+        column("control", pa.string(), "as in explanations"),
+        column("reason", pa.string(), "why no worker could make the row"),
+    ],
+    metadata={"table": "quarantine", "comment": "planned rows that no worker could make"},
+)
+
+COMMITTED_RUNS = pa.schema(
+    [
+        column("run_id", pa.string(), "hash of config, corpus and models"),
+        column("table_name", pa.string(), "table that its rows are in"),
+        column("units", pa.int64(), "units committed, all that were planned"),
+        column("rows", pa.int64(), "rows written"),
+        column("quarantined", pa.int64(), "rows set aside; rows + quarantined were planned"),
+        column("bytes", pa.int64(), "size of its files"),
+        column("plan_sha256", pa.string(), "digest of the plan"),
+        column("manifest_sha256", pa.string(), "digest of the manifest"),
+        column("facts", pa.string(), "plan: what the rows follow from, as JSON"),
+        column("record", pa.string(), "what became known by running, as JSON"),
+    ],
+    metadata={"table": "committed_runs", "comment": "one row per committed run"},
+)
