@@ -4,7 +4,7 @@ CREATE TABLE documents (
     unit_id VARCHAR NOT NULL,  -- piece of the corpus that was committed as a whole
     doc_id VARCHAR NOT NULL,  -- as in explanations
     source VARCHAR NOT NULL,  -- file and line or row
-    text VARCHAR,  -- as the target saw it, template included; null: unreadable
+    text VARCHAR,  -- as the target saw it, with template; null: unreadable
     token_ends INTEGER[],  -- where each token ends in text, in characters; null if not known
     roles VARCHAR[],  -- each token's chat role, null in the template
     response_start INTEGER,  -- first token of the target's own answer

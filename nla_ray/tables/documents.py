@@ -12,7 +12,7 @@ DOCUMENTS = pa.schema(
         column("unit_id", pa.string(), "piece of the corpus that was committed as a whole"),
         column("doc_id", pa.string(), "as in explanations"),
         column("source", pa.string(), "file and line or row"),
-        column("text", pa.string(), "as the target saw it, template included; null: unreadable", nullable=True),
+        column("text", pa.string(), "as the target saw it, with template; null: unreadable", nullable=True),
         column("token_ends", pa.list_(pa.int32()),
                "where each token ends in text, in characters; null if not known", nullable=True),
         column("roles", pa.list_(pa.string()), "each token's chat role, null in the template", nullable=True),
