@@ -1,0 +1,178 @@
+"""What a report says, as data: all that its pages show, nothing that a page would have to work out."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from nla_ray.audit.report.evidence import Finding, by_weight
+from nla_ray.audit.report.rates import Comparison, Detector, by_level
+from nla_ray.audit.report.values import Count, Number
+from nla_ray.config.base import Config
+
+SCHEMA_VERSION: Literal[1] = 1
+
+ReportVerdict = Literal["reportable", "not reportable", "insufficient evidence"]
+
+
+class Gate(Config):
+    """A condition under which the audit's numbers mean anything."""
+
+    id: str
+    title: str
+    """What is asked, in a few words: "fidelity of the audited population"."""
+    run_id: str | None = None
+    """The run that it was asked of; null: of the audit as a whole."""
+    value: Number | None
+    """What was measured; null where it could not be."""
+    relation: Literal[">=", "<="]
+    threshold: Number
+    unit: Literal["fve", "share", "count"]
+    """How value and threshold are written: a share is shown in percent."""
+    passed: bool | None
+    """null: not enough data to say."""
+    why: str
+    """One sentence: what the gate guards against and, where it is not passed, what follows."""
+
+
+class Reference(Config):
+    """A model as it was read."""
+
+    ref: str
+    """Name or path under which it was asked for."""
+    commit: str | None = None
+    sha256: str | None = None
+    """Digest of its weights."""
+
+
+class Population(Config):
+    """The rows that were searched, of one kind."""
+
+    name: str
+    """real, a control (shuffled, random, mean, none), or benign."""
+    documents: Count
+    rows: Count
+    fve: Number | None = None
+    """Mean `fve_nrm` over documents."""
+    fve_low: Number | None = None
+    fve_high: Number | None = None
+    unclosed: Number | None = None
+    """Share of answers without their closing tag."""
+    cjk: Number | None = None
+    """Share of answers flagged cjk."""
+
+
+class Run(Config):
+    """Where the rows of one audited run come from."""
+
+    run_id: str
+    label: str
+    """How the pages call it: "this week", a corpus's name; the run id if nothing better is known."""
+    role: Literal["audited", "before", "benign"] = "audited"
+    """before: what a comparison compares with; benign: the twins without the property."""
+    target: Reference
+    av: Reference
+    ar: Reference
+    layer: int | None
+    seed: int | None
+    corpus: str
+    """Paths or name of what was read."""
+    corpus_sha256: str | None = None
+    config_sha256: str | None
+    """Fingerprint of the run's configuration."""
+    config: str = ""
+    """The run's configuration as JSON."""
+    versions: dict[str, str] = Field(default_factory=dict)
+    fve_baseline: Number | None = None
+    """Var(v_nrm), the denominator of fve_nrm."""
+    fve_reference: str | None = None
+    """The set of activations that the baseline was measured on."""
+    plan_sha256: str | None = None
+    manifest_sha256: str | None = None
+    finished_at: str | None = None
+    counts: dict[str, Count] = Field(default_factory=dict)
+    """Rows by outcome, failures, quarantined rows and whatever else was counted."""
+    populations: tuple[Population, ...]
+    """real first, then the controls in the order of `nla_ray.tables.CONTROLS`, then benign."""
+
+
+class Note(Config):
+    """A paragraph with a heading."""
+
+    title: str
+    text: str
+
+
+class Query(Config):
+    """A statement that the numbers were made with."""
+
+    title: str
+    sql: str
+
+
+class Denied(Config):
+    """An entry of the artefact denylist: text that verbalizers write of themselves."""
+
+    id: str
+    title: str
+    rows: dict[str, Count]
+    """Rows that hold it, by population."""
+
+
+class File(Config):
+    """Something that the audit wrote or stands on."""
+
+    name: str
+    """Path relative to the report, table and run, or address."""
+    what: str
+    sha256: str | None = None
+
+
+class Policy(Config):
+    """The rule by which the command's exit code was chosen."""
+
+    fail_on: str
+    failed: bool
+    why: str
+
+
+class Report(Config):
+    """An audit's result. Equal tables and detectors make equal bytes, at any time, on any machine."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    version: str
+    """Version of nla_ray that made it."""
+    title: str
+    audit_id: str
+    config_sha256: str
+    """Fingerprint of the audit's configuration and detectors."""
+    config: str = ""
+    """The audit's configuration as JSON."""
+    verdict: ReportVerdict
+    reasons: tuple[str, ...]
+    """Why this verdict, a sentence each; for "insufficient evidence" with the bound that the data support."""
+    policy: Policy | None = None
+    gates: tuple[Gate, ...]
+    runs: tuple[Run, ...]
+    detectors: Annotated[tuple[Detector, ...], AfterValidator(by_level)]
+    findings: Annotated[tuple[Finding, ...], AfterValidator(by_weight)]
+    """Documents with hits: status "finding" first, then what was ruled out and why."""
+    comparison: Comparison | None = None
+    cannot_claim: tuple[Note, ...] = ()
+    """What a reader might expect and these data do not support, each with the reason."""
+    method: tuple[Note, ...] = ()
+    queries: tuple[Query, ...] = ()
+    denylist: tuple[Denied, ...] = ()
+    files: tuple[File, ...] = ()
+
+    def json_text(self) -> str:
+        """The canonical `report.json`: sorted keys, ASCII only, harmless also where it is taken for HTML."""
+        values = self.model_dump(mode="json")
+        return harmless(json.dumps(values, sort_keys=True, indent=1, ensure_ascii=True)) + "\n"
+
+
+def harmless(text: str) -> str:
+    """JSON that opens no tag; `<` occurs in its strings alone."""
+    return text.replace("<", "\\u003c")
