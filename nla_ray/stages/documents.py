@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from nla_ray.config.corpus import Corpus
 from nla_ray.errors import InputError
 from nla_ray.ids import digest
-from nla_ray.stages.formats import Columns, rows_of
+from nla_ray.stages.formats import Columns, Place, rows_of
 from nla_ray.stages.sources import DEMO_CORPUS, Source, corpus_files
 
 __all__ = ["DEMO_CORPUS", "Document", "Message", "read_documents"]
@@ -47,40 +48,72 @@ class Document:
         return digest(json.dumps(content if self.listed is None else [*content, "listed", self.listed]))
 
 
+@dataclass(frozen=True)
+class Found:
+    """A document of a corpus and where it is; `twice` where its id was used before."""
+
+    source: Source
+    place: Place
+    document: Document
+    twice: bool
+
+
 def read_documents(corpus: Corpus, *, listed: str | None = None) -> Iterator[Document]:
+    """The documents of `find_documents` alone."""
+    return (found.document for found in find_documents(corpus, listed=listed))
+
+
+def find_documents(corpus: Corpus, *, listed: str | None = None) -> Iterator[Found]:
     """The documents of all files in order, at most `corpus.limit`; a repeated id is a problem.
 
     `listed` is the column with a document's own list of positions. Raises InputError: a file is missing or
     unreadable as a whole, a column is not there, no document.
     """
-    seen: set[tuple[str, int | None]] = set()
-    for source in corpus_files(corpus.paths):
-        for read in _read_file(source, corpus, listed):
-            key = (read.doc_id, read.position)
-            document = _unusable(read.source, _twice(read)) if key in seen else read
-            seen.add((document.doc_id, document.position))
-            yield document
-            if len(seen) == corpus.limit:
-                return
+    seen: set[bytes] = set()
+    every = (
+        (source, place, document)
+        for source in corpus_files(corpus.paths)
+        for place, document in file_documents(source, corpus, listed)
+    )
+    for source, place, read in islice(every, corpus.limit):
+        twice = _key(read) in seen
+        document = used_twice(read, corpus) if twice else read
+        seen.add(_key(document))
+        yield Found(source, place, document, twice)
     if not seen:
         raise InputError(f"{', '.join(corpus.paths)}: the corpus holds no documents")
 
 
-def _twice(document: Document) -> str:
-    at = "" if document.position is None else f" at position {document.position}"
-    return f"document id {document.doc_id!r}{at} is used twice"
+def file_documents(
+    source: Source, corpus: Corpus, listed: str | None, start: Place | None = None
+) -> Iterator[tuple[Place, Document]]:
+    """The documents of one file with their places, from `start` on or all of them, each taken by itself.
 
-
-def _read_file(source: Source, corpus: Corpus, listed: str | None) -> Iterator[Document]:
+    Raises InputError as `find_documents` does.
+    """
     columns = columns_of(corpus, listed)
-    for number, row in rows_of(source, columns, text_per=corpus.text_per):
-        at = f"{source.label}:{number}"
+    for place, row in rows_of(source, columns, text_per=corpus.text_per, start=start):
+        at = f"{source.label}:{place.number}"
         if isinstance(row, str):
-            yield _unusable(at, row)
+            yield place, _unusable(at, row)
         elif corpus.vectors is not None:
-            yield vector_document(row, at, corpus)
+            yield place, vector_document(row, at, corpus)
         else:
-            yield _with_listed(_document(row, at, corpus), row, listed)
+            yield place, _with_listed(_document(row, at, corpus), row, listed)
+
+
+def used_twice(document: Document, corpus: Corpus) -> Document:
+    """What becomes of a document whose id another one had before."""
+    at = "" if document.position is None else f" at position {document.position}"
+    problem = f"document id {document.doc_id!r}{at} is used twice"
+    if corpus.id is None:
+        problem += ": the content is that of an earlier one; to keep both, name a column of ids in corpus.id"
+    return _unusable(document.source, problem)
+
+
+def _key(document: Document) -> bytes:
+    """What must not be used twice, in the fewest bytes: every key of a corpus is held while it is read."""
+    return bytes.fromhex(digest(document.doc_id, document.position)[:30])
 
 
 def columns_of(corpus: Corpus, listed: str | None) -> Columns:
@@ -98,6 +131,8 @@ def _with_listed(document: Document, row: Mapping[str, Any], listed: str | None)
     if listed is None or document.problem is not None:
         return document
     found = row.get(listed)
+    if listed not in row:
+        return replace(document, text=None, messages=None, problem=_lacks(row, listed))
     if not isinstance(found, list) or not all(type(at) is int and at >= 0 for at in found):
         problem = f"{listed!r} holds {found!r:.80} where a list of positions, counted from 0, belongs"
         return replace(document, text=None, messages=None, problem=problem)
@@ -107,6 +142,8 @@ def _with_listed(document: Document, row: Mapping[str, Any], listed: str | None)
 def _document(row: Mapping[str, Any], source: str, corpus: Corpus) -> Document:
     meta_json = _meta(row, corpus)
     text, messages, problem = _content(row, corpus)
+    if corpus.id is not None and corpus.id not in row:
+        return _unusable(source, _lacks(row, corpus.id), meta_json)
     name = digest(json.dumps([text, messages]))[:32] if corpus.id is None else row.get(corpus.id)
     if not _is_id(name):
         return _unusable(source, f"{corpus.id!r} holds {name!r:.80} where an id belongs", meta_json)
@@ -166,9 +203,11 @@ def _content(
     """Text, messages, problem; a row with messages is a chat, even where it has text beside them."""
     chat = row.get(corpus.messages) if corpus.messages is not None else None
     if chat is not None or corpus.text is None:
-        problem = _messages_problem(chat)
+        problem = _lacks(row, corpus.messages) if corpus.messages not in row else _messages_problem(chat)
         return None, None if problem else _plain_messages(chat), problem
     text = row.get(corpus.text)
+    if corpus.text not in row:
+        return None, None, _lacks(row, corpus.text)
     problem = _text_problem(text, corpus.text)
     return None if problem else text, None, problem
 
@@ -180,6 +219,11 @@ def _plain_messages(chat: Any) -> tuple[Message, ...]:
 def _unusable(source: str, problem: str, meta: str | None = None) -> Document:
     """A document that is known only by its place in the corpus."""
     return Document(source, source, meta=meta, problem=problem)
+
+
+def _lacks(row: Mapping[str, Any], name: str | None) -> str:
+    keys = ", ".join(map(repr, row)) or "none"
+    return f"has no {name!r}; its keys are {keys:.200}"
 
 
 def _text_problem(value: object, name: str, *, may_be_empty: bool = False) -> str | None:

@@ -1,11 +1,11 @@
-"""Rows of a corpus file in each format; what cannot be read of it is a problem in its own place."""
+"""Rows of a corpus file in each format, from any place on; what cannot be read is a problem in its place."""
 
 from __future__ import annotations
 
 import io
 import json
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,10 +18,25 @@ from nla_ray.store.files import opened
 Row = dict[str, Any] | str
 """A row of a file, or what is wrong with it."""
 
-Numbered = Iterator[tuple[int, Row]]
-"""Rows with their line or row numbers, from 1."""
+
+class Place(NamedTuple):
+    """Where a row is: its line or row number from 1, and how to get there without what lies before it.
+
+    `offset` is a byte (plain lines, Arrow streams), a row group (Parquet) or a record batch (Arrow files);
+    `skip` rows of the file lie between it and the row. Packed lines are counted from the start of the file.
+    """
+
+    number: int
+    offset: int
+    skip: int
+
+
+Placed = Iterator[tuple[Place, Row]]
+"""Rows with their places."""
 
 BATCH_ROWS = 1024
+_START = Place(1, 0, 0)
+_AHEAD_WHOLE, _AHEAD_PIECE = 8 << 20, 1 << 20
 
 
 class Columns:
@@ -55,59 +70,79 @@ class Columns:
         return [name for name in there if "*" in self._wanted or name in self._read]
 
 
-def rows_of(source: Source, columns: Columns, *, text_per: str = "line") -> Numbered:
-    """The rows of one file. Raises InputError: it cannot be read as a whole, or lacks a column."""
+def rows_of(
+    source: Source, columns: Columns, *, text_per: str = "line", start: Place | None = None
+) -> Placed:
+    """The rows of one file, from `start` on or all of them.
+
+    Raises InputError: the file cannot be read as a whole, or lacks a column.
+    """
     if columns.vector is not None and source.format in ("jsonl", "text"):
         raise InputError(f"{source.label}: vectors are read from Parquet and Arrow files, not from text")
-    with opened(source.path) as file:
+    with opened(source.place, ahead=_AHEAD_WHOLE if start is None else _AHEAD_PIECE) as file:
         if source.format == "text":
             columns.check(source.label, ("text", "file"))
-            yield from _text_rows(source, file, text_per)
+            yield from _text_rows(source, _lines(source, file, start or _START), text_per)
         elif source.format == "jsonl":
-            yield from _jsonl_rows(source, file, columns)
+            rows = _jsonl_rows(_lines(source, file, start or _START))
+            yield from _checked(source, columns, rows) if start is None else rows
         else:
-            read = _parquet_batches if source.format == "parquet" else _arrow_batches
-            yield from _batch_rows(source, file, columns, read)
+            batches = _parquet_batches if source.format == "parquet" else _arrow_batches
+            yield from _batch_rows(source, file, columns, start or _START, batches)
 
 
-def _lines(source: Source, file: BinaryIO) -> Iterator[bytes]:
-    if source.compression is None:
-        yield from file
+Lines = Iterator[tuple[Place, bytes]]
+
+
+def _lines(source: Source, file: BinaryIO, start: Place) -> Lines:
+    if source.compression is not None:
+        yield from _packed_lines(source, file, start)
         return
+    offset = file.seek(start.offset)
+    for number, line in enumerate(file, start=start.number):
+        yield Place(number, offset, 0), line
+        offset += len(line)
+
+
+def _packed_lines(source: Source, file: BinaryIO, start: Place) -> Lines:
     number = 0
     try:
         with io.BufferedReader(pa.CompressedInputStream(file, source.compression)) as lines:
-            for number, line in enumerate(lines, start=1):  # noqa: B007 (the error says how far it came)
-                yield line
+            for number, line in enumerate(lines, start=1):
+                if number >= start.number:
+                    yield Place(number, 0, number - 1), line
     except OSError as error:
         raise InputError(
             f"{source.label}: damaged {source.compression} data after line {number}: {error}"
         ) from None
 
 
-def _text_rows(source: Source, file: BinaryIO, per: str) -> Numbered:
-    lines = _lines(source, file)
-    for number, line in enumerate([b"".join(lines)] if per == "file" else lines, start=1):
+def _text_rows(source: Source, lines: Lines, per: str) -> Placed:
+    if per == "file":
+        lines = iter([(_START, b"".join(line for _, line in lines))])
+    for place, line in lines:
         if not line.strip():
             continue
         try:
             text = line.decode() if per == "file" else line.decode().rstrip("\r\n")
-            yield number, {"text": text, "file": source.label}
+            yield place, {"text": text, "file": source.label}
         except UnicodeDecodeError as error:
-            yield number, f"not UTF-8: {error.reason} at byte {error.start}"
+            yield place, f"not UTF-8: {error.reason} at byte {error.start}"
 
 
-def _jsonl_rows(source: Source, file: BinaryIO, columns: Columns) -> Numbered:
-    """The columns are checked on the first line that can be read."""
-    checked = False
-    for number, line in enumerate(_lines(source, file), start=1):
-        if not line.strip():
-            continue
-        row = _json_object(line)
-        if isinstance(row, dict) and not checked:
+def _jsonl_rows(lines: Lines) -> Placed:
+    return ((place, _json_object(line)) for place, line in lines if line.strip())
+
+
+def _checked(source: Source, columns: Columns, rows: Placed) -> Placed:
+    """The same rows; the columns are checked on the first line that can be read."""
+    for place, row in rows:
+        if isinstance(row, dict):
             columns.check(source.label, list(row))
-            checked = True
-        yield number, row
+            yield place, row
+            break
+        yield place, row
+    yield from rows
 
 
 def _json_object(line: bytes) -> Row:
@@ -118,22 +153,26 @@ def _json_object(line: bytes) -> Row:
     return row if isinstance(row, dict) else f"found {type(row).__name__} where an object belongs"
 
 
-Piece = tuple[int, pa.RecordBatch | str]
-"""Rows of a file, or how many of them cannot be read and why."""
-
-Batches = Callable[[Source, BinaryIO, Columns], Iterator[Piece]]
+Batches = Iterator[tuple[Place, pa.RecordBatch | str]]
+"""Rows with the place of their first, or why they cannot be read; batches before `start` are left out."""
 
 
-def _batch_rows(source: Source, file: BinaryIO, columns: Columns, read: Batches) -> Numbered:
-    done = 0
-    for rows, piece in read(source, file, columns):
-        if isinstance(piece, str):
-            yield done + 1, f"rows {done + 1} to {done + rows} cannot be read: {piece}"
-        else:
-            if columns.vector is not None:
-                vector_length(source.label, piece.schema.field(columns.vector))
-            yield from enumerate(_rows_of_batch(piece, columns.vector), start=done + 1)
-        done += rows
+def _batch_rows(
+    source: Source,
+    file: BinaryIO,
+    columns: Columns,
+    start: Place,
+    read: Callable[[Source, BinaryIO, Columns, Place], Batches],
+) -> Placed:
+    for (number, offset, skip), batch in read(source, file, columns, start):
+        if isinstance(batch, str):
+            yield Place(number, offset, skip), batch
+            continue
+        if columns.vector is not None:
+            vector_length(source.label, batch.schema.field(columns.vector))
+        before = max(start.number - number, 0)
+        for at, row in enumerate(_rows_of_batch(batch.slice(before), columns.vector), start=before):
+            yield Place(number + at, offset, skip + at), row
 
 
 def _rows_of_batch(batch: pa.RecordBatch, vector: str | None) -> Iterator[Row]:
@@ -146,49 +185,74 @@ def _rows_of_batch(batch: pa.RecordBatch, vector: str | None) -> Iterator[Row]:
         yield {**row, vector: values}
 
 
-def _parquet_batches(source: Source, file: BinaryIO, columns: Columns) -> Iterator[Piece]:
+def _parquet_batches(source: Source, file: BinaryIO, columns: Columns, start: Place) -> Batches:
     """Row group by row group: a damaged one is a problem of its rows, not of the file."""
     try:
         parquet = pq.ParquetFile(file, page_checksum_verification=True)
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{source.label}: cannot read this Parquet file: {error}") from None
     wanted = columns.check(source.label, parquet.schema_arrow.names, declared=True)
-    for group in range(parquet.num_row_groups):
-        left = parquet.metadata.row_group(group).num_rows
+    first = start.number - start.skip
+    for group in range(start.offset, parquet.num_row_groups):
+        done, rows = 0, parquet.metadata.row_group(group).num_rows
         try:
             for batch in parquet.iter_batches(batch_size=BATCH_ROWS, row_groups=[group], columns=wanted):
-                batch.validate(full=True)
-                left -= len(batch)
-                yield len(batch), batch
+                if first + done + len(batch) > start.number:
+                    batch.validate(full=True)
+                    yield Place(first + done, group, done), batch
+                done += len(batch)
         except (OSError, pa.ArrowException) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # the disk or the network, not the file's content
-            yield left, f"row group {group}: {error}"
+            yield (
+                Place(first + done, group, done),
+                _unread(first + done, rows - done, f"row group {group}: {error}"),
+            )
+        first += rows
 
 
-def _arrow_batches(source: Source, file: BinaryIO, columns: Columns) -> Iterator[Piece]:
+def _unread(first: int, rows: int, why: str) -> str:
+    return f"rows {first} to {first + rows - 1} cannot be read: {why}"
+
+
+def _arrow_batches(source: Source, file: BinaryIO, columns: Columns, start: Place) -> Batches:
     """The stream format, which `datasets` writes, and the file format."""
+    first, last, skip = start.number - start.skip, start.offset, 0
     try:
-        for batch in _open_arrow(file):
+        for offset, batch in _open_arrow(file, start.offset):
+            skip = skip if offset == last else 0
             wanted = columns.check(source.label, batch.schema.names, declared=True)
-            yield len(batch), _validated(batch.select(wanted))
+            if first + len(batch) > start.number:
+                yield Place(first, offset, skip), _validated(batch.select(wanted), first)
+            first, last, skip = first + len(batch), offset, skip + len(batch)
     except (OSError, EOFError, pa.ArrowException) as error:
         raise InputError(f"{source.label}: cannot read this Arrow file: {error}") from None
 
 
-def _open_arrow(file: BinaryIO) -> Iterator[pa.RecordBatch]:
+def _open_arrow(file: BinaryIO, offset: int) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Record batches and where each can be found again, from `offset` on."""
     is_file = file.read(6) == b"ARROW1"
     file.seek(0)
     if is_file:
         reader = pa.ipc.open_file(file)
-        yield from (reader.get_batch(index) for index in range(reader.num_record_batches))
-    else:
-        yield from pa.ipc.open_stream(file)
+        yield from ((index, reader.get_batch(index)) for index in range(offset, reader.num_record_batches))
+        return
+    stream = pa.ipc.open_stream(file)
+    # A dictionary may be replaced or grow between two batches: such a stream is read from its start.
+    seekable = "dictionary<" not in str(stream.schema)
+    if offset:
+        file.seek(offset)
+    while True:
+        at = file.tell() if seekable else 0
+        try:
+            yield at, stream.read_next_batch()
+        except StopIteration:
+            return
 
 
-def _validated(batch: pa.RecordBatch) -> pa.RecordBatch | str:
+def _validated(batch: pa.RecordBatch, first: int) -> pa.RecordBatch | str:
     try:
         batch.validate(full=True)
     except pa.ArrowException as error:
-        return str(error)
+        return _unread(first, len(batch), str(error))
     return batch

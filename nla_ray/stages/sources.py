@@ -6,14 +6,16 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Literal
 
 from nla_ray.errors import InputError
-from nla_ray.store.files import exists, expand, read_bytes
+from nla_ray.store.files import S3, exists, expand, read_bytes
 
 Format = Literal["jsonl", "text", "parquet", "arrow"]
 
 DEMO_CORPUS = "demo:corpus"
+_SHIPPED = "demo/pair/corpus.jsonl"
 _FORMATS: dict[str, Format] = {".jsonl": "jsonl", ".txt": "text", ".parquet": "parquet", ".arrow": "arrow"}
 _PACKED = {".gz": "gzip", ".zst": "zstd"}
 _KNOWN = f"{', '.join(_FORMATS)}; .jsonl and .txt also as {' and '.join(_PACKED)}"
@@ -21,12 +23,20 @@ _KNOWN = f"{', '.join(_FORMATS)}; .jsonl and .txt also as {' and '.join(_PACKED)
 
 @dataclass(frozen=True)
 class Source:
-    """One corpus file: the name it is reported under, where it is, its format and how it is compressed."""
+    """One corpus file: the name it is reported under, where it is, its format and how it is compressed.
+
+    A local path is absolute, for a worker runs in a folder of its own.
+    """
 
     label: str
     path: str
     format: Format
     compression: str | None = None
+
+    @property
+    def place(self) -> str:
+        """Where the file is on this machine: the shipped corpus lies wherever the package is installed."""
+        return str(files("nla_ray") / _SHIPPED) if self.path == DEMO_CORPUS else self.path
 
 
 def corpus_files(paths: Iterable[str]) -> list[Source]:
@@ -40,7 +50,7 @@ def corpus_files(paths: Iterable[str]) -> list[Source]:
 
 def _sources(path: str) -> list[Source]:
     if path == DEMO_CORPUS:
-        return [Source(path, str(files("nla_ray") / "demo" / "pair" / "corpus.jsonl"), "jsonl")]
+        return [Source(DEMO_CORPUS, DEMO_CORPUS, "jsonl")]
     there = expand(path)
     if not there.folder:
         return [_known(file) for file in there.files]
@@ -63,7 +73,7 @@ def source_of(file: str) -> Source | None:
     kind = _FORMATS.get("." + stem.rpartition(".")[2] if compression else dot + last)
     if kind is None or (compression and kind not in ("jsonl", "text")):
         return None
-    return Source(file, file, kind, compression)
+    return Source(file, _absolute(file), kind, compression)
 
 
 def _known(file: str) -> Source:
@@ -85,8 +95,12 @@ def _saved_dataset(folder: str) -> list[Source]:
     missing = [name for name in names if not exists(_join(folder, name))]
     if missing:
         raise InputError(f"{folder}: {missing[0]} is missing, which its state.json lists")
-    return [Source(_join(folder, name), _join(folder, name), "arrow") for name in names]
+    return [Source(_join(folder, name), _absolute(_join(folder, name)), "arrow") for name in names]
 
 
 def _join(folder: str, name: str) -> str:
     return f"{folder.rstrip('/')}/{name}"
+
+
+def _absolute(path: str) -> str:
+    return path if path.startswith(S3) else str(Path(path).absolute())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,13 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-import s3fs
-from botocore.exceptions import BotoCoreError, ClientError
-
 from nla_ray.errors import InputError
 
 S3 = "s3://"
 _WILD = frozenset("*?[")
+_BUFFER = 256 << 10
 
 
 @dataclass(frozen=True)
@@ -42,12 +41,12 @@ def exists(path: str) -> bool:
 
 
 @contextmanager
-def opened(path: str) -> Iterator[BinaryIO]:
-    """The file for reading bytes, seekable; what fails while it is read is an InputError too."""
-    with (
-        _explained(path),
-        cast(BinaryIO, _s3().open(path) if path.startswith(S3) else Path(path).open("rb")) as file,
-    ):
+def opened(path: str, *, ahead: int = 1 << 20) -> Iterator[BinaryIO]:
+    """The file for reading bytes, seekable; what fails while it is read is an InputError too.
+
+    From S3, up to `ahead` bytes more than were asked for are fetched with each request.
+    """
+    with _explained(path), _open_s3(path, ahead) if path.startswith(S3) else Path(path).open("rb") as file:
         yield file
 
 
@@ -88,8 +87,18 @@ def _matched(path: str, files: list[str]) -> Listing:
     return Listing(tuple(sorted(files)))
 
 
+def _open_s3(path: str, ahead: int) -> BinaryIO:
+    """Buffered: by itself, such a file copies a whole block for each line that is read."""
+    return cast(BinaryIO, io.BufferedReader(_s3().open(path, block_size=ahead), min(ahead, _BUFFER)))
+
+
 def _s3() -> Any:
-    """S3 by the usual credential chain and AWS_ENDPOINT_URL; made where it is used, for it holds secrets."""
+    """S3 by the usual credential chain and AWS_ENDPOINT_URL; made where it is used, for it holds secrets.
+
+    Imported there too, for it takes longer than all that local files need.
+    """
+    import s3fs
+
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     return s3fs.S3FileSystem(endpoint_url=endpoint, use_listings_cache=False)
 
@@ -104,5 +113,13 @@ def _explained(path: str) -> Iterator[None]:
         raise InputError(f"{path}: no such file, folder or bucket ({error})") from None
     except OSError as error:
         raise InputError(f"{path}: cannot read this file: {error.strerror or error}") from None
-    except (BotoCoreError, ClientError) as error:
-        raise InputError(f"{path}: cannot read from S3: {error}") from None
+    except Exception as error:
+        if path.startswith(S3) and isinstance(error, _s3_errors()):
+            raise InputError(f"{path}: cannot read from S3: {error}") from None
+        raise
+
+
+def _s3_errors() -> tuple[type[Exception], ...]:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    return BotoCoreError, ClientError

@@ -74,7 +74,7 @@ def test_folders_are_read_in_name_order_up_to_the_limit(tmp_path: Path) -> None:
         ({"text": "  \n"}, "'text' is empty"),
         ({"text": None}, "NoneType where text belongs"),
         ({"text": ["a"]}, "list where text belongs"),
-        ({"other": "a"}, "NoneType where text belongs"),
+        ({"other": "a", "b": 1}, "has no 'text'; its keys are 'other', 'b'"),
         ('{"text": "\\ud800"}\n', "lone surrogate"),
         ("[" * 100_000 + "\n", "not a line of JSON"),
     ],
