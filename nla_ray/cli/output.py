@@ -14,20 +14,13 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
+from nla_ray.tables.text import printable as printable
+
 if TYPE_CHECKING:
     from nla_ray.pipelines.decode import Progress, Report, Run
     from nla_ray.pipelines.summary import Summary
 
 PLAIN_INTERVAL_S = 30.0
-
-
-def printable(text: str) -> str:
-    """Text with every control, bidirectional and otherwise unprintable character written out."""
-    return "".join(char if char.isprintable() else _escaped(char) for char in text)
-
-
-def _escaped(char: str) -> str:
-    return char.encode("unicode_escape", "surrogatepass").decode()
 
 
 @contextmanager

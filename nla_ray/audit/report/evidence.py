@@ -1,4 +1,4 @@
-"""Findings in a report: a document, a detector, the explanations that say so, the tokens they were read at."""
+"""Findings in a report: a document, a detector, the explanations that say so, the tokens read."""
 
 from __future__ import annotations
 

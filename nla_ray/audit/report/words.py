@@ -1,0 +1,59 @@
+"""How a report writes numbers and untrusted text: the same on the page, in Markdown and in SARIF."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from nla_ray.tables.text import printable
+
+MINUS = "\u2212"
+MISSING = "\u2013"
+
+
+def shown(text: str) -> str:
+    """Text with everything unprintable written out, except newlines."""
+    return "\n".join(printable(line) for line in text.split("\n"))
+
+
+def clipped(text: str, most: int) -> str:
+    """The text, or its beginning and how much is left out."""
+    return text if len(text) <= most else f"{text[:most]} [\u2026 {len(text) - most} more characters]"
+
+
+def decimals(shares: Iterable[float | None]) -> int:
+    """Decimals in percent, 1 to 4, with which the smallest of these shares above zero is still above zero."""
+    smallest = min((share for share in shares if share), default=1.0)
+    return min(4, max(1, math.ceil(-math.log10(abs(smallest) * 100))))
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """A share in percent: "12.4 %"."""
+    return MISSING if share is None else f"{number(share * 100, digits)} %"
+
+
+def points(change: float | None, digits: int = 1) -> str:
+    """A difference of two shares in percentage points, signed."""
+    return MISSING if change is None else number(change * 100, digits, sign=True)
+
+
+def number(value: float | None, digits: int = 2, *, sign: bool = False) -> str:
+    """A number with fixed decimals and a real minus sign; zero has none."""
+    if value is None:
+        return MISSING
+    text = f"{abs(value):,.{digits}f}"
+    if not text.strip("0.,"):
+        return text
+    return (MINUS if value < 0 else "+" if sign else "") + text
+
+
+def probability(p: float | None) -> str:
+    """A p-value with three decimals."""
+    if p is None:
+        return MISSING
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def count(value: int) -> str:
+    """An integer with separated thousands."""
+    return f"{value:,}"
