@@ -28,10 +28,14 @@ def commit(
     saves looking at those files again. Raises InputError unless units and rows are exactly those of the plan.
     """
     ref = RunRef.of(plan)
-    _require_units(store, plan, done_units(store, ref))
+    _require_units(store, plan, plan.table, done_units(store, ref))
+    for side in plan.sides:
+        _require_units(store, plan, side, done_units(store, ref, side))
     known = {file.unit_id: file for file in written}
-    files = store.map(lambda unit: known.get(unit) or record_of(store, ref, unit), sorted(plan.units))
-    _require_rows(store, plan, files)
+    units = sorted(plan.units)
+    files = store.map(lambda unit: known.get(unit) or record_of(store, ref, unit), units)
+    _require_rows(store, plan, ref, files)
+    sides = {side: _side_files(store, ref, side, units) for side in plan.sides}
     aside = [file.unit_id for file in files if file.quarantined]
     quarantine = store.map(lambda unit: _put_quarantine(store, footer_of(store, ref, unit)), aside)
     manifest = Manifest(
@@ -43,33 +47,42 @@ def commit(
         quarantined=sum(file.quarantined for file in files),
         files=tuple(files),
         quarantine=tuple(quarantine),
+        sides=sides,
         previous=heads([one for one in get_manifests(store) if one.manifest.run_id != plan.run_id]),
         record=dict(record),
     )
     return _put_manifest(store, manifest)
 
 
-def _require_units(store: Store, plan: Plan, done: frozenset[str]) -> None:
+def _require_units(store: Store, plan: Plan, table: str, done: frozenset[str]) -> None:
     missing, foreign = sorted(plan.units.keys() - done), sorted(done - plan.units.keys())
+    where = f"{store.url}: run {plan.run_id} cannot be committed"
     if missing:
-        raise InputError(
-            f"{store.url}: run {plan.run_id} cannot be committed: {len(missing)} of {len(plan.units)} units "
-            f"are missing ({', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}); run it again"
-        )
+        some = f"{', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}"
+        found = f"{len(missing)} of {len(plan.units)} units are missing"
+        way_out = "run it again" if table == plan.table else f"remove these units from {plan.table}/ first"
+        raise InputError(f"{where}: {found} in {table} ({some}); {way_out}")
     if foreign:
         raise InputError(
-            f"{store.url}: run {plan.run_id} cannot be committed: it holds {len(foreign)} units that were "
-            f"not planned ({', '.join(foreign[:3])}); move them elsewhere and run it again"
+            f"{where}: {table} holds {len(foreign)} units that were not planned ({', '.join(foreign[:3])}); "
+            "move them elsewhere and run it again"
         )
 
 
-def _require_rows(store: Store, plan: Plan, files: list[FileRecord]) -> None:
+def _side_files(store: Store, ref: RunRef, side: str, units: list[str]) -> tuple[FileRecord, ...]:
+    return tuple(store.map(lambda unit: record_of(store, ref, unit, side), units))
+
+
+def _require_rows(store: Store, plan: Plan, ref: RunRef, files: list[FileRecord]) -> None:
+    """Hold rows against the plan, or against what the writer had counted where the plan leaves it open."""
+    uncounted = [file.unit_id for file in files if plan.units[file.unit_id] is None]
+    footers = store.map(lambda unit: footer_of(store, ref, unit), uncounted)
+    planned = plan.units | {footer.unit_id: footer.planned for footer in footers}
     for file in files:
-        planned = plan.units[file.unit_id]
-        if file.rows + file.quarantined != planned:
+        if file.rows + file.quarantined != planned[file.unit_id]:
             raise InputError(
                 f"{store.url}/{file.key}: holds {file.rows} rows and {file.quarantined} in quarantine where "
-                f"{planned} were planned; remove it and run again"
+                f"{planned[file.unit_id]} were planned; remove it and run again"
             )
 
 

@@ -9,7 +9,7 @@ from pydantic import JsonValue, StringConstraints, ValidationError
 
 from nla_ray.config.base import Config
 from nla_ray.errors import InputError
-from nla_ray.store.layout import COMMITS, commit_key
+from nla_ray.store.layout import COMMITS, QUARANTINE, commit_key
 from nla_ray.store.objects import Store
 from nla_ray.store.plan import VERSION, Count, Name, first_problem, require_version
 
@@ -41,6 +41,8 @@ class Manifest(Config):
     files: tuple[FileRecord, ...]
     """One per unit, in the order of their ids."""
     quarantine: tuple[FileRecord, ...]
+    sides: dict[Name, tuple[FileRecord, ...]]
+    """Files of each table beside it, one per unit, in the order of their ids."""
     previous: dict[Name, Sha256]
     """Digests of the manifests, by run id, that no other one named before: the links of the chain."""
     record: dict[str, JsonValue]
@@ -48,8 +50,15 @@ class Manifest(Config):
 
     def same_rows(self, other: Manifest) -> bool:
         """Whether two manifests commit the same files under the same plan."""
-        return (self.plan_sha256, self.files, self.quarantine) == (
-            other.plan_sha256, other.files, other.quarantine)  # fmt: skip
+        return (self.plan_sha256, self.all_files()) == (other.plan_sha256, other.all_files())
+
+    def all_files(self) -> tuple[FileRecord, ...]:
+        """Every file that the run committed."""
+        return (*self.files, *self.quarantine, *(file for files in self.sides.values() for file in files))
+
+    def files_of(self, table: str) -> tuple[FileRecord, ...]:
+        """The files of one table, be it the run's own or one beside it."""
+        return {self.table: self.files, QUARANTINE: self.quarantine, **self.sides}.get(table, ())
 
 
 class Stored(NamedTuple):

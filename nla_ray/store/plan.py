@@ -6,15 +6,19 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue, StringConstraints, ValidationError, field_validator
+from pydantic import Field, JsonValue, StringConstraints, ValidationError, ValidationInfo, field_validator
 
 from nla_ray.config.base import Config
 from nla_ray.errors import ConfigError, InputError
 from nla_ray.store.layout import NAME, PLANS, RESERVED, plan_key
 from nla_ray.store.objects import Store
+from nla_ray.tables import SCHEMAS
 
 VERSION: Literal[1] = 1
 """Version of the layout, of plans and of manifests."""
+
+EXPLANATIONS_TABLE = "explanations"
+_SUMMED_UP = "fingerprint"
 
 Name = Annotated[str, StringConstraints(pattern=rf"^{NAME}$")]
 Count = Annotated[int, Field(ge=0)]
@@ -25,10 +29,13 @@ class Plan(Config):
 
     version: Literal[1] = VERSION
     run_id: Name
-    table: Name = "explanations"
+    table: Name = EXPLANATIONS_TABLE
     """The table that the units' rows go to."""
-    units: dict[Name, Count]
-    """Planned rows of each unit by its id: those written and those quarantined."""
+    units: dict[Name, Count | None]
+    """Planned rows of each unit by its id: those written and those quarantined. None where only the run
+    itself can tell; the unit's file then says how many its writer counted before it began."""
+    sides: tuple[Name, ...] = ()
+    """Tables beside it, such as `documents`, that every unit writes a file of too."""
     facts: dict[str, JsonValue]
     """What the rows follow from: configuration, fingerprint, corpus and model digests, seeds, code."""
 
@@ -38,6 +45,14 @@ class Plan(Config):
         if table in RESERVED:
             raise ValueError(f"{table} is the name of a folder of its own; choose another table name")
         return table
+
+    @field_validator("sides")
+    @classmethod
+    def _known_sides(cls, sides: tuple[str, ...], given: ValidationInfo) -> tuple[str, ...]:
+        allowed = SCHEMAS.keys() - RESERVED - {given.data.get("table")}
+        if len(set(sides)) < len(sides) or not allowed.issuperset(sides):
+            raise ValueError(f"must be some of {', '.join(sorted(allowed))}, each once")
+        return sides
 
     def sha256(self) -> str:
         """Digest of the plan's bytes."""
@@ -73,6 +88,34 @@ def get_plan(store: Store, run_id: str) -> Plan | None:
         return Plan.model_validate_json(data)
     except ValidationError as error:
         raise InputError(f"{store.url}/{key}: corrupt plan: {first_problem(error)}") from None
+
+
+def other_plans(store: Store, plan: Plan) -> list[Plan]:
+    """Plans of other runs for the same table, the most alike first: fewest facts differ."""
+    run_ids = [run_id for run_id in planned_runs(store) if run_id != plan.run_id]
+    found = store.map(lambda run_id: get_plan(store, run_id), run_ids)
+    others = [other for other in found if other is not None and other.table == plan.table]
+    return sorted(others, key=lambda other: len(differing_keys(other.facts, plan.facts)))
+
+
+def refuse_other_plans(store: Store, plan: Plan) -> None:
+    """Raise ConfigError where explanations of another run are planned and this run is not.
+
+    It names what differs from the plan that is most like this one.
+    """
+    if plan.table != EXPLANATIONS_TABLE or plan.run_id in planned_runs(store):
+        return
+    others = other_plans(store, plan)
+    if not others:
+        return
+    ours, theirs = ({k: v for k, v in one.facts.items() if k != _SUMMED_UP} for one in (plan, others[0]))
+    keys = differing_keys(theirs, ours)
+    more = f" (the nearest of {len(others)})" if len(others) > 1 else ""
+    raise ConfigError(
+        f"{store.url}: output holds another plan, run {others[0].run_id}{more}; it differs in "
+        f"{_some(keys) if keys else 'units alone'}: give its config to continue it, name another output, or "
+        "pass --add to keep several runs in one place"
+    )
 
 
 def planned_runs(store: Store) -> list[str]:

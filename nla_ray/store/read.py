@@ -17,7 +17,7 @@ from nla_ray.store.layout import unit_prefix
 from nla_ray.store.manifest import FileRecord, Stored, get_manifests
 from nla_ray.store.objects import Store
 from nla_ray.store.plan import Plan, get_plan, planned_runs
-from nla_ray.tables import COMMITTED_RUNS, EXPLANATIONS, QUARANTINE, ddl, table_of
+from nla_ray.tables import COMMITTED_RUNS, SCHEMAS, ddl, table_of
 
 OFFLINE: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
@@ -28,9 +28,10 @@ OFFLINE: dict[str, str | bool | int | float | list[str]] = {
 def connect(path: str | Path) -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB connection to the committed tables at a folder or `s3://bucket/prefix`.
 
-    Views: `explanations` (about the own vectors), `controls`, `all_explanations`, `runs`, `failures`. Every
-    file is verified against its manifest once, here; those on S3 are kept in a local cache. Raises InputError
-    where there are no tables, none is committed, a file is missing or changed, or a newer nla_ray wrote it.
+    Views: `explanations` (about the own vectors), `controls`, `all_explanations`, `runs`, `failures`, and
+    what runs keep beside: `documents`, `activations` (empty where none does). Every file is verified against
+    its manifest once, here; those on S3 are kept in a local cache. Raises InputError where there are no
+    tables, none is committed, a file is missing or changed, or a newer nla_ray wrote it.
     """
     return connect_files(path)[0]
 
@@ -41,17 +42,18 @@ def connect_files(path: str | Path) -> tuple[duckdb.DuckDBPyConnection, list[Pat
     manifests = get_manifests(store)
     if not manifests:
         raise InputError(_nothing_committed(store))
-    rows = [file for one in manifests if one.manifest.table == "explanations" for file in one.manifest.files]
-    aside = [file for one in manifests for file in one.manifest.quarantine]
-    local_rows, local_aside = local_files(store, rows), local_files(store, aside)
+    local = {
+        name: local_files(store, [file for one in manifests for file in one.manifest.files_of(name)])
+        for name in SCHEMAS
+    }
     connection = duckdb.connect(config=OFFLINE)
-    connection.execute(_relation("committed_explanations", EXPLANATIONS, local_rows))
-    connection.execute(_relation("committed_quarantine", QUARANTINE, local_aside))
+    for name, schema in SCHEMAS.items():
+        connection.execute(_relation(f"committed_{name}", schema, local[name]))
     connection.register("found_runs", runs_table(store, manifests))
     connection.execute("CREATE TABLE committed_runs AS FROM found_runs")
     connection.unregister("found_runs")
     connection.execute(views_sql())
-    return connection, [*local_rows, *local_aside]
+    return connection, [path for paths in local.values() for path in paths]
 
 
 def views_sql() -> str:
@@ -91,7 +93,7 @@ def _run_row(store: Store, stored: Stored) -> dict[str, object]:
         "units": manifest.units,
         "rows": manifest.rows,
         "quarantined": manifest.quarantined,
-        "bytes": sum(file.bytes for file in (*manifest.files, *manifest.quarantine)),
+        "bytes": sum(file.bytes for file in manifest.all_files()),
         "plan_sha256": manifest.plan_sha256,
         "manifest_sha256": stored.sha256,
         "facts": json.dumps(plan.facts),

@@ -1,4 +1,4 @@
-"""One unit's Parquet file: its bytes, and what its footer says about where it belongs."""
+"""A Parquet file of a unit: its bytes, and what its footer says about where it belongs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import JsonValue
 
-from nla_ray.errors import InputError
+from nla_ray.errors import EngineError, InputError
 from nla_ray.store.objects import Store
 
-TEXT_COLUMNS = frozenset({"explanation", "explanation_norm", "raw_text", "meta", "reason"})
+TEXT_COLUMNS = frozenset({"explanation", "explanation_norm", "raw_text", "meta", "reason", "text"})
 """Columns whose values hardly repeat: a dictionary would only cost."""
 
 ROW_GROUP = 65_536
@@ -42,31 +43,53 @@ class Footer:
     unit_id: str
     rows: int
     quarantined: tuple[QuarantinedRow, ...]
+    planned: int | None
+    """Rows that the writer had planned; None in a side table's file."""
+    tally: dict[str, JsonValue]
+    """What the writer counted and measured."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether it holds what its writer had planned."""
+        return self.planned in (None, self.rows + len(self.quarantined))
 
 
 def to_bytes(table: pa.Table, facts: Mapping[str, str]) -> bytes:
     """The table as a Parquet file in memory, with `facts` in its metadata. Equal input gives equal bytes."""
-    marked = {f"{_PREFIX}{name}": value for name, value in facts.items()}
-    table = table.replace_schema_metadata({**(table.schema.metadata or {}), **marked})
     sink = pa.BufferOutputStream()
-    pq.write_table(
-        table,
+    with pq.ParquetWriter(
         sink,
+        table.schema,
         compression="zstd",
         compression_level=3,
-        row_group_size=ROW_GROUP,
         use_dictionary=[name for name in table.schema.names if name not in TEXT_COLUMNS],
         write_page_checksum=True,
-    )
+    ) as writer:
+        writer.write_table(table, row_group_size=ROW_GROUP)
+        writer.add_key_value_metadata({f"{_PREFIX}{name}": value for name, value in facts.items()})
     return cast(bytes, sink.getvalue().to_pybytes())
 
 
 def unit_facts(
-    plan_sha256: str, run_id: str, unit_id: str, quarantined: Sequence[QuarantinedRow]
+    plan_sha256: str,
+    run_id: str,
+    unit_id: str,
+    quarantined: Sequence[QuarantinedRow] = (),
+    *,
+    planned: int | None = None,
+    tally: Mapping[str, JsonValue] | None = None,
 ) -> dict[str, str]:
-    """Metadata of a unit file. Quarantined rows travel in it, so that a unit is one object."""
+    """Metadata of a unit's file. Quarantined rows and tally travel in it, so that a unit is one commit.
+
+    Raises EngineError for a tally that is not JSON.
+    """
     aside = json.dumps([asdict(row) for row in quarantined], sort_keys=True)
-    return {"plan": plan_sha256, "run": run_id, "unit": unit_id, "quarantine": aside}
+    try:
+        counted = json.dumps(dict(tally or {}), sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise EngineError(f"unit {unit_id}: its tally is not JSON: {error}") from None
+    facts = {"plan": plan_sha256, "run": run_id, "unit": unit_id, "quarantine": aside, "tally": counted}
+    return facts | ({} if planned is None else {"planned": str(planned)})
 
 
 def read_footer(store: Store, key: str) -> Footer:
@@ -77,14 +100,17 @@ def read_footer(store: Store, key: str) -> Footer:
         tail = store.tail(key, needed)
     try:
         metadata = pq.read_metadata(pa.BufferReader(tail))
-        facts = metadata.metadata or {}
-        plan, run_id, unit_id, aside = (
-            facts[f"{_PREFIX}{name}".encode()].decode() for name in ("plan", "run", "unit", "quarantine")
+        facts = {name.decode(): value.decode() for name, value in (metadata.metadata or {}).items()}
+        plan, run_id, unit_id, aside, tally = (
+            facts[_PREFIX + name] for name in ("plan", "run", "unit", "quarantine", "tally")
         )
         rows = tuple(QuarantinedRow(**row) for row in json.loads(aside))
+        counted, planned = dict(json.loads(tally)), facts.get(f"{_PREFIX}planned")
+        return Footer(
+            plan, run_id, unit_id, metadata.num_rows, rows, None if planned is None else int(planned), counted
+        )
     except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
         kind = type(error).__name__
         raise InputError(
             f"{store.url}/{key}: is not a unit's Parquet file ({kind}); move it elsewhere"
         ) from None
-    return Footer(plan, run_id, unit_id, metadata.num_rows, rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,7 @@ from nla_ray.store.objects import PROBE, ChangedError, Store
 from nla_ray.store.plan import Plan, get_plan, planned_runs
 from nla_ray.store.read import OFFLINE, read_files
 from nla_ray.store.unit_file import read_footer
-from nla_ray.store.units import RunRef
-from nla_ray.tables import SCHEMAS
+from nla_ray.store.units import KEYS
 
 T = TypeVar("T")
 Kind = Literal["corrupt", "plan", "chain", "missing", "digest", "rows", "duplicate", "stray", "unfinished"]
@@ -64,14 +64,17 @@ def examine(store: Store) -> Verified:
         raise InputError(f"{store.url}: holds no tables; name the folder that a run wrote its tables to")
     manifests = list(stored.values())
     problems += _chain(manifests)
-    paths: list[Path] = []
+    sound = defaultdict[str, list[Path]](list)
     for one in manifests:
         problems += _against_plan(one.manifest, plans.get(one.manifest.run_id))
-        for path, wrong in _files(store, one.manifest):
+        for table, path, wrong in _files(store, one.manifest):
             problems += wrong
-            paths += [path] if path is not None and one.manifest.table in SCHEMAS else []
-    problems += [*_duplicates(paths), *_strays(store, plans, manifests)]
-    files = sum(len(one.manifest.files) + len(one.manifest.quarantine) for one in manifests)
+            if path is not None:
+                sound[table].append(path)
+    for table in KEYS:
+        problems += _duplicates(table, sound[table])
+    problems += _strays(store, plans, manifests)
+    files = sum(len(one.manifest.all_files()) for one in manifests)
     rows = sum(one.manifest.rows for one in manifests)
     return Verified(len(manifests), files, rows, heads(manifests), problems)
 
@@ -110,9 +113,13 @@ def _against_plan(manifest: Manifest, plan: Plan | None) -> Iterator[Problem]:
     if plan.sha256() != manifest.plan_sha256:
         yield Problem("plan", plan_key(manifest.run_id), f"is not the plan that {key} commits")
     made = {file.unit_id: file.rows + file.quarantined for file in manifest.files}
-    if made != plan.units:
-        units = sorted(unit for unit in {*made, *plan.units} if made.get(unit) != plan.units.get(unit))
+    planned = {unit: made.get(unit, 0) if rows is None else rows for unit, rows in plan.units.items()}
+    if made != planned:
+        units = sorted(unit for unit in {*made, *planned} if made.get(unit) != planned.get(unit))
         yield Problem("rows", key, f"{len(units)} units have not the planned rows: {', '.join(units[:3])}")
+    beside = {side: [file.unit_id for file in files] for side, files in manifest.sides.items()}
+    if beside != {side: sorted(plan.units) for side in plan.sides}:
+        yield Problem("rows", key, "its tables beside have not one file for each planned unit")
     sums = (len(manifest.files), sum(file.rows for file in manifest.files))
     aside = sum(file.quarantined for file in manifest.files)
     if (*sums, aside) != (manifest.units, manifest.rows, manifest.quarantined):
@@ -121,53 +128,60 @@ def _against_plan(manifest: Manifest, plan: Plan | None) -> Iterator[Problem]:
         yield Problem("rows", key, "its quarantine files have not the rows that its units set aside")
 
 
-def _files(store: Store, manifest: Manifest) -> list[tuple[Path | None, list[Problem]]]:
-    """Local copy, if it is sound, and problems of each file that a manifest names."""
-    ref = RunRef(manifest.run_id, manifest.table, manifest.plan_sha256)
-    return store.map(lambda file: _file(store, ref, file), (*manifest.files, *manifest.quarantine))
+def _files(store: Store, manifest: Manifest) -> list[tuple[str, Path | None, list[Problem]]]:
+    """Table, local copy if it is sound, and problems of each file that a manifest names."""
+    tables = (manifest.table, QUARANTINE, *manifest.sides)
+    named = [(table, file) for table in tables for file in manifest.files_of(table)]
+    return store.map(lambda one: (one[0], *_file(store, manifest, one[1])), named)
 
 
-def _file(store: Store, ref: RunRef, file: FileRecord) -> tuple[Path | None, list[Problem]]:
+def _file(store: Store, manifest: Manifest, file: FileRecord) -> tuple[Path | None, list[Problem]]:
     try:
         path = store.local(file.key, file.sha256, fresh=True)
         footer = read_footer(store, file.key)
     except FileNotFoundError:
-        return None, [Problem("missing", file.key, f"is committed by run {ref.run_id} and not there")]
+        return None, [Problem("missing", file.key, f"is committed by run {manifest.run_id} and not there")]
     except ChangedError as error:
         return None, [Problem("digest", file.key, str(error))]
-    if (footer.plan_sha256, footer.run_id) != (ref.plan_sha256, ref.run_id):
+    if (footer.plan_sha256, footer.run_id) != (manifest.plan_sha256, manifest.run_id):
         return path, [Problem("plan", file.key, f"was written under another plan (run {footer.run_id})")]
     if footer.rows != file.rows:
         return path, [Problem("rows", file.key, f"holds {footer.rows} rows, {file.rows} are committed")]
+    if not footer.whole:
+        return path, [Problem("rows", file.key, f"has not the {footer.planned} rows it was planned with")]
     return path, []
 
 
-def _duplicates(paths: Sequence[Path]) -> list[Problem]:
-    """Rows whose key another row has too, over all sound files; one problem per run."""
+def _duplicates(table: str, paths: Sequence[Path]) -> list[Problem]:
+    """Rows whose key another row has too, over all sound files of a table; one problem per run."""
     if not paths:
         return []
     connection = duckdb.connect(config=OFFLINE)
+    key = ", ".join(KEYS[table])
     found = connection.execute(
-        f"""SELECT run_id, count(*), min(row_id) FROM (
-            SELECT run_id, row_id, sample FROM {read_files(paths)} GROUP BY ALL HAVING count(*) > 1
+        f"""SELECT run_id, count(*), min(({key}))::VARCHAR FROM (
+            SELECT {key} FROM {read_files(paths)} GROUP BY ALL HAVING count(*) > 1
         ) GROUP BY run_id ORDER BY run_id"""
     ).fetchall()
     return [
-        Problem("duplicate", run_id, f"{count} keys (row_id, sample) are there more than once: {row_id}, ...")
-        for run_id, count, row_id in found
+        Problem(
+            "duplicate", run_id, f"{count} keys ({key}) of {table} are there more than once: {first}, ..."
+        )
+        for run_id, count, first in found
     ]
 
 
 def _strays(store: Store, plans: Mapping[str, Plan], manifests: Sequence[Stored]) -> Iterator[Problem]:
     """Runs without a commit, and files that belong to no run at all."""
     committed = {one.manifest.run_id for one in manifests}
-    known = {file.key for one in manifests for file in (*one.manifest.files, *one.manifest.quarantine)}
+    known = {file.key for one in manifests for file in one.manifest.all_files()}
     listed = [one.key for one in store.entries("")]
     for run_id in sorted(plans.keys() - committed):
         plan = plans[run_id]
         mine = {unit_key(plan.table, run_id, unit) for unit in plan.units}
         done = mine.intersection(listed)
-        known |= mine | {unit_key(QUARANTINE, run_id, unit) for unit in plan.units}
+        beside = (QUARANTINE, *plan.sides)
+        known |= mine | {unit_key(table, run_id, unit) for table in beside for unit in plan.units}
         detail = f"{len(done)} of {len(plan.units)} units are written, nothing is committed; run it again"
         yield Problem("unfinished", run_id, detail)
     for key in listed:

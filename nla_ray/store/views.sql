@@ -1,6 +1,6 @@
--- The views of `nla_ray.store.connect`. They stand on three relations that hold committed data only:
--- committed_explanations and committed_quarantine (the files that the manifests name, digests verified),
--- and committed_runs (one row per manifest).
+-- The views of `nla_ray.store.connect`. They stand on relations that hold committed data only:
+-- committed_<table> for each table with a schema of its own (the files that the manifests name, digests
+-- verified), and committed_runs (one row per manifest).
 
 CREATE VIEW runs AS
 SELECT
@@ -59,3 +59,13 @@ SELECT run_id, unit_id, row_id, sample, doc_id, position, control, 'quarantined'
 FROM committed_quarantine;
 
 COMMENT ON VIEW failures IS 'planned rows without an answer, with the reason';
+
+CREATE VIEW documents AS
+FROM committed_documents;
+
+COMMENT ON VIEW documents IS 'what the target read, one row per document and unit, where runs keep it';
+
+CREATE VIEW activations AS
+FROM committed_activations;
+
+COMMENT ON VIEW activations IS 'the vectors, one row per position, where runs keep them';

@@ -8,7 +8,7 @@ import pyarrow as pa
 from pydantic import JsonValue
 
 from nla_ray.store.plan import Plan
-from nla_ray.tables import EXPLANATIONS, table_of
+from nla_ray.tables import ACTIVATIONS, DOCUMENTS, EXPLANATIONS, table_of
 
 ROWS = 4
 RECORD: dict[str, JsonValue] = {"baseline": {"value": 0.5, "reference": "test vectors"}}
@@ -54,3 +54,28 @@ def _row(run_id: str, unit_id: str, index: int, **values: object) -> Mapping[str
         "provenance": "decoded",
     }
     return dict.fromkeys(EXPLANATIONS.names) | fixed | values
+
+
+def sides_of(unit_id: str, run_id: str = "run1", text: str = "as the target saw it") -> dict[str, pa.Table]:
+    """What a unit keeps beside: one document, which other units have too, and a vector for each row."""
+    mine = {"run_id": run_id, "unit_id": unit_id, "doc_id": "doc-shared"}
+    document = mine | {
+        "source": "corpus.jsonl:1",
+        "text": text,
+        "token_ends": [2, 9],
+        "roles": ["user", None],
+        "response_start": None,
+        "n_tokens": 2,
+        "truncated": False,
+    }
+    vectors = [
+        mine
+        | {
+            "row_id": f"{unit_id}-{index}",
+            "n_raw_tokens": index + 1,
+            "activation_layer": 3,
+            "activation_vector": [float(index), 1.0],
+        }
+        for index in range(ROWS)
+    ]
+    return {"documents": table_of([document], DOCUMENTS), "activations": table_of(vectors, ACTIVATIONS)}

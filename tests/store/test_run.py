@@ -90,7 +90,7 @@ def test_racing_drivers_commit_every_row_once(place: str) -> None:
 def test_a_commit_needs_every_unit(place: str) -> None:
     run = begun(place)
     run.write("u1", rows_of("u1"))
-    with pytest.raises(InputError, match=r"2 of 3 units are missing \(u0, u2\)"):
+    with pytest.raises(InputError, match=r"2 of 3 units are missing in explanations \(u0, u2\)"):
         run.commit(RECORD)
 
 
@@ -131,7 +131,7 @@ def test_quarantined_rows_count_and_are_failures(place: str) -> None:
         (rows_of("u0"), (), "another unit_id"),
         (rows_of("u1", "run9"), (), "another run_id"),
         (rows_of("u1").drop_columns(["meta"]), (), "schema"),
-        (pa.concat_tables([rows_of("u1", n=2)] * 2), (), "2 rows have the row_id and sample of another"),
+        (pa.concat_tables([rows_of("u1", n=2)] * 2), (), "2 rows of explanations have the key of another"),
     ],
 )
 def test_wrong_rows_are_never_written(
@@ -175,7 +175,7 @@ def test_differences_are_named_by_dotted_keys() -> None:
 
 def test_runs_are_chained(place: str) -> None:
     for run_id in ("run1", "run2", "run3"):
-        finish(open_run(open_store(place), plan_of(run_id)))
+        finish(open_run(open_store(place), plan_of(run_id), add=True))
     links = {run_id: set(open_run(open_store(place), plan_of(run_id)).committed().previous)  # type: ignore[union-attr]
              for run_id in ("run1", "run2", "run3")}  # fmt: skip
     assert links == {"run1": set(), "run2": {"run1"}, "run3": {"run2"}}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +11,8 @@ from nla_ray.errors import InputError
 from nla_ray.store import connect, open_run, open_store, verify
 from nla_ray.store.layout import commit_key, plan_key, unit_key
 from nla_ray.store.unit_file import QuarantinedRow, to_bytes, unit_facts
-from tests.store.conftest import client_of
 from tests.store.rows import RECORD, plan_of, rows_of
+from tests.store.tampering import edited, flipped, gone, replace
 
 UNIT = unit_key("explanations", "run1", "u1")
 MANIFEST = commit_key("run1")
@@ -24,40 +22,12 @@ MANIFEST = commit_key("run1")
 def tables(place: str) -> str:
     """Two committed runs, the second with a quarantined row."""
     for run_id in ("run1", "run2"):
-        run = open_run(open_store(place), plan_of(run_id, units=2))
+        run = open_run(open_store(place), plan_of(run_id, units=2), add=True)
         run.write("u0", rows_of("u0", run_id))
         poison = QuarantinedRow("u1-3", 0, "doc", 3, "real", "poison")
         run.write("u1", rows_of("u1", run_id, n=3), [poison])
         run.commit(RECORD)
     return place
-
-
-def replace(place: str, key: str, data: bytes | None) -> None:
-    """What no part of nla_ray does: change or remove an object."""
-    if not place.startswith("s3://"):
-        path = Path(place) / key
-        path.unlink() if data is None else path.write_bytes(data)
-        return
-    bucket, _, prefix = place.removeprefix("s3://").partition("/")
-    client = client_of(os.environ["AWS_ENDPOINT_URL"])
-    where = {"Bucket": bucket, "Key": f"{prefix}/{key}"}
-    if data is None:
-        client.delete_object(**where)
-    else:
-        client.put_object(**where, Body=data)
-
-
-def flipped(data: bytes) -> bytes:
-    middle = len(data) // 3
-    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
-
-
-def edited(**changes: object) -> Callable[[bytes], bytes]:
-    return lambda data: json.dumps(json.loads(data) | changes, sort_keys=True).encode()
-
-
-def gone(_: bytes) -> None:
-    return None
 
 
 @pytest.mark.parametrize(
@@ -115,7 +85,7 @@ def test_files_of_no_run_are_named(tables: str) -> None:
 
 
 def test_a_run_under_way_is_named(tables: str) -> None:
-    run = open_run(open_store(tables), plan_of("run3"))
+    run = open_run(open_store(tables), plan_of("run3"), add=True)
     run.write("u0", rows_of("u0", "run3"))
     (problem,) = verify(tables)
     assert (problem.kind, problem.subject) == ("unfinished", "run3") and "1 of 3 units" in problem.detail
