@@ -14,7 +14,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
-from nla_ray.tables.text import printable as printable
+from nla_ray.text import printable as printable
 
 if TYPE_CHECKING:
     from nla_ray.pipelines.decode import Progress, Report, Run

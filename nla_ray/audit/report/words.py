@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from nla_ray.tables.text import printable
+from nla_ray.text import printable
 
 MINUS = "\u2212"
 MISSING = "\u2013"
