@@ -16,7 +16,7 @@ from nla_ray.errors import ConfigError
 C = TypeVar("C", bound=Config)
 
 # An impossible date is a plain ValueError in PyYAML; bytes that are not UTF-8 are one too.
-_NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)
+NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)
 
 
 def load(model: type[C], path: Path, overrides: Sequence[str] = ()) -> C:
@@ -30,7 +30,7 @@ def load(model: type[C], path: Path, overrides: Sequence[str] = ()) -> C:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(f"{path}: {_explain(error, model)}") from None
+        raise ConfigError(f"{path}: {explain(error, model)[0]}") from None
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def _read(path: Path) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot read this configuration file: {error.strerror}") from None
-    except _NOT_YAML as error:
+    except NOT_YAML as error:
         raise ConfigError(f"{path}: not YAML: {error}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: found {type(values).__name__} where keys with values belong")
@@ -57,23 +57,26 @@ def _put(values: dict[str, Any], override: str) -> None:
             raise ConfigError(f"override {override!r}: {parent!r} is a single value and has no keys below it")
     try:
         values[leaf] = yaml.safe_load(text)
-    except _NOT_YAML as error:
+    except NOT_YAML as error:
         raise ConfigError(f"override {override!r}: the value is not YAML: {error}") from None
 
 
-def _explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """One problem in one sentence; unknown keys first, for a typo often shows up as a missing key too."""
+def explain(error: ValidationError, model: type[BaseModel]) -> tuple[str, tuple[int | str, ...]]:
+    """One problem in one sentence, and the path to it.
+
+    Unknown keys come first, for a typo often shows up as a missing key too.
+    """
     problems = error.errors(include_url=False)
     problem = next((one for one in problems if one["type"] == "extra_forbidden"), problems[0])
     where = ".".join(str(part) for part in problem["loc"])
     if problem["type"] != "extra_forbidden":
         message = problem["msg"].removeprefix("Value error, ")
         found = "" if problem["type"] == "missing" else f" (found {_short(problem['input'])})"
-        return f"{where + ': ' if where else ''}{message}{found}"
+        return f"{where + ': ' if where else ''}{message}{found}", problem["loc"]
     allowed = _keys_at(model, [str(part) for part in problem["loc"][:-1]])
     near = difflib.get_close_matches(str(problem["loc"][-1]), allowed, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"{where}: unknown key; {hint}allowed: {', '.join(sorted(allowed))}"
+    return f"{where}: unknown key; {hint}allowed: {', '.join(sorted(allowed))}", problem["loc"]
 
 
 def _keys_at(model: type[BaseModel], path: Sequence[str]) -> list[str]:
