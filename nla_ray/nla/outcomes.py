@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from nla_ray.nla.verbalizer import FinishReason, Generation
+if TYPE_CHECKING:
+    from nla_ray.nla.verbalizer import FinishReason, Generation
 
 OPEN, CLOSE = "<explanation>", "</explanation>"
 
@@ -65,16 +66,29 @@ def judge(generation: Generation) -> Explanation:
 def _outcome(generation: Generation, text: str, closed: bool) -> tuple[Outcome, str | None]:
     if generation.finish_reason == "failed":
         return "failed", generation.reason
-    if not text:
-        return "empty", "no text between the tags"
     period = loop_period(generation.token_ids)
-    if period:
-        return "loop", f"a block of {period} tokens repeats"
+    outcome = outcome_of(text, loops=period > 0, closed=closed, cut=generation.finish_reason == "length")
+    reasons = {
+        "empty": "no text between the tags",
+        "loop": f"a block of {period} tokens repeats",
+        "length": f"cut off after {len(generation.token_ids)} tokens",
+        "unclosed": "stopped without the closing tag",
+    }
+    return outcome, reasons.get(outcome)
+
+
+def outcome_of(text: str, *, loops: bool, closed: bool, cut: bool) -> Outcome:
+    """The outcome of an answer that there is: the first that applies, in the order of `Explanation`.
+
+    `cut`: the token limit ended it.
+    """
+    if not text:
+        return "empty"
+    if loops:
+        return "loop"
     if closed:
-        return "ok", None
-    if generation.finish_reason == "length":
-        return "length", f"cut off after {len(generation.token_ids)} tokens"
-    return "unclosed", "stopped without the closing tag"
+        return "ok"
+    return "length" if cut else "unclosed"
 
 
 def extract(raw: str) -> tuple[str, bool]:
