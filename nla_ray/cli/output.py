@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
@@ -17,10 +18,18 @@ from rich.text import Text
 from nla_ray.text import printable as printable
 
 if TYPE_CHECKING:
-    from nla_ray.pipelines.decode import Progress, Report, Run
+    from nla_ray.pipelines.decode import Decoded, Progress, Report
+    from nla_ray.pipelines.planning import Decode
     from nla_ray.pipelines.summary import Summary
 
 PLAIN_INTERVAL_S = 30.0
+
+QUERIES = (
+    "SELECT control, count(*) AS answers, avg(fve_nrm) AS fve_nrm FROM all_explanations GROUP BY control",
+    "SELECT doc_id, position, token, explanation FROM explanations ORDER BY fve_nrm DESC NULLS LAST LIMIT 5",
+    "SELECT reason, count(*) AS n FROM failures GROUP BY reason ORDER BY n DESC",
+)
+"""Questions that every run can answer."""
 
 
 @contextmanager
@@ -32,16 +41,16 @@ def progress(console: Console) -> Iterator[Report]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        TextColumn("{task.fields[count]}"),
         TextColumn("{task.fields[speed]}"),
         TimeElapsedColumn(),
-        TimeRemainingColumn(),
     )
     with Bar(*columns, console=console) as bar:
-        task = bar.add_task("reading the corpus", total=None, speed="")
+        task = bar.add_task("reading the corpus", total=None, count="", speed="")
 
         def report(now: Progress) -> None:
-            bar.update(task, description=now.doing, completed=now.documents, total=now.of, speed=_speed(now))
+            of, count, speed = now.of_units or None, _count(now), _speed(now)
+            bar.update(task, description=now.doing, completed=now.units, total=of, count=count, speed=speed)
 
         yield report
 
@@ -56,50 +65,88 @@ class _Lines:
 
     def __call__(self, now: Progress) -> None:
         due = time.monotonic() - self._at >= PLAIN_INTERVAL_S
-        if now.doing == self._doing and not due and now.documents < now.of:
+        if now.doing == self._doing and not due and (not now.of_units or now.units < now.of_units):
             return
         self._doing, self._at = now.doing, time.monotonic()
-        count = f"{now.documents}/{now.of} documents"
-        self._console.out(
-            ", ".join(part for part in (now.doing, count, _speed(now)) if part), highlight=False
-        )
+        parts = (now.doing, _count(now), _speed(now))
+        self._console.out(", ".join(part for part in parts if part), highlight=False)
+
+
+def _count(now: Progress) -> str:
+    if now.of_units:
+        return f"{now.units}/{now.of_units} units"
+    return f"{now.documents} documents" if now.documents else ""
 
 
 def _speed(now: Progress) -> str:
-    return f"{now.answers / now.seconds:.1f} answers/s" if now.answers and now.seconds else ""
+    """Vectors, their speed, the unclosed share, the fidelity and the time left, as far as they are known."""
+    made = now.units - now.before
+    if not made or not now.seconds:
+        return ""
+    left = timedelta(seconds=round(now.seconds / made * (now.of_units - now.units)))
+    parts = [f"{now.vectors} vectors", f"{now.vectors / now.seconds:.1f}/s"]
+    parts += [] if now.unclosed is None else [f"unclosed {now.unclosed:.1%}"]
+    parts += [] if now.fve_nrm is None else [f"fve_nrm {now.fve_nrm:.3f}"]
+    return ", ".join([*parts, f"{left} left"] if now.units < now.of_units else parts)
 
 
-def print_run(run: Run, console: Console) -> None:
-    """The summary of a run: outcomes, fidelity beside controls, planted truth, time, where the table is."""
-    summary = run.summary
+def print_plan(ready: Decode, written: int, seconds: float | None, console: Console) -> None:
+    """What a decode would do."""
+    survey, rows = ready.survey, [task.planned for task in ready.tasks]
+    known = sum(count or 0 for count in rows)
+    vectors = "as many as the target's answers have" if survey.vectors is None else f"{survey.vectors:,}"
+    _line(console, "run", f"{ready.plan.run_id}, to {ready.config.output}")
+    _line(console, "documents", f"{survey.documents:,}, {survey.unusable:,} of them unusable")
+    _line(console, "units", f"{len(rows):,}, {written:,} of them written already")
+    _line(console, "vectors", f"{vectors}, controls not counted")
+    if None not in rows:
+        _line(console, "rows", f"{known:,}, controls and samples counted")
+        _line(console, "tokens", f"{survey.tokens:,} for the target, {survey.truncated:,} documents cut")
+    if seconds is not None:
+        _line(console, "estimated time", f"{timedelta(seconds=round(seconds))}, without loading the models")
+
+
+def print_run(run: Decoded, console: Console) -> None:
+    """The summary of a run: outcomes, fidelity beside controls, planted truth, speed, where to ask on."""
+    summary, record = run.summary, run.summary.record
+    if run.again:
+        _line(console, "finished before", f"{record['finished_at']}; nothing was done")
     total = sum(summary.outcomes.values())
     shares = [f"{name} {count} ({count / total:.1%})" for name, count in summary.outcomes.items()]
     _line(console, "documents", f"{summary.documents}, {summary.vectors} vectors, {summary.rows} rows")
-    for warning in run.record["warnings"]:
+    for warning in record["warnings"]:
         _line(console, "warning", warning)
     _line(console, "outcomes of real rows", ", ".join(shares) or "none")
-    for reason, count in failures(run):
+    for reason, count in summary.reasons.items():
         _line(console, "  failed", f"{count} x {reason}")
+    if summary.quarantined:
+        share = f"{summary.quarantined} rows ({run.failed_fraction:.2%})"
+        _line(console, "quarantine", f"{share} that no worker could make; view `failures` says why")
     if summary.flags:
         _line(console, "flags", ", ".join(f"{name} {count}" for name, count in summary.flags.items()))
-    seconds = ", ".join(f"{name} {spent:.1f}" for name, spent in summary.seconds.items())
-    _line(console, "speed", f"{summary.vectors_per_second:.1f} vectors/s (seconds: {seconds})")
+    _line(console, "speed", speed(record))
     if summary.fidelity:
-        baseline = run.record["baseline"]
+        baseline = record["baseline"]
         against = f"Var(v_nrm) = {baseline['value']:.4f} of {baseline['reference']}"
         _line(console, "fidelity", f"fve_nrm against {against}")
         console.print(fidelity_table(summary))
-    if run.record["planted"]:
+    if summary.planted:
         _line(console, "planted truth", "share of explanations that name it where it has been shown")
-        console.print(planted_table(run.record["planted"]))
-    _line(console, "table", str(run.path))
+        console.print(planted_table(summary.planted))
+    _line(console, "tables", f"{run.output}, run {run.run_id}")
+    console.print(Text("ask them:", "bold"))
+    for query in QUERIES:
+        console.print(
+            f"  nla-ray sql {shlex.quote(run.output)} {query}", markup=False, highlight=False, soft_wrap=True
+        )
 
 
-def failures(run: Run, most: int = 5) -> list[tuple[str, int]]:
-    """Why rows failed, and how many for each reason, the commonest first."""
-    columns = run.table.select(["outcome", "reason"]).to_pydict()
-    rows = zip(columns["outcome"], columns["reason"], strict=True)
-    return Counter(str(why) for outcome, why in rows if outcome == "failed").most_common(most)
+def speed(record: Mapping[str, Any]) -> str:
+    """How fast the last attempt was and where the time of all went."""
+    attempt = record["attempt"]
+    busy = ", ".join(f"{name} {spent:.1f}" for name, spent in record["busy_seconds"].items())
+    memory = f"{attempt['peak_bytes'] / 2**30:.1f} GiB in all processes"
+    return f"{attempt['vectors_per_second']:.1f} vectors/s (busy seconds: {busy}), {memory}"
 
 
 def fidelity_table(summary: Summary) -> Table:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, GetJsonSchemaHandler, StringConstraints, model_validator
@@ -12,8 +11,7 @@ from pydantic_core import CoreSchema
 from nla_ray.config.base import Config
 from nla_ray.config.corpus import Continuation, Corpus, Name, Positions
 from nla_ray.config.reference import ModelRef
-
-Share = Annotated[float, Field(ge=0, le=1)]
+from nla_ray.config.runner import Runner, Share
 
 
 class _OrText:
@@ -107,10 +105,10 @@ class Baseline(Config):
 class DecodeConfig(Config):
     """A decode of one corpus by one pair into one table of explanations."""
 
-    without_effect: ClassVar[frozenset[str]] = frozenset({"output"})
+    without_effect: ClassVar[frozenset[str]] = frozenset({"output", "runner", "max_failed_fraction"})
 
-    output: Path
-    """Folder for the table and the run record."""
+    output: Name
+    """Where the tables are: a folder or `s3://bucket/prefix`; other runs may be there too (`--add`)."""
     models: Models
     corpus: Corpus
     continuation: Continuation | None = None
@@ -123,6 +121,11 @@ class DecodeConfig(Config):
     """Without it: the one in the reconstructor's sidecar, else the variance of the run's own vectors."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of positions, controls and sampling."""
+    keep: tuple[Literal["documents", "activations"], ...] = ("documents",)
+    """Tables beside the explanations: what the target read; the vectors (4 d_model bytes a position)."""
+    runner: Runner = Runner()
+    max_failed_fraction: Share = 0.01
+    """Share of the rows that may end in quarantine, for no worker could make them; more is exit code 3."""
 
     @model_validator(mode="after")
     def _target_for_documents(self) -> DecodeConfig:

@@ -1,215 +1,211 @@
-"""Decode a corpus in this process: documents to one table of explanations and a record of the run."""
+"""Decode a corpus: plan it, make the units that are missing on a runner, commit them, sum them up."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from nla_ray.config.decode import Baseline, DecodeConfig
-from nla_ray.config.reference import ModelRef
-from nla_ray.errors import CheckpointError
-from nla_ray.ids import digest
-from nla_ray.nla.preflight import check
-from nla_ray.nla.resolve import resolve
-from nla_ray.nla.sidecar import read_sidecar
-from nla_ray.pipelines.baseline import baseline_of
-from nla_ray.pipelines.output import TABLE, check_output, write
-from nla_ray.pipelines.provenance import ModelRecord, model_record, versions
+from nla_ray.config.decode import DecodeConfig
+from nla_ray.pipelines.baseline import own_baseline
+from nla_ray.pipelines.isolate import isolate, retry
+from nla_ray.pipelines.planning import Decode, plan_decode
 from nla_ray.pipelines.summary import Summary, summarize
-from nla_ray.stages.decode import Checkpoints, DecodeStage, device_of
-from nla_ray.stages.documents import DEMO_CORPUS, read_documents
-from nla_ray.stages.rows import Identity
-from nla_ray.stages.vector_files import VectorOrigin, check_vectors
-from nla_ray.tables import CONTROLS, EXPLANATIONS, REAL
+from nla_ray.runtime.local import LocalRunner
+from nla_ray.runtime.runner import Runner
+from nla_ray.stages.documents import DEMO_CORPUS
+from nla_ray.stages.extract import ExtractStage
+from nla_ray.stages.score import ScoreStage
+from nla_ray.stages.stage import Stage
+from nla_ray.stages.tally import Tally, peak_bytes, total, worker_id
+from nla_ray.stages.verbalize import VerbalizeStage
+from nla_ray.stages.work import Done
+from nla_ray.stages.write import WriteStage
+from nla_ray.store.address import open_store
+from nla_ray.store.manifest import Manifest, get_manifest
+from nla_ray.store.objects import Store
+from nla_ray.store.plan import refuse_other_plans
+from nla_ray.store.run import Run, open_run
+from nla_ray.store.units import RunRef
+from nla_ray.tables import REAL
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run is: what it does, and how many documents and answers are done."""
+    """Where a run is. `before` of its units were there already; `vectors` were made in `seconds` since.
+
+    `unclosed` is the share of real answers, `fve_nrm` their mean, where the run's denominator is known.
+    """
 
     doing: str
-    documents: int
-    of: int
-    answers: int
-    seconds: float
+    documents: int = 0
+    units: int = 0
+    of_units: int = 0
+    before: int = 0
+    vectors: int = 0
+    seconds: float = 0.0
+    unclosed: float | None = None
+    fve_nrm: float | None = None
 
 
 Report = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)
-class Survey:
-    """A corpus before it is decoded: its documents, how many cannot be read, a digest of all of them."""
+class Decoded:
+    """A finished run. `again` if it was finished before; `failed_fraction` of its rows are in quarantine."""
 
-    documents: int
-    unusable: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run: its table and where it is, its summary, the record that was written beside it."""
-
-    table: pa.Table
+    output: str
+    run_id: str
     summary: Summary
-    record: dict[str, Any]
-    path: Path
+    again: bool
+    failed_fraction: float
 
 
-def decode(config: DecodeConfig, *, replace: bool = False, report: Report = lambda _: None) -> Run:
-    """Decode the corpus and write `explanations.parquet` and `run.json` into the output folder.
+def plan(config: DecodeConfig, *, report: Report = lambda _: None) -> tuple[Decode, int]:
+    """What a decode would do, and how many of its units are written already; nothing is written."""
+    ready = plan_decode(config, lambda doing, documents: report(Progress(doing, documents)))
+    store = open_store(config.output)
+    return ready, sum(1 for _ in store.entries(f"{ready.plan.table}/run_id={ready.plan.run_id}/"))
 
-    Everything that can be checked without weights is checked first. `replace` allows to overwrite the table
-    of another run. Raises NlaError; a fault of one document or vector is a row instead.
+
+def decode(config: DecodeConfig, *, add: bool = False, report: Report = lambda _: None) -> Decoded:
+    """Decode the corpus into the tables at `config.output`, or go on where an earlier attempt stopped.
+
+    Everything that can be checked without weights is checked before anything is written. `add` allows tables
+    that hold other runs. Raises NlaError; a fault of a document or a vector is a row, and what no worker can
+    make is in the quarantine.
     """
-    started = time.perf_counter()
-    survey = survey_corpus(config)
-    report(Progress("checking the models", 0, survey.documents, 0, 0.0))
-    device, dtype = device_of(config.engine)
-    preflight(config)
-    checkpoints = find_checkpoints(config)
-    models = record_models(config, checkpoints)
-    origin = vector_origin(config, checkpoints)
-    identity = identify(config, survey, checkpoints, models, origin)
-    check_output(config.output, identity.run_id, replace=replace)
-    report(Progress("loading the models", 0, survey.documents, 0, 0.0))
-    stage = DecodeStage(config, checkpoints, identity)
-    loaded = time.perf_counter()
-    tables, done, answers = [EXPLANATIONS.empty_table()], 0, 0
-    documents = read_documents(config.corpus, listed=config.positions.column)
-    for unit in batched(documents, config.corpus.unit_documents):
-        tables.append(stage(unit))
-        done, answers = done + len(unit), answers + tables[-1].num_rows
-        report(Progress("decoding", done, survey.documents, answers, time.perf_counter() - loaded))
-    baseline = baseline_of(config, checkpoints, stage.tally.directions)
-    table = finish(pa.concat_tables(tables), baseline)
-    summary = summarize(table, {"load": loaded - started, **stage.tally.seconds})
-    record = {
-        "run_id": identity.run_id,
-        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "fingerprint": identity.fingerprint,
-        "config": config.model_dump(mode="json"),
-        "corpus": asdict(survey) | {"truncated": stage.tally.truncated},
-        "warnings": [] if origin is None else list(origin.warnings),
-        "models": {role: asdict(model) for role, model in models.items()},
-        "layer": identity.layer,
-        "device": str(device),
-        "dtype": str(dtype).removeprefix("torch."),
-        "versions": versions(),
-        "baseline": None if baseline is None else baseline.model_dump(),
-        "summary": summary.as_json(),
-        "planted": planted_scores(config, table),
-    }
-    write(config.output, table, record)
-    return Run(table, summary, record, config.output / TABLE)
+    ready = plan_decode(config, lambda doing, documents: report(Progress(doing, documents)))
+    store = open_store(config.output)
+    there = get_manifest(store, ready.plan.run_id)
+    if there is not None:
+        return decoded(ready, there.manifest, again=True)
+    if not add:
+        refuse_other_plans(store, ready.plan)
+    report(Progress("starting", ready.survey.documents, of_units=len(ready.tasks)))
+    with runner_of(ready, store) as runner:
+        run = open_run(store, ready.plan, add=add)
+        started = time.perf_counter()
+        made = list(make(run, ready, runner, report))
+        seconds = time.perf_counter() - started
+    record = record_of(run, ready, made, seconds)
+    manifest = run.commit(record, [done.file for done in made if done.file is not None])
+    return decoded(ready, manifest, again=False)
 
 
-def survey_corpus(config: DecodeConfig) -> Survey:
-    """Read the corpus once, without models: fails early, and gives the run its identity."""
-    digests, unusable = [], 0
-    for document in read_documents(config.corpus, listed=config.positions.column):
-        digests.append(document.content_digest())
-        unusable += document.problem is not None
-    return Survey(len(digests), unusable, digest("corpus", *digests))
+def runner_of(ready: Decode, store: Store) -> Runner:
+    """The configured runner over the stages of a decode."""
+    config, at, identity = ready.config, ready.checkpoints, ready.identity
+    stages: list[Stage] = [
+        ExtractStage(
+            config, at.target, identity, d_model=ready.sidecar.d_model, own_baseline=ready.baseline is None
+        ),
+        VerbalizeStage(config, at.av, template_from=at.target),
+        ScoreStage(config, at.ar),
+        WriteStage(config, identity, store, RunRef.of(ready.plan), ready.baseline),
+    ]
+    if config.runner.name == "local":
+        return LocalRunner(stages)
+    from nla_ray.runtime.ray_data import RayRunner
+
+    return RayRunner(stages, config.runner)
 
 
-def preflight(config: DecodeConfig) -> None:
-    """Raise CheckpointError with the first failed check of the three models, before any weight is loaded."""
-    models = config.models
-    checks = check(models.av, models.ar, models.target, injection_scale=models.injection_scale)
-    failed = [made for made in checks if made.status == "fail"]
+def make(run: Run, ready: Decode, runner: Runner, report: Report) -> Iterator[Done]:
+    """Make the missing units, those that fail without the documents at fault."""
+    missing = set(run.missing())
+    tasks = [task for task in ready.tasks if task.unit_id in missing]
+    meter = Meter(ready, len(ready.tasks) - len(tasks), report)
+    failed = yield from meter.watch(retry(tasks, runner.stream))
     if failed:
-        first, others = failed[0], len(failed) - 1
-        more = f" (and {others} more; `nla-ray check` shows all)" if others else ""
-        raise CheckpointError(f"{first.subject}: {first.name}: {first.detail}{more}")
+        meter.doing = "isolating what fails"
+        allowed = ready.config.max_failed_fraction * ready.survey.documents
+        again = [task for task, _ in failed.values()]
+        yield from meter.watch(isolate(again, runner.stream, allowed=allowed))
 
 
-def find_checkpoints(config: DecodeConfig) -> Checkpoints:
-    """Local directories of the models, fetched from the hub where they are not here."""
-    models = config.models
-    ar = None if models.ar is None else resolve(models.ar)
-    target = None if models.target is None else resolve(models.target)
-    return Checkpoints(target, resolve(models.av), ar)
+class Meter:
+    """Counts the units that pass and reports how far the run is."""
+
+    def __init__(self, ready: Decode, before: int, report: Report) -> None:
+        self.doing = "decoding"
+        self._ready, self._before, self._report = ready, before, report
+        self._tally, self._units, self._started = Tally(), before, time.perf_counter()
+        self._tell()
+
+    def watch(self, units: Generator[Done, None, T]) -> Generator[Done, None, T]:
+        """The same units, each reported."""
+        while True:
+            try:
+                done = next(units)
+            except StopIteration as end:
+                return cast(T, end.value)
+            self._tally = total([self._tally.as_json(), done.tally.as_json()])
+            self._units += 1
+            self._tell()
+            yield done
+
+    def _tell(self) -> None:
+        outcomes = self._tally.outcomes.get(REAL, Counter())
+        answers, cos = outcomes.total(), self._tally.mean_cos(REAL)
+        baseline = self._ready.baseline
+        self._report(
+            Progress(
+                self.doing,
+                documents=self._ready.survey.documents,
+                units=self._units,
+                of_units=len(self._ready.tasks),
+                before=self._before,
+                vectors=self._tally.vectors,
+                seconds=time.perf_counter() - self._started,
+                unclosed=outcomes["unclosed"] / answers if answers else None,
+                fve_nrm=None if cos is None or baseline is None else 1 - 2 * (1 - cos) / baseline.value,
+            )
+        )
 
 
-def vector_origin(config: DecodeConfig, checkpoints: Checkpoints) -> VectorOrigin | None:
-    """Where given vectors come from, checked against the verbalizer; None for a corpus of documents."""
-    if config.corpus.vectors is None:
-        return None
-    sidecar = read_sidecar(checkpoints.av, role="av", injection_scale_override=config.models.injection_scale)
-    return check_vectors(config.corpus, d_model=sidecar.d_model, layer=sidecar.layer)
-
-
-def record_models(config: DecodeConfig, checkpoints: Checkpoints) -> dict[str, ModelRecord]:
-    """Identity of each model by role."""
-    found: dict[str, tuple[ModelRef | None, Path | None]] = {
-        "target": (config.models.target, checkpoints.target),
-        "av": (config.models.av, checkpoints.av),
-        "ar": (config.models.ar, checkpoints.ar),
-    }
+def record_of(run: Run, ready: Decode, made: Sequence[Done], seconds: float) -> dict[str, Any]:
+    """What became known by running: counts and busy seconds of all units, speed of this attempt."""
+    tally = total(run.tallies())
+    baseline = ready.baseline or own_baseline(tally.directions)
+    attempt = total(done.tally.as_json() for done in made)
+    peaks = attempt.peak_bytes | {worker_id(): peak_bytes()}
     return {
-        role: model_record(ref, directory)
-        for role, (ref, directory) in found.items()
-        if ref is not None and directory is not None
+        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "baseline": None if baseline is None else baseline.model_dump(),
+        "busy_seconds": dict(tally.seconds),
+        "documents": tally.documents,
+        "truncated": tally.truncated,
+        "vectors": tally.vectors,
+        "tokens": tally.tokens,
+        "generated_tokens": tally.generated,
+        "outcomes": {control: dict(counts) for control, counts in tally.outcomes.items()},
+        "attempt": {
+            "units": len(made),
+            "seconds": seconds,
+            "vectors": attempt.vectors,
+            "vectors_per_second": attempt.vectors / seconds if seconds > 0 else 0.0,
+            "workers": len(attempt.peak_bytes),
+            "peak_bytes": sum(peaks.values()),
+            "runner": ready.config.runner.model_dump(mode="json"),
+        },
+        "warnings": list(ready.warnings),
     }
 
 
-def identify(
-    config: DecodeConfig,
-    survey: Survey,
-    checkpoints: Checkpoints,
-    models: dict[str, ModelRecord],
-    origin: VectorOrigin | None = None,
-) -> Identity:
-    """What all rows share; equal recipe, corpus and weights have the same run id on every machine."""
-    fingerprint = config.fingerprint()
-    run_id = digest("run", fingerprint, survey.sha256, *(model.sha256 for model in models.values()))[:32]
-    scale = config.models.injection_scale
-    sidecar = read_sidecar(checkpoints.av, role="av", injection_scale_override=scale)
-    ar = str(models["ar"]) if "ar" in models else None
-    target = str(models["target"]) if "target" in models else None
-    if target is None and origin is not None:
-        target = origin.base_model
-    av = str(models["av"])
-    return Identity(run_id, fingerprint, sidecar.layer, config.seed, target, av, ar)
-
-
-def finish(table: pa.Table, baseline: Baseline | None) -> pa.Table:
-    """Fill in `fve_nrm` and bring the rows into their order: document, position, control, sample."""
-    if baseline is not None:
-        fve = pc.subtract(1.0, pc.divide(pc.cast(table["mse_nrm"], pa.float64()), baseline.value))
-        at = table.schema.get_field_index("fve_nrm")
-        table = table.set_column(at, table.schema.field(at), pc.cast(fve, pa.float32()))
-    keys = ("doc_id", "position", "control", "sample")
-    return table.sort_by([(key, "ascending") for key in keys])
-
-
-def planted_scores(config: DecodeConfig, table: pa.Table) -> dict[str, list[dict[str, Any]]] | None:
-    """How often explanations name the demo corpus's planted truth, by control; None for any other corpus."""
-    if DEMO_CORPUS not in config.corpus.paths:
-        return None
-    from nla_ray.demo.score import score_table
-
-    found = score_table(table)
-    return {
-        control: [asdict(score) for score in found[control]]
-        for control in (REAL, *CONTROLS)
-        if control in found
-    }
-
-
-def batched(items: Iterable[T], n: int) -> Iterator[list[T]]:
-    """Lists of `n` items in order, the last one shorter."""
-    source = iter(items)
-    while batch := list(islice(source, n)):
-        yield batch
+def decoded(ready: Decode, manifest: Manifest, *, again: bool) -> Decoded:
+    """The finished run, summed up from its committed tables."""
+    output, planned = ready.config.output, manifest.rows + manifest.quarantined
+    return Decoded(
+        output=output,
+        run_id=manifest.run_id,
+        summary=summarize(output, manifest, planted=DEMO_CORPUS in ready.config.corpus.paths),
+        again=again,
+        failed_fraction=manifest.quarantined / planned if planned else 0.0,
+    )

@@ -1,21 +1,22 @@
-"""What a run amounts to: outcomes, fidelity beside its controls with intervals, time per stage."""
+"""What a run amounts to: outcomes, fidelity beside its controls with intervals, planted truth where known."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import duckdb
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
+from nla_ray.store.manifest import Manifest
+from nla_ray.store.read import connect
 from nla_ray.tables import CONTROLS, OUTCOMES, REAL
 
 RESAMPLES = 1000
 LEVEL = 0.95
+REASONS = 5
 
 
 @dataclass(frozen=True)
@@ -34,56 +35,70 @@ class Fidelity:
 
 @dataclass(frozen=True)
 class Summary:
-    """Counts and scores of one table of explanations, and how long it took."""
+    """Counts and scores of one run; outcomes, flags and reasons are those of the real rows.
+
+    `record` is the manifest's, with times and the denominator of `fve_nrm`. `planted` are the scores of the
+    demo corpus's planted truth by control, None for any other corpus.
+    """
 
     documents: int
     vectors: int
     rows: int
+    quarantined: int
     outcomes: Mapping[str, int]
     flags: Mapping[str, int]
+    reasons: Mapping[str, int]
     fidelity: Mapping[str, Fidelity]
-    seconds: Mapping[str, float]
-    vectors_per_second: float
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values, in the order of the fields."""
-        return asdict(self)
+    planted: Mapping[str, list[dict[str, Any]]] | None
+    record: Mapping[str, Any]
 
 
-def summarize(table: pa.Table, seconds: Mapping[str, float]) -> Summary:
-    """Summary of an explanations table; outcomes and flags are those of the real rows.
+def summarize(tables: str, manifest: Manifest, *, planted: bool = False) -> Summary:
+    """Summary of a committed run, computed where its tables are read."""
+    with connect(tables, runs=[manifest.run_id]) as connection:
+        documents, vectors = _row(
+            connection,
+            """SELECT count(DISTINCT doc_id),
+                      count(DISTINCT row_id) FILTER (position IS NOT NULL OR norm IS NOT NULL)
+               FROM all_explanations""",
+        )
+        outcomes = _counts(connection, "SELECT outcome, count(*) FROM explanations GROUP BY outcome")
+        flags = _counts(
+            connection, "SELECT unnest(flags) AS flag, count(*) FROM explanations GROUP BY flag ORDER BY flag"
+        )
+        reasons = _counts(
+            connection,
+            """SELECT coalesce(reason, 'unknown') AS why, count(*) AS n FROM failures WHERE control = 'real'
+               GROUP BY why ORDER BY n DESC, why LIMIT """
+            + str(REASONS),
+        )
+        fidelity = {control: fidelity_of(connection, control) for control in (REAL, *CONTROLS)}
+        return Summary(
+            documents=documents,
+            vectors=vectors,
+            rows=manifest.rows,
+            quarantined=manifest.quarantined,
+            outcomes={outcome: outcomes[outcome] for outcome in OUTCOMES if outcome in outcomes},
+            flags=flags,
+            reasons=reasons,
+            fidelity={control: found for control, found in fidelity.items() if found is not None},
+            planted=planted_scores(connection) if planted else None,
+            record=manifest.record,
+        )
 
-    `vectors_per_second` counts every vector, controls included, over the time of all stages but the loading.
-    """
-    real = table.filter(pc.equal(table["control"], REAL))
-    read = pc.or_(pc.is_valid(table["position"]), pc.is_valid(table["norm"]))
-    vectors = len(pc.unique(table.filter(read)["row_id"]))
-    busy = sum(spent for stage, spent in seconds.items() if stage != "load")
-    counts = Counter(real["outcome"].to_pylist())
-    flags = Counter(flag for row in real["flags"].to_pylist() for flag in row)
-    fidelity = {control: fidelity_of(table, control) for control in (REAL, *CONTROLS)}
-    return Summary(
-        documents=len(pc.unique(table["doc_id"])),
-        vectors=vectors,
-        rows=table.num_rows,
-        outcomes={outcome: counts[outcome] for outcome in OUTCOMES if counts[outcome]},
-        flags=dict(sorted(flags.items())),
-        fidelity={control: found for control, found in fidelity.items() if found is not None},
-        seconds=dict(seconds),
-        vectors_per_second=vectors / busy if busy > 0 else 0.0,
-    )
 
-
-def fidelity_of(table: pa.Table, control: str) -> Fidelity | None:
+def fidelity_of(connection: duckdb.DuckDBPyConnection, control: str) -> Fidelity | None:
     """Fidelity of one control's scored rows; None where there are none."""
-    scored = table.filter(pc.and_(pc.equal(table["control"], control), pc.is_valid(table["fve_nrm"])))
-    if not scored.num_rows:
+    by_document = connection.execute(
+        """SELECT sum(fve_nrm::DOUBLE) AS total, count(*) AS n FROM all_explanations
+           WHERE control = $control AND fve_nrm IS NOT NULL GROUP BY doc_id""",
+        {"control": control},
+    ).fetchnumpy()
+    sums, counts = np.asarray(by_document["total"], np.float64), np.asarray(by_document["n"], np.float64)
+    if not len(sums):
         return None
-    grouped = scored.group_by("doc_id").aggregate([("fve_nrm", "sum"), ("fve_nrm", "count")])
-    sums = grouped["fve_nrm_sum"].to_numpy().astype(np.float64)
-    counts = grouped["fve_nrm_count"].to_numpy().astype(np.float64)
     low, high = document_interval(sums, counts) if len(sums) > 1 else (None, None)
-    return Fidelity(scored.num_rows, len(sums), float(sums.sum() / counts.sum()), low, high)
+    return Fidelity(int(counts.sum()), len(sums), float(sums.sum() / counts.sum()), low, high)
 
 
 def document_interval(sums: npt.NDArray[np.float64], counts: npt.NDArray[np.float64]) -> tuple[float, float]:
@@ -101,3 +116,24 @@ def document_interval(sums: npt.NDArray[np.float64], counts: npt.NDArray[np.floa
         means[index] = sums[drawn].sum() / counts[drawn].sum()
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
+
+
+def planted_scores(connection: duckdb.DuckDBPyConnection) -> dict[str, list[dict[str, Any]]]:
+    """How often explanations name the demo corpus's planted truth, by control."""
+    from nla_ray.demo.score import score_table
+
+    columns = "SELECT control, position, explanation, meta FROM all_explanations"
+    found = score_table(connection.sql(columns).to_arrow_table())
+    return {
+        control: [asdict(score) for score in found[control]]
+        for control in (REAL, *CONTROLS)
+        if control in found
+    }
+
+
+def _counts(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, int]:
+    return dict(connection.execute(sql).fetchall())
+
+
+def _row(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
+    return connection.execute(sql).fetchall()[0]

@@ -22,8 +22,18 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Planned:
+    """A row before any vector is known: whose place, which control, and for `shuffled` whose vector."""
+
+    place: Place
+    control: str
+    row_id: str
+    donor: Place | None = None
+
+
+@dataclass(frozen=True)
 class Query:
-    """One vector to explain: whose position, under which control; for `none` it is not injected."""
+    """One vector [d] to explain: whose position, under which control; for `none` it is not injected."""
 
     place: Place
     control: str
@@ -34,46 +44,43 @@ class Query:
 
 
 class Mixer:
-    """Draws the controls of one unit from its places and their own vectors [n, d]."""
+    """Draws the controls of one unit from its places; which rows there are depends on keys alone."""
 
-    def __init__(self, places: Sequence[Place], vectors: np.ndarray, shares: Controls, seed: int) -> None:
+    def __init__(self, places: Sequence[Place], shares: Controls, seed: int) -> None:
         self._places = places
-        self._vectors = vectors
         self._shares = shares
         self._seed = seed
-        self._mean = mean_vector(vectors)
 
-    def queries(self) -> Iterator[Query]:
-        """Each place's own vector, then the controls that its key draws.
+    def planned(self) -> Iterator[Planned]:
+        """Each place's own row, then the controls that its key draws.
 
-        Where there is nothing to inject (no other document for `shuffled`, no finite vector for `mean`), the
-        row of that control is left out.
+        `shuffled` needs a place of another document; where there is none its row is left out.
         """
         for place in self._places:
-            row = row_id(place.doc_id, place.position, REAL)
-            yield Query(place, REAL, row, self._vectors[place.index])
+            yield Planned(place, REAL, row_id(place.doc_id, place.position, REAL))
             for control in CONTROLS:
                 row = row_id(place.doc_id, place.position, control)
-                if self._number(row, "share") / 2.0**64 < getattr(self._shares, control):
-                    query = self._controlled(control, row, place)
-                    if query is not None:
-                        yield query
+                if self._number(row, "share") / 2.0**64 >= getattr(self._shares, control):
+                    continue
+                donor = self._donor(place, self._number(row, "donor")) if control == "shuffled" else None
+                if donor is not None or control != "shuffled":
+                    yield Planned(place, control, row, donor)
 
-    def _controlled(self, control: str, row: str, place: Place) -> Query | None:
-        own = self._vectors[place.index]
-        match control:
-            case "shuffled":
-                donor = self._donor(place, self._number(row, "donor"))
-                if donor is None:
-                    return None
-                source = row_id(donor.doc_id, donor.position, REAL)
-                return Query(place, control, row, self._vectors[donor.index], source=source)
-            case "random":
-                return Query(place, control, row, gaussian(own, self._number(row, "gaussian")))
-            case "mean":
-                return None if self._mean is None else Query(place, control, row, self._mean)
-            case _:
-                return Query(place, control, row, own, injected=False)
+    def queries(self, vectors: np.ndarray) -> Iterator[Query]:
+        """The planned rows with what is injected for each, of the places' own vectors [n, d]."""
+        mean = mean_vector(vectors)
+        for planned in self.planned():
+            place, own = planned.place, vectors[planned.place.index]
+            source = None
+            match planned.control:
+                case "shuffled" if planned.donor is not None:
+                    own = vectors[planned.donor.index]
+                    source = row_id(planned.donor.doc_id, planned.donor.position, REAL)
+                case "random":
+                    own = gaussian(own, self._number(planned.row_id, "gaussian"))
+                case "mean":
+                    own = mean
+            yield Query(place, planned.control, planned.row_id, own, planned.control != "none", source)
 
     def _donor(self, place: Place, key: int) -> Place | None:
         """A place of another document: the first one at or after a keyed start."""
@@ -86,10 +93,12 @@ class Mixer:
         return int(digest(purpose, self._seed, row)[:16], 16)
 
 
-def mean_vector(vectors: np.ndarray) -> np.ndarray | None:
-    """Mean [d] of the finite rows of `vectors` [n, d] in float32; None where there are none."""
+def mean_vector(vectors: np.ndarray) -> np.ndarray:
+    """Mean [d] of the finite rows of `vectors` [n, d] in float32; NaN where there are none."""
     finite = vectors[np.isfinite(vectors).all(axis=1)]
-    return np.asarray(finite.mean(axis=0, dtype=np.float64), np.float32) if len(finite) else None
+    if not len(finite):
+        return np.full(vectors.shape[1], np.nan, np.float32)
+    return np.asarray(finite.mean(axis=0, dtype=np.float64), np.float32)
 
 
 def gaussian(like: np.ndarray, key: int) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
@@ -22,8 +23,9 @@ UNKNOWN = -1
 class Reading:
     """A document as the target reads it: its token ids, the positions to explain, or why there are none.
 
-    `roles` as in `Tokens`; no token ids where only a vector is given. `response` is what the target said
-    and `response_start` where it begins, if it was asked to continue.
+    `roles` as in `Tokens`; no token ids where only a vector is given. `text` is what the target saw and
+    `token_ends` where its tokens end in it, where that is known. `response` is what the target said and
+    `response_start` where it begins, if it was asked to continue.
     """
 
     document: Document
@@ -34,6 +36,8 @@ class Reading:
     roles: tuple[str | None, ...] | None = None
     response: str | None = None
     response_start: int | None = None
+    text: str | None = None
+    token_ends: tuple[int, ...] | None = None
 
 
 Answer = Callable[[str, Sequence[int]], Sequence[int]]
@@ -78,10 +82,11 @@ class Reader:
         kept = tokens.ids[: self._max_tokens]
         chosen = self._choose(document, tokens, range(len(kept)))
         roles = None if tokens.roles is None else tokens.roles[: len(kept)]
-        cut = len(kept) < len(tokens.ids)
-        if isinstance(chosen, str):
-            return Reading(document, kept, truncated=cut, problem=chosen, roles=roles)
-        return Reading(document, kept, tuple(chosen), cut, roles=roles)
+        text, ends = shown(tokens, len(kept))
+        reading = Reading(
+            document, kept, truncated=len(kept) < len(tokens.ids), roles=roles, text=text, token_ends=ends
+        )
+        return with_positions(reading, chosen)
 
     def _read_answered(self, document: Document, prompt: Tokens, answer: Answer) -> Reading:
         """A document that is cut would be answered wrongly: it is a problem."""
@@ -92,16 +97,17 @@ class Reader:
         tokens = prompt.answered(answer(document.doc_id, prompt.ids), self.tokenizer)
         ends = {"prompt": (0, start), "response": (start, len(tokens.ids)), "both": (0, len(tokens.ids))}
         chosen = self._choose(document, tokens, range(*ends[self._positions.part]))
+        text, token_ends = shown(tokens, len(tokens.ids))
         reading = Reading(
             document,
             tokens.ids,
             roles=tokens.roles,
             response=tokens.text[len(prompt.text) :],
             response_start=start,
+            text=text,
+            token_ends=token_ends,
         )
-        if isinstance(chosen, str):
-            return replace(reading, problem=chosen)
-        return replace(reading, positions=tuple(chosen))
+        return with_positions(reading, chosen)
 
     def _choose(self, document: Document, tokens: Tokens, within: range) -> list[int] | str:
         """The positions to read, ascending, or why there are none."""
@@ -178,10 +184,13 @@ class VectorReader:
             return Reading(document, problem=problem)
         if document.position is None:
             return Reading(document, positions=(UNKNOWN,))
-        ids: tuple[int, ...] = ()
-        if self.tokenizer is not None and document.text is not None:
-            ids = tokenize(self.tokenizer, document).ids
-        return Reading(document, ids if len(ids) == document.position + 1 else (), (document.position,))
+        found = Reading(document, positions=(document.position,), text=document.text)
+        if self.tokenizer is None or document.text is None:
+            return found
+        tokens = tokenize(self.tokenizer, document)
+        if len(tokens.ids) != document.position + 1:
+            return found
+        return replace(found, token_ids=tokens.ids, token_ends=shown(tokens, len(tokens.ids))[1])
 
     def _misfit(self, document: Document) -> str | None:
         length = len(document.vector or b"") // 4
@@ -190,6 +199,21 @@ class VectorReader:
         if document.layer not in (None, self._layer):
             return f"a vector of layer {document.layer}, the verbalizer reads layer {self._layer}"
         return None
+
+
+def shown(tokens: Tokens, n: int) -> tuple[str, tuple[int, ...] | None]:
+    """The text of the first `n` tokens, and where each ends; the whole text where that is not known."""
+    if tokens.spans is None:
+        return tokens.text, None
+    ends = tuple(accumulate((end for _, end in tokens.spans[:n]), max))
+    return (tokens.text if n == len(tokens.ids) else tokens.text[: ends[-1]]), ends
+
+
+def with_positions(reading: Reading, chosen: list[int] | str) -> Reading:
+    """The reading with its positions, or with the reason why there are none."""
+    if isinstance(chosen, str):
+        return replace(reading, problem=chosen)
+    return replace(reading, positions=tuple(chosen))
 
 
 def choose(how: Positions, seed: int, doc_id: str, candidates: Sequence[int]) -> list[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from dataclasses import dataclass
 
 from nla_ray.ids import digest
@@ -11,10 +10,9 @@ from nla_ray.nla.outcomes import Explanation
 from nla_ray.stages.controls import Query
 from nla_ray.stages.positions import UNKNOWN, Reading
 from nla_ray.tables import DECODED, REAL
+from nla_ray.text import normalise
 
 Row = dict[str, object]
-
-_INVISIBLE = {"Cf", "Cc"}
 
 
 @dataclass(frozen=True)
@@ -32,9 +30,10 @@ class Identity:
 
 @dataclass(frozen=True)
 class Read:
-    """What is known about a position before anything is said about it."""
+    """What is known of a position before anything is said; `document` is its index in the unit."""
 
     reading: Reading
+    document: int
     token: str | None
     norm: float
     flags: tuple[str, ...]
@@ -93,7 +92,7 @@ def unread_row(identity: Identity, unit_id: str, reading: Reading) -> Row:
         | dict.fromkeys(("position", "token_id", "token", "role", "control_source", "norm"), None)
         | dict.fromkeys(("explanation", "explanation_norm", "raw_text"), None)
         | {
-            "row_id": digest("document", document.doc_id)[:32],
+            "row_id": document_row_id(document.doc_id),
             "doc_id": document.doc_id,
             "doc_tokens": len(reading.token_ids) or None,
             "control": REAL,
@@ -110,21 +109,17 @@ def unread_row(identity: Identity, unit_id: str, reading: Reading) -> Row:
     )
 
 
+def document_row_id(doc_id: str) -> str:
+    """Id of the one row of a document that has no position (32 hex characters)."""
+    return digest("document", doc_id)[:32]
+
+
 def meta_of(reading: Reading) -> str | None:
     """Columns of the corpus as JSON; with the target's answer and its first position, if it gave one."""
     if reading.response is None:
         return reading.document.meta
     said = {"response": reading.response, "response_start": reading.response_start}
     return json.dumps(json.loads(reading.document.meta or "{}") | said)
-
-
-def normalise(text: str) -> str:
-    """Text for matching: NFKC, casefolded, without control, zero-width and bidirectional characters.
-
-    Full-width letters and hidden characters defeat a plain match otherwise. Newlines and tabs stay.
-    """
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return "".join(char for char in folded if char in "\n\t" or unicodedata.category(char) not in _INVISIBLE)
 
 
 def _common(identity: Identity, unit_id: str) -> Row:

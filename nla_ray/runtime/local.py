@@ -1,0 +1,25 @@
+"""The runner of this process: one unit after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from nla_ray.runtime.runner import Runner, attempt
+from nla_ray.stages.stage import Chain, Stage
+from nla_ray.stages.work import Result, Task
+
+
+class LocalRunner(Runner):
+    """Sets the stages up when the first unit comes."""
+
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        self._chain = Chain(stages)
+        self._ready = False
+
+    def stream(self, tasks: Sequence[Task]) -> Iterator[Result]:
+        """See Runner."""
+        if tasks and not self._ready:
+            self._chain.setup()
+            self._ready = True
+        for task in tasks:
+            yield attempt(self._chain, task)

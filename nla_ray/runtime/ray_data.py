@@ -1,0 +1,117 @@
+"""The runner on Ray Data: units stream through pools of actors, each stage or all of them in one."""
+
+from __future__ import annotations
+
+import logging
+import math
+import pickle
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any, Self
+
+import ray
+import ray.data
+from ray.data import ActorPoolStrategy, DataContext
+
+from nla_ray.config.runner import Pool
+from nla_ray.config.runner import Runner as RunnerConfig
+from nla_ray.errors import EngineError, NlaError
+from nla_ray.runtime.cluster import connected
+from nla_ray.runtime.runner import Runner, attempt
+from nla_ray.stages.stage import Chain, Stage
+from nla_ray.stages.work import Failed, Result, Task
+
+Batch = dict[str, Any]
+
+
+class RayRunner(Runner):
+    """One execution of Ray Data per `stream`; a block is a unit, so that what is lost is known by name."""
+
+    def __init__(self, stages: Sequence[Stage], config: RunnerConfig) -> None:
+        """`stages`: extract, verbalize, reconstruct, write; the last two share a pool where pools differ."""
+        self._config = config
+        self._exit = ExitStack()
+        if config.pools is None:
+            self._pooled: list[tuple[Stage, Pool]] = [(Chain(stages), config.pool)]
+        else:
+            extract, verbalize, *rest = stages
+            pools = config.pools
+            self._pooled = [
+                (extract, pools.extract), (verbalize, pools.verbalize), (Chain(rest), pools.reconstruct),
+            ]  # fmt: skip
+
+    def __enter__(self) -> Self:
+        """Connect to the cluster, or start one."""
+        cpus = sum(pool.actors * pool.cpus for _, pool in self._pooled)
+        self._exit.enter_context(connected(self._config, cpus=cpus))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the cluster; one of our own ends."""
+        self._exit.close()
+
+    def stream(self, tasks: Sequence[Task]) -> Iterator[Result]:
+        """See Runner. Raises EngineError where Ray itself gives up."""
+        if not tasks:
+            return
+        _set_context()
+        items = [{"work": pickle.dumps(task)} for task in tasks]
+        data: ray.data.Dataset = ray.data.from_items(items, override_num_blocks=len(items))
+        for stage, pool in self._pooled:
+            data = data.map_batches(
+                StageActor,
+                batch_size=1,
+                fn_constructor_args=(stage, pool.threads or max(1, math.ceil(pool.cpus))),
+                compute=ActorPoolStrategy(
+                    size=min(pool.actors, len(tasks)),
+                    # A worker that dies takes what it holds with it: with one unit, the guilty is known.
+                    max_tasks_in_flight_per_actor=1,
+                ),
+                num_cpus=pool.cpus,
+                num_gpus=pool.gpus,
+                ray_remote_args_fn=fault_budget,
+            )
+        try:
+            for row in data.iter_rows():
+                yield pickle.loads(row["work"])  # noqa: S301 (what our own actors made)
+        except ray.exceptions.RayError as error:
+            raise EngineError(f"Ray gave up: {' '.join(str(error).split())[:300]}") from None
+
+
+def fault_budget() -> dict[str, int]:
+    """A dead worker is started again; the unit that it held is tried once more, by whichever worker."""
+    return {"max_restarts": -1, "max_task_retries": 1}
+
+
+class StageActor:
+    """Holds one stage; a failed set-up is told by every unit, for a constructor that raises ends the job."""
+
+    def __init__(self, stage: Stage, threads: int) -> None:
+        import torch
+
+        torch.set_num_threads(threads)
+        self._stage = stage
+        self._broken: NlaError | None = None
+        try:
+            stage.setup()
+        except NlaError as error:
+            self._broken = error
+        except Exception as error:  # noqa: BLE001 (reported to the driver, which ends the run)
+            self._broken = EngineError(f"stage {stage.name} cannot start: {type(error).__name__}: {error}")
+
+    def __call__(self, batch: Batch) -> Batch:
+        """One unit, pickled, to its result, pickled."""
+        work = pickle.loads(batch["work"][0])  # noqa: S301 (made by our own driver and actors)
+        if self._broken is not None:
+            task = work if isinstance(work, Task) else work.task
+            return {"work": [pickle.dumps(Failed(task, str(self._broken), fatal=self._broken))]}
+        return {"work": [pickle.dumps(attempt(self._stage, work))]}
+
+
+def _set_context() -> None:
+    """Lost blocks are known by their units, so that Ray need not end the run for them."""
+    context = DataContext.get_current()
+    context.max_errored_blocks = -1
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)

@@ -1,0 +1,47 @@
+"""What a runner does: units in, results out, in whatever order they are finished."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, Self
+
+from nla_ray.errors import NlaError
+from nla_ray.stages.stage import Stage
+from nla_ray.stages.work import Failed, Result, Task, Work
+
+SICK = frozenset({"AcceleratorError"})
+"""Errors after which a process can do nothing right any more: its device is lost."""
+
+SICK_EXIT = 70
+
+
+class Runner(ABC):
+    """Runs the same chain of stages over units, again and again until it is closed."""
+
+    @abstractmethod
+    def stream(self, tasks: Sequence[Task]) -> Iterator[Result]:
+        """Results as units are finished. A unit whose workers died has none."""
+
+    def __enter__(self) -> Self:
+        """Take what is needed."""
+        return self
+
+    def __exit__(self, *_: object) -> None:  # noqa: B027 (a runner may take nothing)
+        """Give back what was taken."""
+
+
+def attempt(stage: Stage, work: Task | Work | Failed) -> Any:
+    """One stage over one unit; an exception becomes its result, so that no other unit suffers from it."""
+    if isinstance(work, Failed):
+        return work
+    task = work if isinstance(work, Task) else work.task
+    try:
+        return stage(work)
+    except NlaError as error:
+        return Failed(task, str(error), fatal=error)
+    except Exception as error:  # noqa: BLE001 (any fault of a unit is that unit's result)
+        if type(error).__name__ in SICK:
+            os._exit(SICK_EXIT)
+        return Failed(task, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")

@@ -1,0 +1,195 @@
+"""The first stage: the documents of a unit are read, positions chosen, and their vectors extracted."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from nla_ray.config.decode import DecodeConfig
+from nla_ray.errors import InputError
+from nla_ray.ids import digest, sampling_key
+from nla_ray.nla.continuation import Continuer
+from nla_ray.nla.extraction import Extractor
+from nla_ray.nla.fidelity import Directions
+from nla_ray.nla.outcomes import position_flags
+from nla_ray.nla.prompt import load_tokenizer
+from nla_ray.nla.verbalizer import Sampling
+from nla_ray.stages.device import device_of
+from nla_ray.stages.documents import Document
+from nla_ray.stages.pieces import read_unit
+from nla_ray.stages.positions import UNKNOWN, Answer, Reader, Reading, VectorReader
+from nla_ray.stages.rows import Identity, Read
+from nla_ray.stages.stage import Stage
+from nla_ray.stages.tally import Tally
+from nla_ray.stages.work import Task, Work, unit_id_of, where
+
+
+class ExtractStage(Stage):
+    """From a task to its documents and their vectors [n, d], the output of block K at every position.
+
+    `own_baseline` sums up directions, for a run that has no other denominator of `fve_nrm`.
+    """
+
+    name = "extract"
+
+    def __init__(
+        self,
+        config: DecodeConfig,
+        target: Path | None,
+        identity: Identity,
+        *,
+        d_model: int,
+        own_baseline: bool = False,
+    ) -> None:
+        self._config, self._target, self._identity = config, target, identity
+        self._d_model, self._own_baseline = d_model, own_baseline
+
+    def setup(self) -> None:
+        """Load the target up to block K; for a corpus of vectors at most its tokenizer."""
+        config, target = self._config, self._target
+        self._tokenizer = tokenizer_of(config, target)
+        answer = None if target is None or config.continuation is None else answer_of(config, target)
+        self._reader = reader_of(
+            config, self._tokenizer, d_model=self._d_model, layer=self._identity.layer, answer=answer
+        )
+        self._extractor = None
+        if target is not None and config.models.target is not None and config.corpus.vectors is None:
+            device, dtype = device_of(config.engine)
+            self._extractor = Extractor(
+                target,
+                [self._identity.layer],
+                dtype=dtype,
+                device=device,
+                batch_tokens=config.engine.batch_tokens,
+                trust_remote_code=config.models.target.trust_remote_code,
+            )
+
+    def __call__(self, task: Task) -> Work:
+        """Read and extract. Raises InputError where the corpus is not the one that was planned."""
+        tally = Tally(directions=Directions(self._d_model) if self._own_baseline else None)
+        with tally.timed("read"):
+            documents = read_unit(task.source, self._config.corpus, listed=self._config.positions.column)
+            if unit_id_of(self._identity.fingerprint, documents) != task.unit_id:
+                raise InputError(
+                    f"{documents[0].source}: the corpus has changed since the run was planned; "
+                    "bring it back, or give another output for the changed one"
+                )
+            readings = [self._read(task, index, document) for index, document in enumerate(documents)]
+        with tally.timed("extract"):
+            vectors = self._vectors(task, readings)
+        self._count(tally, readings, vectors)
+        return Work(task, readings, vectors, self._reads(readings, vectors), tally)
+
+    def _read(self, task: Task, index: int, document: Document) -> Reading:
+        """One document; what the target would answer is not asked of one that is left out."""
+        left_out = self._config.continuation is not None and not task.wants(index)
+        return Reading(document) if left_out else self._reader.read(document)
+
+    def _vectors(self, task: Task, readings: Sequence[Reading]) -> np.ndarray:
+        """Vectors [n, d] of all places in order; NaN for documents that are left out."""
+        counts = [len(one.positions) if one.problem is None else 0 for one in readings]
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        vectors = np.full((starts[-1], self._d_model), np.nan, np.float32)
+        wanted = [index for index, count in enumerate(counts) if count and task.wants(index)]
+        for index, found in zip(wanted, self._found([readings[index] for index in wanted]), strict=True):
+            vectors[starts[index] : starts[index + 1]] = found
+        return vectors
+
+    def _found(self, readings: Sequence[Reading]) -> list[np.ndarray]:
+        if self._extractor is None:
+            return [np.frombuffer(one.document.vector or b"", "<f4")[None] for one in readings]
+        found = self._extractor.extract(
+            [reading.token_ids for reading in readings], [reading.positions for reading in readings]
+        )
+        return [one[:, 0] for one in found]
+
+    def _count(self, tally: Tally, readings: Sequence[Reading], vectors: np.ndarray) -> None:
+        tally.documents = len(readings)
+        tally.truncated = sum(reading.truncated for reading in readings)
+        tally.tokens = sum(len(reading.token_ids) for reading in readings)
+        if tally.directions is not None:
+            tally.directions.add(vectors)
+
+    def _reads(self, readings: Sequence[Reading], vectors: np.ndarray) -> list[Read]:
+        """What every place is, in the order of the vectors."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
+        finite = norms[np.isfinite(norms)]
+        typical = float(np.median(finite)) if len(finite) else None
+        special = self._reader.special_ids
+        return [
+            Read(
+                readings[document],
+                document,
+                self._token(readings[document], position),
+                float(norm),
+                flags_of(readings[document], position, float(norm), special, typical),
+            )
+            for (document, position), norm in zip(where(readings), norms, strict=True)
+        ]
+
+    def _token(self, reading: Reading, position: int) -> str | None:
+        if self._tokenizer is None or not reading.token_ids:
+            return None
+        return str(self._tokenizer.decode([reading.token_ids[position]]))
+
+
+def flags_of(
+    reading: Reading, position: int, norm: float, special: Collection[int], typical: float | None
+) -> tuple[str, ...]:
+    """Flags of a position; what is not known of it raises none."""
+    token = reading.token_ids[position] if reading.token_ids else -1
+    at = sys.maxsize if position == UNKNOWN else position
+    flags = position_flags(at, token, norm, special_ids=special, typical_norm=typical)
+    of_template = reading.roles is not None and reading.roles[position] is None
+    return ("template_token", *flags) if of_template else flags
+
+
+def tokenizer_of(config: DecodeConfig, target: Path | None) -> PreTrainedTokenizerBase | None:
+    """The target's tokenizer; None for a corpus of vectors without a target."""
+    if target is None or config.models.target is None:
+        return None
+    return load_tokenizer(target, trust_remote_code=config.models.target.trust_remote_code)
+
+
+def answer_of(config: DecodeConfig, target: Path) -> Answer | None:
+    """How the target answers documents; None where it is not asked to. Loads the whole target."""
+    if config.continuation is None or config.models.target is None:
+        return None
+    device, dtype = device_of(config.engine)
+    remote, drawn, seed = config.models.target.trust_remote_code, config.continuation, config.seed
+    continuer = Continuer(target, dtype=dtype, device=device, trust_remote_code=remote)
+    sampling = Sampling(drawn.temperature, drawn.top_p, drawn.max_new_tokens, seed)
+
+    def answer(doc_id: str, prompt: Sequence[int]) -> Sequence[int]:
+        key = sampling_key(seed, digest("continuation", doc_id)[:32], 0)
+        return continuer.generate(prompt, key, sampling)
+
+    return answer
+
+
+def reader_of(
+    config: DecodeConfig,
+    tokenizer: PreTrainedTokenizerBase | None,
+    *,
+    d_model: int,
+    layer: int,
+    answer: Answer | None = None,
+) -> Reader | VectorReader:
+    """The reader that a configuration asks for.
+
+    Raises InputError where the corpus has chats and the target no chat template.
+    """
+    if tokenizer is None or config.corpus.vectors is not None:
+        return VectorReader(tokenizer, d_model=d_model, layer=layer)
+    if config.corpus.messages is not None and tokenizer.chat_template is None:
+        raise InputError(
+            f"{config.models.target}: the target has no chat template, so corpus.messages "
+            f"({config.corpus.messages!r}) cannot be rendered; name a column with plain text in corpus.text"
+        )
+    tokens = config.corpus.max_tokens
+    return Reader(tokenizer, config.positions, seed=config.seed, max_tokens=tokens, answer=answer)

@@ -1,0 +1,67 @@
+"""The third stage: every text is turned back into a vector and compared with the position's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from nla_ray.config.decode import DecodeConfig
+from nla_ray.nla.fidelity import cos
+from nla_ray.nla.reconstructor import Reconstructor
+from nla_ray.stages.device import device_of
+from nla_ray.stages.rows import Score
+from nla_ray.stages.stage import Stage
+from nla_ray.stages.verbalize import queries_of
+from nla_ray.stages.work import Work
+
+
+class ScoreStage(Stage):
+    """Fills in `scores`, one per answer: None without a text, a direction or a reconstructor."""
+
+    name = "reconstruct"
+
+    def __init__(self, config: DecodeConfig, ar: Path | None) -> None:
+        self._config, self._ar = config, ar
+
+    def setup(self) -> None:
+        """Load the reconstructor, if there is one."""
+        self._reconstructor: Reconstructor | None = None
+        ar, engine = self._config.models.ar, self._config.engine
+        if self._ar is not None and ar is not None:
+            device, dtype = device_of(engine)
+            self._reconstructor = Reconstructor(
+                self._ar,
+                dtype=dtype,
+                device=device,
+                batch_tokens=engine.batch_tokens,
+                trust_remote_code=ar.trust_remote_code,
+            )
+
+    def __call__(self, work: Work) -> Work:
+        """Equal texts are reconstructed once."""
+        work.tally.saw_worker()
+        texts = list(dict.fromkeys(answer.text for answer in work.said if answer.text))
+        if self._reconstructor is None or not texts:
+            work.scores = [None] * len(work.said)
+            return work
+        with work.tally.timed("reconstruct"):
+            rebuilt = dict(zip(texts, self._reconstructor.reconstruct(texts), strict=True))
+            work.scores = [
+                score_of(own, rebuilt[answer.text]) if answer.text else None
+                for own, answer in zip(self._own_vectors(work), work.said, strict=True)
+            ]
+        work.tally.saw_worker()
+        return work
+
+    def _own_vectors(self, work: Work) -> Iterator[np.ndarray]:
+        """For each answer the vector [d] of its own position, whatever was injected."""
+        for query in queries_of(self._config, work):
+            yield from [work.vectors[query.place.index]] * self._config.sampling.samples
+
+
+def score_of(vector: np.ndarray, rebuilt: np.ndarray) -> Score | None:
+    """Fidelity of one reconstruction [d]; None for a vector without a direction."""
+    found = float(cos(vector, rebuilt))
+    return None if np.isnan(found) else Score(found, 2.0 * (1.0 - found))

@@ -1,0 +1,69 @@
+"""The second stage: every vector, controls included, is turned into text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from nla_ray.config.decode import DecodeConfig
+from nla_ray.nla.engines.slots import SlotLayout
+from nla_ray.nla.engines.transformers import TransformersVerbalizer
+from nla_ray.nla.outcomes import judge
+from nla_ray.nla.verbalizer import Sampling
+from nla_ray.stages.controls import Mixer, Query
+from nla_ray.stages.device import device_of
+from nla_ray.stages.stage import Stage
+from nla_ray.stages.work import Work, places_of
+
+
+class VerbalizeStage(Stage):
+    """Fills in `said`: the judged answers, query by query and within one sample by sample.
+
+    `template_from` is the target's directory, whose chat template a verbalizer without one uses.
+    """
+
+    name = "verbalize"
+
+    def __init__(self, config: DecodeConfig, av: Path, *, template_from: Path | None) -> None:
+        self._config, self._av, self._template_from = config, av, template_from
+
+    def setup(self) -> None:
+        """Load the verbalizer and prove its injection."""
+        engine, models = self._config.engine, self._config.models
+        device, dtype = device_of(engine)
+        self._verbalizer = TransformersVerbalizer(
+            self._av,
+            dtype=dtype,
+            device=device,
+            layout=SlotLayout(engine.slots, engine.cohort),
+            template_from=self._template_from,
+            injection_scale=models.injection_scale,
+            trust_remote_code=models.av.trust_remote_code,
+        )
+
+    def __call__(self, work: Work) -> Work:
+        """Answers to the wanted queries."""
+        queries = queries_of(self._config, work)
+        if not queries:
+            return work
+        drawn = self._config.sampling
+        with work.tally.timed("verbalize"):
+            generations = self._verbalizer.generate(
+                np.stack([query.vector for query in queries]),
+                [query.row_id for query in queries],
+                Sampling(drawn.temperature, drawn.top_p, drawn.max_new_tokens, self._config.seed),
+                samples=drawn.samples,
+                injected=[query.injected for query in queries],
+            )
+            work.said = [judge(generation) for generation in generations]
+        work.tally.vectors = len(queries)
+        work.tally.generated = sum(answer.n_tokens for answer in work.said)
+        work.tally.saw_worker()
+        return work
+
+
+def queries_of(config: DecodeConfig, work: Work) -> list[Query]:
+    """What is injected for each wanted row, in order; the same wherever it is asked."""
+    mixer = Mixer(places_of(work.readings), config.controls, config.seed)
+    return [query for query in mixer.queries(work.vectors) if work.wanted(query.place)]

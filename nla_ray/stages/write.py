@@ -1,0 +1,147 @@
+"""The last stage: the rows of a unit become its tables, written once into the store."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+
+from nla_ray.config.decode import Baseline, DecodeConfig
+from nla_ray.ids import row_id
+from nla_ray.stages.controls import Mixer
+from nla_ray.stages.positions import UNKNOWN, Reading
+from nla_ray.stages.rows import Identity, Row, document_row_id, explained_row, unread_row
+from nla_ray.stages.stage import Stage
+from nla_ray.stages.verbalize import queries_of
+from nla_ray.stages.work import Done, Work, places_of
+from nla_ray.store.objects import Store
+from nla_ray.store.unit_file import QuarantinedRow
+from nla_ray.store.units import RunRef, write_unit
+from nla_ray.tables import ACTIVATIONS, DOCUMENTS, EXPLANATIONS, REAL, table_of
+
+
+class WriteStage(Stage):
+    """Writes a finished unit and says so; a trial is not written.
+
+    `fve_nrm` is filled in where the run's denominator is known beforehand; else the views do it.
+    """
+
+    name = "write"
+
+    def __init__(
+        self, config: DecodeConfig, identity: Identity, store: Store, ref: RunRef, baseline: Baseline | None
+    ) -> None:
+        self._config, self._identity = config, identity
+        self._store, self._ref, self._baseline = store, ref, baseline
+
+    def __call__(self, work: Work) -> Done:
+        """Write all rows of a unit. Raises EngineError where they are not those that were planned."""
+        task, tally = work.task, work.tally
+        if task.only is not None:
+            return Done(task, None, tally)
+        with tally.timed("write"):
+            table = table_of(self._rows(work), EXPLANATIONS)
+            sides = {"documents": self._documents(work), "activations": self._activations(work)}
+            self._count(work, table)
+        file = write_unit(
+            self._store,
+            self._ref,
+            task.unit_id,
+            table,
+            planned=planned_rows(self._config, work.readings) if task.planned is None else task.planned,
+            quarantined=list(left_out_rows(self._config, work)),
+            sides={name: side for name, side in sides.items() if name in self._config.keep},
+            tally=tally.as_json(),
+        )
+        return Done(task, file, tally)
+
+    def _rows(self, work: Work) -> Iterator[Row]:
+        unit_id, samples = work.task.unit_id, self._config.sampling.samples
+        for index, reading in enumerate(work.readings):
+            if reading.problem is not None and work.task.wants(index):
+                yield unread_row(self._identity, unit_id, reading)
+        queries = queries_of(self._config, work)
+        for index, (said, score) in enumerate(zip(work.said, work.scores, strict=True)):
+            query = queries[index // samples]
+            read = work.reads[query.place.index]
+            row = explained_row(self._identity, unit_id, read, query, said, index % samples, score)
+            if score is not None and self._baseline is not None:
+                row["fve_nrm"] = 1.0 - score.mse_nrm / self._baseline.value
+            yield row
+
+    def _count(self, work: Work, table: pa.Table) -> None:
+        columns = (table[name].to_pylist() for name in ("control", "outcome", "cos"))
+        for control, outcome, cos in zip(*columns, strict=True):
+            work.tally.outcomes.setdefault(control, Counter())[outcome] += 1
+            if cos is not None:
+                n, total = work.tally.cosines.get(control, (0, 0.0))
+                work.tally.cosines[control] = (n + 1, total + cos)
+
+    def _documents(self, work: Work) -> pa.Table:
+        """What the target read; of several vectors of one document the longest text."""
+        found: dict[str, Reading] = {}
+        for reading in work.readings:
+            before = found.get(reading.document.doc_id)
+            if before is None or len(reading.text or "") > len(before.text or ""):
+                found[reading.document.doc_id] = reading
+        rows = [
+            {
+                "run_id": self._identity.run_id,
+                "unit_id": work.task.unit_id,
+                "doc_id": doc_id,
+                "source": reading.document.source,
+                "text": reading.text,
+                "token_ends": reading.token_ends,
+                "roles": reading.roles,
+                "response_start": reading.response_start,
+                "n_tokens": len(reading.token_ids),
+                "truncated": reading.truncated,
+            }
+            for doc_id, reading in found.items()
+        ]
+        return table_of(rows, DOCUMENTS)
+
+    def _activations(self, work: Work) -> pa.Table:
+        """The vectors of the places that were worked on."""
+        rows = [
+            {
+                "run_id": self._identity.run_id,
+                "unit_id": work.task.unit_id,
+                "row_id": row_id(place.doc_id, place.position, REAL),
+                "doc_id": place.doc_id,
+                "n_raw_tokens": None if place.position == UNKNOWN else place.position + 1,
+                "activation_layer": self._identity.layer,
+                "activation_vector": work.vectors[place.index],
+            }
+            for place in places_of(work.readings)
+            if work.wanted(place) and "activations" in self._config.keep
+        ]
+        return table_of(rows, ACTIVATIONS)
+
+
+def planned_rows(config: DecodeConfig, readings: Sequence[Reading]) -> int:
+    """How many rows a unit's readings lead to: one per query and sample, one per document without a place."""
+    mixer = Mixer(places_of(readings), config.controls, config.seed)
+    return sum(map(placeless, readings)) + sum(1 for _ in mixer.planned()) * config.sampling.samples
+
+
+def left_out_rows(config: DecodeConfig, work: Work) -> Iterator[QuarantinedRow]:
+    """The planned rows of the documents that no worker survived, each with its document's reason."""
+    for index, reason in work.task.skip.items():
+        if placeless(work.readings[index]):
+            doc_id = work.readings[index].document.doc_id
+            yield QuarantinedRow(document_row_id(doc_id), 0, doc_id, None, REAL, reason)
+    for planned in Mixer(places_of(work.readings), config.controls, config.seed).planned():
+        why = work.task.skip.get(work.reads[planned.place.index].document)
+        if why is None:
+            continue
+        doc_id, position = planned.place.doc_id, planned.place.position
+        at = None if position == UNKNOWN else position
+        for sample in range(config.sampling.samples):
+            yield QuarantinedRow(planned.row_id, sample, doc_id, at, planned.control, why)
+
+
+def placeless(reading: Reading) -> bool:
+    """Whether a document has no position to explain, and so one row of its own."""
+    return reading.problem is not None or not reading.positions
