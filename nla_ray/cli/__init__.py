@@ -10,6 +10,7 @@ from nla_ray.cli.check import check_command
 from nla_ray.cli.decode import decode_command
 from nla_ray.cli.demo_train import demo_train_command
 from nla_ray.cli.entry import run
+from nla_ray.cli.import_ import import_command
 from nla_ray.cli.sql import sql_command
 from nla_ray.cli.verify import verify_command
 
@@ -23,6 +24,7 @@ app = typer.Typer(
 app.command("check")(check_command)
 app.command("decode")(decode_command)
 app.command("demo-train")(demo_train_command)
+app.command("import")(import_command)
 app.command("sql")(sql_command)
 app.command("verify")(verify_command)
 

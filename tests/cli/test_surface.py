@@ -18,6 +18,9 @@ OPTIONS = {
     "check": ["av", "ar", "--target", "--injection-scale", "--trust-remote-code"],
     "decode": ["config", "overrides", "--replace"],
     "demo-train": ["--out", "--steps", "--seed"],
+    "import": [
+        "files", "--to", "--format", "--run-name", "--layer", "--target", "--av", "--ar", "--activations",
+    ],
     "sql": ["tables", "sql", "-f", "--format"],
     "verify": ["tables"],
 }

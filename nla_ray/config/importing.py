@@ -1,0 +1,28 @@
+"""What a user can say about results of other tools that their files do not say."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from nla_ray.config.base import Config
+
+Said = Annotated[str, StringConstraints(min_length=1)]
+
+
+class ImportOptions(Config):
+    """Facts for all files of one import. What a file says of itself comes first."""
+
+    run_name: Said | None = None
+    """Name of the run that made the files, in front of document numbers; else the file's own name for it."""
+    layer: Annotated[int, Field(ge=0, le=32_767)] | None = None
+    """K: the vectors are the output of block K of the target."""
+    target: Said | None = None
+    """The model that was read."""
+    av: Said | None = None
+    """The verbalizer that wrote the explanations."""
+    ar: Said | None = None
+    """The reconstructor that the fidelity was measured with."""
+    activations: bool = False
+    """Keep the vectors of Parquet files that hold them, for rows whose layer is known."""

@@ -1,0 +1,166 @@
+"""Files of results in pieces of bounded size: counted once, then made into rows piece by piece."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from nla_ray.config.importing import ImportOptions
+from nla_ray.errors import InputError
+from nla_ray.ids import digest
+from nla_ray.imports.beside import activation_rows, document_row
+from nla_ray.imports.entries import Entry, entry_of
+from nla_ray.imports.keys import Samples, group_of, number_samples
+from nla_ray.imports.records import header_of, records_of
+from nla_ray.imports.rows import Origin, Row, prefix_of, row_of
+from nla_ray.imports.sources import Source
+from nla_ray.tables import ACTIVATIONS, DOCUMENTS, EXPLANATIONS, table_of
+
+PIECE_ROWS, PIECE_VECTORS = 50_000, 4_096
+"""Results in one unit, and in one that keeps their vectors."""
+
+_TICK = 1_000
+
+Tick = Callable[[int], None]
+"""Is told how many results were looked at since it was told before."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """An import before its rows are made: what each file says of itself and holds, and all samples."""
+
+    headers: tuple[Mapping[str, Any], ...]
+    rows: tuple[int, ...]
+    samples: Samples
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Results `start` to `start + rows` of a file; `offset` is where the file begins among all."""
+
+    unit_id: str
+    start: int
+    rows: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class Made:
+    """The tables of one piece, and what is in them."""
+
+    table: pa.Table
+    sides: Mapping[str, pa.Table]
+    tally: Mapping[str, Any]
+
+
+def survey(sources: Sequence[Source], options: ImportOptions, tick: Tick) -> Survey:
+    """Read every file once, for its results' keys. Raises InputError: no results, or ambiguous names."""
+    headers = [header_of(source) for source in sources]
+    _require_own_names(sources, headers, options)
+    groups, stated, rows = array("Q"), array("i"), list[int]()
+    for source, header in zip(sources, headers, strict=True):
+        prefix, before = prefix_of(source, header, options), len(groups)
+        for record in records_of(source, vectors=False):
+            entry = entry_of(record)
+            groups.append(group_of(entry, prefix))
+            stated.append(-1 if entry.sample is None else entry.sample)
+            if len(groups) % _TICK == 0:
+                tick(_TICK)
+        rows.append(len(groups) - before)
+        if not rows[-1]:
+            raise InputError(f"{source.path}: holds no results; there is nothing to import")
+    samples = number_samples(np.frombuffer(groups, dtype=np.uint64), np.frombuffer(stated, dtype=np.int32))
+    return Survey(tuple(headers), tuple(rows), samples)
+
+
+def _require_own_names(
+    sources: Sequence[Source], headers: Sequence[Mapping[str, Any]], options: ImportOptions
+) -> None:
+    """Two files of one name would mix their documents; a run's name says that this is meant."""
+    named: dict[str, Source] = {}
+    for source, header in zip(sources, headers, strict=True):
+        if options.run_name or header.get("run_name"):
+            continue
+        twin = named.setdefault(source.stem, source)
+        if twin is not source:
+            raise InputError(
+                f"{twin.path} and {source.path}: have one name, which names their documents; import them one "
+                "by one, rename one, or give --run-name if they are parts of one run"
+            )
+
+
+def pieces_of(source: Source, rows: int, offset: int, options: ImportOptions, run_id: str) -> list[Piece]:
+    """The pieces of a file, which are its units."""
+    keeps = options.activations and source.format == "parquet"
+    size = PIECE_VECTORS if keeps else PIECE_ROWS
+    return [
+        Piece(digest("piece", run_id, source.sha256, start)[:32], start, min(size, rows - start), offset)
+        for start in range(0, rows, size)
+    ]
+
+
+def made_of(
+    origin: Origin,
+    pieces: Sequence[Piece],
+    wanted: frozenset[str],
+    samples: Samples,
+    sides: Sequence[str],
+    tick: Tick,
+) -> Iterator[tuple[Piece, Made]]:
+    """The wanted pieces of one file as tables, in order; the file is read to the last wanted piece.
+
+    Raises InputError where it no longer holds what was counted.
+    """
+    records = records_of(origin.source, vectors=True)
+    last = max((at for at, piece in enumerate(pieces) if piece.unit_id in wanted), default=-1)
+    for piece in pieces[: last + 1]:
+        read = list(islice(records, piece.rows))
+        if len(read) < piece.rows:
+            raise InputError(f"{origin.source.path}: has changed since it was counted; import it again")
+        if piece.unit_id in wanted:
+            yield piece, _make(origin, piece, [entry_of(record) for record in read], samples, sides)
+        tick(len(read))
+
+
+def _make(
+    origin: Origin, piece: Piece, entries: Sequence[Entry], samples: Samples, sides: Sequence[str]
+) -> Made:
+    made, problems = list[tuple[Entry, Row, bool]](), list[str]()
+    for index, entry in enumerate(entries, start=piece.offset + piece.start):
+        sample, repeated = int(samples.sample[index]), bool(samples.repeated[index])
+        row, problem = row_of(origin, piece.unit_id, entry, sample, repeated=repeated)
+        made.append((entry, row, bool(samples.first[index])))
+        problems += [problem] if problem else []
+    rows = [row for _, row, _ in made]
+    beside = {
+        "documents": lambda: table_of(_documents(origin, piece, entries), DOCUMENTS),
+        "activations": lambda: table_of(activation_rows(made), ACTIVATIONS),
+    }
+    tables = {side: beside[side]() for side in sides}
+    kept = {side: table.num_rows for side, table in tables.items()}
+    return Made(table_of(rows, EXPLANATIONS), tables, tally_of(rows, problems) | {"kept": kept})
+
+
+def _documents(origin: Origin, piece: Piece, entries: Sequence[Entry]) -> list[Row]:
+    if origin.source.format != "transcript" or piece.start:
+        return []
+    row = document_row(origin, piece.unit_id, entries)
+    return [] if row is None else [row]
+
+
+def tally_of(rows: Sequence[Row], problems: Sequence[str]) -> dict[str, Any]:
+    """How many rows have which outcome, flag and control, and why some are no answers."""
+    return {
+        "rows": len(rows),
+        "outcomes": dict(Counter(row["outcome"] for row in rows)),
+        "flags": dict(Counter(flag for row in rows for flag in row["flags"])),
+        "controls": dict(Counter(row["control"] for row in rows)),
+        "problems": dict(Counter(problems).most_common(20)),
+    }
