@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints
 
 from nla_ray.config.base import Config
 
@@ -36,7 +36,7 @@ class Pools(Config):
 
 
 class Runner(Config):
-    """Where the stages run. It changes no row."""
+    """Where the stages run. It changes no row; `local` needs only the name."""
 
     name: Literal["local", "ray"] = "local"
     """`local`: one after the other in this process. `ray`: in actors, on this machine or on a cluster."""
@@ -49,11 +49,3 @@ class Runner(Config):
     """Actors that run all three models, the fastest way where they fit onto one device."""
     pools: Pools | None = None
     """Separate actors per stage; takes the place of `pool`."""
-
-    @model_validator(mode="after")
-    def _pools_on_ray(self) -> Runner:
-        if self.name == "local" and (
-            self.pools is not None or self.address is not None or self.pool != Pool()
-        ):
-            raise ValueError("runner.name: pools, actors and an address need `name: ray`")
-        return self
