@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,16 @@ from pathlib import Path
 from nla_ray.errors import InputError
 from nla_ray.store.objects import ChangedError, Listed, Store
 
+_FULL = "free some space or name another output; units that are written stay, and running again continues"
+_FORBIDDEN = "check the permissions there, or name another output"
+_ADVICE = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EFBIG: _FULL,
+    errno.EACCES: _FORBIDDEN,
+    errno.EPERM: _FORBIDDEN,
+    errno.EROFS: _FORBIDDEN,
+}
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
@@ -27,7 +38,7 @@ class FolderStore(Store):
         """See Store."""
         path = self.folder / key
         part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-        with self._explained(key):
+        with self._explained(key, writing=True):
             _make_folder(path.parent)
             if path.exists():
                 return False
@@ -96,14 +107,23 @@ class FolderStore(Store):
             require_digest(f"{self.url}/{key}", file_sha256(path), sha256)
         return path
 
+    def free(self) -> int | None:
+        """See Store."""
+        folder = self.folder.absolute()
+        with self._explained(""):
+            there = next(path for path in (folder, *folder.parents) if path.exists())
+            return shutil.disk_usage(there).free
+
     @contextmanager
-    def _explained(self, key: str) -> Iterator[None]:
+    def _explained(self, key: str, *, writing: bool = False) -> Iterator[None]:
         try:
             yield
-        except FileNotFoundError:
-            raise
         except OSError as error:
-            raise InputError(f"{self.url}: {key}: {error.strerror or error}") from None
+            if isinstance(error, FileNotFoundError) and not writing:
+                raise
+            advice = _ADVICE.get(error.errno or 0, "")
+            what = f"{self.url}: {key}: {error.strerror or error}"
+            raise InputError(f"{what}; {advice}" if advice else what) from None
 
 
 def file_sha256(path: Path) -> str:

@@ -75,6 +75,10 @@ class Store(ABC):
         Raises ChangedError where the content has another digest, FileNotFoundError.
         """
 
+    def free(self) -> int | None:
+        """Bytes that can still be written there; None where nobody can tell."""
+        return None
+
     def probe(self) -> None:
         """Raise InputError where a second write of one object succeeds, unless that was allowed by name.
 

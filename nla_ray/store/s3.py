@@ -33,12 +33,18 @@ T = TypeVar("T")
 ATTEMPTS = 6
 """Tries of one PUT that other writers or the store's own work get in the way of."""
 
+_HASTY = {"connect_timeout": 5, "read_timeout": 10, "retries": {"mode": "standard", "total_max_attempts": 2}}
+"""For the first request, which tells a wrong or dead endpoint from one that has a bad moment."""
+
+_PATIENT = {"connect_timeout": 10, "retries": {"mode": "standard", "total_max_attempts": 6}}
+
 _ATTEMPT, _SHA256 = "nla-attempt", "nla-sha256"
 _CHUNK = 1 << 20
 _BROKEN = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
 _ABSENT, _CONFLICT, _EXISTS = 404, 409, 412
 _NO_BUCKET = "the bucket does not exist; create it or correct the URL"
 _DENIED = "access denied; the identity needs s3:ListBucket, s3:GetObject and, to write, s3:PutObject"
+_EXPIRED = "the credentials have expired; log in again"
 _ADVICE = {
     "NoSuchBucket": _NO_BUCKET,
     "404": _NO_BUCKET,
@@ -46,7 +52,10 @@ _ADVICE = {
     "403": _DENIED,
     "InvalidAccessKeyId": "the access key is not known here; check credentials and endpoint",
     "SignatureDoesNotMatch": "the secret key does not fit the access key; check credentials and endpoint",
-    "ExpiredToken": "the credentials have expired; log in again",
+    "ExpiredToken": _EXPIRED,
+    "ExpiredTokenException": _EXPIRED,
+    "InvalidToken": "the session token is not valid here; log in again",
+    "RequestTimeTooSkewed": "this machine's clock is wrong; set it",
     "NotImplemented": "this store cannot write conditionally (If-None-Match); use another store, or allow it "
     "by name (overwrites=True)",
 }
@@ -61,6 +70,7 @@ class S3Store(Store):
         super().__init__(f"s3://{bucket}/{prefix}".rstrip("/"), overwrites=overwrites)
         self._bucket = bucket
         self._root = f"{prefix}/" if prefix else ""
+        self._reached = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopen, (self._bucket, self._root.rstrip("/"), self.overwrites)
@@ -69,16 +79,18 @@ class S3Store(Store):
     def _client(self) -> Any:
         session = botocore.session.get_session()
         session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
-        options = {
-            "retries": {"mode": "standard", "total_max_attempts": 5},
-            "max_pool_connections": self.threads,
-        }
-        client = session.create_client("s3", config=Config(**options))
-        host = urlsplit(client.meta.endpoint_url).hostname or ""
-        chosen = (session.get_scoped_config().get("s3") or {}).get("addressing_style")
-        if chosen or host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
-            return client
-        return session.create_client("s3", config=Config(**options, s3={"addressing_style": "path"}))
+        if not self._reached:
+            self._reach(_connected(session, **_HASTY))
+        return _connected(session, **_PATIENT, max_pool_connections=self.threads)
+
+    def _reach(self, client: Any) -> None:
+        """See that the endpoint answers and has the bucket, which some servers make at the first write."""
+        try:
+            client.head_bucket(Bucket=self._bucket)
+        except ClientError as error:
+            if _status(error) == _ABSENT:
+                raise InputError(f"{self.url}: {_NO_BUCKET}") from None
+        self._reached = True
 
     def put_new(self, key: str, data: bytes) -> bool:
         """See Store.
@@ -198,8 +210,21 @@ def _loader(data_path: str | None) -> Any:
     return botocore.loaders.create_loader(data_path)
 
 
+def _connected(session: Any, **options: Any) -> Any:
+    """A client; other servers than AWS are addressed by path, unless the user's configuration says how."""
+    client = session.create_client("s3", config=Config(**options))
+    host = urlsplit(client.meta.endpoint_url).hostname or ""
+    chosen = (session.get_scoped_config().get("s3") or {}).get("addressing_style")
+    if chosen or host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
+        return client
+    return session.create_client("s3", config=Config(**options, s3={"addressing_style": "path"}))
+
+
 def _reopen(bucket: str, prefix: str, overwrites: bool) -> S3Store:
-    return S3Store(bucket, prefix, overwrites=overwrites)
+    """A worker's store: that the endpoint is the right one was seen by the driver."""
+    store = S3Store(bucket, prefix, overwrites=overwrites)
+    store._reached = True
+    return store
 
 
 def _status(error: ClientError) -> int:

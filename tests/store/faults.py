@@ -13,7 +13,14 @@ Fault = Callable[["Request"], str | None]
 """What goes wrong with a request: None, `lost` (done, but the answer never arrives), `unconditional` (the
 condition is ignored), or the code of an S3 error such as `AccessDenied`."""
 
-STATUS = {"AccessDenied": 403, "ConditionalRequestConflict": 409, "NotImplemented": 501, "SlowDown": 503}
+STATUS = {
+    "AccessDenied": 403,
+    "ConditionalRequestConflict": 409,
+    "ExpiredToken": 400,
+    "NotImplemented": 501,
+    "RequestTimeTooSkewed": 403,
+    "SlowDown": 503,
+}
 _OWN = frozenset({"transfer-encoding", "connection", "content-length"})
 
 
