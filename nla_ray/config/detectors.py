@@ -109,6 +109,10 @@ class Detection(Config):
             raise ValueError(f"condition: group {unused[0]!r} is not used")
         if self.term().holds_for_nothing():
             raise ValueError("condition: it holds for a text that matches no group; name what must be there")
+        for what, expressions in (("quotable patterns", self.quotable("fold") + self.quotable("exact")),
+                                  ("exclusions", [either(self.exclude)])):  # fmt: skip
+            if sum(len(one.encode()) for one in expressions) > MOST_BYTES:
+                raise ValueError(f"its {what} make more than {MOST_BYTES} bytes; make two detectors of it")
         return self
 
     @field_validator("exclude")
@@ -118,6 +122,11 @@ class Detection(Config):
             if found := unfolded(pattern):
                 raise ValueError(f"pattern {pattern!r}: {found!r} never occurs in casefolded NFKC text")
         return patterns
+
+    def quotable(self, case: Literal["fold", "exact"]) -> list[str]:
+        """One RE2 expression for each thing of which a match can be quoted, in text of this case."""
+        groups = [self.groups[name] for name in self.groups if name in self.term().asserted()]
+        return [expression for group in groups if group.case == case for expression in group.positive()]
 
     def term(self) -> Term:
         """The condition, parsed. Raises ValueError for one that is none."""

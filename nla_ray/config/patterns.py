@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import AfterValidator, StringConstraints
 
-LONGEST = 300
+LONGEST = 600
 """Characters of one pattern."""
 MOST_ALTERNATIVES, MOST_BYTES = 500, 8000
 """Of one combined expression: past about 1,000 alternatives RE2 becomes hundreds of times slower."""
@@ -25,6 +25,7 @@ _TOKEN = re.compile(
       | \{\d+(?:,\d*)?\} | . """,
     re.VERBOSE | re.DOTALL,
 )
+_CLASS_PART = re.compile(r"\[:\^?\w+:\]|\\(?:[pPx]\{[^}]*\}|.)")
 _SAME = {" ": r"[\s*]+", "'": "['’]", '"': '["“”]', "-": "[-‐–—]"}
 """How a character of a pattern is matched: text wraps lines, marks words, and has its own quotes."""
 
@@ -41,13 +42,19 @@ def expression(pattern: str, *, whole_words: bool = True) -> str:
     their typographic forms. With `whole_words` a match that begins or ends with a letter, a digit or `_`
     begins or ends a word there (`a-z`, `0-9` and `_` make words).
     """
-    body = "".join(_SAME.get(token, token) for token in tokens(pattern))
+    parts = tokens(pattern)
+    after = [*(token[0] in "?*+{" for token in parts[1:]), False]
+    body = "".join(_written(token, counted) for token, counted in zip(parts, after, strict=True))
     if not whole_words:
         return f"(?:{body})"
-    parts = tokens(pattern)
     left = r"\b" if _wordlike(parts[0]) else ""
     right = r"\b" if _wordlike(parts[-1]) or parts[-1][0] in ")*+?{" else ""
     return f"{left}(?:{body}){right}"
+
+
+def _written(token: str, counted: bool) -> str:
+    written = _SAME.get(token, token)
+    return f"(?:{written})" if counted and token == " " else written
 
 
 def _wordlike(token: str) -> bool:
@@ -96,16 +103,16 @@ def check(pattern: str) -> str:
 def unfolded(pattern: str) -> str | None:
     """The literal part of a pattern that no normalised text can hold (upper case, full width), if any."""
     for token in tokens(pattern):
-        literal = "" if token[0] == "\\" or token.startswith("(?") else re.sub(r"\[:\^?\w+:\]|\\.", "", token)
+        literal = "" if token[0] == "\\" or token.startswith("(?") else _CLASS_PART.sub("", token)
         if unicodedata.normalize("NFKC", literal).casefold() != literal:
             return token
     return None
 
 
-def alternatives(pattern: str) -> Iterator[list[str]]:
+def alternatives(parts: Sequence[str]) -> Iterator[list[str]]:
     """The tokens of each alternative outside of all groups."""
     depth, branch = 0, list[str]()
-    for token in tokens(pattern):
+    for token in parts:
         depth += (token.startswith("(") and token[-1] != ")") - (token == ")")
         if token == "|" and depth == 0:
             yield branch
