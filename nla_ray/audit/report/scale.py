@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 SPAN = 40.0
 """Rates further apart than this factor are drawn on a logarithmic axis."""
-GUTTER = 7.0
+GUTTER = 12.0
 """Percent of a logarithmic axis's width that stand for zero."""
 
 
@@ -53,9 +53,11 @@ def change_axis(bounds: Iterable[float | None]) -> Axis:
 
 def _log_axis(smallest: float, top: float) -> Axis:
     """From the power of ten below the smallest rate."""
-    first, last = math.floor(math.log10(smallest)), math.ceil(math.log10(top))
-    ticks = (0.0, *(_clean(10.0**power) for power in range(first, last + 1)))
-    return Axis(10.0**first, 10.0**last, ticks, log=True)
+    first, last = math.floor(math.log10(smallest)), math.floor(math.log10(top))
+    high = next(10.0**last * factor for factor in (1, 2, 5, 10) if 10.0**last * factor >= top * (1 - 1e-9))
+    powers = [10.0**power for power in range(first, last + 1)]
+    ends = [high] if high > 3 * powers[-1] else []
+    return Axis(powers[0], high, tuple(_clean(tick) for tick in (0.0, *powers, *ends)), log=True)
 
 
 def _step(top: float, most: int = 5) -> float:

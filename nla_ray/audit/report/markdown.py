@@ -1,0 +1,225 @@
+"""The report as Markdown for issue trackers and chats: short, with every untrusted text as literal code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from nla_ray.audit.report.evidence import Finding
+from nla_ray.audit.report.figures import HEADINGS, rate_figures
+from nla_ray.audit.report.model import Gate, Report
+from nla_ray.audit.report.outline import Found, headline, outline, run_labels
+from nla_ray.audit.report.rates import Rate, Result
+from nla_ray.audit.report.words import (
+    MISSING,
+    clipped,
+    count,
+    decimals,
+    number,
+    percent,
+    points,
+    probability,
+)
+from nla_ray.text import printable
+
+MOST = 5
+"""Findings shown of each detector."""
+QUOTE = 200
+"""Characters of a quoted text."""
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>&#~!^])")
+_LIVE = re.compile(r"@|://|www\.|#\d|gh-\d|:\w+:|\$", re.IGNORECASE)
+"""What GitHub makes links, mentions, pictures and formulas of, even where it is escaped."""
+
+
+def markdown(report: Report) -> str:
+    """Verdict, gates, rates, change and the strongest findings; explanations are quoted as code spans."""
+    parts = (
+        _verdict(report),
+        _gates(report),
+        _rates(report),
+        _change(report),
+        _findings(report),
+        _limits(report),
+        _provenance(report),
+    )
+    return "\n".join(line for part in parts for line in part)
+
+
+def code(text: str) -> str:
+    """Text that every renderer shows as it is: a code span, longer fenced than any run of backticks in it."""
+    line = clipped(printable(text), QUOTE).strip() or "(empty)"
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
+    return f"{fence} {line} {fence}" if "`" in line else f"`{line}`"
+
+
+def plain(text: str) -> str:
+    """Words of a configuration as running text; as code where a renderer would make a link of them."""
+    line = " ".join(printable(" ".join(text.split())).split())
+    return code(line) if _LIVE.search(line) else _MARKUP.sub(r"\\\1", line).replace("|", "&#124;")
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    names = list(head)
+    yield f"| {' | '.join(names)} |"
+    yield f"|{'|'.join(' --- ' for _ in names)}|"
+    yield from (f"| {' | '.join(_cell(text) for text in row)} |" for row in rows)
+    yield ""
+
+
+def _cell(text: str) -> str:
+    """Pipes escaped; a backslash before one would undo that."""
+    return text.replace("\\|", "\\ |").replace("|", "\\|")
+
+
+def _verdict(report: Report) -> Iterator[str]:
+    top = headline(report)
+    yield f"# {plain(report.title)}"
+    yield ""
+    yield f"**{report.verdict.capitalize()}.** {' '.join(plain(reason) for reason in report.reasons)}"
+    yield ""
+    levels = ", ".join(f"{count(n)} {level}" for level, n in top.findings.items())
+    yield f"- Documents with findings: {count(top.total)}{f' ({levels})' if levels else ''}"
+    yield f"- Searched: {count(top.rows)} explanations of {count(top.documents)} documents"
+    if report.policy:
+        outcome = "fails" if report.policy.failed else "passes"
+        yield f"- Policy {code(report.policy.fail_on)}: {outcome}. {plain(report.policy.why)}"
+    yield ""
+
+
+def _gates(report: Report) -> Iterator[str]:
+    yield "## Gates"
+    yield ""
+    yield from _table(
+        ("Gate", "Result", "Measured", "Required", "Why"),
+        ((plain(gate.title), _passed(gate), *_measured(gate), plain(gate.why)) for gate in report.gates),
+    )
+
+
+def _passed(gate: Gate) -> str:
+    return {True: "passed", False: "**failed**", None: "not known"}[gate.passed]
+
+
+def _measured(gate: Gate) -> tuple[str, str]:
+    relation = "at least" if gate.relation == ">=" else "at most"
+
+    def written(value: float | None) -> str:
+        return percent(value) if gate.unit == "share" else number(value, 0 if gate.unit == "count" else 2)
+
+    return written(gate.value), f"{relation} {written(gate.threshold)}"
+
+
+def _rates(report: Report) -> Iterator[str]:
+    yield "## Rates against controls"
+    yield ""
+    yield "Share of documents, with its 95 % interval."
+    yield ""
+    headings = dict(HEADINGS)
+    labels = run_labels(report)
+    for figure in rate_figures(report):
+        yield f"Run {plain(labels.get(figure.run_id, figure.run_id))}:"
+        yield ""
+        yield from _table(
+            ("Detector", "Level", *figure.populations, "Verdict"),
+            (
+                (
+                    plain(line.detector.title),
+                    line.detector.level,
+                    *(_rate(line.result, name, figure.digits) for name in figure.populations),
+                    headings[group.verdict].lower(),
+                )
+                for group in figure.groups
+                for line in group.lines
+            ),
+        )
+
+
+def _rate(result: Result, population: str, digits: int) -> str:
+    found = (rate for rate in result.rates if rate.population == population and rate.unit == "document")
+    rate: Rate | None = next(found, None)
+    if rate is None:
+        return MISSING
+    if rate.low is None or rate.high is None:
+        return percent(rate.rate, digits)
+    interval = f"{number(rate.low * 100, digits)} to {number(rate.high * 100, digits)}"
+    return f"{percent(rate.rate, digits)} ({interval})"
+
+
+def _change(report: Report) -> Iterator[str]:
+    comparison = report.comparison
+    if comparison is None:
+        return
+    titles = {detector.id: detector.title for detector in report.detectors}
+    digits = decimals(change.change for change in comparison.changes)
+    yield f"## Change: {plain(comparison.before)} to {plain(comparison.after)}"
+    yield ""
+    yield (
+        f"Method: {plain(comparison.method)} {count(comparison.matched)} documents are in both. "
+        f"Findings that appeared: {count(comparison.new)}; that disappeared: {count(comparison.gone)}."
+    )
+    yield ""
+    yield from _table(
+        ("Detector", "Change, points", "95 % interval", "Adjusted p", "Verdict"),
+        (
+            (
+                plain(titles.get(one.detector, one.detector)),
+                points(one.change, digits),
+                f"{points(one.low, digits)} to {points(one.high, digits)}",
+                probability(one.p_adjusted),
+                one.verdict,
+            )
+            for one in comparison.changes
+        ),
+    )
+
+
+def _findings(report: Report) -> Iterator[str]:
+    yield "## Findings"
+    yield ""
+    found = outline(report)
+    if not found.total:
+        yield "No document has a finding. That is not the same as none: read the upper bounds of the rates."
+        yield ""
+    for level, _, ones in found.levels:
+        for one in ones:
+            yield from _found(level, one)
+    if found.total:
+        yield "All findings are in `report.json` and in the table `findings`."
+        yield ""
+
+
+def _found(level: str, found: Found) -> Iterator[str]:
+    rest = f", {MOST} shown" if found.total > MOST else ""
+    yield f"### {level.capitalize()}: {plain(found.title)} ({count(found.total)}{rest})"
+    yield ""
+    yield from (_finding(one) for one in found.shown[:MOST])
+    yield ""
+
+
+def _finding(one: Finding) -> str:
+    where = f"{one.positions_hit} of {one.positions_read} positions"
+    marks = ["new"] if one.state == "new" else []
+    marks += [f"suppressed by {plain(one.suppression.owner)}"] if one.suppression else []
+    mentions = f" mentions {code(one.evidence[0].span)}" if one.evidence else ""
+    return f"- {code(one.doc_id)}: the explanation{mentions}, at {', '.join([where, *marks])}"
+
+
+def _limits(report: Report) -> Iterator[str]:
+    yield "## What this says"
+    yield ""
+    yield (
+        "An explanation is text that one model wrote about an activation of another. That it mentions "
+        "something does not mean that the model thinks it; single details are more often wrong than right."
+    )
+    yield ""
+    yield from (f"- {plain(note.title)}: {plain(note.text)}" for note in report.cannot_claim)
+    yield ""
+
+
+def _provenance(report: Report) -> Iterator[str]:
+    yield "## Provenance"
+    yield ""
+    yield f"- Audit {code(report.audit_id)}, nla\\_ray {plain(report.version)}"
+    for run in report.runs:
+        models = f"target {code(run.target.ref)}, AV {code(run.av.ref)}"
+        yield f"- Run {code(run.run_id)} ({plain(run.label)}): {models}"
+    yield ""

@@ -1,0 +1,135 @@
+"""The report as SARIF 2.1.0: detectors are rules, findings are results, with the run before as baseline."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+from nla_ray.audit.report.evidence import Finding, Suppression
+from nla_ray.audit.report.model import Report, harmless
+from nla_ray.audit.report.rates import Detector
+from nla_ray.audit.report.values import Level
+from nla_ray.audit.report.words import clipped
+from nla_ray.text import printable
+
+SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+SEVERITY: dict[Level, str] = {
+    "critical": "error",
+    "high": "error",
+    "medium": "warning",
+    "low": "note",
+    "informational": "note",
+}
+QUOTE = 200
+"""Characters of a quoted text."""
+
+
+def sarif(report: Report) -> str:
+    """The log as canonical JSON. An audit that is not reportable has no results, only the reasons why."""
+    rules = {detector.id: at for at, detector in enumerate(report.detectors)}
+    reportable = report.verdict != "not reportable"
+    run = {
+        "tool": {
+            "driver": {
+                "name": "nla_ray",
+                "semanticVersion": report.version,
+                "rules": [_rule(detector) for detector in report.detectors],
+            }
+        },
+        "automationDetails": {"id": f"nla_ray/{report.audit_id}"},
+        "columnKind": "unicodeCodePoints",
+        "originalUriBaseIds": {
+            "DOCUMENTS": {"description": {"text": "The documents of the audited corpus."}}
+        },
+        "invocations": [
+            {"executionSuccessful": reportable, "toolExecutionNotifications": _notifications(report)}
+        ],
+        "results": [_result(one, rules) for one in report.findings if one.status == "finding" and reportable],
+        "properties": {"verdict": report.verdict, "config_sha256": report.config_sha256},
+    }
+    log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
+    return harmless(json.dumps(log, sort_keys=True, indent=1, ensure_ascii=True)) + "\n"
+
+
+def literal(text: str) -> str:
+    """Text inside a SARIF message: neither a placeholder nor a link."""
+    line = clipped(printable(text), QUOTE).replace("\\", "\\\\")
+    return line.replace("[", "\\[").replace("]", "\\]").replace("{", "{{").replace("}", "}}")
+
+
+def _rule(detector: Detector) -> dict[str, Any]:
+    return {
+        "id": detector.id,
+        "name": detector.title,
+        "shortDescription": {"text": literal(detector.title)},
+        "fullDescription": {"text": literal(detector.description)},
+        "help": {"text": literal(f"Rule: {detector.rule}.")},
+        "defaultConfiguration": {"level": SEVERITY[detector.level]},
+        "properties": {
+            "level": detector.level,
+            "tier": detector.tier,
+            "validated": detector.validated,
+            "verdicts": {result.run_id: result.verdict for result in detector.results},
+        },
+    }
+
+
+def _result(one: Finding, rules: dict[str, int]) -> dict[str, Any]:
+    result: dict[str, Any] = {
+        "ruleId": one.detector,
+        "level": SEVERITY[one.level],
+        "message": {"text": _message(one)},
+        "locations": [_location(one)],
+        "partialFingerprints": {"finding/v1": one.finding_id},
+        "properties": {
+            "level": one.level,
+            "positions": f"{one.positions_hit}/{one.positions_read}",
+            "run_id": one.run_id,
+            "score": one.score,
+            "tier": one.tier,
+        },
+    }
+    if one.detector in rules:
+        result["ruleIndex"] = rules[one.detector]
+    if one.state is not None:
+        result["baselineState"] = one.state
+    if one.suppression is not None:
+        result["suppressions"] = [_suppression(one.suppression)]
+    return result
+
+
+def _message(one: Finding) -> str:
+    where = f"at {one.positions_hit} of {one.positions_read} positions of {literal(one.doc_id)}"
+    if not one.evidence:
+        return f"Explanations {where} mention it."
+    return f'The explanation mentions "{literal(one.evidence[0].span)}", {where}.'
+
+
+def _location(one: Finding) -> dict[str, Any]:
+    """The document; tools that show files need a URI, so its id is one, percent-encoded."""
+    uri = quote(one.doc_id, safe="")
+    return {
+        "physicalLocation": {"artifactLocation": {"uri": uri, "uriBaseId": "DOCUMENTS"}},
+        "logicalLocations": [{"fullyQualifiedName": printable(one.doc_id), "kind": "resource"}],
+    }
+
+
+def _suppression(suppression: Suppression) -> dict[str, Any]:
+    return {
+        "kind": "external",
+        "status": "accepted",
+        "justification": suppression.reason,
+        "properties": {"owner": suppression.owner, "expires": suppression.expires},
+    }
+
+
+def _notifications(report: Report) -> list[dict[str, Any]]:
+    levels = {"reportable": "note", "insufficient evidence": "warning", "not reportable": "error"}
+    return [
+        {
+            "level": levels[report.verdict],
+            "message": {"text": f"{report.verdict.capitalize()}: {literal(reason)}"},
+        }
+        for reason in report.reasons
+    ]
