@@ -19,7 +19,7 @@ help:
 	@echo 'PYTHON=...      the interpreter that .venv is made from (now: $(PYTHON))'
 
 demo: $(VENV)/.installed
-	$(BIN)/python jobs/decode_corpus.py --config jobs/decode_demo.yaml --replace
+	$(BIN)/python jobs/decode_corpus.py --config jobs/decode_demo.yaml
 
 test: lint
 	$(BIN)/python -m pytest

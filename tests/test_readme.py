@@ -6,7 +6,6 @@ import re
 import shlex
 from pathlib import Path
 
-import duckdb
 import pytest
 import yaml
 
@@ -17,6 +16,7 @@ from nla_ray.config.load import load
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+DEMO = ROOT / "jobs" / "decode_demo.yaml"
 
 
 def blocks(language: str) -> list[str]:
@@ -27,6 +27,12 @@ def blocks(language: str) -> list[str]:
 def commands(word: str) -> list[list[str]]:
     lines = [line for block in blocks("sh") for line in block.splitlines()]
     return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith(f"{word} ")]
+
+
+def nla_ray(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(app, arguments)
+    assert ended.value.code == 0, arguments
 
 
 def test_every_make_target_exists() -> None:
@@ -49,20 +55,26 @@ def test_released_pairs_are_named_as_the_resolver_knows_them() -> None:
     load(DecodeConfig, ROOT / "jobs" / "decode_qwen7b.yaml", ["corpus.paths=[my_chats.jsonl]"])
 
 
+def test_the_runner_of_a_cluster_is_one(tmp_path: Path) -> None:
+    first, cluster = blocks("yaml")
+    (tmp_path / "cluster.yaml").write_text(first + cluster)
+    assert load(DecodeConfig, tmp_path / "cluster.yaml").runner.pool.gpus == 1
+
+
 @pytest.mark.slow
-def test_the_walk_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The check, the configuration, the decode and the queries, in a folder of their own."""
+def test_the_walk_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The demo's queries, the check, the configuration, the decode and what is asked of it."""
     monkeypatch.chdir(tmp_path)
-    (configuration,) = blocks("yaml")
-    Path("first.yaml").write_text(configuration)
-    values = yaml.safe_load(configuration)
-    for arguments in commands("nla-ray"):
-        if any("qwen2.5" in word or "qwen7b" in word for word in arguments):
-            continue
-        with pytest.raises(SystemExit) as ended:
-            run(app, arguments)
-        assert ended.value.code == 0, arguments
-    by_control, matching = blocks("sql")
-    controls = {row[0] for row in duckdb.sql(by_control).fetchall()}
-    assert controls == {"real", *values["controls"]}
-    assert duckdb.sql(matching).columns[0] == "doc_id"
+    Path("first.yaml").write_text(blocks("yaml")[0])
+    output = yaml.safe_load(DEMO.read_text(encoding="utf-8"))["output"]
+    nla_ray(["decode", str(DEMO), "runner.name=local", "corpus.limit=12", "positions.n=4"])
+    asked = [arguments for arguments in commands("nla-ray") if "qwen" not in " ".join(arguments)]
+    assert sum(arguments[:2] == ["sql", output] for arguments in asked) == 3
+    for arguments in asked:
+        nla_ray(arguments)
+    capsys.readouterr()
+    (python,) = blocks("python")
+    exec(compile(python, "README.md", "exec"), {})
+    assert "explanation" in capsys.readouterr().out

@@ -20,6 +20,9 @@ from nla_ray.store.unit_file import QuarantinedRow
 from nla_ray.store.units import RunRef, write_unit
 from nla_ray.tables import ACTIVATIONS, DOCUMENTS, EXPLANATIONS, REAL, table_of
 
+ORDER = [(name, "ascending") for name in ("doc_id", "position", "control", "sample")]
+"""Rows of one document lie together: it is found without reading the others."""
+
 
 class WriteStage(Stage):
     """Writes a finished unit and says so; a trial is not written.
@@ -41,7 +44,7 @@ class WriteStage(Stage):
         if task.only is not None:
             return Done(task, None, tally)
         with tally.timed("write"):
-            table = table_of(self._rows(work), EXPLANATIONS)
+            table = table_of(self._rows(work), EXPLANATIONS).sort_by(ORDER)
             sides = {"documents": self._documents(work), "activations": self._activations(work)}
             self._count(work, table)
         file = write_unit(
@@ -100,7 +103,7 @@ class WriteStage(Stage):
             }
             for doc_id, reading in found.items()
         ]
-        return table_of(rows, DOCUMENTS)
+        return table_of(rows, DOCUMENTS).sort_by("doc_id")
 
     def _activations(self, work: Work) -> pa.Table:
         """The vectors of the places that were worked on."""

@@ -1,0 +1,26 @@
+"""Audit committed tables, as `nla-ray audit` does: `jobs/audit_sweep.py --config FILE [KEY=VALUE]...`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nla_ray.cli.audit import Overrides, audit_command
+from nla_ray.cli.entry import run
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def job(
+    config: Annotated[Path, typer.Option(help="YAML file; see schemas/audit.schema.json.")],
+    overrides: Overrides = None,
+) -> None:
+    """Audit runs of explanations: findings, rates beside controls, a report."""
+    audit_command(config, overrides)
+
+
+if __name__ == "__main__":
+    run(app)
