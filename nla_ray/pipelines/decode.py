@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
 from nla_ray.config.decode import DecodeConfig
+from nla_ray.errors import InputError
 from nla_ray.pipelines.baseline import own_baseline
 from nla_ray.pipelines.isolate import isolate, retry
 from nla_ray.pipelines.planning import Decode, plan_decode
@@ -33,6 +34,9 @@ from nla_ray.store.units import RunRef
 from nla_ray.tables import REAL
 
 T = TypeVar("T")
+
+ROW_BYTES = 400
+"""A row of explanations on disk, compressed, with its part of the document."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,7 @@ def decode(config: DecodeConfig, *, add: bool = False, report: Report = lambda _
         return decoded(ready, there.manifest, again=True)
     if not add:
         refuse_other_plans(store, ready.plan)
+    require_space(store, ready)
     report(Progress("starting", ready.survey.documents, of_units=len(ready.tasks)))
     with runner_of(ready, store) as runner:
         run = open_run(store, ready.plan, add=add)
@@ -97,6 +102,19 @@ def decode(config: DecodeConfig, *, add: bool = False, report: Report = lambda _
     record = record_of(run, ready, made, seconds)
     manifest = run.commit(record, [done.file for done in made if done.file is not None])
     return decoded(ready, manifest, again=False)
+
+
+def require_space(store: Store, ready: Decode) -> None:
+    """Raise InputError where the tables will hardly fit; what each row takes is an estimate."""
+    free, rows = store.free(), sum(task.planned or 0 for task in ready.tasks)
+    needed = rows * ROW_BYTES
+    if "activations" in ready.config.keep:
+        needed += (ready.survey.vectors or 0) * ready.sidecar.d_model * 4
+    if free is not None and needed > free:
+        raise InputError(
+            f"{store.url}: about {needed / 2**30:.1f} GiB are needed and {free / 2**30:.1f} GiB are free; "
+            "make room or name another output"
+        )
 
 
 def runner_of(ready: Decode, store: Store) -> Runner:
