@@ -13,7 +13,8 @@ from typing import Any
 from nla_ray.audit.report.context import Read, contexts
 from nla_ray.audit.report.evidence import Evidence, Finding, Part
 from nla_ray.audit.report.model import Denied, File, Gate, Note, Population, Query, Reference, Report, Run
-from nla_ray.audit.report.rates import Change, Comparison, Detector, Drift, Rate, Result, Validation
+from nla_ray.audit.report.rates import Change, Comparison, Detector, Drift, Rate, Result
+from nla_ray.config.detectors import Validation
 
 POPULATIONS = {"real": 600, "shuffled": 400, "random": 400, "mean": 200, "none": 200, "benign": 300}
 SAID = {
@@ -169,7 +170,7 @@ def _detector(at: int, found: tuple[Finding, ...]) -> Detector:
         status="test",
         rule="at least 2 of 10 positions, fidelity 0.4 or more",
         sha256="5324f4cb" * 8,
-        validation=Validation(tp=48, fp=2, tn=50, fn=0) if at < 3 else None,
+        validation=Validation(tp=48, fp=2, tn=50, fn=0, source="demo world, seed 9100") if at < 3 else None,
         falsepositives=("Human exams.",),
         references=("https://example.org/nla",),
         results=(

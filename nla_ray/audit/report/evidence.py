@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from nla_ray.audit.report.values import LEVELS, Count, Level, Number, State, Tier
+from nla_ray.audit.report.values import GRAVEST_FIRST, Count, Number, State, Tier
 from nla_ray.config.base import Config
+from nla_ray.config.detectors import Level
 
 
 class Evidence(Config):
@@ -98,6 +99,14 @@ def by_weight(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
 
 
 def _weight(one: Finding) -> tuple[object, ...]:
-    counts = one.status != "finding" or one.state == "absent"
+    aside = one.status != "finding" or one.state == "absent"
     score = 0.0 if one.score is None else one.score
-    return (counts, LEVELS.index(one.level), one.tier, one.detector, -score, one.doc_id, one.finding_id)
+    return (
+        counts,
+        GRAVEST_FIRST.index(one.level),
+        one.tier,
+        one.detector,
+        -score,
+        one.doc_id,
+        one.finding_id,
+    )

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from nla_ray.audit.report.evidence import Evidence, Finding
 from nla_ray.audit.report.model import Report
 from nla_ray.audit.report.rates import Detector
-from nla_ray.audit.report.values import LEVELS, Level
+from nla_ray.audit.report.values import GRAVEST_FIRST
 from nla_ray.audit.report.words import clipped
+from nla_ray.config.detectors import Level
 
 MOST_FINDINGS = 200
 """Findings shown on the page, over all detectors."""
@@ -71,7 +72,7 @@ def headline(report: Report) -> Headline:
         result.verdict for detector in report.detectors for result in detector.results
     )
     return Headline(
-        findings={level: by_level[level] for level in LEVELS if by_level[level]},
+        findings={level: by_level[level] for level in GRAVEST_FIRST if by_level[level]},
         suppressed=sum(one.suppression is not None for one in counted),
         verdicts=dict(verdicts),
         documents=sum(population.documents for population in real),
@@ -94,7 +95,7 @@ def outline(report: Report) -> Outline:
         (level, Found(_title(detectors, name), detectors.get(name), len(ones), tuple(ones[:most])))
         for (level, name), ones in groups.items()
     ]
-    levels = ((level, tuple(one for other, one in found if other == level)) for level in LEVELS)
+    levels = ((level, tuple(one for other, one in found if other == level)) for level in GRAVEST_FIRST)
     return Outline(
         levels=tuple((level, sum(one.total for one in ones), ones) for level, ones in levels if ones),
         gone=_gone(report),

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from nla_ray.audit.report.values import LEVELS, Count, Level, Number, Tier
+from nla_ray.audit.report.values import GRAVEST_FIRST, Count, Number, Tier
 from nla_ray.config.base import Config
+from nla_ray.config.detectors import VALIDATED, Level, Validation
 
 RateVerdict = Literal["above controls", "not distinguishable", "insufficient evidence"]
-
-REVIEWED = 50
-"""A detector with fewer reviewed rows counts as unvalidated."""
 
 
 class Rate(Config):
@@ -55,21 +53,6 @@ class Result(Config):
     """By document first; real, then controls in their order, then benign."""
 
 
-class Validation(Config):
-    """How a detector did on rows that people have reviewed."""
-
-    tp: Count
-    fp: Count
-    tn: Count
-    fn: Count
-    source: str | None = None
-
-    @property
-    def reviewed(self) -> int:
-        """Rows that were looked at."""
-        return self.tp + self.fp + self.tn + self.fn
-
-
 class Detector(Config):
     """A detector as it was applied."""
 
@@ -94,12 +77,12 @@ class Detector(Config):
     @property
     def validated(self) -> bool:
         """Whether enough of its hits were reviewed."""
-        return self.validation is not None and self.validation.reviewed >= REVIEWED
+        return self.validation is not None and self.validation.tp + self.validation.fp >= VALIDATED
 
 
 def by_level(detectors: tuple[Detector, ...]) -> tuple[Detector, ...]:
     """Detectors, the gravest first."""
-    return tuple(sorted(detectors, key=lambda one: (LEVELS.index(one.level), one.tier, one.id)))
+    return tuple(sorted(detectors, key=lambda one: (GRAVEST_FIRST.index(one.level), one.tier, one.id)))
 
 
 class Change(Config):

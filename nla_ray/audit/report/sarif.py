@@ -9,8 +9,8 @@ from urllib.parse import quote
 from nla_ray.audit.report.evidence import Finding, Suppression
 from nla_ray.audit.report.model import Report, harmless
 from nla_ray.audit.report.rates import Detector
-from nla_ray.audit.report.values import Level
 from nla_ray.audit.report.words import clipped
+from nla_ray.config.detectors import Level
 from nla_ray.text import printable
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"

@@ -6,6 +6,8 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field
 
+from nla_ray.config.detectors import Level
+
 DIGITS = 9
 """Significant digits that are kept: sums in another order differ after them."""
 
@@ -18,9 +20,7 @@ def rounded(value: float) -> float:
 Number = Annotated[float, AfterValidator(rounded)]
 Count = Annotated[int, Field(ge=0)]
 
-Level = Literal["critical", "high", "medium", "low", "informational"]
-LEVELS: tuple[Level, ...] = get_args(Level)
-"""Gravest first."""
+GRAVEST_FIRST: tuple[Level, ...] = get_args(Level)[::-1]
 
 Tier = Literal["strong", "weak"]
 
