@@ -102,7 +102,7 @@ def _weight(one: Finding) -> tuple[object, ...]:
     aside = one.status != "finding" or one.state == "absent"
     score = 0.0 if one.score is None else one.score
     return (
-        counts,
+        aside,
         GRAVEST_FIRST.index(one.level),
         one.tier,
         one.detector,
