@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -22,6 +22,7 @@ KEYS = {
     "activations": ("run_id", "row_id"),
     "documents": ("run_id", "unit_id", "doc_id"),
     "explanations": ("run_id", "row_id", "sample"),
+    "findings": ("run_id", "finding_id"),
 }
 """Columns that name a row of a table. A document may be in several units of a corpus of vectors."""
 
@@ -96,9 +97,7 @@ def check_rows(
     if planned not in (None, made):
         raise EngineError(f"unit {unit_id}: {made} rows were made where {planned} were planned")
     _check_table(ref, unit_id, ref.table, table)
-    if "sample" in KEYS.get(ref.table, ()):
-        keys = zip(table["row_id"].to_pylist(), table["sample"].to_pylist(), strict=True)
-        _check_keys(unit_id, ref.table, [*keys, *((row.row_id, row.sample) for row in quarantined)])
+    _check_keys(unit_id, ref.table, table, quarantined)
 
 
 def check_sides(ref: RunRef, unit_id: str, sides: Mapping[str, pa.Table]) -> None:
@@ -110,8 +109,7 @@ def check_sides(ref: RunRef, unit_id: str, sides: Mapping[str, pa.Table]) -> Non
         )
     for side, table in sides.items():
         _check_table(ref, unit_id, side, table)
-        if side in KEYS:
-            _check_keys(unit_id, side, table[KEYS[side][-1]].to_pylist())
+        _check_keys(unit_id, side, table)
 
 
 def _check_table(ref: RunRef, unit_id: str, name: str, table: pa.Table) -> None:
@@ -123,8 +121,11 @@ def _check_table(ref: RunRef, unit_id: str, name: str, table: pa.Table) -> None:
             raise EngineError(f"unit {unit_id}: some of its rows in {name} have another {column}")
 
 
-def _check_keys(unit_id: str, name: str, keys: Iterable[object]) -> None:
-    repeated = sum(count - 1 for count in Counter(keys).values())
+def _check_keys(unit_id: str, name: str, table: pa.Table, quarantined: Sequence[QuarantinedRow] = ()) -> None:
+    key = [column for column in KEYS.get(name, ()) if column not in ("run_id", "unit_id")]
+    made = Counter(zip(*(table[column].to_pylist() for column in key), strict=True))
+    made.update(tuple(getattr(row, column) for column in key) for row in quarantined if key)
+    repeated = made.total() - len(made)
     if repeated:
         raise EngineError(f"unit {unit_id}: {repeated} rows of {name} have the key of another one")
 
