@@ -136,9 +136,8 @@ def print_run(run: Decoded, console: Console) -> None:
     _line(console, "tables", f"{run.output}, run {run.run_id}")
     console.print(Text("ask them:", "bold"))
     for query in QUERIES:
-        console.print(
-            f"  nla-ray sql {shlex.quote(run.output)} {query}", markup=False, highlight=False, soft_wrap=True
-        )
+        command = f'  nla-ray sql {shlex.quote(run.output)} "{query}"'
+        console.print(command, markup=False, highlight=False, soft_wrap=True)
 
 
 def speed(record: Mapping[str, Any]) -> str:
@@ -161,7 +160,7 @@ def fidelity_table(summary: Summary) -> Table:
 
 
 def planted_table(planted: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
-    """Recall of each planted property, one column per control."""
+    """Recall of each planted property and how many explanations it is of, one column per control."""
     table = Table()
     table.add_column("property")
     table.add_column("precision", justify="right")
@@ -170,9 +169,13 @@ def planted_table(planted: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
     by_control = [{score["prop"]: score for score in scores} for scores in planted.values()]
     for prop, first in by_control[0].items() if by_control else ():
         precision = "" if first["precision"] is None else f"{first['precision']:.1%}"
-        recalls = [f"{scores[prop]['recall']:.1%}" if scores[prop]["n"] else "-" for scores in by_control]
+        recalls = [_share(scores[prop]) for scores in by_control]
         table.add_row(prop, precision, *recalls)
     return table
+
+
+def _share(score: Mapping[str, Any]) -> str:
+    return f"{score['recall']:.1%} of {score['n']}" if score["n"] else "-"
 
 
 def _line(console: Console, name: str, value: str) -> None:
