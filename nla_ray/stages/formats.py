@@ -36,7 +36,7 @@ Placed = Iterator[tuple[Place, Row]]
 
 BATCH_ROWS = 1024
 _START = Place(1, 0, 0)
-_AHEAD_WHOLE, _AHEAD_PIECE = 8 << 20, 1 << 20
+_REQUEST, _PIECE_REQUEST, _SMALL_REQUEST = 8 << 20, 1 << 20, 64 << 10
 
 
 class Columns:
@@ -79,7 +79,7 @@ def rows_of(
     """
     if columns.vector is not None and source.format in ("jsonl", "text"):
         raise InputError(f"{source.label}: vectors are read from Parquet and Arrow files, not from text")
-    with opened(source.place, ahead=_AHEAD_WHOLE if start is None else _AHEAD_PIECE) as file:
+    with opened(source.place, ahead=_ahead(source, start)) as file:
         if source.format == "text":
             columns.check(source.label, ("text", "file"))
             yield from _text_rows(source, _lines(source, file, start or _START), text_per)
@@ -89,6 +89,13 @@ def rows_of(
         else:
             batches = _parquet_batches if source.format == "parquet" else _arrow_batches
             yield from _batch_rows(source, file, columns, start or _START, batches)
+
+
+def _ahead(source: Source, start: Place | None) -> int:
+    """Parquet is buffered column by column: what lies behind a read is of another column."""
+    if source.format == "parquet":
+        return _SMALL_REQUEST
+    return _REQUEST if start is None else _PIECE_REQUEST
 
 
 Lines = Iterator[tuple[Place, bytes]]
@@ -186,9 +193,14 @@ def _rows_of_batch(batch: pa.RecordBatch, vector: str | None) -> Iterator[Row]:
 
 
 def _parquet_batches(source: Source, file: BinaryIO, columns: Columns, start: Place) -> Batches:
-    """Row group by row group: a damaged one is a problem of its rows, not of the file."""
+    """Row group by row group: a damaged one is a problem of its rows, not of the file.
+
+    Pages are read as they are needed: with `pre_buffer`, whole row groups would be held.
+    """
     try:
-        parquet = pq.ParquetFile(file, page_checksum_verification=True)
+        parquet = pq.ParquetFile(
+            file, page_checksum_verification=True, pre_buffer=False, buffer_size=_REQUEST
+        )
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{source.label}: cannot read this Parquet file: {error}") from None
     wanted = columns.check(source.label, parquet.schema_arrow.names, declared=True)
