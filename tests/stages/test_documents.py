@@ -114,8 +114,32 @@ def test_a_bad_id_is_a_problem(tmp_path: Path, bad: object) -> None:
 def test_a_repeated_document_is_a_problem(tmp_path: Path) -> None:
     first, second = read(jsonl(tmp_path / "a.jsonl", {"text": "same"}, {"text": "same"}))
     assert first.problem is None
-    assert "used twice" in str(second.problem)
+    assert "used twice" in str(second.problem) and "name a column of ids in corpus.id" in str(second.problem)
     assert first.doc_id != second.doc_id
+    path = jsonl(tmp_path / "b.jsonl", *({"id": "x", "text": text} for text in ("one", "two")))
+    assert read(path, id="id")[1].problem == "document id 'x' is used twice"
+
+
+def test_a_line_without_a_column_says_what_it_has(tmp_path: Path) -> None:
+    """The first line shows what the columns are; what a later one lacks is its own problem."""
+    keys = {f"key {number}\x1b\ud800": number for number in range(99)}
+    good = {"id": 1, "text": "x", "at": [1], "c": CHAT}
+    lacking = [
+        {name: n if name == "id" else value for name, value in good.items() if name != out}
+        for n, out in enumerate(("id", "text", "at"), start=2)
+    ]
+    path = jsonl(tmp_path / "a.jsonl", good, *lacking, {}, {"id": 7, "at": [1], **keys})
+    corpus = Corpus(paths=(str(path),), text="text", id="id")
+    _, no_id, no_text, no_at, nothing, many = (one.problem for one in read_documents(corpus, listed="at"))
+    assert no_id == "has no 'id'; its keys are 'text', 'at', 'c'"
+    assert (no_text, no_at) == (
+        "has no 'text'; its keys are 'id', 'at', 'c'",
+        "has no 'at'; its keys are 'id', 'text', 'c'",
+    )
+    assert nothing == "has no 'id'; its keys are none"
+    assert many is not None and many.isprintable() and len(many) < 250
+    path = jsonl(tmp_path / "b.jsonl", good, {"id": 2})
+    assert read(path, messages="c", id="id")[1].problem == "has no 'c'; its keys are 'id'"
 
 
 def test_files_that_cannot_be_used(tmp_path: Path) -> None:

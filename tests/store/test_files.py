@@ -17,7 +17,7 @@ from nla_ray.config.corpus import Corpus
 from nla_ray.errors import InputError
 from nla_ray.stages.documents import read_documents
 from nla_ray.stages.vector_files import check_vectors
-from nla_ray.store.files import exists, expand, read_bytes
+from nla_ray.store.files import exists, expand, opened, read_bytes
 
 
 def put(url: str, content: bytes) -> str:
@@ -48,6 +48,16 @@ def test_files_folders_and_globs(s3: str) -> None:
     assert read_bytes(f"{s3}/deep/c.txt") == b"c\n"
     (document, _) = read_documents(Corpus(paths=(s3,), text="text"))
     assert document.source == f"{s3}/a.parquet:1"
+
+
+def test_lines_are_taken_from_a_buffer(s3: str) -> None:
+    """By itself, a file of s3fs copies a whole block for each line."""
+    path = put(f"{s3}/a.txt", b"line\n" * 100_000)
+    with opened(path) as file:
+        assert isinstance(file, io.BufferedReader)
+        assert sum(1 for _ in file) == 100_000
+        file.seek(5 * 99_999)
+        assert (file.readline(), file.tell(), file.read()) == (b"line\n", 500_000, b"")
 
 
 def test_a_saved_dataset(s3: str) -> None:
