@@ -119,13 +119,11 @@ def require_space(store: Store, ready: Decode) -> None:
 
 def runner_of(ready: Decode, store: Store) -> Runner:
     """The configured runner over the stages of a decode."""
-    config, at, identity = ready.config, ready.checkpoints, ready.identity
+    config, identity = ready.config, ready.identity
     stages: list[Stage] = [
-        ExtractStage(
-            config, at.target, identity, d_model=ready.sidecar.d_model, own_baseline=ready.baseline is None
-        ),
-        VerbalizeStage(config, at.av, template_from=at.target),
-        ScoreStage(config, at.ar),
+        ExtractStage(config, identity, d_model=ready.sidecar.d_model, own_baseline=ready.baseline is None),
+        VerbalizeStage(config),
+        ScoreStage(config),
         WriteStage(config, identity, store, RunRef.of(ready.plan), ready.baseline),
     ]
     if config.runner.name == "local":

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import time
 from pathlib import Path
 
 import torch
+from transformers import AutoModel
 
-from nla_ray.nla.weights import SafetensorsDir
+from nla_ray.nla.backbone import cut_config, load_config, quiet, text_config
 from nla_ray.pipelines.planning import Decode
 
 ASSUMED_GPU_FLOPS = 790e12
@@ -37,14 +37,16 @@ def estimated_seconds(ready: Decode) -> float | None:
     work = parameters(at.av) * answers * (AV_PROMPT_TAIL + answer)
     work += 0 if at.ar is None else parameters(at.ar) * answers * answer
     if at.target is not None and config.corpus.vectors is None:
-        work += parameters(at.target) * survey.tokens
+        work += parameters(at.target, ready.identity.layer + 1) * survey.tokens
     return 2 * work / (flops(ready) * EFFICIENCY)
 
 
-def parameters(directory: Path) -> int:
-    """Numbers in a checkpoint, from its headers."""
-    weights = SafetensorsDir(directory)
-    return sum(math.prod(weights.info(name).shape) for name in weights.names)
+def parameters(directory: Path, layers: int | None = None) -> int:
+    """Numbers in a model, or in its first `layers` blocks, from its configuration alone."""
+    config = text_config(load_config(directory))
+    config = config if layers is None else cut_config(config, layers, directory)
+    with torch.device("meta"), quiet():
+        return sum(weight.numel() for weight in AutoModel.from_config(config).parameters())
 
 
 def flops(ready: Decode) -> float:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from nla_ray.config.decode import Baseline, DecodeConfig, Engine
+from nla_ray.config.decode import Baseline, DecodeConfig, Engine, Models
 from nla_ray.config.reference import ModelRef
 from nla_ray.errors import CheckpointError, ConfigError
 from nla_ray.ids import digest
@@ -16,7 +16,7 @@ from nla_ray.nla.preflight import check
 from nla_ray.nla.resolve import resolve
 from nla_ray.nla.sidecar import Sidecar, read_sidecar
 from nla_ray.pipelines.baseline import known_baseline
-from nla_ray.pipelines.provenance import ModelRecord, model_record, versions
+from nla_ray.pipelines.provenance import ModelRecord, commit_of, model_record, versions
 from nla_ray.stages.device import device_of
 from nla_ray.stages.extract import reader_of, tokenizer_of
 from nla_ray.stages.pieces import units_of
@@ -33,7 +33,7 @@ UNIT_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """Local directories of the three models."""
+    """Local directories of the three models where it is planned; those from the hub may lack weights."""
 
     target: Path | None
     av: Path
@@ -54,7 +54,7 @@ class Survey:
 
 @dataclass(frozen=True)
 class Decode:
-    """A decode that is ready to run; `config` has its device and type settled."""
+    """A decode that is ready to run; in `config` device, type and the commits of models are settled."""
 
     config: DecodeConfig
     checkpoints: Checkpoints
@@ -77,6 +77,7 @@ def plan_decode(config: DecodeConfig, doing: Doing) -> Decode:
     config = config.model_copy(update={"engine": settled(config)})
     preflight(config)
     checkpoints = find_checkpoints(config)
+    config = config.model_copy(update={"models": pinned(config.models, checkpoints)})
     scale = config.models.injection_scale
     sidecar = read_sidecar(checkpoints.av, role="av", injection_scale_override=scale)
     origin = None
@@ -120,11 +121,24 @@ def preflight(config: DecodeConfig) -> None:
 
 
 def find_checkpoints(config: DecodeConfig) -> Checkpoints:
-    """Local directories of the models, fetched from the hub where they are not here."""
+    """Local directories of the models; of those on the hub the small files are fetched."""
     models = config.models
-    ar = None if models.ar is None else resolve(models.ar)
-    target = None if models.target is None else resolve(models.target)
-    return Checkpoints(target, resolve(models.av), ar)
+    ar = None if models.ar is None else resolve(models.ar, weights=False)
+    target = None if models.target is None else resolve(models.target, weights=False)
+    return Checkpoints(target, resolve(models.av, weights=False), ar)
+
+
+def pinned(models: Models, checkpoints: Checkpoints) -> Models:
+    """The models at the commits that were found: a branch that moves meanwhile changes nothing."""
+    found = {"target": checkpoints.target, "av": checkpoints.av, "ar": checkpoints.ar}
+    commits = {role: commit_of(directory) for role, directory in found.items() if directory is not None}
+    return models.model_copy(
+        update={
+            role: getattr(models, role).model_copy(update={"revision": commit})
+            for role, commit in commits.items()
+            if commit is not None
+        }
+    )
 
 
 def survey_corpus(
@@ -223,6 +237,6 @@ def plan_of(
             "layer": identity.layer,
             "seed": identity.seed,
             "baseline": None if baseline is None else baseline.model_dump(),
-            "versions": versions(),
+            "versions": {**versions()},
         },
     )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
-import re
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,14 +10,14 @@ from pathlib import Path
 from nla_ray import __version__
 from nla_ray.config.reference import ModelRef
 from nla_ray.ids import digest
+from nla_ray.store.folder import file_sha256
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "pyarrow")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """A model as it was used: its reference, the hub commit where there is one, a digest of its files."""
+    """A model as it was used: its reference, the hub commit where there is one, a digest of what it is."""
 
     ref: str
     commit: str | None
@@ -30,22 +28,22 @@ class ModelRecord:
 
 
 def model_record(ref: ModelRef, directory: Path) -> ModelRecord:
-    """Identity of a checkpoint directory; every file in it counts, sub-folders do not.
+    """Identity of a checkpoint: the commit where it is from the hub, for that pins every file, here or not.
 
-    Files in the hub's download cache are links to blobs named by their sha256, which then need not be read.
+    Of a local directory every file is read; sub-folders do not count.
     """
+    commit = commit_of(directory)
+    if commit is not None:
+        return ModelRecord(str(ref), commit, digest("commit", commit, ref.subfolder))
     names = sorted(file.name for file in directory.iterdir() if file.is_file())
     parts = [part for name in names for part in (name, file_sha256(directory / name))]
-    at = directory.parts.index("snapshots") + 1 if "snapshots" in directory.parts[:-1] else None
-    return ModelRecord(str(ref), None if at is None else directory.parts[at], digest(*parts))
+    return ModelRecord(str(ref), None, digest(*parts))
 
 
-def file_sha256(path: Path) -> str:
-    """Hex sha256 of a file."""
-    if path.is_symlink() and _SHA256.fullmatch(path.resolve().name):
-        return path.resolve().name
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def commit_of(directory: Path) -> str | None:
+    """The commit of a directory in the hub's download cache; None for any other."""
+    within = directory.parts[:-1]
+    return directory.parts[within.index("snapshots") + 1] if "snapshots" in within else None
 
 
 def versions() -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import pickle
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any, Self
@@ -12,6 +13,7 @@ from typing import Any, Self
 import ray
 import ray.data
 from ray.data import ActorPoolStrategy, DataContext
+from ray.util.annotations import RayDeprecationWarning
 
 from nla_ray.config.runner import Pool
 from nla_ray.config.runner import Runner as RunnerConfig
@@ -22,6 +24,9 @@ from nla_ray.stages.stage import Chain, Stage
 from nla_ray.stages.work import Failed, Result, Task
 
 Batch = dict[str, Any]
+
+FAULT_BUDGET: dict[str, Any] = {"max_restarts": -1, "max_task_retries": 1}
+"""A dead worker is started again; the unit that it held is tried once more, by whichever worker."""
 
 
 class RayRunner(Runner):
@@ -55,32 +60,34 @@ class RayRunner(Runner):
         if not tasks:
             return
         _set_context()
-        items = [{"work": pickle.dumps(task)} for task in tasks]
-        data: ray.data.Dataset = ray.data.from_items(items, override_num_blocks=len(items))
-        for stage, pool in self._pooled:
-            data = data.map_batches(
-                StageActor,
-                batch_size=1,
-                fn_constructor_args=(stage, pool.threads or max(1, math.ceil(pool.cpus))),
-                compute=ActorPoolStrategy(
-                    size=min(pool.actors, len(tasks)),
-                    # A worker that dies takes what it holds with it: with one unit, the guilty is known.
-                    max_tasks_in_flight_per_actor=1,
-                ),
-                num_cpus=pool.cpus,
-                num_gpus=pool.gpus,
-                ray_remote_args_fn=fault_budget,
-            )
         try:
-            for row in data.iter_rows():
+            for row in self._dataset(tasks).iter_rows():
                 yield pickle.loads(row["work"])  # noqa: S301 (what our own actors made)
         except ray.exceptions.RayError as error:
             raise EngineError(f"Ray gave up: {' '.join(str(error).split())[:300]}") from None
 
-
-def fault_budget() -> dict[str, int]:
-    """A dead worker is started again; the unit that it held is tried once more, by whichever worker."""
-    return {"max_restarts": -1, "max_task_retries": 1}
+    def _dataset(self, tasks: Sequence[Task]) -> ray.data.Dataset:
+        """The units, pickled, one a block, and what is to be done with them; nothing runs yet."""
+        items = [{"work": pickle.dumps(task)} for task in tasks]
+        data: ray.data.Dataset = ray.data.from_items(items, override_num_blocks=len(items))
+        for stage, pool in self._pooled:
+            with warnings.catch_warnings():
+                # This version has no other way to say how often an actor may die.
+                warnings.simplefilter("ignore", RayDeprecationWarning)
+                data = data.map_batches(
+                    StageActor,
+                    batch_size=1,
+                    fn_constructor_args=(stage, pool.threads or max(1, math.ceil(pool.cpus))),
+                    compute=ActorPoolStrategy(
+                        size=min(pool.actors, len(tasks)),
+                        # A worker that dies takes what it holds with it: with one unit, the guilty is known.
+                        max_tasks_in_flight_per_actor=1,
+                    ),
+                    num_cpus=pool.cpus,
+                    num_gpus=pool.gpus,
+                    **FAULT_BUDGET,
+                )
+        return data
 
 
 class StageActor:

@@ -17,6 +17,7 @@ from nla_ray.nla.extraction import Extractor
 from nla_ray.nla.fidelity import Directions
 from nla_ray.nla.outcomes import position_flags
 from nla_ray.nla.prompt import load_tokenizer
+from nla_ray.nla.resolve import resolve
 from nla_ray.nla.verbalizer import Sampling
 from nla_ray.stages.device import device_of
 from nla_ray.stages.documents import Document
@@ -39,25 +40,26 @@ class ExtractStage(Stage):
     def __init__(
         self,
         config: DecodeConfig,
-        target: Path | None,
         identity: Identity,
         *,
         d_model: int,
         own_baseline: bool = False,
     ) -> None:
-        self._config, self._target, self._identity = config, target, identity
+        self._config, self._identity = config, identity
         self._d_model, self._own_baseline = d_model, own_baseline
 
     def setup(self) -> None:
         """Load the target up to block K; for a corpus of vectors at most its tokenizer."""
-        config, target = self._config, self._target
+        config, ref = self._config, self._config.models.target
+        reads = ref is not None and config.corpus.vectors is None
+        target = None if ref is None else resolve(ref, weights=reads)
         self._tokenizer = tokenizer_of(config, target)
         answer = None if target is None or config.continuation is None else answer_of(config, target)
         self._reader = reader_of(
             config, self._tokenizer, d_model=self._d_model, layer=self._identity.layer, answer=answer
         )
         self._extractor = None
-        if target is not None and config.models.target is not None and config.corpus.vectors is None:
+        if target is not None and ref is not None and reads:
             device, dtype = device_of(config.engine)
             self._extractor = Extractor(
                 target,
@@ -65,7 +67,7 @@ class ExtractStage(Stage):
                 dtype=dtype,
                 device=device,
                 batch_tokens=config.engine.batch_tokens,
-                trust_remote_code=config.models.target.trust_remote_code,
+                trust_remote_code=ref.trust_remote_code,
             )
 
     def __call__(self, task: Task) -> Work:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.nla.fidelity import cos
 from nla_ray.nla.reconstructor import Reconstructor
+from nla_ray.nla.resolve import resolve
 from nla_ray.stages.device import device_of
 from nla_ray.stages.rows import Score
 from nla_ray.stages.stage import Stage
@@ -22,17 +22,17 @@ class ScoreStage(Stage):
 
     name = "reconstruct"
 
-    def __init__(self, config: DecodeConfig, ar: Path | None) -> None:
-        self._config, self._ar = config, ar
+    def __init__(self, config: DecodeConfig) -> None:
+        self._config = config
 
     def setup(self) -> None:
         """Load the reconstructor, if there is one."""
         self._reconstructor: Reconstructor | None = None
         ar, engine = self._config.models.ar, self._config.engine
-        if self._ar is not None and ar is not None:
+        if ar is not None:
             device, dtype = device_of(engine)
             self._reconstructor = Reconstructor(
-                self._ar,
+                resolve(ar),
                 dtype=dtype,
                 device=device,
                 batch_tokens=engine.batch_tokens,

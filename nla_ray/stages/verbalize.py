@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
 from nla_ray.nla.outcomes import judge
+from nla_ray.nla.resolve import resolve
 from nla_ray.nla.verbalizer import Sampling
 from nla_ray.stages.controls import Mixer, Query
 from nla_ray.stages.device import device_of
@@ -18,26 +17,23 @@ from nla_ray.stages.work import Work, places_of
 
 
 class VerbalizeStage(Stage):
-    """Fills in `said`: the judged answers, query by query and within one sample by sample.
-
-    `template_from` is the target's directory, whose chat template a verbalizer without one uses.
-    """
+    """Fills in `said`: the judged answers, query by query and within one sample by sample."""
 
     name = "verbalize"
 
-    def __init__(self, config: DecodeConfig, av: Path, *, template_from: Path | None) -> None:
-        self._config, self._av, self._template_from = config, av, template_from
+    def __init__(self, config: DecodeConfig) -> None:
+        self._config = config
 
     def setup(self) -> None:
-        """Load the verbalizer and prove its injection."""
+        """Load the verbalizer, with the target's chat template where it has none, and prove its injection."""
         engine, models = self._config.engine, self._config.models
         device, dtype = device_of(engine)
         self._verbalizer = TransformersVerbalizer(
-            self._av,
+            resolve(models.av),
             dtype=dtype,
             device=device,
             layout=SlotLayout(engine.slots, engine.cohort),
-            template_from=self._template_from,
+            template_from=None if models.target is None else resolve(models.target, weights=False),
             injection_scale=models.injection_scale,
             trust_remote_code=models.av.trust_remote_code,
         )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from nla_ray.config.reference import ModelRef
-from nla_ray.pipelines.provenance import file_sha256, model_record, versions
+from nla_ray.pipelines.provenance import model_record, versions
 
 
 def test_every_file_counts_and_the_place_does_not(tmp_path: Path) -> None:
@@ -24,21 +23,14 @@ def test_every_file_counts_and_the_place_does_not(tmp_path: Path) -> None:
     assert model_record(ModelRef(path="a"), tmp_path / "a").sha256 != same
 
 
-def test_a_file_of_the_download_cache_is_known_by_its_blob(tmp_path: Path) -> None:
-    blob = tmp_path / "blobs" / ("ab" * 32)
-    blob.parent.mkdir()
-    blob.write_text("not read")
-    snapshot = tmp_path / "snapshots" / "c0ffee"
+def test_what_is_from_the_hub_is_known_by_its_commit(tmp_path: Path) -> None:
+    snapshot = tmp_path / "models--owner--name" / "snapshots" / "c0ffee" / "av"
     snapshot.mkdir(parents=True)
-    (snapshot / "model.safetensors").symlink_to(blob)
-    assert file_sha256(snapshot / "model.safetensors") == "ab" * 32
-    assert model_record(ModelRef(path="owner/name"), snapshot).commit == "c0ffee"
-
-
-def test_any_other_file_is_read(tmp_path: Path) -> None:
-    path = tmp_path / "x"
-    path.write_bytes(b"content")
-    assert file_sha256(path) == hashlib.sha256(b"content").hexdigest()
+    before = model_record(ModelRef(path="owner/name", subfolder="av"), snapshot)
+    (snapshot / "model.safetensors").write_text("fetched later")
+    assert model_record(ModelRef(path="owner/name", subfolder="av"), snapshot) == before
+    assert before.commit == "c0ffee"
+    assert model_record(ModelRef(path="owner/name", subfolder="ar"), snapshot).sha256 != before.sha256
 
 
 def test_versions_name_what_determines_results() -> None:
