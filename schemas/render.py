@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from nla_ray.audit.report.model import Report
+from nla_ray.config.audit import AuditConfig
 from nla_ray.config.base import Config
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.store.manifest import Manifest
@@ -18,9 +20,11 @@ FOLDER = Path(__file__).parent
 def render() -> dict[str, str]:
     """Content of every schema file by name."""
     return {
+        "audit.schema.json": json_schema(AuditConfig),
         "decode.schema.json": json_schema(DecodeConfig),
         "manifest.schema.json": json_schema(Manifest),
         "plan.schema.json": json_schema(Plan),
+        "report.schema.json": json_schema(Report),
         "views.sql": views_sql(),
     } | {f"{name}.sql": ddl(schema) for name, schema in SCHEMAS.items()}
 

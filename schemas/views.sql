@@ -69,3 +69,16 @@ CREATE VIEW activations AS
 FROM committed_activations;
 
 COMMENT ON VIEW activations IS 'the vectors, one row per position, where runs keep them';
+
+-- An audit is a run of its own; what it audited is named as elsewhere, so that rows can be joined.
+CREATE VIEW findings AS
+SELECT run_id AS audit_id, audited_run AS run_id, * EXCLUDE (run_id, unit_id, audited_run)
+FROM committed_findings;
+
+COMMENT ON VIEW findings IS 'documents with hits, by audit: findings, and what was ruled out and why';
+
+CREATE VIEW rates AS
+SELECT run_id AS audit_id, audited_run AS run_id, * EXCLUDE (run_id, unit_id, audited_run)
+FROM committed_rates;
+
+COMMENT ON VIEW rates IS 'rates of detectors beside their controls, by audit';

@@ -6,6 +6,7 @@ from typing import NoReturn
 
 import typer
 
+from nla_ray.cli.audit import audit_app
 from nla_ray.cli.check import check_command
 from nla_ray.cli.decode import decode_command
 from nla_ray.cli.demo_train import demo_train_command
@@ -21,6 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(audit_app, name="audit")
 app.command("check")(check_command)
 app.command("decode")(decode_command)
 app.command("demo-train")(demo_train_command)

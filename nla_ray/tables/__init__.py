@@ -2,12 +2,13 @@
 
 from nla_ray.tables.documents import ACTIVATIONS, DOCUMENTS
 from nla_ray.tables.explanations import CONTROLS, DECODED, EXPLANATIONS, IMPORTED, OUTCOMES, REAL
+from nla_ray.tables.findings import FINDINGS, RATES
 from nla_ray.tables.runs import COMMITTED_RUNS, QUARANTINE
 from nla_ray.tables.schema import column, ddl, table_of
 
 SCHEMAS = {
     schema.metadata[b"table"].decode(): schema
-    for schema in (ACTIVATIONS, DOCUMENTS, EXPLANATIONS, QUARANTINE)
+    for schema in (ACTIVATIONS, DOCUMENTS, EXPLANATIONS, FINDINGS, QUARANTINE, RATES)
 }
 """Schemas that a table of this name must have exactly."""
 
@@ -18,9 +19,11 @@ __all__ = [
     "DECODED",
     "DOCUMENTS",
     "EXPLANATIONS",
+    "FINDINGS",
     "IMPORTED",
     "OUTCOMES",
     "QUARANTINE",
+    "RATES",
     "REAL",
     "SCHEMAS",
     "column",

@@ -15,6 +15,7 @@ from nla_ray.cli import app
 ROOT = Path(__file__).parents[2]
 
 OPTIONS = {
+    "audit": [],
     "check": ["av", "ar", "--target", "--injection-scale", "--trust-remote-code"],
     "decode": ["config", "overrides", "--replace"],
     "demo-train": ["--out", "--steps", "--seed"],
@@ -47,7 +48,9 @@ def test_commands_and_their_options() -> None:
 
 
 def test_tables() -> None:
-    assert sorted(tables.SCHEMAS) == ["activations", "documents", "explanations", "quarantine"]
+    assert sorted(tables.SCHEMAS) == [
+        "activations", "documents", "explanations", "findings", "quarantine", "rates",
+    ]  # fmt: skip
 
 
 def test_public_names() -> None:

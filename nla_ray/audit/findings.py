@@ -1,0 +1,236 @@
+"""Findings: documents with hits, by which rules they are findings or none, with their evidence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import duckdb
+
+from nla_ray.audit.intervals import clustered_wilson
+from nla_ray.audit.rates import ABOVE, BENIGN, SHUFFLED, Rated, weight_shape
+from nla_ray.audit.report.context import Read, contexts
+from nla_ray.audit.report.evidence import Context, Evidence, Finding, Part
+from nla_ray.audit.report.values import State
+from nla_ray.audit.statistics import any_of_n
+from nla_ray.audit.tally import Tally, needed
+from nla_ray.config.detectors import Detector
+from nla_ray.ids import digest
+from nla_ray.tables import REAL
+
+FINDING = "finding"
+MOST_ROWS = 8
+"""Rows of evidence that a finding keeps, the strongest."""
+
+Row = dict[str, Any]
+
+
+def finding_rows(
+    connection: duckdb.DuckDBPyConnection,
+    tally: Tally,
+    detectors: Sequence[Detector],
+    rated: Sequence[Rated],
+    audit_id: str,
+    *,
+    reportable: bool,
+) -> Iterator[Row]:
+    """Rows of the table `findings` for one run, by detector and document."""
+    by_id = {detector.id: detector for detector in detectors}
+    verdicts = {one.detector: one.verdict for one in rated}
+    chances = {detector.id: _Chance(tally, detector) for detector in detectors}
+    found = connection.execute(_FOUND, {"run": tally.run_id, "most": MOST_ROWS})
+    names = [column[0] for column in found.description]
+    for values in found.fetchall():
+        row = dict(zip(names, values, strict=True))
+        detector = by_id[row["detector"]]
+        status = _status(row, needed(detector), verdicts[detector.id], reportable)
+        parts = _parts(row, chances[detector.id])
+        yield {
+            "run_id": audit_id,
+            "unit_id": tally.run_id,
+            "audited_run": tally.run_id,
+            "finding_id": digest("finding", tally.run_id, detector.id, row["doc_id"])[:32],
+            "detector": detector.id,
+            "level": detector.level,
+            "tier": detector.tier,
+            "status": status,
+            **{name: row[name] for name in _KEPT},
+            **parts,
+        }
+
+
+_KEPT = ("doc_id", "restated", "rows_hit", "rows_read", "positions_hit", "positions_read", "samples_hit",
+         "samples_read", "evidence")  # fmt: skip
+
+
+def _status(row: Row, k: int, verdict: str, reportable: bool) -> str:
+    """The first rule that a document fails, in the order of the rules; else what its rates allow."""
+    if row["strength"] < k:
+        steps = (
+            ("any_reach", "below recurrence"),
+            ("clean_reach", "artefact"),
+            ("faithful_reach", "low fidelity"),
+        )
+        return next((name for reach, name in steps if row[reach] < row["k"]), "restated")
+    if not reportable:
+        return "not reportable"
+    return FINDING if verdict == ABOVE else verdict
+
+
+class _Chance:
+    """How likely some control's text reaches a strength in a document of some size."""
+
+    def __init__(self, tally: Tally, detector: Detector) -> None:
+        self._draws = []
+        self._cache: dict[tuple[int, int], float] = {}
+        self.by_chance: float | None = None
+        for name, population in tally.populations.items():
+            if name in (REAL, BENIGN):
+                continue
+            hits = tally.hits_of(detector.id, name)
+            rate = clustered_wilson(hits.evident.astype(float), population.places.astype(float)).high
+            self._draws.append([1 - rate, *(rate * share for share in weight_shape(hits, detector))])
+            if name == SHUFFLED:
+                self.by_chance = float(hits.places.sum() / population.places.sum())
+
+    def __call__(self, places: int, strength: int) -> float | None:
+        key = (places, strength)
+        if key not in self._cache and self._draws:
+            self._cache[key] = max(any_of_n(draw, places, strength) for draw in self._draws)
+        return self._cache.get(key)
+
+
+def _parts(row: Row, chance: _Chance) -> Row:
+    recurrence = row["evident"] / row["positions_read"]
+    unlikely = chance(row["positions_read"], row["strength"])
+    faithful = 1.0 if row["fidelity"] is None else min(max(row["fidelity"], 0.0), 1.0)
+    return {
+        "recurrence": recurrence,
+        "fidelity": row["fidelity"],
+        "lift": None if chance.by_chance is None else recurrence - chance.by_chance,
+        "chance": unlikely,
+        "score": recurrence * faithful * (1 - (unlikely or 0.0)),
+    }
+
+
+MEANING = {
+    "recurrence": "share of the read positions that count as evidence",
+    "fidelity": "mean fve_nrm of the rows that are evidence",
+    "lift": "recurrence less the share of shuffled positions that mention it",
+    "chance": "chance that a control's text reaches this recurrence here, at the upper end of its rate",
+}
+
+
+def shown_findings(
+    connection: duckdb.DuckDBPyConnection, rows: Sequence[Row], states: Mapping[tuple[str, str], State]
+) -> Iterator[Finding]:
+    """These rows as the report shows them: with whole explanations, and the document's text around hits."""
+    for row in rows:
+        kept = json.loads(row["evidence"])
+        key = {"run": row["audited_run"], "doc": row["doc_id"]}
+        said = {
+            (row_id, sample): text
+            for row_id, sample, text in connection.execute(
+                _SAID, key | {"ids": [one["row_id"] for one in kept]}
+            ).fetchall()
+        }
+        source, windows = _context(connection, row["detector"], key)
+        yield Finding(
+            **{name: row[name] for name in _SHOWN},
+            run_id=row["audited_run"],
+            source=source,
+            state=states.get((row["detector"], row["doc_id"])),
+            parts=tuple(Part(name=name, value=row[name], meaning=text) for name, text in MEANING.items()),
+            evidence=tuple(
+                Evidence(**one, explanation=said.get((one["row_id"], one["sample"])) or "") for one in kept
+            ),
+            contexts=windows,
+        )
+
+
+_SHOWN = ("finding_id", "detector", "level", "tier", "doc_id", "status", "restated", "rows_hit", "rows_read",
+          "positions_hit", "positions_read", "samples_hit", "samples_read", "score")  # fmt: skip
+
+
+def _context(
+    connection: duckdb.DuckDBPyConnection, detector: str, key: Mapping[str, str]
+) -> tuple[str | None, tuple[Context, ...]]:
+    document = connection.execute(
+        "SELECT source, text, token_ends FROM documents WHERE run_id = $run AND doc_id = $doc LIMIT 1", key
+    ).fetchone()
+    if document is None:
+        return None, ()
+    source, text, ends = document
+    if text is None or ends is None:
+        return source, ()
+    read = {
+        position: Read(fve, bool(hit))
+        for position, fve, hit in connection.execute(_READ, dict(key) | {"detector": detector}).fetchall()
+    }
+    return source, contexts(text, ends, read)
+
+
+_FOUND = f"""
+WITH marked AS (
+    SELECT * FROM audit_marked WHERE run_id = $run AND control = '{REAL}'
+), kept AS (
+    SELECT
+        detector, doc_id, row_id, sample, position, token, span, span_start, fve_nrm,
+        row_number() OVER (
+            PARTITION BY detector, doc_id
+            ORDER BY evident DESC, fve_nrm DESC NULLS LAST, position, row_id, sample
+        ) AS rank
+    FROM marked
+), quoted AS (
+    SELECT detector, doc_id, to_json(list(
+        {{row_id: row_id, sample: sample, position: position, token: token, span: span,
+          span_start: span_start, fve_nrm: fve_nrm}} ORDER BY rank
+    ))::VARCHAR AS evidence
+    FROM kept WHERE rank <= $most GROUP BY ALL
+), per_place AS (
+    SELECT detector, doc_id, place, count(*) AS n FROM marked GROUP BY ALL
+), places AS (
+    SELECT detector, doc_id, count(*)::INTEGER AS positions_hit, max(n)::INTEGER AS samples_hit
+    FROM per_place GROUP BY ALL
+), summed AS (
+    SELECT
+        detector, doc_id, count(*)::INTEGER AS rows_hit, bool_or(restated) AS restated,
+        avg(fve_nrm) FILTER (WHERE evident) AS fidelity
+    FROM marked GROUP BY ALL
+), read_places AS (
+    SELECT doc_id, place, count(*) AS n FROM audit_rows
+    WHERE run_id = $run AND control = '{REAL}' GROUP BY ALL
+), read AS (
+    SELECT
+        doc_id, sum(n)::INTEGER AS rows_read, count(*)::INTEGER AS positions_read,
+        max(n)::INTEGER AS samples_read
+    FROM read_places GROUP BY ALL
+)
+SELECT
+    reached.* EXCLUDE (rows_hit), summed.rows_hit, positions_hit, samples_hit, restated, fidelity,
+    rows_read, positions_read, samples_read, evidence
+FROM audit_documents AS reached
+JOIN summed USING (detector, doc_id)
+JOIN places USING (detector, doc_id)
+JOIN quoted USING (detector, doc_id)
+JOIN read USING (doc_id)
+WHERE reached.run_id = $run AND reached.control = '{REAL}'
+ORDER BY detector, doc_id
+"""
+
+_SAID = """
+SELECT row_id, sample, explanation FROM explanations
+WHERE run_id = $run AND doc_id = $doc AND list_contains($ids, row_id)
+"""
+
+_READ = f"""
+SELECT rows.position, avg(rows.fve_nrm), coalesce(bool_or(marked.evident), false)
+FROM audit_rows AS rows
+LEFT JOIN audit_marked AS marked
+    ON marked.run_id = rows.run_id AND marked.row_id = rows.row_id AND marked.sample = rows.sample
+    AND marked.detector = $detector
+WHERE rows.run_id = $run AND rows.doc_id = $doc AND rows.control = '{REAL}' AND rows.position IS NOT NULL
+GROUP BY rows.position
+ORDER BY rows.position
+"""

@@ -1,0 +1,129 @@
+"""Gates: what must hold before an audit's numbers mean anything, and what the populations look like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import duckdb
+import numpy as np
+
+from nla_ray.audit.intervals import mean_interval
+from nla_ray.audit.report.model import Gate, Population, ReportVerdict
+from nla_ray.audit.tally import Tally
+from nla_ray.config.audit import Evidence, Gates
+from nla_ray.tables import CONTROLS, REAL
+
+ORDER = (REAL, *CONTROLS, "benign")
+
+
+def populations(connection: duckdb.DuckDBPyConnection, tally: Tally) -> tuple[Population, ...]:
+    """What was searched of one run, by kind: counts, fidelity by document, parse quality."""
+    shares = {
+        control: (closed, cjk)
+        for control, closed, cjk in connection.execute(
+            "SELECT rows.control, avg((NOT closed)::INTEGER), avg(list_contains(flags, 'cjk')::INTEGER) "
+            "FROM audit_rows AS rows JOIN all_explanations USING (run_id, row_id, sample) "
+            "WHERE run_id = $run GROUP BY ALL",
+            {"run": tally.run_id},
+        ).fetchall()
+    }
+    made = []
+    for name in (name for name in ORDER if name in tally.populations):
+        found = tally.populations[name]
+        fve = found.fve[~np.isnan(found.fve)]
+        low, high = mean_interval(fve)
+        unclosed, cjk = shares.get(name, (None, None))
+        made.append(
+            Population(
+                name=name, documents=len(found), rows=int(found.rows.sum()),
+                fve=float(fve.mean()) if len(fve) else None,
+                fve_low=low if len(fve) > 1 else None, fve_high=high if len(fve) > 1 else None,
+                unclosed=unclosed, cjk=cjk,
+            )
+        )  # fmt: skip
+    return tuple(made)
+
+
+def gates_of(run_id: str, found: Sequence[Population], gates: Gates, rule: Evidence) -> tuple[Gate, ...]:
+    """The gates of one run."""
+    by_name = {one.name: one for one in found}
+    real = by_name.get(REAL)
+    return (
+        _enough_documents(run_id, real, rule),
+        _fidelity(run_id, real, gates),
+        _share(run_id, "unclosed", real.unclosed if real else None, gates.unclosed,
+               "answers without their closing tag",
+               "Unclosed answers were cut off; more of them mean that the verbalizer does not work here."),
+        _share(run_id, "cjk", real.cjk if real else None, gates.cjk,
+               "answers in Chinese, Japanese or Korean script",
+               "A verbalizer that leaves its language has left what it was trained for."),
+        *(_control_documents(run_id, name, by_name, rule) for name in rule.controls),
+        *(_control_fidelity(run_id, by_name[name], gates) for name in CONTROLS if name in by_name),
+    )  # fmt: skip
+
+
+def _enough_documents(run_id: str, real: Population | None, rule: Evidence) -> Gate:
+    n = 0 if real is None else real.documents
+    return Gate(
+        id="documents", title="documents that were searched", run_id=run_id, value=n, relation=">=",
+        threshold=rule.minimum_documents, unit="count", passed=n >= rule.minimum_documents or None,
+        why="Documents are what rates count; of few of them little can be said.",
+    )  # fmt: skip
+
+
+def _fidelity(run_id: str, real: Population | None, gates: Gates) -> Gate:
+    low = None if real is None else real.fve_low
+    return Gate(
+        id="fidelity", title="fidelity of the audited population, lower end of its interval", run_id=run_id,
+        value=low, relation=">=", threshold=gates.fidelity, unit="fve",
+        passed=None if low is None else low >= gates.fidelity,
+        why="Text from which the vector cannot be rebuilt is not about the vector: a model that moved away "
+        "from the one that the pair was trained on is read wrongly.",
+    )  # fmt: skip
+
+
+def _share(run_id: str, name: str, value: float | None, most: float, title: str, why: str) -> Gate:
+    return Gate(
+        id=name, title=title, run_id=run_id, value=value, relation="<=", threshold=most, unit="share",
+        passed=None if value is None else value <= most, why=why,
+    )  # fmt: skip
+
+
+def _control_documents(run_id: str, name: str, found: Mapping[str, Population], rule: Evidence) -> Gate:
+    n = found[name].documents if name in found else 0
+    return Gate(
+        id=f"control_{name}", title=f"documents with {name} rows", run_id=run_id, value=n, relation=">=",
+        threshold=rule.minimum_control_documents, unit="count",
+        passed=n >= rule.minimum_control_documents or None,
+        why="Without this control nothing shows what the verbalizer says when it is told nothing.",
+    )  # fmt: skip
+
+
+def _control_fidelity(run_id: str, control: Population, gates: Gates) -> Gate:
+    return Gate(
+        id=f"chance_{control.name}", title=f"fidelity of {control.name} rows", run_id=run_id,
+        value=control.fve, relation="<=", threshold=gates.control_fidelity, unit="fve",
+        passed=None if control.fve is None else control.fve <= gates.control_fidelity,
+        why="If text about something else rebuilds the vector as well, fidelity shows nothing.",
+    )  # fmt: skip
+
+
+OPTIONAL = ("unclosed", "cjk", "chance_")
+"""Gates that imported tables cannot always answer; what is not known there holds nothing up."""
+
+
+def verdict_of(gates: Sequence[Gate]) -> tuple[ReportVerdict, tuple[str, ...]]:
+    """What the gates allow to be said, with a sentence for each that does not pass."""
+    failed = [gate for gate in gates if gate.passed is False]
+    if failed:
+        return "not reportable", tuple(_sentence(gate) for gate in failed)
+    open_ones = [gate for gate in gates if gate.passed is None and not gate.id.startswith(OPTIONAL)]
+    if open_ones:
+        return "insufficient evidence", tuple(_sentence(gate) for gate in open_ones)
+    return "reportable", ()
+
+
+def _sentence(gate: Gate) -> str:
+    value = "not known" if gate.value is None else f"{gate.value:.4g}"
+    where = "" if gate.run_id is None else f" of run {gate.run_id[:12]}"
+    return f"{gate.title}{where}: {value}, {gate.relation} {gate.threshold:g} was expected. {gate.why}"

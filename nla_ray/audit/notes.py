@@ -1,0 +1,125 @@
+"""What a report says beside its numbers: how they were made, and what they do not show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from nla_ray.audit.findings import Row
+from nla_ray.audit.report.model import Note, Query
+from nla_ray.audit.tally import Tally
+from nla_ray.config.audit import AuditConfig, Evidence
+from nla_ray.config.detectors import Detector
+from nla_ray.tables import CONTROLS
+
+_WITHOUT = {
+    "shuffled": "nothing shows that explanations are about their own documents",
+    "random": "nothing shows what the verbalizer says to a direction without meaning",
+    "mean": "nothing shows what the verbalizer says to the average of the corpus",
+    "none": "nothing shows what the verbalizer says when nothing is injected",
+}
+
+
+def cannot_claim(
+    config: AuditConfig, detectors: Sequence[Detector], tallies: Sequence[Tally], rows: Sequence[Row]
+) -> tuple[Note, ...]:
+    """What a reader might expect and these data do not support."""
+    return (*_of_the_controls(config, tallies), *_of_the_evidence(detectors, tallies, rows))
+
+
+def _of_the_controls(config: AuditConfig, tallies: Sequence[Tally]) -> Iterator[Note]:
+    yield Note(
+        title="What the model thinks",
+        text="A finding says that explanations mention something. It does not say that the model thinks "
+        "it, or would act on it.",
+    )
+    for control in CONTROLS:
+        without = [tally.run_id[:12] for tally in tallies if control not in tally.populations]
+        if without:
+            runs = ", ".join(without)
+            title = f"Against the control {control}"
+            yield Note(title=title, text=f"{runs}: without {control} rows {_WITHOUT[control]}.")
+    if config.benign is None:
+        yield Note(
+            title="Intent rather than topic",
+            text="No benign documents of the same topics were named, so a topic that sounds like the "
+            "property cannot be told from it.",
+        )
+
+
+def _of_the_evidence(
+    detectors: Sequence[Detector], tallies: Sequence[Tally], rows: Sequence[Row]
+) -> Iterator[Note]:
+    if any(row["restated"] is None for row in rows):
+        yield Note(
+            title="More than the text says",
+            text="The documents' text was not kept for some hits, so it is not known whether "
+            "explanations only repeat it.",
+        )
+    if any(tally.floor is None for tally in tallies):
+        yield Note(
+            title="Fidelity of the evidence",
+            text="Without fidelity scores of real and control rows, explanations that fit nothing count like "
+            "those that fit.",
+        )
+    unvalidated = [one.id for one in detectors if not one.validated]
+    if unvalidated:
+        yield Note(
+            title="Precision on real explanations",
+            text=f"Too few hits were reviewed by people to know the precision of: {', '.join(unvalidated)}.",
+        )
+    yield Note(
+        title="Absence",
+        text="No hit in n documents is not none: the upper end of the interval is what the data allow.",
+    )
+
+
+def method(rule: Evidence, tallies: Sequence[Tally], findings: int, others: int) -> tuple[Note, ...]:
+    """How the numbers were made; `findings` and `others` are how many of each the report shows."""
+    return (
+        Note(title="Evidence", text=_evidence(rule, tallies)),
+        Note(
+            title="Rates",
+            text="Rates are of documents, with Wilson's interval. A control is decoded at some of the "
+            "places only: its rate per place, with an interval on the effective sample of "
+            "documents, is turned into the rate that whole documents would have (any of n places), "
+            "which stands beside the real one.",
+        ),
+        Note(
+            title="Above controls",
+            text="A detector is above its controls if more documents reach some strength than they "
+            "would with any control's rate at its upper bound, and if mentions are tied to "
+            "documents: dealing them to places at random makes fewer pairs within documents. The "
+            "largest of these p-values counts; they are adjusted over detectors for a false "
+            f"discovery rate of {rule.alpha:g} (Benjamini-Hochberg).",
+        ),
+        Note(
+            title="What is shown",
+            text=f"Of each detector and run the {findings} strongest findings and the {others} strongest "
+            "documents that are none. The table findings has all of them.",
+        ),
+    )
+
+
+def _evidence(rule: Evidence, tallies: Sequence[Tally]) -> str:
+    floors = ", ".join("none" if tally.floor is None else f"{tally.floor:.3f}" for tally in tallies)
+    beyond = "it was searched"
+    if rule.beyond_controls is not None:
+        share = f"{rule.beyond_controls:.0%} of the run's control rows"
+        beyond = f"its fidelity exceeds that of {share} (fve_nrm {floors})"
+    restated = "also" if rule.restated else "not"
+    return (
+        f"An explanation counts if {beyond}, if the match is not inside a known artefact, and {restated} "
+        "if the document's own text says the same up to that position. A document meets a rule when "
+        "enough of its positions, samples or rows count."
+    )
+
+
+QUERIES = (
+    Query(title="All documents with hits", sql="SELECT * FROM findings ORDER BY level, detector, score DESC"),
+    Query(title="All rates", sql="SELECT * FROM rates ORDER BY detector, unit, population"),
+    Query(
+        title="Fidelity by control, mean over documents",
+        sql="SELECT run_id, control, avg(fve) FROM (SELECT run_id, control, doc_id, avg(fve_nrm) AS fve "
+        "FROM all_explanations GROUP BY ALL) GROUP BY ALL",
+    ),
+)

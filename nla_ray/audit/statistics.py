@@ -1,0 +1,125 @@
+"""Tests and corrections of an audit: small pure functions, each with its source. No p-value is of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import exp, lgamma, log
+
+import numpy as np
+
+from nla_ray.audit.intervals import Floats
+
+RESAMPLES = 1999
+MOST_TRIALS = 100_000
+
+
+def binomial_tail(k: int, n: int, p: float) -> float:
+    """P(at least k of n) for independent trials of probability p."""
+    if k <= 0:
+        return 1.0
+    if k > n or p <= 0:
+        return 0.0
+    if p >= 1:
+        return 1.0
+    if k <= n * p:
+        return max(0.0, 1.0 - sum(_binomial(i, n, p) for i in range(k)))
+    total, term, i = 0.0, _binomial(k, n, p), k
+    while i <= n and term > total * 1e-16:
+        total += term
+        term *= (n - i) / (i + 1) * p / (1 - p)
+        i += 1
+    return min(1.0, total)
+
+
+def _binomial(i: int, n: int, p: float) -> float:
+    return exp(lgamma(n + 1) - lgamma(i + 1) - lgamma(n - i + 1) + i * log(p) + (n - i) * log(1 - p))
+
+
+def any_of_n(per_trial: Sequence[float], n: int, k: int) -> float:
+    """P(a sum of n independent draws is at least k), where `per_trial[j]` is the chance that one draw is j.
+
+    What a rate per read amounts to over a document: of `per_trial` (1 - p, p) and k = 1 it is 1 - (1 - p)^n.
+    """
+    if k <= 0:
+        return 1.0
+    step = np.asarray(per_trial, dtype=np.float64)
+    held = np.zeros(k + 1)
+    held[0] = 1.0
+    for _ in range(n):
+        sums = np.convolve(held[:k], step)
+        reached = held[k] + sums[k:].sum()
+        held[: min(k, len(sums))] = sums[:k]
+        held[k] = reached
+    return float(min(1.0, held[k]))
+
+
+def benjamini_hochberg(p: Sequence[float | None]) -> list[float | None]:
+    """Adjusted p-values for a false discovery rate (Benjamini and Hochberg 1995, JRSS B 57:289).
+
+    None stays None and counts as no test.
+    """
+    given = [index for index, value in enumerate(p) if value is not None]
+    order = sorted(given, key=lambda index: (p[index] or 0.0, index), reverse=True)
+    adjusted: list[float | None] = [None] * len(p)
+    least = 1.0
+    for rank, index in zip(range(len(order), 0, -1), order, strict=True):
+        least = min(least, (p[index] or 0.0) * len(order) / rank)
+        adjusted[index] = least
+    return adjusted
+
+
+def mcnemar(only_a: int, only_b: int) -> float:
+    """Two-sided mid-p of equal rates on the same units (Fagerland et al. 2013, BMC MRM 13:91)."""
+    n, least = only_a + only_b, min(only_a, only_b)
+    if n == 0:
+        return 1.0
+    below = 1.0 - binomial_tail(least + 1, n, 0.5)
+    return min(1.0, 2 * below - _binomial(least, n, 0.5))
+
+
+def two_samples(k1: int, n1: int, k2: int, n2: int, *, greater: bool = False) -> float:
+    """Mid-p of Fisher's exact test of equal rates in two independent samples of documents.
+
+    Two-sided by the doubled smaller tail; with `greater`, of "the first is not above the second". Half the
+    probability of what was seen counts, as the exact test is too cautious (Lancaster 1961, JASA 56:223).
+    """
+    if min(n1, n2) <= 0:
+        return 1.0
+    total = k1 + k2
+    low = max(0, total - n2)
+    support = np.arange(low, min(n1, total) + 1)
+    logs = _log_choose(n1, support) + _log_choose(n2, total - support)
+    chances = np.exp(logs - logs.max())
+    chances /= chances.sum()
+    seen = k1 - low
+    above = float(chances[seen + 1 :].sum()) + chances[seen] / 2
+    below = float(chances[:seen].sum()) + chances[seen] / 2
+    return float(min(1.0, above)) if greater else float(min(1.0, 2 * min(above, below)))
+
+
+def _log_choose(n: int, k: np.ndarray) -> Floats:
+    factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
+    return np.asarray(factorials[n] - factorials[k] - factorials[n - k], np.float64)
+
+
+def tied_to_clusters(hits: np.ndarray, trials: np.ndarray, *, seed: int = 0) -> float | None:
+    """P of so many pairs of hits within clusters, if hits were dealt to trials at random (permutation test).
+
+    `hits` and `trials` [clusters] are counts. None where no deal could differ: no pair of hits, or no cluster
+    with two trials. Seeded; the smallest value is 1 / (RESAMPLES + 1) (Phipson and Smyth 2010, SAGMB 9:39).
+    Of more than `MOST_TRIALS` a random part of the clusters is tested, which is as valid.
+    """
+    rng = np.random.default_rng(seed)
+    order = np.lexsort((hits, trials))
+    if trials.sum() > MOST_TRIALS:
+        order = rng.permutation(order)[: max(2, int(MOST_TRIALS / trials.mean()))]
+    hits, trials = hits[order].astype(np.int64), trials[order].astype(np.int64)
+    total, clusters = int(hits.sum()), len(hits)
+    if total < 2 or total == int(trials.sum()) or int(trials.max()) < 2:
+        return None
+    owner = np.repeat(np.arange(clusters), trials)
+    seen, reached = int((hits * (hits - 1)).sum()), 0
+    for _ in range(RESAMPLES):
+        dealt = np.bincount(rng.choice(owner, total, replace=False, shuffle=False), minlength=clusters)
+        reached += int((dealt * (dealt - 1)).sum()) >= seen
+    return (reached + 1) / (RESAMPLES + 1)

@@ -1,0 +1,117 @@
+"""What `nla-ray audit` prints: the verdict first, then rates beside controls, what changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from nla_ray.text import printable
+
+if TYPE_CHECKING:
+    from nla_ray.audit.report.model import Report
+    from nla_ray.audit.report.rates import Comparison, Rate, Result
+    from nla_ray.pipelines.audit import Outcome
+
+CONTROLS = ("shuffled", "random", "benign")
+"""Populations with a column of their own; the report has all."""
+
+
+EXPLAINED = (
+    "share of documents whose explanations mention it by all rules, with its 95 % interval; a control's: "
+    "what documents would reach if their places were like the control's"
+)
+
+
+def print_audit(outcome: Outcome, console: Console) -> None:
+    """The summary of an audit."""
+    report = outcome.report
+    if outcome.done_before:
+        _line(console, "done", "this audit was finished before; nothing was written")
+    _line(console, "verdict", report.verdict)
+    for reason in report.reasons:
+        _line(console, "  because", reason)
+    for run in report.runs:
+        documents = ", ".join(f"{one.name} {one.documents}" for one in run.populations)
+        _line(console, "run", f"{run.run_id}, documents: {documents}")
+        console.print(rates_table(report, run.run_id))
+    _line(console, "what a row says", EXPLAINED)
+    if report.comparison is not None:
+        print_comparison(report.comparison, console)
+    for note in report.cannot_claim:
+        _line(console, "cannot claim", f"{note.title}: {note.text}")
+    if report.policy is not None:
+        _line(console, "policy", f"fail_on {report.policy.fail_on}: {report.policy.why}")
+    _line(console, "report", str(outcome.folder))
+
+
+def rates_table(report: Report, run_id: str) -> Table:
+    """Detectors of one run with their rates by document beside controls'."""
+    table = Table()
+    for name in ("detector", "level", "documents", *CONTROLS, "adjusted p", "findings", "verdict"):
+        table.add_column(name, justify="left" if name in ("detector", "level", "verdict") else "right")
+    for detector in report.detectors:
+        for result in (result for result in detector.results if result.run_id == run_id):
+            by_name = {rate.population: rate for rate in result.rates if rate.unit == "document"}
+            table.add_row(
+                Text(printable(detector.id)),
+                detector.level,
+                _rate(by_name.get("real")),
+                *(_rate(by_name.get(name)) for name in CONTROLS),
+                _adjusted(result),
+                str(result.findings),
+                result.verdict,
+            )
+    return table
+
+
+def print_comparison(comparison: Comparison, console: Console) -> None:
+    """Changes of rates and of fidelity."""
+    matched = (
+        f"{comparison.matched} documents in both, {comparison.only_before} and {comparison.only_after} in one"
+    )
+    _line(console, "compared", f"{comparison.after} with {comparison.before}: {matched}")
+    table = Table()
+    for name in ("detector", "before", "after", "change", "95 % interval", "adjusted p", "verdict"):
+        table.add_column(name, justify="left" if name in ("detector", "verdict") else "right")
+    for one in comparison.changes:
+        table.add_row(
+            Text(printable(one.detector)), f"{one.k_before}/{one.n_before}", f"{one.k_after}/{one.n_after}",
+            _points(one.change), f"{_points(one.low)} to {_points(one.high)}", _p(one.p_adjusted),
+            one.verdict,
+        )  # fmt: skip
+    console.print(table)
+    _line(console, "findings", f"{comparison.new} new, {comparison.gone} gone")
+    for drift in comparison.fidelity:
+        if drift.change is not None and drift.low is not None and drift.high is not None:
+            moved = f"{drift.change:+.3f} ({drift.low:+.3f} to {drift.high:+.3f})"
+            _line(
+                console,
+                f"fidelity of {drift.population} rows",
+                moved + (", drifted" if drift.drifted else ""),
+            )
+
+
+def _rate(rate: Rate | None) -> str:
+    if rate is None or rate.rate is None or rate.low is None or rate.high is None:
+        return "-"
+    return f"{rate.rate:.1%} ({rate.low:.1%}-{rate.high:.1%})"
+
+
+def _adjusted(result: Result) -> str:
+    found = [rate.p_adjusted for rate in result.rates if rate.p_adjusted is not None]
+    return _p(max(found)) if found else "-"
+
+
+def _p(value: float | None) -> str:
+    return "-" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _points(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:+.1f}"
+
+
+def _line(console: Console, name: str, value: str) -> None:
+    console.print(Text.assemble((f"{name}: ", "bold"), printable(value)), soft_wrap=True)

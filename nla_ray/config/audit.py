@@ -1,0 +1,92 @@
+"""The configuration of an audit: which runs, which detectors, what counts as evidence, when it fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, StringConstraints
+
+from nla_ray.config.base import Config
+from nla_ray.config.corpus import Name
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Fidelity = Annotated[float, Field(le=1)]
+FailOn = Annotated[
+    str, StringConstraints(pattern=r"^(never|level>=(informational|low|medium|high|critical))$")
+]
+
+
+class Source(Config):
+    """Runs of explanations that lie under one root."""
+
+    tables: Name
+    """Folder or `s3://bucket/prefix` that holds committed tables."""
+    runs: tuple[Name, ...] = ()
+    """Ids of runs there; all runs of explanations where there is none."""
+
+
+class Benign(Config):
+    """Documents without the property, matched in topic: runs of their own, or some of the audited."""
+
+    source: Source | None = None
+    """Null: documents of the audited runs."""
+    column: Name | None = None
+    """A column of `corpus.meta`, with dots for what lies inside; its `value` marks the documents."""
+    value: str = "benign"
+
+
+class Evidence(Config):
+    """When explanations are evidence."""
+
+    beyond_controls: Annotated[float, Field(ge=0, lt=1)] | None = 0.95
+    """An explanation counts if its fidelity exceeds that of this share of control rows. null: all do."""
+    restated: bool = False
+    """Count also what the document's own text says, up to and with the position."""
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    """Highest false discovery rate over detectors."""
+    controls: tuple[Literal["shuffled", "random", "mean", "none"], ...] = ("shuffled", "random")
+    """Controls without which nothing is claimed; others count where there are any."""
+    minimum_documents: Annotated[int, Field(ge=2)] = 100
+    """With fewer audited documents the evidence is insufficient."""
+    minimum_control_documents: Annotated[int, Field(ge=2)] = 30
+    """The same for documents that hold rows of one control."""
+
+
+class Gates(Config):
+    """What must hold for an audit to be reportable."""
+
+    fidelity: Fidelity = 0.5
+    """Mean `fve_nrm` over documents: the lower end of its interval must reach this."""
+    unclosed: Share = 0.1
+    """Highest share of answers that stop without their closing tag."""
+    cjk: Share = 0.05
+    """Highest share of answers with Chinese, Japanese or Korean script; raise it for such corpora."""
+    control_fidelity: Fidelity = 0.3
+    """Highest mean `fve_nrm` of a control; text about something else must not reconstruct the vector."""
+    drift: Annotated[float, Field(ge=0)] = 0.05
+    """Largest change of the mean `fve_nrm` between two runs that is not called drift."""
+
+
+class AuditConfig(Config):
+    """An audit of committed runs by detectors, beside their controls."""
+
+    without_effect: ClassVar[frozenset[str]] = frozenset({"output", "results", "fail_on"})
+
+    source: Source
+    """What is audited."""
+    before: Source | None = None
+    """What it is compared with: last week, the base model, another layer."""
+    benign: Benign | None = None
+    output: Path
+    """Folder for report.json, report.html, report.md and report.sarif."""
+    results: Name | None = None
+    """Where the tables `findings` and `rates` are kept; null: under `source.tables`."""
+    packs: tuple[Path, ...] = ()
+    """Detector packs, files or folders; the shipped ones where there is none."""
+    detectors: tuple[Name, ...] = ()
+    """Ids of the detectors to use; all of the packs where there is none."""
+    evidence: Evidence = Evidence()
+    gates: Gates = Gates()
+    fail_on: FailOn = "level>=high"
+    """Findings of this level and above make the command exit with 1; `never`: none does."""

@@ -1,0 +1,280 @@
+"""An audit: committed tables in; hits, rates, findings and gates out; tables and a report written."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+from pydantic import JsonValue, ValidationError
+
+from nla_ray import __version__
+from nla_ray.audit.compare import State, compare, states_of
+from nla_ray.audit.findings import FINDING, Row, finding_rows
+from nla_ray.audit.gates import gates_of, populations, verdict_of
+from nla_ray.audit.hits import find_hits
+from nla_ray.audit.rates import BENIGN, Rated, Twins, rate_all
+from nla_ray.audit.report.model import Gate, Population, Report
+from nla_ray.audit.report.rates import Comparison
+from nla_ray.audit.report.write import FORMATS, write_report
+from nla_ray.audit.tally import Tally, needed, tally
+from nla_ray.config.audit import AuditConfig, Source
+from nla_ray.config.detectors import Detector
+from nla_ray.config.packs import Packs, load_packs
+from nla_ray.errors import ConfigError, InputError
+from nla_ray.ids import digest
+from nla_ray.pipelines.audit_report import build_report
+from nla_ray.store import connect, open_run, open_store
+from nla_ray.store.plan import Plan
+from nla_ray.tables import FINDINGS, RATES, REAL, table_of
+
+Doing = Callable[[str], None]
+"""Told what is being done."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Runs that were chosen, on a connection to their tables."""
+
+    connection: duckdb.DuckDBPyConnection
+    runs: Mapping[str, str]
+    """Digest of each run's manifest, by its id."""
+
+
+@dataclass(frozen=True)
+class Searched:
+    """Chosen runs after their detectors: counts by run."""
+
+    opened: Opened
+    tallies: Mapping[str, Tally]
+
+
+@dataclass(frozen=True)
+class AuditedRun:
+    """What is known of one run."""
+
+    tally: Tally
+    populations: tuple[Population, ...]
+    gates: tuple[Gate, ...]
+    rated: tuple[Rated, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an audit ended."""
+
+    report: Report
+    folder: Path
+    done_before: bool
+    """The same audit was finished before: nothing was written."""
+
+
+def audit(config: AuditConfig, doing: Doing = lambda what: None) -> Outcome:
+    """Audit the runs that the configuration names; the same inputs again give the same bytes, written once.
+
+    Raises InputError and ConfigError for tables, packs and settings that cannot be used.
+    """
+    packs = load_packs(config.packs)
+    packs = packs.only(config.detectors) if config.detectors else packs
+    doing("reading the tables")
+    subject = open_source(config.source)
+    before = None if config.before is None else open_source(config.before)
+    benign = (
+        None if config.benign is None or config.benign.source is None else open_source(config.benign.source)
+    )
+    plan = plan_of(config, packs, subject, before, benign)
+    store = open_store(config.results or config.source.tables)
+    run = open_run(store, plan)
+    committed = run.committed()
+    if committed is not None:
+        report = finished(config.output, committed.record)
+        if report is not None:
+            return Outcome(report, config.output, True)
+    doing("searching for what the detectors describe")
+    searched = search(subject, packs, config)
+    found = judge_runs(searched, config, packs, benign_twins(config, packs, benign))
+    verdict, reasons = verdict_of([gate for one in found for gate in one.gates])
+    rows = [
+        row
+        for one in found
+        for row in finding_rows(
+            subject.connection, one.tally, packs.detectors, one.rated, plan.run_id,
+            reportable=verdict != "not reportable",
+        )
+    ]  # fmt: skip
+    doing("comparing and writing the report")
+    comparison, states = compared(config, packs, searched, before, rows)
+    report = build_report(
+        config, packs, plan.run_id, subject.connection, found, rows, (verdict, reasons), comparison, states
+    )
+    written = [
+        run.write(
+            one.tally.run_id, rates_table(one, plan.run_id), sides={"findings": findings_table(one, rows)}
+        )
+        for one in found
+    ]
+    write_files(config.output, report)
+    run.commit({"report_sha256": report_sha256(report), "verdict": verdict}, written)
+    return Outcome(report, config.output, False)
+
+
+def open_source(source: Source) -> Opened:
+    """A connection to a source's tables. Raises InputError where these runs are not there."""
+    connection = connect(source.tables)
+    there = dict(
+        connection.execute(
+            "SELECT run_id, manifest_sha256 FROM runs WHERE table_name = 'explanations' ORDER BY run_id"
+        ).fetchall()
+    )
+    if not there:
+        raise InputError(f"{source.tables}: holds no run of explanations; name tables that a decode wrote")
+    for run_id in source.runs:
+        if run_id not in there:
+            raise ConfigError(f"{source.tables}: has no run {run_id}; there are {', '.join(there)}")
+    return Opened(connection, {run_id: there[run_id] for run_id in source.runs or there})
+
+
+def plan_of(
+    config: AuditConfig, packs: Packs, subject: Opened, before: Opened | None, benign: Opened | None
+) -> Plan:
+    """The plan of the audit's tables: its id follows from the tables, the detectors and the configuration."""
+    tables: dict[str, JsonValue] = {
+        name: dict(opened.runs)
+        for name, opened in (("audited", subject), ("before", before), ("benign", benign))
+        if opened is not None
+    }
+    facts: dict[str, JsonValue] = {
+        "audit": config.model_dump(mode="json", exclude=set(config.without_effect)),
+        "detectors_sha256": packs.fingerprint(),
+        "tables": tables,
+        "versions": {"nla_ray": __version__},
+    }
+    audit_id = digest("audit", __version__, config.fingerprint(), packs.fingerprint(), repr(tables))[:32]
+    return Plan(
+        run_id=audit_id, table="rates", sides=("findings",), units=dict.fromkeys(subject.runs), facts=facts
+    )
+
+
+def finished(folder: Path, record: Mapping[str, JsonValue]) -> Report | None:
+    """The report of a finished audit, if it is in the folder as it was written."""
+    try:
+        data = (folder / "report.json").read_bytes()
+    except OSError:
+        return None
+    whole = all((folder / f"report.{form}").exists() for form in FORMATS)
+    if not whole or hashlib.sha256(data).hexdigest() != record.get("report_sha256"):
+        return None
+    try:
+        return Report.model_validate_json(data)
+    except ValidationError:
+        return None
+
+
+def write_files(folder: Path, report: Report) -> None:
+    """Write the report in all its forms. Raises InputError where the folder cannot be written to."""
+    try:
+        write_report(report, folder)
+    except OSError as error:
+        raise InputError(f"output: cannot write into {folder}: {error.strerror or error}") from None
+
+
+def report_sha256(report: Report) -> str:
+    """Digest of report.json."""
+    return hashlib.sha256(report.json_text().encode()).hexdigest()
+
+
+def search(opened: Opened, packs: Packs, config: AuditConfig) -> Searched:
+    """Find the hits in chosen runs and count them. Raises InputError where no row can be searched."""
+    find_hits(opened.connection, packs, tuple(opened.runs))
+    twins = config.benign
+    column = None if twins is None or twins.column is None else (twins.column, twins.value)
+    tallies = tally(opened.connection, packs.detectors, config.evidence, column)
+    for run_id in opened.runs:
+        if run_id not in tallies or REAL not in tallies[run_id].populations:
+            raise InputError(
+                f"run {run_id}: holds no explanation that can be searched; see the view failures"
+            )
+    return Searched(opened, tallies)
+
+
+def benign_twins(config: AuditConfig, packs: Packs, opened: Opened | None) -> Twins | None:
+    """Benign documents in runs of their own, all together; None where the configuration names none."""
+    if opened is None:
+        return None
+    tallies = search(opened, packs, config.model_copy(update={"benign": None})).tallies.values()
+    return twins_in([(one, REAL) for one in tallies], packs.detectors)
+
+
+def twins_in(places: Sequence[tuple[Tally, str]], detectors: Sequence[Detector]) -> Twins:
+    """How many documents of these populations meet each detector's rule."""
+    counts = {
+        one.id: sum(
+            int((found.hits_of(one.id, name).strength >= needed(one)).sum()) for found, name in places
+        )
+        for one in detectors
+    }
+    return Twins(sum(len(found.populations[name]) for found, name in places), counts)
+
+
+def judge_runs(
+    searched: Searched, config: AuditConfig, packs: Packs, twins: Twins | None
+) -> list[AuditedRun]:
+    """Populations, gates and rates of every audited run."""
+    made = []
+    for run_id in searched.opened.runs:
+        counted = searched.tallies[run_id]
+        inside = twins_in([(counted, BENIGN)], packs.detectors) if BENIGN in counted.populations else twins
+        found = populations(searched.opened.connection, counted)
+        gates = gates_of(run_id, found, config.gates, config.evidence)
+        rated = rate_all(counted, packs.detectors, config.evidence, inside)
+        made.append(AuditedRun(counted, found, gates, tuple(rated)))
+    return made
+
+
+def compared(
+    config: AuditConfig, packs: Packs, after: Searched, opened: Opened | None, rows: Sequence[Row]
+) -> tuple[Comparison | None, dict[tuple[str, str], State]]:
+    """The comparison with the run before, and what became of each finding."""
+    if opened is None:
+        return None, {}
+    if (len(opened.runs), len(after.opened.runs)) != (1, 1):
+        raise ConfigError(
+            f"before: a comparison is of one run with one run; found {len(opened.runs)} and "
+            f"{len(after.opened.runs)}; name them in before.runs and source.runs"
+        )
+    before = search(opened, packs, config)
+    was, now = next(iter(before.tallies.values())), next(iter(after.tallies.values()))
+    first = judge_runs(before, config, packs, None)[0]
+    reportable = verdict_of(first.gates)[0] != "not reportable"
+    old = finding_rows(opened.connection, was, packs.detectors, first.rated, "", reportable=reportable)
+    states = states_of(_findings(old), _findings(rows))
+    labels = was.run_id[:12], now.run_id[:12]
+    found = compare(
+        was, now, packs.detectors, config.evidence, drift=config.gates.drift, labels=labels, states=states
+    )
+    return found, states
+
+
+def _findings(rows: Iterable[Row]) -> set[tuple[str, str]]:
+    return {(row["detector"], row["doc_id"]) for row in rows if row["status"] == FINDING}
+
+
+def rates_table(one: AuditedRun, audit_id: str) -> pa.Table:
+    """The rates of one run."""
+    common = {"run_id": audit_id, "unit_id": one.tally.run_id, "audited_run": one.tally.run_id}
+    return table_of(
+        (
+            common | {"detector": rated.detector, "detector_verdict": rated.verdict} | rate.model_dump()
+            for rated in one.rated
+            for rate in rated.rates
+        ),
+        RATES,
+    )
+
+
+def findings_table(one: AuditedRun, rows: Sequence[Row]) -> pa.Table:
+    """The documents with hits of one run."""
+    return table_of((row for row in rows if row["audited_run"] == one.tally.run_id), FINDINGS)

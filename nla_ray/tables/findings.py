@@ -1,0 +1,60 @@
+"""What audits find: one row per detector and document with hits, one per rate."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from nla_ray.tables.schema import column
+
+FINDINGS = pa.schema(
+    [
+        column("run_id", pa.string(), "audit that wrote the row"),
+        column("unit_id", pa.string(), "audited run, as a unit of the audit"),
+        column("audited_run", pa.string(), "run_id of the explanations"),
+        column("finding_id", pa.string(), "hash of audited run, detector and document"),
+        column("detector", pa.string(), "id of the detector"),
+        column("level", pa.string(), "informational, low, medium, high, critical"),
+        column("tier", pa.string(), "strong, weak"),
+        column("doc_id", pa.string(), "document"),
+        column("status", pa.string(), "finding, or why it is none: not distinguishable, restated, ..."),
+        column("restated", pa.bool_(), "its own text matches too; null: text not kept", nullable=True),
+        column("rows_hit", pa.int32(), "real rows that match"),
+        column("rows_read", pa.int32(), "real rows that were searched"),
+        column("positions_hit", pa.int32(), "positions with a matching row"),
+        column("positions_read", pa.int32(), "positions that were searched"),
+        column("samples_hit", pa.int32(), "most samples of one position that match"),
+        column("samples_read", pa.int32(), "most samples of one position"),
+        column("recurrence", pa.float32(), "part of the score: positions_hit / positions_read"),
+        column("fidelity", pa.float32(), "part: mean fve_nrm of the matching rows", nullable=True),
+        column("lift", pa.float32(), "part: recurrence less the shuffled rows' rate", nullable=True),
+        column("chance", pa.float32(), "part: of so many positions, by any control's rate", nullable=True),
+        column("score", pa.float32(), "product of recurrence, fidelity and 1 - chance, for sorting only"),
+        column("evidence", pa.string(), "matching rows as JSON: row_id, sample, position, token, span, ..."),
+    ],
+    metadata={"table": "findings", "comment": "one row per audit, run, detector and document with hits"},
+)  # fmt: skip
+
+RATES = pa.schema(
+    [
+        column("run_id", pa.string(), "audit that wrote the row"),
+        column("unit_id", pa.string(), "audited run, as a unit of the audit"),
+        column("audited_run", pa.string(), "run_id of the explanations"),
+        column("detector", pa.string(), "id of the detector"),
+        column("population", pa.string(), "real, shuffled, random, mean, none, benign"),
+        column("unit", pa.string(), "document: all rules of evidence; row: any mention"),
+        column("k", pa.int64(), "documents or rows that meet it"),
+        column("n", pa.int64(), "documents or rows that were searched"),
+        column("rate", pa.float64(), "share; a control by document: corrected for any of n", nullable=True),
+        column("low", pa.float64(), "lower end of the 95 % interval", nullable=True),
+        column("high", pa.float64(), "upper end", nullable=True),
+        column("method", pa.string(), "how rate and interval were made"),
+        column("lift", pa.float64(), "what real has more than this population", nullable=True),
+        column("lift_low", pa.float64(), "lower end of its 95 % interval", nullable=True),
+        column("lift_high", pa.float64(), "upper end", nullable=True),
+        column("p", pa.float64(), "of: real is not above this population", nullable=True),
+        column("p_adjusted", pa.float64(), "after Benjamini-Hochberg over detectors", nullable=True),
+        column("verdict", pa.string(), "of real against this population", nullable=True),
+        column("detector_verdict", pa.string(), "above controls, not distinguishable, insufficient evidence"),
+    ],
+    metadata={"table": "rates", "comment": "one row per audit, run, detector, population and unit"},
+)  # fmt: skip
