@@ -99,6 +99,7 @@ def decode(config: DecodeConfig, *, add: bool = False, report: Report = lambda _
         started = time.perf_counter()
         made = list(make(run, ready, runner, report))
         seconds = time.perf_counter() - started
+    require_shared(run)
     record = record_of(run, ready, made, seconds)
     manifest = run.commit(record, [done.file for done in made if done.file is not None])
     return decoded(ready, manifest, again=False)
@@ -114,6 +115,16 @@ def require_space(store: Store, ready: Decode) -> None:
         raise InputError(
             f"{store.url}: about {needed / 2**30:.1f} GiB are needed and {free / 2**30:.1f} GiB are free; "
             "make room or name another output"
+        )
+
+
+def require_shared(run: Run) -> None:
+    """Raise InputError where workers wrote units that cannot be seen from here."""
+    missing = len(run.missing())
+    if missing:
+        raise InputError(
+            f"{run.store.url}: {missing} units were written but are not here: on a cluster the output must be a "
+            "folder that all nodes share, or s3://"
         )
 
 

@@ -46,7 +46,8 @@ def parameters(directory: Path, layers: int | None = None) -> int:
     config = text_config(load_config(directory))
     config = config if layers is None else cut_config(config, layers, directory)
     with torch.device("meta"), quiet():
-        return sum(weight.numel() for weight in AutoModel.from_config(config).parameters())
+        model = AutoModel.from_config(config)  # type: ignore[no-untyped-call]
+        return sum(weight.numel() for weight in model.parameters())
 
 
 def flops(ready: Decode) -> float:

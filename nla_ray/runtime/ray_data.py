@@ -25,12 +25,15 @@ from nla_ray.stages.work import Failed, Result, Task
 
 Batch = dict[str, Any]
 
+BLOCKS = 10_000
+"""Ray holds so many without effort; of more units than that some share a block, and what befalls it."""
+
 FAULT_BUDGET: dict[str, Any] = {"max_restarts": -1, "max_task_retries": 1}
 """A dead worker is started again; the unit that it held is tried once more, by whichever worker."""
 
 
 class RayRunner(Runner):
-    """One execution of Ray Data per `stream`; a block is a unit, so that what is lost is known by name."""
+    """One execution of Ray Data per `stream`; a block is a unit, what is lost is known by name."""
 
     def __init__(self, stages: Sequence[Stage], config: RunnerConfig) -> None:
         """`stages`: extract, verbalize, reconstruct, write; the last two share a pool where pools differ."""
@@ -69,7 +72,7 @@ class RayRunner(Runner):
     def _dataset(self, tasks: Sequence[Task]) -> ray.data.Dataset:
         """The units, pickled, one a block, and what is to be done with them; nothing runs yet."""
         items = [{"work": pickle.dumps(task)} for task in tasks]
-        data: ray.data.Dataset = ray.data.from_items(items, override_num_blocks=len(items))
+        data: ray.data.Dataset = ray.data.from_items(items, override_num_blocks=min(len(items), BLOCKS))
         for stage, pool in self._pooled:
             with warnings.catch_warnings():
                 # This version has no other way to say how often an actor may die.

@@ -32,7 +32,7 @@ class FolderStore(Store):
 
     def __init__(self, folder: Path, *, overwrites: bool = False) -> None:
         super().__init__(str(folder), overwrites=overwrites)
-        self.folder = folder
+        self.folder = folder.absolute()
 
     def put_new(self, key: str, data: bytes) -> bool:
         """See Store."""
