@@ -109,9 +109,8 @@ class FolderStore(Store):
 
     def free(self) -> int | None:
         """See Store."""
-        folder = self.folder.absolute()
         with self._explained(""):
-            there = next(path for path in (folder, *folder.parents) if path.exists())
+            there = next(path for path in (self.folder, *self.folder.parents) if path.exists())
             return shutil.disk_usage(there).free
 
     @contextmanager

@@ -54,6 +54,7 @@ _ADVICE = {
     "SignatureDoesNotMatch": "the secret key does not fit the access key; check credentials and endpoint",
     "ExpiredToken": _EXPIRED,
     "ExpiredTokenException": _EXPIRED,
+    "InternalError": "the server failed several times, perhaps for want of space; run again later",
     "InvalidToken": "the session token is not valid here; log in again",
     "RequestTimeTooSkewed": "this machine's clock is wrong; set it",
     "NotImplemented": "this store cannot write conditionally (If-None-Match); use another store, or allow it "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import resource
 import shutil
 import signal
@@ -96,6 +97,17 @@ def test_a_folder_that_may_not_be_written_to(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(InputError, match="Permission denied; check the permissions there"):
         open_store(tmp_path / "tables").probe()
+
+
+def test_a_folder_is_the_same_in_a_process_that_works_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = open_store("tables")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    pickle.loads(pickle.dumps(store)).put_new("file", b"content")  # noqa: S301
+    assert (tmp_path / "tables" / "file").read_bytes() == b"content"
 
 
 def test_a_place_where_no_folder_can_be_made(tmp_path: Path) -> None:
