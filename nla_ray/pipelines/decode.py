@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.errors import InputError
 from nla_ray.pipelines.baseline import own_baseline
-from nla_ray.pipelines.isolate import isolate, retry
+from nla_ray.pipelines.isolate import PATIENCE, isolate, retry
 from nla_ray.pipelines.planning import Decode, plan_decode
 from nla_ray.pipelines.summary import Summary, summarize
 from nla_ray.runtime.local import LocalRunner
@@ -123,8 +123,8 @@ def require_shared(run: Run) -> None:
     missing = len(run.missing())
     if missing:
         raise InputError(
-            f"{run.store.url}: {missing} units were written but are not here: on a cluster the output must be a "
-            "folder that all nodes share, or s3://"
+            f"{run.store.url}: {missing} units were written but are not here: on a cluster the output must "
+            "be a folder that all nodes share, or s3://"
         )
 
 
@@ -149,12 +149,13 @@ def make(run: Run, ready: Decode, runner: Runner, report: Report) -> Iterator[Do
     missing = set(run.missing())
     tasks = [task for task in ready.tasks if task.unit_id in missing]
     meter = Meter(ready, len(ready.tasks) - len(tasks), report)
-    failed = yield from meter.watch(retry(tasks, runner.stream))
+    failed = yield from meter.watch(retry(tasks, runner.stream, patience=PATIENCE))
     if failed:
         meter.doing = "isolating what fails"
         allowed = ready.config.max_failed_fraction * ready.survey.documents
         again = [task for task, _ in failed.values()]
-        yield from meter.watch(isolate(again, runner.stream, allowed=allowed))
+        alone = len(again) == len(tasks)
+        yield from meter.watch(isolate(again, runner.stream, allowed=allowed, alone=alone))
 
 
 class Meter:

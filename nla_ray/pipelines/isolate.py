@@ -15,17 +15,21 @@ Failures = dict[str, tuple[Task, str]]
 
 DIED = "its worker died twice (killed, out of memory, or a fault in a library)"
 SICK_UNITS = 4
+PATIENCE = 3
+"""Errors that would end the run (a store that does not answer) and may pass, before they do end it."""
 
 
-def isolate(tasks: Sequence[Task], stream: Stream, *, allowed: float) -> Generator[Done, None, None]:
+def isolate(
+    tasks: Sequence[Task], stream: Stream, *, allowed: float, alone: bool
+) -> Generator[Done, None, None]:
     """Make units that failed, leaving out the documents at fault; all of them come back done.
 
     Every unit is tried once more first. `allowed` documents may be left out; once that is passed, what still
     fails is left out as it stands, for the run has failed and halving would only cost time.
-    Raises EngineError where workers, not documents, are at fault.
+    `alone`: no other unit was made. Raises EngineError where workers, not documents, are at fault.
     """
     failed = yield from retry(tasks, stream)
-    if failed and len(failed) == len(tasks) >= SICK_UNITS:
+    if alone and len(failed) == len(tasks) >= SICK_UNITS:
         reason = next(iter(failed.values()))[1]
         raise EngineError(
             f"not one of {len(tasks)} units could be made, twice: {reason}; "
@@ -45,12 +49,17 @@ def isolate(tasks: Sequence[Task], stream: Stream, *, allowed: float) -> Generat
         raise EngineError(f"unit {task.unit_id} fails even with its documents left out: {reason}")
 
 
-def retry(tasks: Sequence[Task], stream: Stream) -> Generator[Done, None, Failures]:
-    """Yield the units that are made; returns the others by id, each with the reason."""
+def retry(tasks: Sequence[Task], stream: Stream, *, patience: int = 0) -> Generator[Done, None, Failures]:
+    """Yield the units that are made; returns the others by id, each with the reason.
+
+    An error that ends the run does so once there were more than `patience` of them.
+    """
     failed = {task.unit_id: (task, DIED) for task in tasks}
     for result in stream(tasks):
         if isinstance(result, Failed):
-            raise_fatal(result)
+            patience -= result.fatal is not None
+            if patience < 0:
+                raise_fatal(result)
             failed[result.task.unit_id] = (result.task, result.reason)
         else:
             failed.pop(result.task.unit_id, None)
