@@ -13,7 +13,8 @@ def normalise(text: str) -> str:
     Full-width letters and hidden characters defeat a plain match otherwise. Newlines and tabs stay.
     """
     folded = unicodedata.normalize("NFKC", text).casefold()
-    return "".join(char for char in folded if char in "\n\t" or unicodedata.category(char) not in _INVISIBLE)
+    hidden = {char for char in set(folded) - {"\n", "\t"} if unicodedata.category(char) in _INVISIBLE}
+    return folded.translate(dict.fromkeys(map(ord, hidden))) if hidden else folded
 
 
 def printable(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -20,14 +21,7 @@ CJK_SHARE = 0.3
 EARLY_POSITIONS = 10
 SINK_RATIO = 5.0
 
-_CJK = (
-    (0x3040, 0x30FF),
-    (0x3400, 0x4DBF),
-    (0x4E00, 0x9FFF),
-    (0xAC00, 0xD7AF),
-    (0xF900, 0xFAFF),
-    (0x20000, 0x3FFFF),
-)
+_CJK = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]")
 
 
 @dataclass(frozen=True)
@@ -118,7 +112,8 @@ def loop_period(token_ids: Sequence[int]) -> int:
     for period in range(1, min(LOOP_PERIOD, len(ids) // LOOP_COPIES) + 1):
         # A stretch of n copies is n - 1 copies of "equal to the token one period before".
         needed = max((LOOP_COPIES - 1) * period, LOOP_TOKENS - period)
-        if _longest_run(ids[period:] == ids[:-period]) >= needed:
+        same = ids[period:] == ids[:-period]
+        if np.count_nonzero(same) >= needed and _longest_run(same) >= needed:
             return period
     return 0
 
@@ -130,9 +125,8 @@ def _longest_run(flags: np.ndarray) -> int:
 
 def is_cjk(text: str) -> bool:
     """At least CJK_SHARE of the letters are Chinese, Japanese or Korean."""
-    letters = [ord(char) for char in text if char.isalpha()]
-    cjk = sum(any(low <= code <= high for low, high in _CJK) for code in letters)
-    return cjk > 0 and cjk >= CJK_SHARE * len(letters)
+    cjk = sum(map(str.isalpha, _CJK.findall(text)))
+    return cjk > 0 and cjk >= CJK_SHARE * sum(map(str.isalpha, text))
 
 
 def position_flags(
