@@ -1,4 +1,4 @@
-"""`nla-ray decode` end to end on a tiny NLA: the table, its record, and every input it refuses."""
+"""`nla-ray decode` end to end on a tiny NLA: the tables, their record, and every input it refuses."""
 
 from __future__ import annotations
 
@@ -6,57 +6,65 @@ import json
 import shutil
 from collections import Counter
 
-import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from nla_ray.tables import CONTROLS, EXPLANATIONS
+from nla_ray.tables import CONTROLS
 from tests.cli.conftest import TEXT, Invoke, Job
+from tests.decoded import record_of, rows_of, runs_of, same_rows, select, snapshot, sound
 from tests.tiny import tiny_checkpoint, tiny_tokenizer
 
 
-def test_it_writes_the_declared_table_and_a_record(invoke: Invoke, job: Job) -> None:
+def test_it_commits_the_planned_rows_and_a_record(invoke: Invoke, job: Job) -> None:
     ended = invoke("decode", job.config)
     assert ended.code == 0, ended.err
-    table = pq.read_table(job.output / "explanations.parquet")
-    assert table.schema.equals(EXPLANATIONS, check_metadata=False)
-    rows = table.to_pylist()
+    sound(job.output)
+    rows = rows_of(job.output)
     assert Counter(row["control"] for row in rows) == dict.fromkeys(("real", *CONTROLS), 3 * 2 * 2)
     assert len({(row["row_id"], row["sample"]) for row in rows}) == len(rows)
     assert {json.loads(row["meta"])["truth"]["n"] for row in rows} == {0, 1, 2}
     assert all(row["control_source"] for row in rows if row["control"] == "shuffled")
-    record = json.loads((job.output / "run.json").read_text())
-    assert {row["run_id"] for row in rows} == {record["run_id"]}
+    (run,) = select(job.output, "FROM runs")
+    assert {row["run_id"] for row in rows} == {run["run_id"]} and run["rows"] == len(rows)
+    record = record_of(job.output)
     assert record["baseline"]["reference"] == "the own vectors of this run"
-    assert record["corpus"]["documents"] == 3
+    assert (record["documents"], record["vectors"], record["attempt"]["units"]) == (3, 3 * 2 * 5, 1)
+    assert set(record["busy_seconds"]) == {"read", "extract", "verbalize", "reconstruct", "write"}
+    assert record["attempt"]["peak_bytes"] > 1 << 20
     assert "outcomes of real rows:" in ended.out and "vectors/s" in ended.out and str(job.output) in ended.out
 
 
-def test_the_same_run_again_gives_the_same_rows(invoke: Invoke, job: Job) -> None:
+def test_a_finished_run_again_says_so_and_touches_nothing(invoke: Invoke, job: Job) -> None:
     assert invoke("decode", job.config).code == 0
-    first = pq.read_table(job.output / "explanations.parquet")
+    before = snapshot(job.output)
+    again = invoke("decode", job.config)
+    assert again.code == 0 and "finished before: " in again.out and "nothing was done" in again.out
+    assert snapshot(job.output) == before
+
+
+def test_the_same_config_elsewhere_gives_the_same_run(invoke: Invoke, job: Job) -> None:
     assert invoke("decode", job.config).code == 0
-    assert pq.read_table(job.output / "explanations.parquet").equals(first)
+    assert invoke("decode", job.config, f"output={job.output}2").code == 0
+    same_rows(rows_of(job.output), rows_of(f"{job.output}2"))
 
 
 def test_rows_do_not_depend_on_the_order_of_the_corpus(invoke: Invoke, job: Job) -> None:
-    columns = ["row_id", "sample", "raw_text", "position", "token"]
+    columns = "FROM all_explanations SELECT row_id, sample, raw_text, position, token ORDER BY row_id, sample"
     plain = ["controls.shuffled=0", "controls.mean=0"]
-    invoke("decode", job.config, *plain)
-    first = pq.read_table(job.output / "explanations.parquet", columns=columns)
+    assert invoke("decode", job.config, *plain).code == 0
     job.corpus.write_text("".join(reversed(job.corpus.read_text().splitlines(keepends=True))))
-    invoke("decode", job.config, *plain, "corpus.unit_documents=1", f"output={job.output}2")
-    again = pq.read_table(f"{job.output}2/explanations.parquet", columns=columns)
-    assert again.equals(first)
+    small = ["corpus.unit_documents=1", f"output={job.output}2"]
+    assert invoke("decode", job.config, *plain, *small).code == 0
+    assert select(job.output, columns) == select(f"{job.output}2", columns)
 
 
 def test_scores_are_of_the_own_vector(invoke: Invoke, job: Job) -> None:
     assert invoke("decode", job.config, "sampling.temperature=0").code == 0
-    rows = pq.read_table(job.output / "explanations.parquet").to_pylist()
+    rows = rows_of(job.output)
     scored = [row for row in rows if row["cos"] is not None]
     assert scored
-    value = json.loads((job.output / "run.json").read_text())["baseline"]["value"]
+    value = record_of(job.output)["baseline"]["value"]
     for row in scored:
         assert row["mse_nrm"] == pytest.approx(2 * (1 - row["cos"]), abs=1e-5)
         assert row["fve_nrm"] == pytest.approx(1 - row["mse_nrm"] / value, rel=1e-4, abs=1e-4)
@@ -65,18 +73,23 @@ def test_scores_are_of_the_own_vector(invoke: Invoke, job: Job) -> None:
 def test_the_published_baseline_is_used_and_the_configured_one_wins(invoke: Invoke, job: Job) -> None:
     job.sidecar(job.ar, fve_baseline={"value": 0.5, "reference": "training set", "n": 9})
     invoke("decode", job.config)
-    assert json.loads((job.output / "run.json").read_text())["baseline"]["n"] == 9
-    invoke("decode", job.config, "--replace", "baseline.value=0.25", "baseline.reference=mine")
-    assert json.loads((job.output / "run.json").read_text())["baseline"]["reference"] == "mine"
+    assert record_of(job.output)["baseline"]["n"] == 9
+    (first,) = runs_of(job.output)
+    assert invoke("decode", job.config, "--add", "baseline.value=0.25", "baseline.reference=mine").code == 0
+    (mine,) = {*runs_of(job.output)} - {first}
+    assert record_of(job.output, run=mine)["baseline"]["reference"] == "mine"
+    for run, value in ((first, 0.5), (mine, 0.25)):
+        for row in rows_of(job.output, run=run):
+            if row["mse_nrm"] is not None:
+                assert row["fve_nrm"] == pytest.approx(1 - row["mse_nrm"] / value, abs=1e-5)
     job.sidecar(job.ar, fve_baseline={"valeu": 0.5})
-    assert "fve_baseline" in invoke("decode", job.config, "--replace").refused()
+    assert "fve_baseline" in invoke("decode", job.config, "--add").refused()
 
 
 def test_without_a_reconstructor_there_are_texts_and_no_scores(invoke: Invoke, job: Job) -> None:
     ended = invoke("decode", job.config, "models.ar=null")
-    assert ended.code == 0 and "fve_nrm" not in ended.out
-    table = pq.read_table(job.output / "explanations.parquet")
-    assert table["cos"].null_count == table["ar"].null_count == table.num_rows
+    assert ended.code == 0 and "fidelity" not in ended.out
+    assert {(row["cos"], row["ar"]) for row in rows_of(job.output)} == {(None, None)}
 
 
 def test_bad_documents_are_rows_with_a_reason(invoke: Invoke, job: Job) -> None:
@@ -84,7 +97,7 @@ def test_bad_documents_are_rows_with_a_reason(invoke: Invoke, job: Job) -> None:
         lines.write('{broken\n{"id": "empty", "text": ""}\n{"id": "short", "text": "the"}\n')
     ended = invoke("decode", job.config)
     assert ended.code == 0 and "failed 3" in ended.out
-    rows = pq.read_table(job.output / "explanations.parquet").to_pylist()
+    rows = rows_of(job.output)
     reasons = {row["doc_id"]: row["reason"] for row in rows if row["position"] is None}
     assert "not a line of JSON" in reasons[f"{job.corpus}:4"]
     assert reasons["empty"] == "'text' is empty"
@@ -102,7 +115,7 @@ def test_a_broken_vector_is_a_row(invoke: Invoke, job: Job, value: float) -> Non
         lines.write(json.dumps({"id": "sick", "text": "~" + TEXT}) + "\n")
     ended = invoke("decode", job.config, "corpus.unit_documents=4")
     assert ended.code == 0, ended.err
-    rows = pq.read_table(job.output / "explanations.parquet").to_pylist()
+    rows = rows_of(job.output)
     sick = [row for row in rows if row["doc_id"] == "sick" and row["control"] == "real"]
     assert len(sick) == 4
     assert {(row["outcome"], row["finish_reason"]) for row in sick} == {("failed", "failed")}
@@ -114,12 +127,48 @@ def test_a_run_that_explains_nothing_does_not_look_like_success(invoke: Invoke, 
     assert invoke("decode", job.config, "positions.min_position=5000").code == 1
 
 
-def test_a_folder_with_another_run_is_kept(invoke: Invoke, job: Job) -> None:
+def test_an_output_with_another_plan_is_kept_and_both_runs_fit_by_name(invoke: Invoke, job: Job) -> None:
     assert invoke("decode", job.config).code == 0
-    before = (job.output / "explanations.parquet").read_bytes()
-    assert "holds another run" in invoke("decode", job.config, "seed=1").refused()
-    assert (job.output / "explanations.parquet").read_bytes() == before
-    assert invoke("decode", job.config, "seed=1", "--replace").code == 0
+    before = snapshot(job.output)
+    refused = invoke("decode", job.config, "seed=1", "sampling.samples=3").refused()
+    assert "holds another plan" in refused and "--add" in refused
+    assert (
+        "config.seed (0 there, 1 here)" in refused and "config.sampling.samples (2 there, 3 here)" in refused
+    )
+    assert snapshot(job.output) == before
+    assert invoke("decode", job.config, "seed=1", "--add").code == 0
+    assert {name: was for name, was in snapshot(job.output).items() if name in before} == before
+    assert len(runs_of(job.output)) == 2
+    sound(job.output)
+    again = invoke("decode", job.config)
+    assert again.code == 0 and "nothing was done" in again.out
+
+
+def test_what_changes_no_row_is_no_other_plan(invoke: Invoke, job: Job) -> None:
+    assert invoke("decode", job.config).code == 0
+    for other in ("runner.pool.actors=3", "max_failed_fraction=0.5", f"output={job.output}/"):
+        again = invoke("decode", job.config, other)
+        assert again.code == 0 and "nothing was done" in again.out
+
+
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing(invoke: Invoke, job: Job) -> None:
+    ended = invoke("decode", job.config, "--dry-run", "corpus.unit_documents=2")
+    assert ended.code == 0, ended.err
+    assert not job.output.exists()
+    said = dict(line.split(": ", 1) for line in ended.out.splitlines() if ": " in line)
+    assert said["documents"] == "3, 0 of them unusable"
+    assert said["units"] == "2, 0 of them written already"
+    assert said["vectors"] == "6, controls not counted"
+    # The last unit has one document only, and so no vector of another one.
+    assert said["rows"] == f"{(6 * 5 - 2) * 2}, controls and samples counted"
+    tokenizer = tiny_tokenizer("qwen2")
+    tokens = sum(len(tokenizer.encode(TEXT * (i + 1))) for i in range(3))
+    assert said["tokens"] == f"{tokens} for the target, 0 documents cut"
+    assert said["estimated time"].startswith("0:")
+    assert invoke("decode", job.config, "corpus.unit_documents=2").code == 0
+    assert len(rows_of(job.output)) == (6 * 5 - 2) * 2
+    after = invoke("decode", job.config, "--dry-run", "corpus.unit_documents=2")
+    assert "units: 2, 2 of them written already" in after.out
 
 
 def test_missing_files(invoke: Invoke, job: Job) -> None:
@@ -214,7 +263,8 @@ def test_a_target_without_a_chat_template(invoke: Invoke, job: Job) -> None:
 
 def test_an_output_that_cannot_be_written(invoke: Invoke, job: Job) -> None:
     job.output.write_text("in the way")
-    assert "cannot write into" in invoke("decode", job.config).refused()
+    assert str(job.output) in invoke("decode", job.config).refused()
+    assert "is neither a folder nor a URL" in invoke("decode", job.config, "output=s3:/bucket/x").refused()
 
 
 def test_a_gpu_that_is_not_there(invoke: Invoke, job: Job) -> None:

@@ -13,14 +13,16 @@ import yaml
 
 from nla_ray.nla.extraction import Extractor
 from tests.cli.conftest import TEXT, Invoke, Job
+from tests.decoded import Row, record_of, rows_of, runs_of, same_rows
 from tests.tiny import D_MODEL, LAYER, tiny_tokenizer
 
-COLUMNS = ["row_id", "sample", "position", "token", "raw_text", "control", "norm", "cos"]
+OF_THE_RUN = ("run_id", "unit_id", "meta", "doc_tokens", "flags", "role")
 
 
-def rows(job: Job) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = pq.read_table(job.output / "explanations.parquet").to_pylist()
-    return found
+def new_rows(job: Job, before: set[str]) -> list[Row]:
+    """The rows of the one run that was added."""
+    (run,) = {*runs_of(job.output)} - before
+    return rows_of(job.output, run=run)
 
 
 @pytest.fixture
@@ -59,16 +61,12 @@ def test_given_vectors_give_the_same_rows_as_extracted_ones(invoke: Invoke, job:
     job.corpus.write_text("".join(json.dumps(document) + "\n" for document in documents))
     listed = invoke("decode", job.config, "positions.choose=column", "positions.column=at")
     assert listed.code == 0, listed.err
-    extracted = pq.read_table(job.output / "explanations.parquet", columns=COLUMNS).to_pylist()
-    given = invoke("decode", job.config, "--replace", *overrides(vectors))
+    extracted = rows_of(job.output)
+    given = invoke("decode", job.config, "--add", *overrides(vectors))
     assert given.code == 0, given.err
-    again = pq.read_table(job.output / "explanations.parquet", columns=COLUMNS).to_pylist()
+    again = new_rows(job, {extracted[0]["run_id"]})
     assert len(again) == 3 * 2 * 2 * 5
-    for one, other in zip(extracted, again, strict=True):
-        for name, value in one.items():
-            assert value == (
-                pytest.approx(other[name], rel=1e-4) if isinstance(value, float) else other[name]
-            )
+    same_rows(extracted, again, within=1e-3, apart=OF_THE_RUN)
 
 
 def test_without_a_target_the_rows_name_what_the_sidecar_names(
@@ -77,7 +75,7 @@ def test_without_a_target_the_rows_name_what_the_sidecar_names(
     ended = invoke("decode", job.config, *overrides(vectors), "models.target=null")
     assert ended.code == 0, ended.err
     assert "6 documents" in ended.out or "documents: 3" in ended.out
-    for row in rows(job):
+    for row in rows_of(job.output):
         assert row["target"] == "owner/target" and row["token"] is None and row["position"] in (12, 15)
         assert "detokenized_text_truncated" in json.loads(str(row["meta"]))
 
@@ -87,10 +85,10 @@ def test_vectors_without_a_position_have_none(invoke: Invoke, job: Job, vectors:
     ended = invoke("decode", job.config, corpus, "models.target=null", "controls={shuffled: 1, random: 0}")
     assert ended.code == 0, ended.err
     # All three documents begin alike, and without an id the same vector is the same document.
-    read = [row for row in rows(job) if row["outcome"] != "failed"]
-    assert len(rows(job)) - len(read) == 4
+    read = [row for row in rows_of(job.output) if row["outcome"] != "failed"]
+    assert len(rows_of(job.output)) - len(read) == 4
     assert len({(row["row_id"], row["sample"]) for row in read}) == len(read) == 2 * 2 * 2
-    assert {row["position"] for row in rows(job)} == {None} and not any(
+    assert {row["position"] for row in rows_of(job.output)} == {None} and not any(
         "early" in str(row["flags"]) for row in read
     )
 
@@ -99,7 +97,7 @@ def test_a_stale_row_count_is_a_warning(invoke: Invoke, job: Job, vectors: Path)
     pq.write_table(pq.read_table(vectors).slice(1), vectors)
     ended = invoke("decode", job.config, *overrides(vectors))
     assert ended.code == 0 and "warning: " in ended.out and "row_count says 6" in ended.out
-    assert json.loads((job.output / "run.json").read_text())["warnings"]
+    assert record_of(job.output)["warnings"]
 
 
 def test_vectors_that_do_not_fit_the_pair_are_refused(invoke: Invoke, job: Job, vectors: Path) -> None:
@@ -115,7 +113,7 @@ def test_a_row_of_vectors_that_does_not_fit_is_a_row(invoke: Invoke, job: Job, v
     pq.write_table(table.set_column(position, "activation_layer", layers), vectors)
     ended = invoke("decode", job.config, *overrides(vectors))
     assert ended.code == 0 and "failed 1" in ended.out
-    (bad,) = [row for row in rows(job) if row["outcome"] == "failed"]
+    (bad,) = [row for row in rows_of(job.output) if row["outcome"] == "failed"]
     assert "a vector of layer 9" in str(bad["reason"]) and bad["doc_id"] == "doc0"
 
 
@@ -126,30 +124,29 @@ def test_chats_keep_roles_and_mark_the_template(invoke: Invoke, job: Job) -> Non
     choose = "positions={choose: all, min_position: 0, template: true, special: true}"
     plain = "controls={shuffled: 0, random: 0}"
     assert invoke("decode", job.config, corpus, choose, plain, "sampling.samples=1").code == 0
-    found = rows(job)
+    found = sorted(rows_of(job.output), key=lambda row: int(row["position"]))
     for row in found:
         flags = row["flags"]
         assert isinstance(flags, list) and ("template_token" in flags) == (row["role"] is None)
     said = "".join(str(row["token"]) for row in found if row["role"] == "assistant")
     assert said == "it is true"
-    ended = invoke(
-        "decode", job.config, corpus, "--replace", "positions={roles: [assistant], regex: tru}", plain
-    )
-    assert ended.code == 0 and {row["token"] for row in rows(job)} == {" true"}
+    chosen = "positions={roles: [assistant], regex: tru}"
+    assert invoke("decode", job.config, corpus, "--add", chosen, plain).code == 0
+    assert {row["token"] for row in new_rows(job, {found[0]["run_id"]})} == {" true"}
 
 
 def test_the_target_answers_first(invoke: Invoke, job: Job) -> None:
     asked = ["continuation={max_new_tokens: 6}", "positions={choose: all, part: response, special: true}"]
     plain = ["controls={shuffled: 0, random: 0}", "sampling.samples=1"]
     assert invoke("decode", job.config, *asked, *plain).code == 0
-    first = rows(job)
+    first = rows_of(job.output)
     for row in first:
         meta = json.loads(str(row["meta"]))
         assert isinstance(row["position"], int) and row["position"] >= meta["response_start"]
         assert "truth" in meta and isinstance(meta["response"], str)
     job.corpus.write_text("".join(reversed(job.corpus.read_text().splitlines(keepends=True))))
-    assert invoke("decode", job.config, *asked, *plain, "--replace", "corpus.unit_documents=1").code == 0
-    assert [row["raw_text"] for row in rows(job)] == [row["raw_text"] for row in first]
+    assert invoke("decode", job.config, *asked, *plain, "--add", "corpus.unit_documents=1").code == 0
+    same_rows(new_rows(job, {first[0]["run_id"]}), first, within=1e-5, apart=("run_id", "unit_id", "fve_nrm"))
 
 
 def test_an_expression_that_is_none(invoke: Invoke, job: Job) -> None:

@@ -13,6 +13,7 @@ import typer
 from nla_ray.cli.entry import run
 from nla_ray.cli.output import printable
 from tests.cli.conftest import Invoke, Job
+from tests.decoded import sound
 
 MAIN = "from nla_ray.cli import main; main()"
 
@@ -61,7 +62,7 @@ def test_the_job_is_the_command(job: Job) -> None:
         capture_output=True, text=True, check=False, env=environment,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
-    assert (job.output / "explanations.parquet").is_file()
+    sound(job.output)
 
 
 def test_what_stands_in_a_file_is_printed_harmlessly(invoke: Invoke, tmp_path: Path) -> None:

@@ -17,10 +17,18 @@ ROOT = Path(__file__).parents[2]
 OPTIONS = {
     "audit": [],
     "check": ["av", "ar", "--target", "--injection-scale", "--trust-remote-code"],
-    "decode": ["config", "overrides", "--replace"],
+    "decode": ["config", "overrides", "--add", "--dry-run"],
     "demo-train": ["--out", "--steps", "--seed"],
     "import": [
-        "files", "--to", "--format", "--run-name", "--layer", "--target", "--av", "--ar", "--activations",
+        "files",
+        "--to",
+        "--format",
+        "--run-name",
+        "--layer",
+        "--target",
+        "--av",
+        "--ar",
+        "--activations",
     ],
     "sql": ["tables", "sql", "-f", "--format"],
     "verify": ["tables"],
@@ -31,8 +39,9 @@ NAMES = {
     "nla_ray.ids": ["digest", "row_id", "sample_positions", "sampling_key"],
     "nla_ray.config.reference": ["ModelRef", "local_path"],
     "nla_ray.config.decode": [
-        "Baseline", "Controls", "DecodeConfig", "Engine", "Models", "Reference", "Sampling", "Share",
+        "Baseline", "Controls", "DecodeConfig", "Engine", "Models", "Reference", "Sampling",
     ],
+    "nla_ray.config.runner": ["Pool", "Pools", "Runner", "Share"],
     "nla_ray.config.corpus": ["Continuation", "Corpus", "Name", "Positions", "Vectors"],
     "nla_ray.nla.verbalizer": ["FinishReason", "Generation", "Request", "Sampling", "Verbalizer"],
 }  # fmt: skip

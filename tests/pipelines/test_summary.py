@@ -1,11 +1,16 @@
-"""The summary: counts, and intervals whose unit is the document."""
+"""The summary of committed tables: counts, and intervals whose unit is the document."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from nla_ray.pipelines.summary import document_interval, fidelity_of, summarize
+from nla_ray.pipelines.summary import Summary, document_interval, summarize
+from nla_ray.store import open_run, open_store
+from nla_ray.store.plan import Plan
+from nla_ray.store.unit_file import QuarantinedRow
 from nla_ray.tables import EXPLANATIONS, table_of
 
 BLANK = {field.name: None for field in EXPLANATIONS} | {
@@ -13,38 +18,59 @@ BLANK = {field.name: None for field in EXPLANATIONS} | {
     "closed": True, "n_tokens": 3, "target": "t", "av": "a", "provenance": "decoded", "outcome": "ok",
     "control": "real",
 }  # fmt: skip
+RECORD = {"baseline": {"value": 0.5, "reference": "test", "n": None}, "seconds": 3.0}
 
 
-def row(doc: str, position: int, **values: object) -> dict[str, object]:
+def row(doc: str, position: int | None, **values: object) -> dict[str, object]:
     control = str(values.get("control", "real"))
     return BLANK | {"doc_id": doc, "position": position, "row_id": f"{doc}-{position}-{control}"} | values
 
 
-def test_a_vector_without_a_position_counts() -> None:
-    rows = [row("a", -1, norm=2.0) | {"position": None}, row("b", 0, outcome="failed") | {"position": None}]
-    assert summarize(table_of(rows, EXPLANATIONS), {}).vectors == 1
+def summary_of(folder: Path, *rows: dict[str, object], aside: tuple[QuarantinedRow, ...] = ()) -> Summary:
+    """The summary of these rows, committed as the only unit of a run."""
+    planned = len(rows) + len(aside)
+    run = open_run(open_store(folder), Plan(run_id="r", units={"u": planned}, facts={"layer": 1, "seed": 0}))
+    run.write("u", table_of(rows, EXPLANATIONS), aside)
+    return summarize(str(folder), run.commit(RECORD))
 
 
-def test_counts_and_means() -> None:
-    rows = [
+def test_a_vector_without_a_position_counts(tmp_path: Path) -> None:
+    found = summary_of(tmp_path, row("a", None, norm=2.0), row("b", None, outcome="failed"))
+    assert found.vectors == 1
+
+
+def test_counts_and_means(tmp_path: Path) -> None:
+    found = summary_of(
+        tmp_path,
         row("a", 1, fve_nrm=0.5),
         row("a", 1, sample=1, fve_nrm=0.7, flags=["cjk"]),
         row("b", 2, fve_nrm=0.9, outcome="unclosed"),
-        row("b", 2, control="random", fve_nrm=-0.5),
-        row("c", 0, outcome="failed") | {"position": None},
-    ]
-    summary = summarize(table_of(rows, EXPLANATIONS), {"load": 5.0, "verbalize": 2.0})
-    assert (summary.documents, summary.vectors, summary.rows) == (3, 3, 5)
-    assert summary.outcomes == {"ok": 2, "unclosed": 1, "failed": 1}
-    assert summary.flags == {"cjk": 1}
-    assert summary.fidelity["real"].mean == pytest.approx(0.7)
-    assert summary.fidelity["random"].low is None
-    assert set(summary.fidelity) == {"real", "random"}
-    assert summary.vectors_per_second == pytest.approx(1.5)
+        row("b", 2, control="random", fve_nrm=-0.5, flags=["cjk"]),
+        row("c", None, outcome="failed", reason="'text' is empty"),
+    )
+    assert (found.documents, found.vectors, found.rows, found.quarantined) == (3, 3, 5, 0)
+    assert list(found.outcomes.items()) == [("ok", 2), ("unclosed", 1), ("failed", 1)]
+    assert found.flags == {"cjk": 1} and found.reasons == {"'text' is empty": 1}
+    assert found.fidelity["real"].mean == pytest.approx(0.7)
+    assert found.fidelity["random"].low is None
+    assert set(found.fidelity) == {"real", "random"}
+    assert found.record == RECORD and found.planted is None
 
 
-def test_no_scores_no_fidelity() -> None:
-    assert fidelity_of(table_of([row("a", 1)], EXPLANATIONS), "real") is None
+def test_fidelity_follows_the_baseline_that_became_known_by_running(tmp_path: Path) -> None:
+    found = summary_of(tmp_path, row("a", 1, mse_nrm=0.25), row("b", 1, mse_nrm=0.125))
+    assert found.fidelity["real"].mean == pytest.approx((0.5 + 0.75) / 2)
+
+
+def test_what_is_in_the_quarantine_counts_and_says_why(tmp_path: Path) -> None:
+    aside = tuple(QuarantinedRow(f"x-{i}", 0, "x", i, "real", "its worker died") for i in range(3))
+    found = summary_of(tmp_path, row("a", 1), row("b", None, outcome="failed", reason="bad"), aside=aside)
+    assert (found.rows, found.quarantined) == (2, 3)
+    assert list(found.reasons.items()) == [("its worker died", 3), ("bad", 1)]
+
+
+def test_no_scores_no_fidelity(tmp_path: Path) -> None:
+    assert summary_of(tmp_path, row("a", 1)).fidelity == {}
 
 
 def test_the_interval_covers_the_truth_when_rows_of_a_document_are_alike() -> None:

@@ -20,7 +20,8 @@ def unit(documents: int = 3, positions: int = 4) -> tuple[list[Place], np.ndarra
 
 
 def draw(shares: Controls, seed: int = 0, documents: int = 3) -> list[Query]:
-    return list(Mixer(*unit(documents), shares, seed).queries())
+    places, vectors = unit(documents)
+    return list(Mixer(places, shares, seed).queries(vectors))
 
 
 def test_real_rows_come_first_at_each_place() -> None:
@@ -67,13 +68,31 @@ def test_a_lone_document_has_no_shuffled_control() -> None:
     assert {query.control for query in draw(ALL, documents=1)} == {"real", "random", "mean", "none"}
 
 
+def test_which_rows_there_are_is_known_without_vectors() -> None:
+    places, vectors = unit(40)
+    mixer = Mixer(places, Controls(shuffled=0.5, random=0.5, mean=0.5, none=0.5), 0)
+    planned = list(mixer.planned())
+    queries = list(mixer.queries(vectors))
+    assert [(one.row_id, one.control, one.place) for one in planned] == [
+        (one.row_id, one.control, one.place) for one in queries
+    ]
+    assert [one.donor is not None for one in planned] == [one.control == "shuffled" for one in planned]
+    vectors[:] = np.nan
+    assert len(list(mixer.queries(vectors))) == len(planned)
+
+
 def test_a_broken_vector_does_not_spoil_the_mean() -> None:
     places, vectors = unit()
     vectors[0] = np.nan
-    means = [query.vector for query in Mixer(places, vectors, ALL, 0).queries() if query.control == "mean"]
+    means = [query.vector for query in Mixer(places, ALL, 0).queries(vectors) if query.control == "mean"]
     assert len(means) == len(places) and np.isfinite(means).all()
+
+
+def test_without_one_sound_vector_the_mean_is_a_row_that_fails() -> None:
+    places, vectors = unit()
     vectors[:] = np.inf
-    assert all(query.control != "mean" for query in Mixer(places, vectors, ALL, 0).queries())
+    means = [query.vector for query in Mixer(places, ALL, 0).queries(vectors) if query.control == "mean"]
+    assert len(means) == len(places) and np.isnan(means).all()
 
 
 def test_gaussian_is_a_function_of_its_key() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nla_ray.stages.rows import normalise
+from nla_ray.text import normalise
 
 
 @pytest.mark.parametrize(
