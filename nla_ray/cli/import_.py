@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 from rich.text import Text
 
+from nla_ray.errors import ConfigError
 from nla_ray.text import printable
 
 if TYPE_CHECKING:
@@ -53,12 +54,18 @@ def import_command(
 
     Exits 1 when not one result could be read, 2 when a file is not usable.
     """
+    from pydantic import ValidationError
+
     from nla_ray.config.importing import ImportOptions
     from nla_ray.pipelines.importing import import_files
 
-    options = ImportOptions(
-        run_name=run_name, layer=layer, target=target, av=av, ar=ar, activations=activations
-    )
+    try:
+        options = ImportOptions(
+            run_name=run_name, layer=layer, target=target, av=av, ar=ar, activations=activations
+        )
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise ConfigError(f"--{str(problem['loc'][0]).replace('_', '-')}: {problem['msg']}") from None
     console = Console()
     with progress(console) as report:
         imported = import_files(files, to, options, form=form.value if form else None, report=report)

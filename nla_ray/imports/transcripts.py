@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import ast
 import re
+import warnings
 from collections.abc import Iterable, Iterator
 
 Record = dict[str, object]
 
 _START = re.compile(r"\[\s*\d+\]\s+(?:PROMPT|REPLY)\b")
 _ROW = re.compile(
-    r"\[\s*(?P<pos>\d+)\]\s+(?P<section>PROMPT|REPLY)\s+token=(?P<token>.*?)\s+\|\|v\|\|=(?P<norm>\S+)"
+    r"\[\s*(?P<pos>\d+)\]\s+(?P<section>PROMPT|REPLY)\s+token=(?P<token>.*?)[ \t]{1,8}\|\|v\|\|=(?P<norm>\S+)"
     r"\s+mse_nrm=(?P<mse_nrm>\S+)\s+cos=(?P<cos>\S+)\s+fve_nrm=(?P<fve_nrm>\S+)\s*"
 )
 _FACTS = {
@@ -77,13 +78,15 @@ def _finished(row: Record | str, text: list[str]) -> Record | str:
 
 def _token(quoted: str) -> str:
     """A token as it was written by `repr`, or between quotes that nothing is escaped in."""
+    if len(quoted) < 2 or quoted[0] != quoted[-1] or quoted[0] not in "'\"":
+        return quoted
     try:
-        token = ast.literal_eval(quoted)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # an escape that `repr` does not write
+            token = ast.literal_eval(quoted)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         token = None
-    if isinstance(token, str):
-        return token
-    return quoted[1:-1] if len(quoted) > 1 and quoted[0] == quoted[-1] and quoted[0] in "'\"" else quoted
+    return token if isinstance(token, str) else quoted[1:-1]
 
 
 def _dedented(line: str) -> str:
