@@ -78,12 +78,29 @@ def plan(config: DecodeConfig, *, report: Report = lambda _: None) -> tuple[Deco
     return ready, sum(1 for _ in store.entries(f"{ready.plan.table}/run_id={ready.plan.run_id}/"))
 
 
-def decode(config: DecodeConfig, *, add: bool = False, report: Report = lambda _: None) -> Decoded:
+def stages_of(ready: Decode, store: Store) -> list[Stage]:
+    """The steps of a unit, in order; the last one writes."""
+    config, identity = ready.config, ready.identity
+    return [
+        ExtractStage(config, identity, d_model=ready.sidecar.d_model, own_baseline=ready.baseline is None),
+        VerbalizeStage(config),
+        ScoreStage(config),
+        WriteStage(config, identity, store, RunRef.of(ready.plan), ready.baseline),
+    ]
+
+
+def decode(
+    config: DecodeConfig,
+    *,
+    add: bool = False,
+    report: Report = lambda _: None,
+    stages: Callable[[Decode, Store], Sequence[Stage]] = stages_of,
+) -> Decoded:
     """Decode the corpus into the tables at `config.output`, or go on where an earlier attempt stopped.
 
     Everything that can be checked without weights is checked before anything is written. `add` allows tables
-    that hold other runs. Raises NlaError; a fault of a document or a vector is a row, and what no worker can
-    make is in the quarantine.
+    that hold other runs; `stages` may wrap the steps. Raises NlaError; a fault of a document or a vector is a
+    row, and what no worker can make is in the quarantine.
     """
     ready = plan_decode(config, lambda doing, documents: report(Progress(doing, documents)))
     store = open_store(config.output)
@@ -94,7 +111,7 @@ def decode(config: DecodeConfig, *, add: bool = False, report: Report = lambda _
         refuse_other_plans(store, ready.plan)
     require_space(store, ready)
     report(Progress("starting", ready.survey.documents, of_units=len(ready.tasks)))
-    with runner_of(ready, store) as runner:
+    with runner_of(ready.config, stages(ready, store)) as runner:
         run = open_run(store, ready.plan, add=add)
         started = time.perf_counter()
         made = list(make(run, ready, runner, report))
@@ -128,15 +145,8 @@ def require_shared(run: Run) -> None:
         )
 
 
-def runner_of(ready: Decode, store: Store) -> Runner:
-    """The configured runner over the stages of a decode."""
-    config, identity = ready.config, ready.identity
-    stages: list[Stage] = [
-        ExtractStage(config, identity, d_model=ready.sidecar.d_model, own_baseline=ready.baseline is None),
-        VerbalizeStage(config),
-        ScoreStage(config),
-        WriteStage(config, identity, store, RunRef.of(ready.plan), ready.baseline),
-    ]
+def runner_of(config: DecodeConfig, stages: Sequence[Stage]) -> Runner:
+    """The configured runner over these stages."""
     if config.runner.name == "local":
         return LocalRunner(stages)
     from nla_ray.runtime.ray_data import RayRunner
