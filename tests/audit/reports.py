@@ -38,7 +38,7 @@ def example(findings: int = 40, **changes: Any) -> Report:
     draw = random.Random(findings)
     found = tuple(finding(draw, at) for at in range(findings))
     aside = tuple(finding(draw, at, status="restated") for at in range(findings // 4))
-    detectors = tuple(_detector(at, found) for at in range(len(SAID)))
+    detectors = tuple(_detector(at, found, aside) for at in range(len(SAID)))
     values: dict[str, Any] = {
         "version": "0.1.0",
         "title": "Weekly audit of the demo assistant",
@@ -151,7 +151,7 @@ def run(run_id: str = RUN, label: str = "Week 47", role: str = "audited") -> Run
     )
 
 
-def _detector(at: int, found: tuple[Finding, ...]) -> Detector:
+def _detector(at: int, found: tuple[Finding, ...], aside: tuple[Finding, ...]) -> Detector:
     name = list(SAID)[at]
     n_found = sum(one.detector == name for one in found)
     rates = tuple(_rate(name, REAL[at] if name == "real" else FLOOR[at], REAL[at]) for name in POPULATIONS)
@@ -175,7 +175,12 @@ def _detector(at: int, found: tuple[Finding, ...]) -> Detector:
         references=("https://example.org/nla",),
         results=(
             Result(
-                run_id=RUN, verdict=verdict, why=why, findings=n_found, set_aside={"restated": 3}, rates=rates
+                run_id=RUN,
+                verdict=verdict,
+                why=why,
+                findings=n_found,
+                set_aside={"restated": sum(one.detector == name for one in aside)},
+                rates=rates,
             ),
         ),
     )

@@ -183,7 +183,7 @@ def _findings(report: Report) -> Iterator[str]:
         for one in ones:
             yield from _found(level, one)
     if found.total:
-        yield "All findings are in `report.json` and in the table `findings`."
+        yield "All findings are in the table `findings`."
         yield ""
 
 
@@ -211,7 +211,9 @@ def _limits(report: Report) -> Iterator[str]:
         "something does not mean that the model thinks it; single details are more often wrong than right."
     )
     yield ""
-    yield from (f"- {plain(note.title)}: {plain(note.text)}" for note in report.cannot_claim)
+    yield from (
+        f"- Cannot be claimed: {plain(note.title)}. {plain(note.text)}" for note in report.cannot_claim
+    )
     yield ""
 
 

@@ -158,7 +158,7 @@ class Report(Config):
     runs: tuple[Run, ...]
     detectors: Annotated[tuple[Detector, ...], AfterValidator(by_level)]
     findings: Annotated[tuple[Finding, ...], AfterValidator(by_weight)]
-    """Documents with hits: status "finding" first, then what was ruled out and why."""
+    """Documents with hits, status "finding" first, then what was ruled out and why: all, or the strongest."""
     comparison: Comparison | None = None
     cannot_claim: tuple[Note, ...] = ()
     """What a reader might expect and these data do not support, each with the reason."""

@@ -28,8 +28,9 @@ class Headline:
     """The numbers that stand at the top."""
 
     findings: dict[Level, int]
-    """Documents with findings that count, by level."""
+    """Documents with findings, by level; a document counts once for each detector."""
     suppressed: int
+    """How many of those that the report holds somebody has answered for."""
     verdicts: dict[str, int]
     """Detectors by verdict, over the audited runs."""
     documents: int
@@ -37,7 +38,7 @@ class Headline:
 
     @property
     def total(self) -> int:
-        """All findings that count."""
+        """All findings."""
         return sum(self.findings.values())
 
 
@@ -64,8 +65,10 @@ class Outline:
 
 def headline(report: Report) -> Headline:
     """Counts over the audited runs."""
-    counted = [one for one in report.findings if counts(one)]
-    by_level = Counter(one.level for one in counted if one.suppression is None)
+    totals = _totals(report)
+    by_level: Counter[Level] = Counter()
+    for (level, _), total in totals.items():
+        by_level[level] += total
     audited = [run for run in report.runs if run.role == "audited"]
     real = [population for run in audited for population in run.populations if population.name == "real"]
     verdicts: Counter[str] = Counter(
@@ -73,7 +76,7 @@ def headline(report: Report) -> Headline:
     )
     return Headline(
         findings={level: by_level[level] for level in GRAVEST_FIRST if by_level[level]},
-        suppressed=sum(one.suppression is not None for one in counted),
+        suppressed=sum(one.suppression is not None for one in report.findings if counts(one)),
         verdicts=dict(verdicts),
         documents=sum(population.documents for population in real),
         rows=sum(population.rows for population in real),
@@ -89,10 +92,10 @@ def outline(report: Report) -> Outline:
     """The findings that the page shows: the same few of each detector, however many there are."""
     counted = [one for one in report.findings if counts(one)]
     detectors = {detector.id: detector for detector in report.detectors}
-    groups = _grouped(counted)
+    groups, totals = _grouped(counted), _totals(report)
     most = max(LEAST_OF_DETECTOR, min(MOST_OF_DETECTOR, MOST_FINDINGS // max(1, len(groups))))
     found = [
-        (level, Found(_title(detectors, name), detectors.get(name), len(ones), tuple(ones[:most])))
+        (level, Found(_title(detectors, name), detectors.get(name), totals[level, name], tuple(ones[:most])))
         for (level, name), ones in groups.items()
     ]
     levels = ((level, tuple(one for other, one in found if other == level)) for level in GRAVEST_FIRST)
@@ -101,8 +104,16 @@ def outline(report: Report) -> Outline:
         gone=_gone(report),
         aside=tuple(_aside(report, detectors)),
         shown=sum(len(one.shown) for _, one in found),
-        total=len(counted),
+        total=sum(totals.values()),
     )
+
+
+def _totals(report: Report) -> Counter[tuple[Level, str]]:
+    """Findings of each detector: those that it counted, or those that are there where it is not known."""
+    totals = Counter((one.level, one.detector) for one in report.findings if counts(one))
+    for detector in report.detectors:
+        totals[detector.level, detector.id] = sum(result.findings for result in detector.results)
+    return totals
 
 
 def _grouped(findings: Iterable[Finding]) -> dict[tuple[Level, str], list[Finding]]:
@@ -124,8 +135,10 @@ def _aside(report: Report, detectors: dict[str, Detector]) -> Iterable[Found]:
         if one.status != "finding" and one.state != "absent":
             groups.setdefault((one.detector, one.status), []).append(one)
     for (name, status), ones in sorted(groups.items()):
-        title = f"{_title(detectors, name)}: {status}"
-        yield Found(title, detectors.get(name), len(ones), tuple(ones[:EXAMPLES]))
+        title, detector = f"{_title(detectors, name)}: {status}", detectors.get(name)
+        results = detector.results if detector else ()
+        total = sum(result.set_aside.get(status, 0) for result in results)
+        yield Found(title, detector, max(total, len(ones)), tuple(ones[:EXAMPLES]))
 
 
 def _title(detectors: dict[str, Detector], name: str) -> str:

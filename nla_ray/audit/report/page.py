@@ -5,35 +5,27 @@ from __future__ import annotations
 import base64
 import hashlib
 from functools import cache
-from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from nla_ray.audit.report import words
 from nla_ray.audit.report.figures import changes_figure, fidelity_class, rate_figures
 from nla_ray.audit.report.model import Report
 from nla_ray.audit.report.outline import headline, marked, outline, run_labels
 
-FOLDER = "templates"
-
 
 def html(report: Report) -> str:
     """The page. Text of explanations, documents and configurations is shown and never interpreted."""
-    style = files("nla_ray.audit.report").joinpath(FOLDER, "style.css").read_text(encoding="utf-8")
-    page = (
-        _environment()
-        .get_template("page.html")
-        .render(
-            report=report,
-            headline=headline(report),
-            figures=rate_figures(report),
-            changes=changes_figure(report),
-            found=outline(report),
-            labels=run_labels(report),
-            style=Markup(style),
-            style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
-        )
+    templates = _environment()
+    style = templates.get_template("style.css").render()
+    page = templates.get_template("page.html").render(
+        report=report,
+        headline=headline(report),
+        figures=rate_figures(report),
+        changes=changes_figure(report),
+        found=outline(report),
+        labels=run_labels(report),
+        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
     )
     return page + "\n"
 
@@ -42,7 +34,7 @@ def html(report: Report) -> str:
 def _environment() -> Environment:
     """Templates in which every value is escaped, and made visible before that."""
     environment = Environment(
-        loader=PackageLoader("nla_ray.audit.report", FOLDER),
+        loader=PackageLoader("nla_ray.audit.report"),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_visible,
@@ -63,4 +55,4 @@ def _environment() -> Environment:
 
 def _visible(value: object) -> object:
     """Text with its invisible characters written out; numbers and the templates' own markup stay."""
-    return words.shown(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return words.shown(value) if isinstance(value, str) and not hasattr(value, "__html__") else value

@@ -46,7 +46,7 @@ class Result(Config):
     why: str
     """One sentence, for instance which control comes closest."""
     findings: Count
-    """Documents that are findings."""
+    """Documents that are findings, suppressed ones too, also where the report holds the strongest alone."""
     set_aside: dict[str, Count]
     """Documents with hits that are none, by status: restated, artefact, below recurrence, ..."""
     rates: tuple[Rate, ...]
