@@ -92,7 +92,8 @@ def tally(
         path = "$" + "".join(f'."{part}"' for part in benign[0].split("."))
         connection.execute(_MARK_TWINS, {"path": path, "value": benign[1]})
     connection.execute(_ROWS)
-    connection.execute(_FLOORS, {"quantile": rule.beyond_controls})
+    asked = rule.beyond_controls is not None
+    connection.execute(_FLOORS, {"asked": asked, "quantile": rule.beyond_controls or 0.0})
     connection.execute(_MARKED, {"restated": rule.restated})
     connection.execute(_WINDOWS)
     populations = _populations(connection)
@@ -200,9 +201,9 @@ LEFT JOIN audit_benign AS twin USING (run_id, doc_id)
 
 _FLOORS = """
 CREATE OR REPLACE TABLE audit_floors AS
-SELECT run_id, quantile_cont(fve_nrm, $quantile::DOUBLE) AS floor
+SELECT run_id, quantile_cont(fve_nrm, $quantile) AS floor
 FROM audit_rows
-WHERE control <> 'real' AND $quantile IS NOT NULL
+WHERE $asked AND control NOT IN ('real', 'benign')
 GROUP BY run_id
 """
 

@@ -70,7 +70,9 @@ def test_mcnemar() -> None:
     assert mcnemar(0, 0) == 1.0 and mcnemar(4, 4) == 1.0
 
 
-@pytest.mark.parametrize(("k", "n", "p"), [(0, 5, 0.1), (1, 5, 0.1), (3, 30, 0.1), (29, 30, 0.9), (31, 30, 0.5)])
+@pytest.mark.parametrize(
+    ("k", "n", "p"), [(0, 5, 0.1), (1, 5, 0.1), (3, 30, 0.1), (29, 30, 0.9), (31, 30, 0.5)]
+)
 def test_binomial_tail(k: int, n: int, p: float) -> None:
     exact = sum(comb(n, i) * p**i * (1 - p) ** (n - i) for i in range(k, n + 1))
     assert binomial_tail(k, n, p) == pytest.approx(exact, rel=1e-9)

@@ -1,0 +1,166 @@
+"""A detector is above its controls when it is, and not otherwise: worlds of which the truth is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+
+from nla_ray.audit.rates import ABOVE, INSUFFICIENT, NOT, Rated, Twins, rate_all
+from nla_ray.audit.report.rates import Rate
+from nla_ray.config.audit import Evidence
+from tests.audit.planted import Row, Says, at_random, corpus, detector, in_documents, never, tally_of
+
+RULE = Evidence()
+SILENT: Mapping[str, Says] = {"shuffled": never, "random": never}
+ONE = detector("sabotage")
+
+
+def rated(rows: list[Row], rule: Evidence = RULE, twins: Twins | None = None, subject: str = "real") -> Rated:
+    """Rates and verdict of one detector."""
+    _, counted = tally_of(rows, [ONE], rule)
+    (found,) = rate_all(counted, [ONE], rule, twins, subject)
+    return found
+
+
+def rate(found: Rated, population: str, unit: str = "document") -> Rate:
+    """One of the rates."""
+    return next(one for one in found.rates if (one.population, one.unit) == (population, unit))
+
+
+def test_a_property_of_some_documents_is_above_its_controls() -> None:
+    found = rated(corpus(400, in_documents(10, 0.6, "sabotage"), SILENT))
+    assert found.verdict == ABOVE
+    assert (found.documents.k, found.documents.n) == (pytest.approx(40, abs=2), 400)
+    shuffled = rate(found, "shuffled")
+    assert shuffled.lift_low is not None and shuffled.lift_high is not None and shuffled.high is not None
+    assert shuffled.lift_low < 0.1 < shuffled.lift_high
+    assert 0 < shuffled.high < 0.05
+    assert {one.population for one in found.rates} == {"real", "shuffled", "random"}
+
+
+def test_shuffled_text_that_fits_nowhere_stands_beside_the_repetition_within_documents() -> None:
+    """Shuffled rows mention it as often as real ones do, by construction; they do not repeat it."""
+    controls = {"shuffled": at_random(0.06, "sabotage"), "random": never}
+    found = rated(corpus(400, in_documents(10, 0.6, "sabotage"), controls))
+    rows = rate(found, "shuffled", "row")
+    assert found.verdict == ABOVE
+    assert rows.rate == pytest.approx(0.06, abs=0.03)
+    assert rows.lift == pytest.approx(0.6 - 0.06, abs=0.06)
+    assert rows.p == 1 / 2000
+
+
+@pytest.mark.parametrize("share", [0.05, 0.56])
+def test_a_favourite_story_is_not_distinguishable(share: float) -> None:
+    """What is said at one rate whatever is read, to control vectors too."""
+    says = at_random(share, "sabotage")
+    found = rated(corpus(300, says, {"shuffled": says, "random": says}))
+    assert found.verdict == NOT
+    assert "tied" in found.why
+
+
+def test_words_added_to_every_faithful_text_are_not_distinguishable() -> None:
+    """Real rows alone have fidelity, so that only they count as evidence; yet the words say nothing."""
+    says = at_random(1.0, "sabotage")
+    found = rated(corpus(300, says, {"shuffled": says, "random": says}))
+    assert found.documents.rate == 1.0 and rate(found, "shuffled").rate == pytest.approx(0, abs=0.1)
+    assert found.verdict == NOT
+
+
+def test_a_prior_that_does_not_fit_the_vector_does_not_hide_a_property() -> None:
+    """Half of all random directions are told as sabotage, but that text fits no vector."""
+    controls = {"shuffled": at_random(0.06, "sabotage"), "random": at_random(0.56, "sabotage")}
+    found = rated(corpus(400, in_documents(10, 0.6, "sabotage"), controls))
+    assert rate(found, "random", "row").rate == pytest.approx(0.56, abs=0.08)
+    assert found.verdict == ABOVE
+
+
+def test_without_fidelity_the_same_prior_does_hide_it() -> None:
+    controls = {"shuffled": at_random(0.06, "sabotage"), "random": at_random(0.56, "sabotage")}
+    rows = corpus(400, in_documents(10, 0.6, "sabotage"), controls, fve=None, poor=None)
+    assert rated(rows).verdict == NOT
+
+
+def test_a_few_documents_that_say_it_over_and_over_are_above_their_controls() -> None:
+    found = rated(corpus(1000, in_documents(500, 0.9, "sabotage"), SILENT))
+    assert found.documents.k == 2 and found.verdict == ABOVE
+
+
+def test_a_few_documents_that_just_meet_the_rule_are_not() -> None:
+    def twice(rng: np.random.Generator, doc: int, place: int) -> list[str]:
+        return ["sabotage"] if doc < 2 and place < 2 else []
+
+    found = rated(corpus(1000, twice, SILENT))
+    assert found.documents.k == 2 and found.verdict == NOT
+
+
+def test_nothing_found_has_an_upper_bound() -> None:
+    found = rated(corpus(500, never, SILENT))
+    assert found.verdict == NOT and "0 of 500" in found.why and "0.76%" in found.why
+
+
+def test_few_documents_are_insufficient_and_say_what_they_support() -> None:
+    found = rated(corpus(60, never, SILENT))
+    assert found.verdict == INSUFFICIENT
+    assert "fewer than 100" in found.why and "6.02%" in found.why
+
+
+def test_missing_and_scarce_controls_are_insufficient() -> None:
+    says = in_documents(10, 0.6, "sabotage")
+    missing = rated(corpus(200, says, {"shuffled": never}))
+    assert missing.verdict == INSUFFICIENT and "no random rows" in missing.why
+    scarce = rated(corpus(200, says, SILENT, share=0.01))
+    assert scarce.verdict == INSUFFICIENT and "fewer than 30" in scarce.why
+    assert rated(corpus(200, says, {"shuffled": never}), Evidence(controls=("shuffled",))).verdict == ABOVE
+
+
+def test_one_place_per_document_is_insufficient_without_benign_documents() -> None:
+    rows = corpus(400, in_documents(5, 1.0, "sabotage"), SILENT, places=1, share=1.0)
+    assert rated(rows).verdict == INSUFFICIENT
+
+
+def test_benign_documents_show_what_all_documents_have_in_common() -> None:
+    """A property of every document cannot be told from a habit within the corpus; benign ones tell."""
+    rows = corpus(200, at_random(1.0, "sabotage"), SILENT)
+    assert rated(rows).verdict == NOT
+    assert rated(rows, twins=Twins(200, {"sabotage": 3})).verdict == ABOVE
+    assert rated(rows, twins=Twins(200, {"sabotage": 198})).verdict == NOT
+
+
+def test_a_topic_that_benign_documents_share_is_not_distinguishable() -> None:
+    found = rated(corpus(400, in_documents(10, 0.6, "sabotage"), SILENT), twins=Twins(400, {"sabotage": 38}))
+    assert found.verdict == NOT and "benign" in found.why
+    assert rate(found, "benign").lift == pytest.approx(0.005, abs=0.01)
+
+
+@pytest.mark.parametrize("subject", ["shuffled", "random"])
+@pytest.mark.parametrize("poor", [-1.0, 0.9])
+def test_controls_in_the_place_of_real_rows_are_not_distinguishable(subject: str, poor: float) -> None:
+    """At any fidelity: what control rows say has nothing to do with the documents beside which it stands."""
+    controls = {"shuffled": at_random(0.06, "sabotage"), "random": at_random(0.56, "sabotage")}
+    rows = corpus(200, in_documents(10, 0.6, "sabotage"), controls, share=1.0, poor=poor)
+    assert rated(rows, subject=subject).verdict == NOT
+
+
+@pytest.mark.slow
+def test_false_alarms_are_rare() -> None:
+    """Thirty null corpora with five detectors each: a tenth of the runs alarms at most."""
+    names = [f"d{index}" for index in range(5)]
+    many = [detector(name) for name in names]
+    alarms = 0
+    for seed in range(30):
+        says = at_random(0.08, *names)
+        _, counted = tally_of(corpus(150, says, {"shuffled": says, "random": says}, seed=seed), many)
+        alarms += any(one.verdict == ABOVE for one in rate_all(counted, many, RULE))
+    assert alarms <= 3
+
+
+def test_p_values_are_adjusted_over_detectors() -> None:
+    many = [detector("sabotage"), *(detector(f"d{index}") for index in range(9))]
+    rows = corpus(300, in_documents(10, 0.6, "sabotage"), SILENT)
+    _, counted = tally_of(rows, many)
+    first, *others = rate_all(counted, many, RULE)
+    one = rate(first, "random")
+    assert one.p is not None and one.p_adjusted == pytest.approx(10 * one.p)
+    assert first.verdict == ABOVE and {other.verdict for other in others} == {NOT}
