@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
 from html.parser import HTMLParser
+from importlib.resources import files
 
 import pytest
 
@@ -157,3 +159,23 @@ def test_every_number_is_in_the_appendix() -> None:
     for detector in report.detectors:
         for rate in detector.results[0].rates:
             assert f"{rate.population} document {rate.k} {rate.n} {rate.rate * 100:.3f}" in text
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of #rrggbb (WCAG 2.2)."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_text_can_be_read_in_both_schemes() -> None:
+    style = files("nla_ray.audit.report").joinpath("templates", "style.css").read_text(encoding="utf-8")
+    light, dark = (dict(re.findall(r"--(\w+): (#\w{6})", block)) for block in style.split("@media")[:2])
+    grounds = {"ink": ("paper", "panel", "f0", "f1", "f2", "f3", "f4", "mark"), "soft": ("paper", "panel")}
+    grounds |= dict.fromkeys(("real", "good", "bad", "open", "control", "benign"), ("paper", "panel"))
+    assert light.keys() == dark.keys()
+    for scheme in (light, dark):
+        for front, backs in grounds.items():
+            for back in backs:
+                dim, bright = sorted((luminance(scheme[front]), luminance(scheme[back])))
+                assert (bright + 0.05) / (dim + 0.05) >= 4.5, (front, back)

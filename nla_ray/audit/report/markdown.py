@@ -12,6 +12,7 @@ from nla_ray.audit.report.outline import Found, headline, outline, run_labels
 from nla_ray.audit.report.rates import Rate, Result
 from nla_ray.audit.report.words import (
     MISSING,
+    QUOTE,
     clipped,
     count,
     decimals,
@@ -24,8 +25,6 @@ from nla_ray.text import printable
 
 MOST = 5
 """Findings shown of each detector."""
-QUOTE = 200
-"""Characters of a quoted text."""
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>&#~!^])")
 _LIVE = re.compile(r"@|://|www\.|#\d|gh-\d|:\w+:|\$", re.IGNORECASE)
 """What GitHub makes links, mentions, pictures and formulas of, even where it is escaped."""

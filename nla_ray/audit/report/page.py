@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from functools import cache
+from functools import cache, partial
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -12,6 +12,7 @@ from nla_ray.audit.report import words
 from nla_ray.audit.report.figures import changes_figure, fidelity_class, rate_figures
 from nla_ray.audit.report.model import Report
 from nla_ray.audit.report.outline import headline, marked, outline, run_labels
+from nla_ray.audit.report.words import QUOTE
 
 
 def html(report: Report) -> str:
@@ -49,6 +50,7 @@ def _environment() -> Environment:
         "count": words.count,
         "fidelity": fidelity_class,
         "marked": marked,
+        "cut": partial(words.clipped, most=QUOTE),
     }
     return environment
 

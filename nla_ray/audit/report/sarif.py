@@ -9,7 +9,7 @@ from urllib.parse import quote
 from nla_ray.audit.report.evidence import Finding, Suppression
 from nla_ray.audit.report.model import Report, harmless
 from nla_ray.audit.report.rates import Detector
-from nla_ray.audit.report.words import clipped
+from nla_ray.audit.report.words import QUOTE, clipped
 from nla_ray.config.detectors import Level
 from nla_ray.text import printable
 
@@ -21,8 +21,6 @@ SEVERITY: dict[Level, str] = {
     "low": "note",
     "informational": "note",
 }
-QUOTE = 200
-"""Characters of a quoted text."""
 
 
 def sarif(report: Report) -> str:

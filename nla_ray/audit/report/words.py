@@ -9,6 +9,8 @@ from nla_ray.text import printable
 
 MINUS = "\u2212"
 MISSING = "\u2013"
+QUOTE = 200
+"""Characters of a text that is quoted in a line."""
 
 
 def shown(text: str) -> str:
