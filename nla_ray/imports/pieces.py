@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from array import array
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from nla_ray.config.importing import ImportOptions
 from nla_ray.errors import InputError
@@ -18,7 +19,7 @@ from nla_ray.ids import digest
 from nla_ray.imports.beside import activation_rows, document_row
 from nla_ray.imports.entries import Entry, entry_of
 from nla_ray.imports.keys import Samples, group_of, number_samples
-from nla_ray.imports.records import header_of, records_of
+from nla_ray.imports.records import Record, header_of, records_of
 from nla_ray.imports.rows import Origin, Row, prefix_of, row_of
 from nla_ray.imports.sources import Source
 from nla_ray.tables import ACTIVATIONS, DOCUMENTS, EXPLANATIONS, table_of
@@ -26,7 +27,7 @@ from nla_ray.tables import ACTIVATIONS, DOCUMENTS, EXPLANATIONS, table_of
 PIECE_ROWS, PIECE_VECTORS = 50_000, 4_096
 """Results in one unit, and in one that keeps their vectors."""
 
-_TICK = 1_000
+_TICK, _SLICE = 1_000, 1_024
 
 Tick = Callable[[int], None]
 """Is told how many results were looked at since it was told before."""
@@ -121,46 +122,75 @@ def made_of(
     records = records_of(origin.source, vectors=True)
     last = max((at for at, piece in enumerate(pieces) if piece.unit_id in wanted), default=-1)
     for piece in pieces[: last + 1]:
-        read = list(islice(records, piece.rows))
-        if len(read) < piece.rows:
-            raise InputError(f"{origin.source.path}: has changed since it was counted; import it again")
+        some = islice(records, piece.rows)
         if piece.unit_id in wanted:
-            yield piece, _make(origin, piece, [entry_of(record) for record in read], samples, sides)
-        tick(len(read))
+            counted = _Counted(some, tick)
+            made = _make(origin, piece, counted, samples, sides)
+            counted.require(origin.source, piece.rows)
+            yield piece, made
+        else:
+            deque(some, maxlen=0)
+
+
+class _Counted:
+    """Records that are counted as they pass."""
+
+    def __init__(self, records: Iterator[Record], tick: Tick) -> None:
+        self._records, self._tick, self._n = records, tick, 0
+
+    def __iter__(self) -> Iterator[Record]:
+        for record in self._records:
+            self._n += 1
+            if self._n % _TICK == 0:
+                self._tick(_TICK)
+            yield record
+        self._tick(self._n % _TICK)
+
+    def require(self, source: Source, rows: int) -> None:
+        """Raise InputError unless there were so many."""
+        if self._n != rows:
+            raise InputError(f"{source.path}: has changed since it was counted; import it again")
 
 
 def _make(
-    origin: Origin, piece: Piece, entries: Sequence[Entry], samples: Samples, sides: Sequence[str]
+    origin: Origin, piece: Piece, records: Iterable[Record], samples: Samples, sides: Sequence[str]
 ) -> Made:
-    made, problems = list[tuple[Entry, Row, bool]](), list[str]()
-    for index, entry in enumerate(entries, start=piece.offset + piece.start):
-        sample, repeated = int(samples.sample[index]), bool(samples.repeated[index])
-        row, problem = row_of(origin, piece.unit_id, entry, sample, repeated=repeated)
-        made.append((entry, row, bool(samples.first[index])))
-        problems += [problem] if problem else []
-    rows = [row for _, row, _ in made]
-    beside = {
-        "documents": lambda: table_of(_documents(origin, piece, entries), DOCUMENTS),
-        "activations": lambda: table_of(activation_rows(made), ACTIVATIONS),
-    }
-    tables = {side: beside[side]() for side in sides}
-    kept = {side: table.num_rows for side, table in tables.items()}
-    return Made(table_of(rows, EXPLANATIONS), tables, tally_of(rows, problems) | {"kept": kept})
+    """The tables of a piece, made slice by slice: records with vectors are large."""
+    tables, problems, read = [EXPLANATIONS.empty_table()], list[str](), list[Entry]()
+    vectors = [ACTIVATIONS.empty_table()]
+    index = piece.offset + piece.start
+    passing = iter(records)
+    while entries := [entry_of(record) for record in islice(passing, _SLICE)]:
+        made = list[tuple[Entry, Row, bool]]()
+        for at, entry in enumerate(entries, start=index):
+            sample, repeated = int(samples.sample[at]), bool(samples.repeated[at])
+            row, problem = row_of(origin, piece.unit_id, entry, sample, repeated=repeated)
+            made.append((entry, row, bool(samples.first[at])))
+            problems += [problem] if problem else []
+        tables.append(table_of((row for _, row, _ in made), EXPLANATIONS))
+        if "activations" in sides:
+            vectors.append(table_of(activation_rows(made), ACTIVATIONS))
+        if origin.source.format == "transcript":
+            read += entries
+        index += len(entries)
+    table, beside = pa.concat_tables(tables), {"activations": pa.concat_tables(vectors)}
+    beside["documents"] = table_of(_documents(origin, piece, read), DOCUMENTS)
+    kept = {side: beside[side] for side in sides}
+    return Made(table, kept, tally_of(table, kept, problems))
 
 
 def _documents(origin: Origin, piece: Piece, entries: Sequence[Entry]) -> list[Row]:
-    if origin.source.format != "transcript" or piece.start:
-        return []
-    row = document_row(origin, piece.unit_id, entries)
+    row = None if piece.start else document_row(origin, piece.unit_id, entries)
     return [] if row is None else [row]
 
 
-def tally_of(rows: Sequence[Row], problems: Sequence[str]) -> dict[str, Any]:
-    """How many rows have which outcome, flag and control, and why some are no answers."""
+def tally_of(table: pa.Table, kept: Mapping[str, pa.Table], problems: Sequence[str]) -> dict[str, Any]:
+    """How many rows have which outcome, flag and control, what is beside them, why some are no answers."""
     return {
-        "rows": len(rows),
-        "outcomes": dict(Counter(row["outcome"] for row in rows)),
-        "flags": dict(Counter(flag for row in rows for flag in row["flags"])),
-        "controls": dict(Counter(row["control"] for row in rows)),
+        "rows": table.num_rows,
+        "outcomes": dict(Counter(table["outcome"].to_pylist())),
+        "flags": dict(Counter(pc.list_flatten(table["flags"]).to_pylist())),
+        "controls": dict(Counter(table["control"].to_pylist())),
         "problems": dict(Counter(problems).most_common(20)),
+        "kept": {side: rows.num_rows for side, rows in kept.items()},
     }

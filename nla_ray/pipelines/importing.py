@@ -77,8 +77,7 @@ def import_files(
     counted = survey(sources, options, _Ticker("counting", None, report))
     plan, pieces = plan_of(run_id, sources, counted, options)
     run = open_run(store, plan, add=True)
-    total = sum(counted.rows)
-    written = write_missing(run, sources, counted, pieces, options, _Ticker("importing", total, report))
+    written = write_missing(run, sources, counted, pieces, options, report)
     record: dict[str, JsonValue] = {
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(time.perf_counter() - started, 3),
@@ -154,11 +153,12 @@ def write_missing(
     counted: Survey,
     pieces: Sequence[Sequence[Piece]],
     options: ImportOptions,
-    tick: Callable[[int], None],
+    report: Report,
 ) -> list[FileRecord]:
     """Write the units that are not there yet, and say which."""
     missing = frozenset(run.missing())
-    written = []
+    total = sum(piece.rows for some in pieces for piece in some if piece.unit_id in missing)
+    tick, written = _Ticker("importing", total, report), []
     for source, header, some in zip(sources, counted.headers, pieces, strict=True):
         origin = Origin.of(run.plan.run_id, source, header, options)
         for piece, made in made_of(origin, some, missing, counted.samples, run.plan.sides, tick):
