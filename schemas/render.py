@@ -11,7 +11,7 @@ from nla_ray.config.base import Config
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.store.manifest import Manifest
 from nla_ray.store.plan import Plan
-from nla_ray.store.read import views_sql
+from nla_ray.store.read import macros_sql, views_sql
 from nla_ray.tables import SCHEMAS, ddl
 
 FOLDER = Path(__file__).parent
@@ -25,6 +25,7 @@ def render() -> dict[str, str]:
         "manifest.schema.json": json_schema(Manifest),
         "plan.schema.json": json_schema(Plan),
         "report.schema.json": json_schema(Report),
+        "macros.sql": macros_sql(),
         "views.sql": views_sql(),
     } | {f"{name}.sql": ddl(schema) for name, schema in SCHEMAS.items()}
 

@@ -2,49 +2,55 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import math
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from enum import StrEnum
-from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from nla_ray.cli.output import printable
+from nla_ray.cli.answers import Format, destination
 from nla_ray.errors import ConfigError, InputError
 
-SHOWN_ROWS = 1000
-"""A table on a terminal ends here; csv and json have all rows."""
+EXAMPLES = """Examples:
 
+nla-ray sql out/tables "SELECT control, count(*), avg(fve_nrm) FROM all_explanations GROUP BY control"
 
-class Format(StrEnum):
-    """How an answer is written."""
+nla-ray sql out/tables "FROM document_rates('refus')" --format csv -o rates.csv
 
-    table = "table"
-    csv = "csv"
-    json = "json"
+nla-ray sql s3://bucket/tables -f weekly.sql -o weekly.parquet --timeout 600 --memory 8GB
+
+nla-ray sql out/tables "DESCRIBE explanations"
+
+Queries to start from are in docs/sql.md.
+"""
 
 
 def sql_command(
     tables: Annotated[str, typer.Argument(metavar="TABLES", help="Folder or s3://bucket/prefix.")],
     sql: Annotated[str | None, typer.Argument(metavar="[SQL]", help="One SELECT.")] = None,
     file: Annotated[Path | None, typer.Option("-f", "--file", help="Read the SELECT from a file.")] = None,
-    form: Annotated[Format, typer.Option("--format", help="For people or for programs.")] = Format.table,
+    form: Annotated[
+        Format | None, typer.Option("--format", help="Else by the ending of -o, else a table.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write to a new file, not to the terminal.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file of -o.")] = False,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Most seconds to wait for the answer.")] = 60,
+    memory: Annotated[str, typer.Option(help="Most memory that the SELECT may use.")] = "2GB",
+    max_rows: Annotated[int, typer.Option(min=1, help="Most rows of the answer.")] = 10_000_000,
+    max_bytes: Annotated[str, typer.Option(help="Largest answer.")] = "10GB",
 ) -> None:
-    """Ask one SELECT of committed tables: explanations, controls, all_explanations, runs, failures."""
-    text = _text(sql, file)
-    from nla_ray.store.query import query
+    """Ask one SELECT of committed tables. It reads nothing but these, and changes nothing.
 
-    answer = query(tables, text)
-    write = {Format.table: _write_table, Format.csv: _write_csv, Format.json: _write_json}[form]
-    write(answer.columns, answer.rows)
+    Views: explanations, controls, all_explanations, runs, failures, documents; SHOW TABLES lists all.
+    """
+    text = _text(sql, file)
+    write = destination(form, output, force=force)
+    from nla_ray.store.query import Limits, query
+
+    limits = Limits(timeout, _bytes("--memory", memory), max_rows, _bytes("--max-bytes", max_bytes))
+    with query(tables, text, limits) as answer:
+        write(answer)
 
 
 def _text(sql: str | None, file: Path | None) -> str:
@@ -58,54 +64,11 @@ def _text(sql: str | None, file: Path | None) -> str:
         raise InputError(f"{file}: cannot read SQL from it: {error}") from None
 
 
-Rows = Iterator[tuple[Any, ...]]
+def _bytes(option: str, text: str) -> int:
+    """The number of bytes that a size such as 2GB or 512MiB stands for."""
+    from pydantic import ByteSize, TypeAdapter, ValidationError
 
-
-def _write_table(columns: Sequence[str], rows: Rows) -> None:
-    console = Console()
-    table = Table()
-    shown = list(islice(rows, SHOWN_ROWS))
-    for index, name in enumerate(columns):
-        numbers = all(isinstance(row[index], int | float) for row in shown if row[index] is not None)
-        table.add_column(Text(printable(name)), justify="right" if numbers else "left", overflow="fold")
-    for row in shown:
-        table.add_row(*(Text("" if value is None else printable(_shown(value))) for value in row))
-    console.print(table)
-    if next(rows, None) is not None:
-        typer.echo(f"only the first {SHOWN_ROWS} rows are shown; --format csv has all", err=True)
-
-
-def _shown(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _write_csv(columns: Sequence[str], rows: Rows) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(columns)
-    shown = printable if sys.stdout.isatty() else str
-    for row in rows:
-        plain = (_plain(value, json.dumps) for value in row)
-        writer.writerow([shown(value) if isinstance(value, str) else value for value in plain])
-
-
-def _write_json(columns: Sequence[str], rows: Rows) -> None:
-    """An array with one object per line."""
-    typer.echo("[", nl=False)
-    for number, row in enumerate(rows):
-        values = dict(zip(columns, map(_plain, row), strict=True))
-        line = json.dumps(values, ensure_ascii=sys.stdout.isatty())
-        typer.echo(f"{',' if number else ''}\n{line}", nl=False)
-    typer.echo("\n]")
-
-
-def _plain(value: Any, nested: Callable[[Any], Any] = lambda value: value) -> Any:
-    """A value as JSON has it: numbers, text, null; what is neither becomes text."""
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, list | tuple):
-        return nested([_plain(item) for item in value])
-    if isinstance(value, dict):
-        return nested({str(key): _plain(item) for key, item in value.items()})
-    return str(value)
+    try:
+        return TypeAdapter(ByteSize).validate_python(text)
+    except ValidationError:
+        raise ConfigError(f"{option}: {text!r} is no size; write it as 2GB or 512MiB") from None

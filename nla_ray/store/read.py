@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
@@ -25,40 +26,64 @@ OFFLINE: dict[str, str | bool | int | float | list[str]] = {
 }
 
 
-def connect(path: str | Path) -> duckdb.DuckDBPyConnection:
+def connect(path: str | Path, *, runs: Collection[str] | None = None) -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB connection to the committed tables at a folder or `s3://bucket/prefix`.
 
     Views: `explanations` (about the own vectors), `controls`, `all_explanations`, `runs`, `failures`, and
     what runs keep beside: `documents`, `activations` (empty where none does). Every file is verified against
-    its manifest once, here; those on S3 are kept in a local cache. Raises InputError where there are no
-    tables, none is committed, a file is missing or changed, or a newer nla_ray wrote it.
+    its manifest once, here; those on S3 are kept in a local cache. `runs` are ids: of other runs nothing is
+    read. Raises InputError where there are no tables, none is committed, a file is missing or changed, or a
+    newer nla_ray wrote it.
     """
-    return connect_files(path)[0]
+    found = committed(path, runs=runs)
+    connection = duckdb.connect(config=OFFLINE)
+    names = {table: [exact_glob(path) for path in paths] for table, paths in found.files.items()}
+    add_views(connection, names, found.runs)
+    return connection
 
 
-def connect_files(path: str | Path) -> tuple[duckdb.DuckDBPyConnection, list[Path]]:
-    """The connection of `connect`, and the local files that it reads."""
+@dataclass(frozen=True)
+class Committed:
+    """What the manifests at one place vouch for: verified local files of each table, and a row per run."""
+
+    files: dict[str, list[Path]]
+    runs: pa.Table
+
+
+def committed(path: str | Path, *, runs: Collection[str] | None = None) -> Committed:
+    """Find and verify what is committed at a folder or `s3://bucket/prefix`; raises as `connect` does."""
     store = open_store(path)
-    manifests = get_manifests(store)
+    manifests = [one for one in get_manifests(store) if runs is None or one.manifest.run_id in runs]
     if not manifests:
         raise InputError(_nothing_committed(store))
     local = {
         name: local_files(store, [file for one in manifests for file in one.manifest.files_of(name)])
         for name in SCHEMAS
     }
-    connection = duckdb.connect(config=OFFLINE)
+    return Committed(local, runs_table(store, manifests))
+
+
+def add_views(
+    connection: duckdb.DuckDBPyConnection, names: Mapping[str, Sequence[str]], runs: pa.Table
+) -> None:
+    """Views and macros over each table's Parquet files, which DuckDB knows under these names."""
     for name, schema in SCHEMAS.items():
-        connection.execute(_relation(f"committed_{name}", schema, local[name]))
-    connection.register("found_runs", runs_table(store, manifests))
+        connection.execute(_relation(f"committed_{name}", schema, names[name]))
+    connection.register("found_runs", runs)
     connection.execute("CREATE TABLE committed_runs AS FROM found_runs")
     connection.unregister("found_runs")
     connection.execute(views_sql())
-    return connection, [path for paths in local.values() for path in paths]
+    connection.execute(macros_sql())
 
 
 def views_sql() -> str:
     """The statements that make the views."""
     return files("nla_ray.store").joinpath("views.sql").read_text(encoding="utf-8")
+
+
+def macros_sql() -> str:
+    """The statements that make the macros."""
+    return files("nla_ray.store").joinpath("macros.sql").read_text(encoding="utf-8")
 
 
 def local_files(store: Store, records: Sequence[FileRecord]) -> list[Path]:
@@ -101,23 +126,22 @@ def _run_row(store: Store, stored: Stored) -> dict[str, object]:
     }
 
 
-def _relation(name: str, schema: pa.Schema, paths: Sequence[Path]) -> str:
+def _relation(name: str, schema: pa.Schema, names: Sequence[str]) -> str:
     """SQL of a relation over exactly these files; an empty table where there are none."""
-    if not paths:
+    if not names:
         table = schema.metadata[b"table"].decode()
         return ddl(schema).replace(f"CREATE TABLE {table} (", f"CREATE TABLE {name} (")
-    return f"CREATE VIEW {name} AS FROM {read_files(paths)}"
+    return f"CREATE VIEW {name} AS FROM {read_files(names)}"
 
 
-def read_files(paths: Sequence[Path]) -> str:
-    """The table function that reads exactly these Parquet files; a column that one has not is null there."""
+def read_files(names: Sequence[str]) -> str:
+    """The table function over Parquet files, named by pattern; a column that one has not is null there."""
     options = "hive_partitioning = false, union_by_name = true"
-    return f"read_parquet([{', '.join(_literal(path) for path in paths)}], {options})"
+    return f"read_parquet([{', '.join(map(_literal, names))}], {options})"
 
 
-def _literal(path: Path) -> str:
-    """A path as a string of SQL that matches nothing but itself."""
-    return "'" + exact_glob(path).replace("'", "''") + "'"
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def exact_glob(path: Path) -> str:

@@ -16,7 +16,7 @@ from nla_ray.store.layout import COMMITS, PLANS, QUARANTINE, commit_key, plan_ke
 from nla_ray.store.manifest import FileRecord, Manifest, Stored, committed_runs, get_manifest, heads
 from nla_ray.store.objects import PROBE, ChangedError, Store
 from nla_ray.store.plan import Plan, get_plan, planned_runs
-from nla_ray.store.read import OFFLINE, read_files
+from nla_ray.store.read import OFFLINE, exact_glob, read_files
 from nla_ray.store.unit_file import read_footer
 from nla_ray.store.units import KEYS
 
@@ -160,7 +160,7 @@ def _duplicates(table: str, paths: Sequence[Path]) -> list[Problem]:
     key = ", ".join(KEYS[table])
     found = connection.execute(
         f"""SELECT run_id, count(*), min(({key}))::VARCHAR FROM (
-            SELECT {key} FROM {read_files(paths)} GROUP BY ALL HAVING count(*) > 1
+            SELECT {key} FROM {read_files([*map(exact_glob, paths)])} GROUP BY ALL HAVING count(*) > 1
         ) GROUP BY run_id ORDER BY run_id"""
     ).fetchall()
     return [

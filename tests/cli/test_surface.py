@@ -30,7 +30,9 @@ OPTIONS = {
         "--ar",
         "--activations",
     ],
-    "sql": ["tables", "sql", "-f", "--format"],
+    "sql": [
+        "tables", "sql", "-f", "--format", "-o", "--force", "--timeout", "--memory", "--max-rows", "--max-bytes",
+    ],
     "verify": ["tables"],
 }
 

@@ -7,6 +7,8 @@ import io
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from nla_ray.store import open_run, open_store
@@ -32,29 +34,83 @@ def test_a_table_shows_hostile_text_as_text(tables: Path, invoke: Invoke) -> Non
     assert not {"\x1b", "\u202e"} & set(ended.out)
 
 
-def test_csv_and_json_give_every_value_back(tables: Path, invoke: Invoke) -> None:
-    sql = "SELECT explanation, flags, 'nan'::FLOAT AS nan, DATE '2026-01-02' AS day, "
-    sql += "{'a': [1]} AS nested FROM controls"
-    found = json.loads(invoke("sql", tables, sql, "--format", "json").out)
-    assert (
-        found
-        == [{"explanation": HOSTILE, "flags": [], "nan": None, "day": "2026-01-02", "nested": {"a": [1]}}] * 2
-    )
-    header, *rows = csv.reader(io.StringIO(invoke("sql", tables, sql, "--format", "csv").out))
-    assert header == ["explanation", "flags", "nan", "day", "nested"]
-    assert rows == [[HOSTILE, "[]", "", "2026-01-02", '{"a": [1]}']] * 2
+VALUES = """SELECT explanation, flags, 'nan'::FLOAT AS nan, DATE '2026-01-02' AS day, {'a': [1]} AS nested,
+    sum(n_tokens) AS tokens, 1.5::DECIMAL(4, 1) AS decimal, NULL AS nothing, '' AS empty, true AS yes
+    FROM controls GROUP BY ALL"""
+
+
+def test_json_gives_every_value_back(tables: Path, invoke: Invoke) -> None:
+    found = json.loads(invoke("sql", tables, VALUES, "--format", "json").out)
+    assert found == [
+        {
+            "explanation": HOSTILE, "flags": [], "nan": None, "day": "2026-01-02", "nested": {"a": [1]},
+            "tokens": 10, "decimal": 1.5, "nothing": None, "empty": "", "yes": True,
+        }
+    ]  # fmt: skip
+
+
+def test_csv_gives_every_value_back(tables: Path, invoke: Invoke) -> None:
+    out = invoke("sql", tables, VALUES, "--format", "csv").out
+    header, *rows = csv.reader(io.StringIO(out))
+    assert header[:3] == ["explanation", "flags", "nan"]
+    assert rows == [[HOSTILE, "[]", "", "2026-01-02", '{"a": [1]}', "10", "1.5", "", "", "true"]]
+    assert out.endswith(',10,1.5,,"",true\n')
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@A1", "\t=1", "\r=1", " =1", "＝1", "\u00a0=1"])
+def test_no_cell_of_csv_is_a_formula(tables: Path, invoke: Invoke, text: str) -> None:
+    sql = f"SELECT '{text}' AS \"=name\", -1 AS number"
+    header, row = csv.reader(io.StringIO(invoke("sql", tables, sql, "--format", "csv").out, newline=""))
+    assert header == ["'=name", "number"] and row == [f"'{text}", "-1"]
+
+
+def test_parquet_keeps_types(tables: Path, tmp_path: Path, invoke: Invoke) -> None:
+    path = tmp_path / "answer.parquet"
+    sql = "SELECT explanation, fve_nrm, flags FROM explanations, range(100000)"
+    assert invoke("sql", tables, sql, "-o", path).code == 0
+    file = pq.ParquetFile(path)
+    assert file.metadata.num_rows == 600_000 and file.metadata.num_row_groups < 12
+    assert file.schema_arrow.field("fve_nrm").type == pa.float32()
+    assert file.read_row_group(0)["explanation"][0].as_py() == HOSTILE
+
+
+@pytest.mark.parametrize("ending", ["csv", "json", "parquet"])
+def test_a_file_is_whole_and_is_not_overwritten(
+    tables: Path, tmp_path: Path, invoke: Invoke, ending: str
+) -> None:
+    path = tmp_path / f"answer.{ending}"
+    assert invoke("sql", tables, "SELECT error('late') FROM runs", "-o", path).refused()
+    assert "--max-rows" in invoke("sql", tables, "FROM range(9)", "-o", path, "--max-rows", 8).refused()
+    assert list(tmp_path.glob("*answer*")) == []
+    assert invoke("sql", tables, "SELECT 1 AS one", "-o", path).code == 0
+    before = path.read_bytes()
+    assert "overwrite it with --force" in invoke("sql", tables, "SELECT 2 AS two", "-o", path).refused()
+    assert path.read_bytes() == before
+    assert invoke("sql", tables, "SELECT 2 AS two", "-o", path, "--force").code == 0
+    assert path.read_bytes() != before
 
 
 def test_no_rows_are_an_answer_too(tables: Path, invoke: Invoke) -> None:
     sql = "SELECT run_id FROM runs WHERE false"
     assert json.loads(invoke("sql", tables, sql, "--format", "json").out) == []
-    assert invoke("sql", tables, sql, "--format", "csv").out == "run_id\n"
+    assert invoke("sql", tables, sql, "--format", "csv").out == '"run_id"\n'
     assert "run_id" in invoke("sql", tables, sql).out
+
+
+def test_many_columns_are_shown_below_each_other(tables: Path, invoke: Invoke) -> None:
+    lines = invoke("sql", tables, "FROM explanations LIMIT 1").out.splitlines()
+    assert max(map(len, lines)) <= 80 and any("fve_nrm" in line and "0.5" in line for line in lines)
+
+
+def test_a_long_table_ends_and_says_so(tables: Path, invoke: Invoke) -> None:
+    ended = invoke("sql", tables, "SELECT i AS number FROM range(2000) AS r(i)")
+    assert "999" in ended.out and "1000 " not in ended.out
+    assert ended.err == "only the first 1000 rows are shown; --format csv has all\n"
 
 
 def test_sql_from_a_file(tables: Path, tmp_path: Path, invoke: Invoke) -> None:
     (tmp_path / "query.sql").write_text("-- how many\nSELECT count(*) AS n FROM explanations;\n")
-    assert invoke("sql", tables, "-f", tmp_path / "query.sql", "--format", "csv").out == "n\n6\n"
+    assert invoke("sql", tables, "-f", tmp_path / "query.sql", "--format", "csv").out == '"n"\n6\n'
 
 
 def test_unusable_sql_and_places_are_one_line(tables: Path, tmp_path: Path, invoke: Invoke) -> None:
@@ -63,6 +119,30 @@ def test_unusable_sql_and_places_are_one_line(tables: Path, tmp_path: Path, invo
     assert "exactly one SELECT" in invoke("sql", tables, "DROP VIEW runs").refused()
     assert "holds no tables" in invoke("sql", tmp_path / "none", "FROM runs").refused()
     assert "holds no tables" in invoke("verify", tmp_path / "none").refused()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--format", "parquet"], "name a file with -o"),
+        (["-o", "answer.xlsx"], "say with --format"),
+        (["-o", "no/such/folder/answer.csv"], "cannot write it"),
+        (["--memory", "much"], "write it as 2GB"),
+        (["--memory", "1"], "needs more than 1B of memory; allow more with --memory"),
+        (["--timeout", "0.1"], "no answer within 0.1 s; allow more with --timeout"),
+    ],
+)
+def test_unusable_options_are_one_line(
+    tables: Path, invoke: Invoke, arguments: list[str], message: str
+) -> None:
+    assert message in invoke("sql", tables, "FROM runs", *arguments).refused()
+
+
+def test_columns_of_one_name_have_to_be_told_apart(tables: Path, tmp_path: Path, invoke: Invoke) -> None:
+    sql = "SELECT 1 AS one, 2 AS one"
+    assert "two columns are named one" in invoke("sql", tables, sql, "--format", "json").refused()
+    assert "two columns are named one" in invoke("sql", tables, sql, "-o", tmp_path / "a.parquet").refused()
+    assert invoke("sql", tables, "SELECT union_value(a := 1)", "-o", tmp_path / "b.parquet").refused()
 
 
 def test_verify_says_that_all_is_well_or_what_is_not(tables: Path, invoke: Invoke) -> None:

@@ -7,9 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from nla_ray.errors import InputError
 from nla_ray.store import connect, open_run, open_store
-from nla_ray.store.query import one_select, query
 from tests.store.rows import RECORD, plan_of, rows_of
 
 VIEWS = {"explanations": 9, "controls": 3, "all_explanations": 12, "runs": 1, "failures": 3}
@@ -66,42 +64,6 @@ def test_runs_of_another_table_are_runs_only(tables: Path, tmp_path: Path) -> No
     run.commit({})
     counts = [connect(tmp_path).sql(f"SELECT count(*) FROM {view}").fetchall()[0][0] for view in VIEWS]
     assert counts == [0, 0, 0, 1, 0]
-
-
-def test_a_query_gives_columns_and_rows(tables: Path) -> None:
-    answer = query(tables, "FROM runs SELECT run_id, rows;")
-    assert list(answer.columns) == ["run_id", "rows"] and list(answer.rows) == [("run1", 12)]
-
-
-@pytest.mark.parametrize(
-    ("sql", "message"),
-    [
-        ("", "found nothing"),
-        ("SELECT 1; SELECT 2", "found SELECT, SELECT"),
-        ("DROP VIEW runs", "found DROP"),
-        ("COPY runs TO 'stolen.csv'", "found COPY"),
-        ("SET threads = 1", "found SET"),
-        ("ATTACH 'other.db'", "found ATTACH"),
-        ("SELEC", "syntax error"),
-    ],
-)
-def test_anything_but_one_select_is_refused(sql: str, message: str) -> None:
-    with pytest.raises(InputError, match=f"sql: .*{message}"):
-        one_select(sql)
-
-
-@pytest.mark.parametrize(
-    ("sql", "message"),
-    [
-        ("SELECT nothing FROM runs", "nothing"),
-        ("SELECT error('late') FROM runs", "late"),
-        ("FROM read_text('/etc/hostname')", "Permission"),
-        ("FROM glob('/*')", "Permission"),
-    ],
-)
-def test_a_query_that_fails_says_why_in_one_line(tables: Path, sql: str, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        list(query(tables, sql).rows)
 
 
 def test_the_connection_is_an_ordinary_one(tables: Path) -> None:
