@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import s3fs
 
 from nla_ray.config.importing import ImportOptions
 from nla_ray.errors import ConfigError, InputError
@@ -117,6 +118,18 @@ def test_a_file_is_imported_once(files: list[str], tables: str) -> None:
 def test_folder_and_s3_hold_the_same_rows(files: list[str], tables: str, s3: str) -> None:  # noqa: F811
     assert imported(files, tables).run_id == imported(files, s3).run_id
     assert rows(tables) == rows(s3)
+
+
+def test_files_are_read_from_s3_too(files: list[str], tables: str, s3: str) -> None:  # noqa: F811
+    there = s3fs.S3FileSystem()
+    urls = [f"{s3}/in/{Path(file).name}" for file in files]
+    for file, url in zip(files, urls, strict=True):
+        name, _, key = url.removeprefix("s3://").partition("/")
+        there.call_s3("put_object", Bucket=name, Key=key, Body=Path(file).read_bytes())
+    assert imported(urls, f"{s3}/out").run_id == imported(files, tables).run_id
+    assert rows(f"{s3}/out") == rows(tables)
+    with pytest.raises(InputError, match="none: no such file, folder or bucket"):
+        imported([f"{s3}/in/none"], f"{s3}/out")
 
 
 def test_an_interrupted_import_is_taken_up(files: list[str], place: str, tmp_path: Path) -> None:
