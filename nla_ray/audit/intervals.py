@@ -61,7 +61,7 @@ def effective_size(k: Floats, n: Floats) -> float:
 def clustered_wilson(k: Floats, n: Floats, level: float = LEVEL) -> Interval:
     """Wilson's interval on the effective sample of clustered trials (Dean and Pagano 2015, JSSAM 3:484).
 
-    Holds from about 15 clusters with a positive trial on; below it covers less where clusters are large
+    Holds from about 30 clusters with a positive trial on; below, it covers less where clusters are large
     (`benchmarks/audit_coverage.py`).
     """
     size = effective_size(k, n)
