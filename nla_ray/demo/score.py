@@ -86,14 +86,19 @@ def score_table(table: pa.Table) -> dict[str, list[PropertyScore]]:
     A control's explanation is judged against the document it stands beside, as everything else about it is.
     """
     columns = table.select(["control", "position", "explanation", "meta"]).to_pylist()
-    judged: dict[str, list[Judged]] = {}
+    found: dict[str, list[Judged]] = {}
     for row in columns:
-        truth = json.loads(row["meta"] or "{}").get("truth")
-        if truth is None or row["position"] is None:
-            continue
-        shown = frozenset(prop for prop, first in truth["shown"].items() if row["position"] >= first)
-        judged.setdefault(row["control"], []).append(
-            Judged(truth, shown, world.named(row["explanation"] or ""))
-        )
-    order = sorted(judged, key=lambda control: (control != "real", control))
-    return {control: score(judged[control]) for control in order}
+        one = judged(row["position"], row["explanation"], row["meta"])
+        if one is not None:
+            found.setdefault(row["control"], []).append(one)
+    order = sorted(found, key=lambda control: (control != "real", control))
+    return {control: score(found[control]) for control in order}
+
+
+def judged(position: int | None, explanation: str | None, meta: str | None) -> Judged | None:
+    """A row of that table; None where its corpus had no truth or its position is not known."""
+    truth = json.loads(meta or "{}").get("truth")
+    if truth is None or position is None:
+        return None
+    shown = frozenset(prop for prop, first in truth["shown"].items() if position >= first)
+    return Judged(truth, shown, world.named(explanation or ""))

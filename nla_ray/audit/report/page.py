@@ -17,7 +17,7 @@ from nla_ray.audit.report.words import QUOTE
 
 def html(report: Report) -> str:
     """The page. Text of explanations, documents and configurations is shown and never interpreted."""
-    templates = _environment()
+    templates = environment()
     style = templates.get_template("style.css").render()
     page = templates.get_template("page.html").render(
         report=report,
@@ -32,9 +32,12 @@ def html(report: Report) -> str:
 
 
 @cache
-def _environment() -> Environment:
-    """Templates in which every value is escaped, and made visible before that."""
-    environment = Environment(
+def environment() -> Environment:
+    """Templates of this folder; every value is escaped, and made visible before that.
+
+    Another page takes it with `overlay(loader=...)`.
+    """
+    made = Environment(
         loader=PackageLoader("nla_ray.audit.report"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -42,7 +45,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+    made.filters |= {
         "percent": words.percent,
         "points": words.points,
         "number": words.number,
@@ -52,7 +55,7 @@ def _environment() -> Environment:
         "marked": marked,
         "cut": partial(words.clipped, most=QUOTE),
     }
-    return environment
+    return made
 
 
 def _visible(value: object) -> object:

@@ -31,12 +31,12 @@ def write_report(report: Report, folder: Path, formats: Sequence[Format] = FORMA
     folder.mkdir(parents=True, exist_ok=True)
     contents = {folder / f"report.{name}": RENDERERS[name](report) for name in formats}
     for path, content in contents.items():
-        _replace(path, content.encode())
+        replace_file(path, content.encode())
     return list(contents)
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """A temporary file beside it that takes its place once it is on disk."""
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file whole: a temporary one beside it takes its place once it is on disk."""
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         try:
             file.write(content)

@@ -1,0 +1,63 @@
+"""The configuration of an evaluation: a pair, held-out activations, how many answers, controls and edits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from pydantic import Field, model_validator
+
+from nla_ray.config.base import Config
+from nla_ray.config.corpus import Corpus, Name, Positions
+from nla_ray.config.decode import Baseline, Controls, DecodeConfig, Engine, Models, Sampling
+from nla_ray.config.runner import Runner
+
+EVERY_CONTROL = Controls(shuffled=0.25, random=0.25, mean=0.25, none=0.25)
+
+
+class EvaluateConfig(Config):
+    """A measurement of one pair on activations that it was not trained on."""
+
+    without_effect: ClassVar[frozenset[str]] = frozenset({"output", "tables", "runner"})
+
+    output: Path
+    """Folder for evaluation.json and evaluation.html."""
+    tables: Name | None = None
+    """Where the decoded tables are kept, a folder or `s3://bucket/prefix`; null: `tables` under `output`."""
+    models: Models
+    """The reconstructor cannot be left out: without it there is no fidelity."""
+    corpus: Corpus
+    """Documents, or vectors, that no training of the pair has read."""
+    positions: Positions = Positions(n=4)
+    controls: Controls = EVERY_CONTROL
+    """Shares of the positions; a pair is called sound only beside all four."""
+    sampling: Sampling = Sampling(samples=4)
+    """With one sample nothing is said about recurrence in samples."""
+    engine: Engine = Engine()
+    """Also of the pass over the edited texts, which runs in this process."""
+    baseline: Baseline | None = None
+    """Without it: the one in the reconstructor's sidecar, else the variance of the vectors themselves."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Seed of positions, controls, sampling, edits and drawn comparisons."""
+    edited_texts: Annotated[int, Field(ge=1)] = 1000
+    """At most so many explanations are edited and read again, drawn by key; about 15 edits of each."""
+    minimum_documents: Annotated[int, Field(ge=2)] = 30
+    """With fewer documents, of the own vectors or of a control, there is too little evidence."""
+    runner: Runner = Runner()
+
+    @model_validator(mode="after")
+    def _can_be_decoded(self) -> EvaluateConfig:
+        if self.models.ar is None:
+            raise ValueError("models.ar: name the reconstructor; without it there is no fidelity")
+        self.decoding()
+        return self
+
+    def decoding(self) -> DecodeConfig:
+        """The decode that is measured. It keeps what was read and the vectors."""
+        shared = ("models", "corpus", "positions", "controls", "sampling", "engine", "baseline", "seed")
+        return DecodeConfig(
+            output=self.tables or str(self.output / "tables"),
+            keep=("documents", "activations"),
+            runner=self.runner,
+            **{name: getattr(self, name) for name in shared},
+        )
