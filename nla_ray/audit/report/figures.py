@@ -14,7 +14,7 @@ FIDELITY = (0.0, 0.25, 0.5, 0.75)
 """Where the colours of fidelity change."""
 
 HEADINGS: tuple[tuple[RateVerdict, str], ...] = (
-    ("above controls", "Above every control"),
+    ("above controls", "Above the controls"),
     ("not distinguishable", "Not distinguishable from controls"),
     ("insufficient evidence", "Insufficient evidence"),
 )
@@ -52,6 +52,12 @@ class Figure:
         """Names of the populations, in order."""
         rates = (rate for group in self.groups for line in group.lines for rate in line.rates)
         return tuple(dict.fromkeys(rate.population for rate in rates))
+
+    @property
+    def corrected(self) -> bool:
+        """Whether a rate is another one than that of its counts."""
+        rates = (rate for group in self.groups for line in group.lines for rate in line.rates)
+        return any(rate.rate is not None and abs(rate.rate * rate.n - rate.k) > 1e-3 for rate in rates)
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,8 @@ def environment() -> Environment:
         "number": words.number,
         "probability": words.probability,
         "count": words.count,
+        "part": words.part,
+        "sentence": words.sentence,
         "fidelity": fidelity_class,
         "marked": marked,
         "cut": partial(words.clipped, most=QUOTE),

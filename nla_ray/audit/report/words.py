@@ -23,6 +23,11 @@ def clipped(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[:most]} [\u2026 {len(text) - most} more characters]"
 
 
+def sentence(text: str) -> str:
+    """Text that begins with a capital."""
+    return text[:1].upper() + text[1:]
+
+
 def decimals(shares: Iterable[float | None]) -> int:
     """Decimals in percent, 1 to 4, with which the smallest of these shares above zero is still above zero."""
     smallest = min((share for share in shares if share), default=1.0)
@@ -47,6 +52,11 @@ def number(value: float | None, digits: int = 2, *, sign: bool = False) -> str:
     if not text.strip("0.,"):
         return text
     return (MINUS if value < 0 else "+" if sign else "") + text
+
+
+def part(value: float | None) -> str:
+    """A component of a score with three decimals; what is smaller still says so."""
+    return "< 0.001" if value is not None and 0 < value < 0.0005 else number(value, 3)
 
 
 def probability(p: float | None) -> str:
