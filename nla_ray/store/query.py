@@ -19,7 +19,7 @@ from typing import IO, Any
 import pyarrow as pa
 
 from nla_ray.errors import InputError
-from nla_ray.store.read import committed
+from nla_ray.store.read import LARGE, committed
 
 BUFFER = 1 << 20
 GRACE_S = 5.0
@@ -85,8 +85,11 @@ def query(path: str | Path, sql: str, limits: Limits | None = None) -> Iterator[
 
 
 def request_of(path: str | Path, sql: str, limits: Limits) -> Request:
-    """The question with all that its process has to know, files verified. Raises as `connect` does."""
-    found = committed(path)
+    """The question with all that its process has to know, files verified. Raises as `connect` does.
+
+    Large tables that the question does not name are not fetched.
+    """
+    found = committed(path, without=[table for table in LARGE if table not in sql.casefold()])
     files = {table: [str(path.absolute()) for path in paths] for table, paths in found.files.items()}
     return Request(sql, files, found.runs.to_pylist(), limits)
 

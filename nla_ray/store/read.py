@@ -26,16 +26,23 @@ OFFLINE: dict[str, str | bool | int | float | list[str]] = {
 }
 
 
-def connect(path: str | Path, *, runs: Collection[str] | None = None) -> duckdb.DuckDBPyConnection:
+LARGE = ("activations", "documents")
+"""Tables that are many times the others' size, and that most questions do not need."""
+
+
+def connect(
+    path: str | Path, *, runs: Collection[str] | None = None, without: Collection[str] = ()
+) -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB connection to the committed tables at a folder or `s3://bucket/prefix`.
 
     Views: `explanations` (about the own vectors), `controls`, `all_explanations`, `runs`, `failures`, and
     what runs keep beside: `documents`, `activations` (empty where none does). Every file is verified against
     its manifest once, here; those on S3 are kept in a local cache. `runs` are ids: of other runs nothing is
-    read. Raises InputError where there are no tables, none is committed, a file is missing or changed, or a
-    newer nla_ray wrote it.
+    read. `without` names tables (of `LARGE`) that are not even fetched; to ask about them is then an error.
+    Raises InputError where there are no tables, none is committed, a file is missing or changed, or a newer
+    nla_ray wrote it.
     """
-    found = committed(path, runs=runs)
+    found = committed(path, runs=runs, without=without)
     connection = duckdb.connect(config=OFFLINE)
     names = {table: [exact_glob(path) for path in paths] for table, paths in found.files.items()}
     add_views(connection, names, found.runs)
@@ -44,13 +51,15 @@ def connect(path: str | Path, *, runs: Collection[str] | None = None) -> duckdb.
 
 @dataclass(frozen=True)
 class Committed:
-    """What the manifests at one place vouch for: verified local files of each table, and a row per run."""
+    """What manifests vouch for: verified local files of each table not left out, and a row per run."""
 
     files: dict[str, list[Path]]
     runs: pa.Table
 
 
-def committed(path: str | Path, *, runs: Collection[str] | None = None) -> Committed:
+def committed(
+    path: str | Path, *, runs: Collection[str] | None = None, without: Collection[str] = ()
+) -> Committed:
     """Find and verify what is committed at a folder or `s3://bucket/prefix`; raises as `connect` does."""
     store = open_store(path)
     manifests = [one for one in get_manifests(store) if runs is None or one.manifest.run_id in runs]
@@ -59,6 +68,7 @@ def committed(path: str | Path, *, runs: Collection[str] | None = None) -> Commi
     local = {
         name: local_files(store, [file for one in manifests for file in one.manifest.files_of(name)])
         for name in SCHEMAS
+        if name not in without
     }
     return Committed(local, runs_table(store, manifests))
 
@@ -66,9 +76,15 @@ def committed(path: str | Path, *, runs: Collection[str] | None = None) -> Commi
 def add_views(
     connection: duckdb.DuckDBPyConnection, names: Mapping[str, Sequence[str]], runs: pa.Table
 ) -> None:
-    """Views and macros over each table's Parquet files, which DuckDB knows under these names."""
+    """Views and macros over each table's Parquet files, which DuckDB knows under these names.
+
+    A table without an entry was left out: whoever reads it gets an error.
+    """
     for name, schema in SCHEMAS.items():
-        connection.execute(_relation(f"committed_{name}", schema, names[name]))
+        if name in names:
+            connection.execute(_relation(f"committed_{name}", schema, names[name]))
+        else:
+            _leave_out(connection, name, schema)
     connection.register("found_runs", runs)
     connection.execute("CREATE TABLE committed_runs AS FROM found_runs")
     connection.unregister("found_runs")
@@ -132,6 +148,16 @@ def _relation(name: str, schema: pa.Schema, names: Sequence[str]) -> str:
         table = schema.metadata[b"table"].decode()
         return ddl(schema).replace(f"CREATE TABLE {table} (", f"CREATE TABLE {name} (")
     return f"CREATE VIEW {name} AS FROM {read_files(names)}"
+
+
+def _leave_out(connection: duckdb.DuckDBPyConnection, table: str, schema: pa.Schema) -> None:
+    """A relation with the table's columns, each of which raises, for no join may take it for an empty one."""
+    connection.execute(_relation("shape", schema, ()))
+    columns = connection.execute("SELECT column_name, column_type FROM (DESCRIBE shape)").fetchall()
+    connection.execute("DROP TABLE shape")
+    never = f"error('{table} were left out of this connection')"
+    chosen = ", ".join(f"{never}::{kind} AS {column}" for column, kind in columns)
+    connection.execute(f"CREATE VIEW committed_{table} AS SELECT {chosen} WHERE {never}")
 
 
 def read_files(names: Sequence[str]) -> str:

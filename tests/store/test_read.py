@@ -11,7 +11,7 @@ from nla_ray.store import connect, open_run, open_store
 from tests.store.rows import RECORD, plan_of, rows_of
 
 VIEWS = {"explanations": 9, "controls": 3, "all_explanations": 12, "runs": 1, "failures": 3}
-EMPTY = {"documents": 0, "activations": 0}
+EMPTY = {"documents": 0, "activations": 0, "findings": 0, "rates": 0}
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import duckdb
 import pyarrow as pa
 import pytest
 
 from nla_ray.errors import EngineError, InputError
 from nla_ray.store import connect, open_run, open_store, verify
 from nla_ray.store.layout import commit_key, unit_key
+from nla_ray.store.query import query
 from nla_ray.store.run import Run
 from nla_ray.store.unit_file import to_bytes, unit_facts
 from tests.store.rows import RECORD, plan_of, rows_of, sides_of
@@ -43,6 +47,38 @@ def test_tables_beside_are_read_with_their_run(place: str) -> None:
         (sum(file.bytes for file in manifest.all_files()),)
     ]
     assert verify(place) == []
+
+
+def test_what_is_left_out_is_not_fetched_and_never_taken_for_empty(place: str) -> None:
+    run = begun(place)
+    finish(run)
+    replace(place, unit_key("activations", "run1", "u0"), None)
+    with pytest.raises(InputError, match="is committed but missing"):
+        connect(place)
+    connection = connect(place, without=["activations"])
+    assert connection.sql("SELECT count(*) FROM documents").fetchall() == [(2,)]
+    for sql in (
+        "FROM activations",
+        "SELECT count(*) FROM activations",
+        "SELECT * FROM explanations LEFT JOIN activations USING (run_id, row_id)",
+        "FROM explanations WHERE row_id NOT IN (SELECT row_id FROM activations)",
+    ):
+        with pytest.raises(duckdb.InvalidInputException, match="activations were left out"):
+            connection.sql(sql).fetchall()
+
+
+def test_a_query_fetches_the_large_tables_that_it_names(tmp_path: Path) -> None:
+    run = begun(str(tmp_path))
+    finish(run)
+    (tmp_path / unit_key("activations", "run1", "u0")).unlink()
+    with query(tmp_path, "SELECT count(*) AS n FROM Documents") as answer:
+        assert [batch.to_pylist() for batch in answer.batches] == [[{"n": 2}]]
+    with query(
+        tmp_path, "SELECT view_name FROM duckdb_views() WHERE view_name = 'activ' || 'ations'"
+    ) as answer:
+        assert [batch.num_rows for batch in answer.batches] == [1]
+    with pytest.raises(InputError, match="is committed but missing"), query(tmp_path, "FROM ACTIVATIONS"):
+        pass
 
 
 def test_a_unit_whose_writer_died_before_it_was_done_keeps_the_first_writers_tables(place: str) -> None:
