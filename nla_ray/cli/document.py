@@ -1,0 +1,189 @@
+"""A document on a terminal: its text with the explained tokens, coloured by fidelity, and what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import fmean
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from nla_ray.text import printable
+
+BANDS = (
+    (0.75, "black on #fde725", "0.75 and more"),
+    (0.5, "black on #35b779", "0.5 to 0.75"),
+    (0.25, "white on #31688e", "0.25 to 0.5"),
+    (0.0, "white on #443983", "0 to 0.25"),
+    (float("-inf"), "white on #a50026", "under 0"),
+)
+"""Least `fve_nrm`, colour, and words: ordered in lightness, for those who do not tell them apart."""
+UNKNOWN = "black on #bdbdbd"
+GAP = " … "
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was said once about a vector."""
+
+    sample: int
+    fve: float | None
+    outcome: str
+    reason: str | None
+    explanation: str | None
+    """What was generated, where the answer has no explanation in it."""
+
+
+@dataclass(frozen=True)
+class Position:
+    """A token and the answers about its vector, or about what was injected instead."""
+
+    position: int | None
+    token: str | None
+    role: str | None
+    flags: list[str]
+    answers: list[Answer]
+
+    def fve(self) -> float | None:
+        """The mean over the answers that have one."""
+        known = [answer.fve for answer in self.answers if answer.fve is not None]
+        return fmean(known) if known else None
+
+
+@dataclass(frozen=True)
+class Document:
+    """What is shown: one document of one run under one control. Without documents table, `text` is None."""
+
+    doc_id: str
+    run_id: str
+    other_runs: int
+    control: str
+    layer: int | None
+    reference: str | None
+    text: str | None
+    token_ends: list[int]
+    roles: list[str | None]
+    positions: list[Position]
+
+
+def print_document(document: Document, console: Console) -> None:
+    """The head, the text, a block per position, and what the colours mean."""
+    coloured = console.color_system is not None and not console.no_color
+    console.print(_head(document))
+    console.print()
+    console.print(_whole(document, coloured) if document.token_ends else _tokens_alone(document, coloured))
+    console.print()
+    for position in document.positions:
+        console.print(_title(position))
+        console.print(Padding(_answers(position), (0, 0, 1, 4)))
+    console.print(_legend(document, coloured))
+
+
+def _head(document: Document) -> Text:
+    newest = f" (the newest of {document.other_runs + 1}; --run shows another)" if document.other_runs else ""
+    head = Text.assemble(("document ", "dim"), (printable(document.doc_id), "bold"))
+    head.append(f"\nrun {printable(document.run_id)}{newest}", "dim")
+    if document.layer is not None:
+        head.append(f", layer {document.layer}", "dim")
+    if document.control != "real":
+        head.append(f"\ncontrol {printable(document.control)}: not about this text's own vectors", "bold")
+    return head
+
+
+def _whole(document: Document, coloured: bool) -> Text:
+    """The text as the target read it; what its template added is dim."""
+    explained = {place.position: place for place in document.positions}
+    text, whole, start = Text(), document.text or "", 0
+    for index, end in enumerate(document.token_ends):
+        token = whole[start:end]
+        if index in explained:
+            text.append_text(_marked(token, explained[index].fve(), coloured))
+            text.append("\n" * token.count("\n"))
+        else:
+            in_template = bool(document.roles) and document.roles[index] is None
+            text.append(_lines(token), "dim" if in_template else "")
+        start = end
+    return text.append(_lines(whole[start:]))
+
+
+def _tokens_alone(document: Document, coloured: bool) -> Text:
+    """The explained tokens in their order, with gaps: the run has not kept the text."""
+    text, after = Text(), -1
+    for place in document.positions:
+        if place.position is None or place.position > after + 1:
+            text.append(GAP, "dim")
+        text.append_text(_marked(place.token or "?", place.fve(), coloured))
+        after = after if place.position is None else place.position
+    return text.append(GAP, "dim")
+
+
+def _lines(text: str) -> str:
+    """Text made harmless, with its own line breaks."""
+    return "\n".join(printable(line) for line in text.replace("\t", "    ").split("\n"))
+
+
+def _marked(token: str, fve: float | None, coloured: bool) -> Text:
+    """A token to be seen; spaces before it stay outside, where a line may break."""
+    word = token.lstrip(" ") or token
+    spaces = token.removesuffix(word)
+    if not coloured:
+        return Text(f"{spaces}[{printable(word)}]")
+    return Text.assemble(spaces, (printable(word), _colour(fve)))
+
+
+def _colour(fve: float | None) -> str:
+    return UNKNOWN if fve is None else next(colour for least, colour, _ in BANDS if fve >= least)
+
+
+def _title(place: Position) -> Text:
+    """Position, token, role, fidelity, flags."""
+    fve = place.fve()
+    where = "-" if place.position is None else str(place.position)
+    title = Text.assemble((f"{where:>4}  ", "bold"))
+    title.append(f" {printable((place.token or '?').lstrip(' ') or ' ')} ", _colour(fve))
+    if place.role is not None:
+        title.append(f"  {printable(place.role)}", "dim")
+    title.append(f"  fve_nrm {'not known' if fve is None else f'{fve:.2f}'}")
+    if place.flags:
+        title.append(f"  {printable(', '.join(place.flags))}", "yellow")
+    return title
+
+
+def _answers(place: Position) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for justify in ("right", "right"):
+        table.add_column(justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    table.add_column(overflow="fold")
+    for answer in place.answers:
+        fve = "" if answer.fve is None else f"{answer.fve:.2f}"
+        table.add_row(Text(str(answer.sample), "dim"), Text(fve, "dim"), _said(answer))
+    return table
+
+
+def _said(answer: Answer) -> Text:
+    """The explanation without blank lines; what became of it, where that is not ok."""
+    text = Text()
+    if answer.outcome != "ok":
+        why = f"{answer.outcome}: {answer.reason}" if answer.reason else answer.outcome
+        text.append(f"{printable(why)} ", "bold red")
+    lines = (answer.explanation or "").splitlines()
+    return text.append("\n".join(printable(line) for line in lines if line.strip()))
+
+
+def _legend(document: Document, coloured: bool) -> Text:
+    if all(place.fve() is None for place in document.positions):
+        return Text("fidelity is not known: the run had no reconstructor", "dim")
+    reference = f", against {printable(document.reference)}" if document.reference else ""
+    legend = Text(f"fidelity: fve_nrm, 1 is exact{reference}\n", "dim")
+    if not coloured:
+        return legend.append("[token]: has been explained", "dim")
+    return Text.assemble(legend, *_swatches())
+
+
+def _swatches() -> Iterator[tuple[str, str]]:
+    for _, colour, words in BANDS:
+        yield "  ", colour
+        yield f" {words}   ", "dim"
