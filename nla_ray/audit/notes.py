@@ -38,7 +38,7 @@ def _of_the_controls(config: AuditConfig, tallies: Sequence[Tally]) -> Iterator[
             runs = ", ".join(without)
             title = f"Against the control {control}"
             yield Note(title=title, text=f"{runs}: without {control} rows {_WITHOUT[control]}.")
-    if config.benign is None:
+    if config.benign is None and config.benign_documents is None:
         yield Note(
             title="Intent rather than topic",
             text="No benign documents of the same topics were named, so a topic that sounds like the "

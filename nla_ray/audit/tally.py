@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nla_ray.audit.intervals import Floats
-from nla_ray.config.audit import Evidence
+from nla_ray.config.audit import Evidence, Marked
 from nla_ray.config.detectors import Detector
 
 Ints = npt.NDArray[np.int64]
@@ -79,18 +79,17 @@ def tally(
     connection: duckdb.DuckDBPyConnection,
     detectors: Sequence[Detector],
     rule: Evidence,
-    benign: tuple[str, str] | None = None,
+    benign: Marked | None = None,
 ) -> dict[str, Tally]:
     """Counts by run of the relations `population` and `hits`; makes tables `audit_...` on the connection.
 
-    `benign`: a column of `meta`, with dots for what lies inside, and the value of documents that are benign.
-    They make the population `benign` and are no part of `real`.
+    Documents that are marked `benign` make the population `benign` and are no part of `real`.
     """
     _register(connection, detectors)
     connection.execute(_TWINS)
     if benign is not None:
-        path = "$" + "".join(f'."{part}"' for part in benign[0].split("."))
-        connection.execute(_MARK_TWINS, {"path": path, "value": benign[1]})
+        path = "$" + "".join(f'."{part}"' for part in benign.column.split("."))
+        connection.execute(_MARK_TWINS, {"path": path, "value": benign.value})
     connection.execute(_ROWS)
     asked = rule.beyond_controls is not None
     connection.execute(_FLOORS, {"asked": asked, "quantile": rule.beyond_controls or 0.0})

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from nla_ray.audit.report.rates import Comparison, Rate, Result
     from nla_ray.pipelines.audit import Outcome
 
-CONTROLS = ("shuffled", "random", "benign")
-"""Populations with a column of their own; the report has all."""
-
 
 EXPLAINED = (
     "share of documents whose explanations mention it by all rules, with its 95 % interval; a control's: "
@@ -48,23 +45,29 @@ def print_audit(outcome: Outcome, console: Console) -> None:
 
 
 def rates_table(report: Report, run_id: str) -> Table:
-    """Detectors of one run with their rates by document beside controls'."""
+    """Detectors of one run with their rates by document beside that of the control which comes closest."""
     table = Table()
-    for name in ("detector", "level", "documents", *CONTROLS, "adjusted p", "findings", "verdict"):
-        table.add_column(name, justify="left" if name in ("detector", "level", "verdict") else "right")
+    for name in ("detector", "documents", "closest control", "p", "findings", "verdict"):
+        table.add_column(name, justify="left" if name in ("detector", "verdict") else "right")
     for detector in report.detectors:
         for result in (result for result in detector.results if result.run_id == run_id):
-            by_name = {rate.population: rate for rate in result.rates if rate.unit == "document"}
             table.add_row(
-                Text(printable(detector.id)),
-                detector.level,
-                _rate(by_name.get("real")),
-                *(_rate(by_name.get(name)) for name in CONTROLS),
+                Text(f"{printable(detector.id)}\n{detector.level}"),
+                _rate(result.rates[0]),
+                _closest(result),
                 _adjusted(result),
                 str(result.findings),
                 result.verdict,
             )
     return table
+
+
+def _closest(result: Result) -> str:
+    controls = [rate for rate in result.rates if rate.unit == "document" and rate.population != "real"]
+    if not controls:
+        return "-"
+    closest = max(controls, key=lambda rate: rate.high or 0.0)
+    return f"{closest.population}\n{_rate(closest)}"
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
@@ -97,7 +100,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
 def _rate(rate: Rate | None) -> str:
     if rate is None or rate.rate is None or rate.low is None or rate.high is None:
         return "-"
-    return f"{rate.rate:.1%} ({rate.low:.1%}-{rate.high:.1%})"
+    return f"{rate.rate:.1%} ({rate.low:.1%} - {rate.high:.1%})"
 
 
 def _adjusted(result: Result) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from nla_ray.config.base import Config
 from nla_ray.config.corpus import Name
@@ -26,14 +26,12 @@ class Source(Config):
     """Ids of runs there; all runs of explanations where there is none."""
 
 
-class Benign(Config):
-    """Documents without the property, matched in topic: runs of their own, or some of the audited."""
+class Marked(Config):
+    """Documents that have a value in a column of the corpus."""
 
-    source: Source | None = None
-    """Null: documents of the audited runs."""
-    column: Name | None = None
-    """A column of `corpus.meta`, with dots for what lies inside; its `value` marks the documents."""
-    value: str = "benign"
+    column: Name
+    """One of `corpus.meta`, with dots for what lies inside."""
+    value: str
 
 
 class Evidence(Config):
@@ -71,13 +69,19 @@ class Gates(Config):
 class AuditConfig(Config):
     """An audit of committed runs by detectors, beside their controls."""
 
-    without_effect: ClassVar[frozenset[str]] = frozenset({"output", "results", "fail_on"})
+    # Where tables and packs lie has no effect; what they hold is part of an audit's identity by digest.
+    without_effect: ClassVar[frozenset[str]] = frozenset(
+        {"source", "before", "benign", "output", "results", "packs"}
+    )
 
     source: Source
     """What is audited."""
     before: Source | None = None
     """What it is compared with: last week, the base model, another layer."""
-    benign: Benign | None = None
+    benign: Source | None = None
+    """Benign documents, matched in topic but without the property, in runs of their own."""
+    benign_documents: Marked | None = None
+    """Benign documents among the audited ones, which then are not counted as real."""
     output: Path
     """Folder for report.json, report.html, report.md and report.sarif."""
     results: Name | None = None
@@ -90,3 +94,11 @@ class AuditConfig(Config):
     gates: Gates = Gates()
     fail_on: FailOn = "level>=high"
     """Findings of this level and above make the command exit with 1; `never`: none does."""
+
+    @model_validator(mode="after")
+    def _one_kind_of_benign(self) -> AuditConfig:
+        if self.benign is not None and self.benign_documents is not None:
+            raise ValueError(
+                "benign documents are in runs of their own (benign) or marked (benign_documents)"
+            )
+        return self

@@ -82,9 +82,7 @@ def audit(config: AuditConfig, doing: Doing = lambda what: None) -> Outcome:
     doing("reading the tables")
     subject = open_source(config.source)
     before = None if config.before is None else open_source(config.before)
-    benign = (
-        None if config.benign is None or config.benign.source is None else open_source(config.benign.source)
-    )
+    benign = None if config.benign is None else open_source(config.benign)
     plan = plan_of(config, packs, subject, before, benign)
     store = open_store(config.results or config.source.tables)
     run = open_run(store, plan)
@@ -189,9 +187,7 @@ def report_sha256(report: Report) -> str:
 def search(opened: Opened, packs: Packs, config: AuditConfig) -> Searched:
     """Find the hits in chosen runs and count them. Raises InputError where no row can be searched."""
     find_hits(opened.connection, packs, tuple(opened.runs))
-    twins = config.benign
-    column = None if twins is None or twins.column is None else (twins.column, twins.value)
-    tallies = tally(opened.connection, packs.detectors, config.evidence, column)
+    tallies = tally(opened.connection, packs.detectors, config.evidence, config.benign_documents)
     for run_id in opened.runs:
         if run_id not in tallies or REAL not in tallies[run_id].populations:
             raise InputError(
@@ -204,7 +200,7 @@ def benign_twins(config: AuditConfig, packs: Packs, opened: Opened | None) -> Tw
     """Benign documents in runs of their own, all together; None where the configuration names none."""
     if opened is None:
         return None
-    tallies = search(opened, packs, config.model_copy(update={"benign": None})).tallies.values()
+    tallies = search(opened, packs, config.model_copy(update={"benign_documents": None})).tallies.values()
     return twins_in([(one, REAL) for one in tallies], packs.detectors)
 
 
