@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from nla_ray.runtime.runner import Runner, attempt
+from nla_ray.runtime.runner import Runner, attempt, set_up
 from nla_ray.stages.stage import Chain, Stage
 from nla_ray.stages.work import Result, Task
 
@@ -19,7 +19,7 @@ class LocalRunner(Runner):
     def stream(self, tasks: Sequence[Task]) -> Iterator[Result]:
         """See Runner."""
         if tasks and not self._ready:
-            self._chain.setup()
+            set_up(self._chain)
             self._ready = True
         for task in tasks:
             yield attempt(self._chain, task)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import math
 import pickle
+import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, Self
 
 import ray
@@ -19,7 +21,7 @@ from nla_ray.config.runner import Pool
 from nla_ray.config.runner import Runner as RunnerConfig
 from nla_ray.errors import EngineError, NlaError
 from nla_ray.runtime.cluster import connected
-from nla_ray.runtime.runner import Runner, attempt
+from nla_ray.runtime.runner import Runner, attempt, set_up
 from nla_ray.stages.stage import Chain, Stage
 from nla_ray.stages.work import Failed, Result, Task
 
@@ -30,6 +32,9 @@ BLOCKS = 10_000
 
 FAULT_BUDGET: dict[str, Any] = {"max_restarts": -1, "max_task_retries": 1}
 """A dead worker is started again; the unit that it held is tried once more, by whichever worker."""
+
+SET_UP_DEATHS = 3
+"""Processes that may die while they load, before the run ends: a machine may be taken away, once or twice."""
 
 
 class RayRunner(Runner):
@@ -94,7 +99,10 @@ class RayRunner(Runner):
 
 
 class StageActor:
-    """Holds one stage; a failed set-up is told by every unit, for a constructor that raises ends the job."""
+    """Holds one stage; a failed set-up is told by every unit.
+
+    A constructor that raises would end the job, and one whose process dies would be called again without end.
+    """
 
     def __init__(self, stage: Stage, threads: int) -> None:
         import torch
@@ -103,11 +111,11 @@ class StageActor:
         self._stage = stage
         self._broken: NlaError | None = None
         try:
-            stage.setup()
+            actor = ray.get_runtime_context().get_actor_id()
+            with outlived(stage.name, Path(tempfile.gettempdir()) / f"nla_ray-set-up-{actor}"):
+                set_up(stage)
         except NlaError as error:
             self._broken = error
-        except Exception as error:  # noqa: BLE001 (reported to the driver, which ends the run)
-            self._broken = EngineError(f"stage {stage.name} cannot start: {type(error).__name__}: {error}")
 
     def __call__(self, batch: Batch) -> Batch:
         """One unit, pickled, to its result, pickled."""
@@ -116,6 +124,26 @@ class StageActor:
             task = work if isinstance(work, Task) else work.task
             return {"work": [pickle.dumps(Failed(task, str(self._broken), fatal=self._broken))]}
         return {"work": [pickle.dumps(attempt(self._stage, work))]}
+
+
+@contextmanager
+def outlived(name: str, mark: Path) -> Iterator[None]:
+    """Count the processes of an actor that died in the block, one after the other, in the size of a file.
+
+    Raises EngineError where they were too many.
+    """
+    deaths = mark.stat().st_size if mark.exists() else 0
+    if deaths >= SET_UP_DEATHS:
+        mark.unlink()
+        raise EngineError(
+            f"stage {name} cannot start: its process died {deaths} times while it loaded its models (killed, "
+            "out of memory, or a fault in a library); give it more memory or a smaller model"
+        )
+    mark.write_bytes(b"." * (deaths + 1))
+    try:
+        yield
+    finally:
+        mark.unlink()
 
 
 def _set_context() -> None:

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
-from nla_ray.errors import NlaError
+from nla_ray.errors import EngineError, NlaError
 from nla_ray.stages.stage import Stage
 from nla_ray.stages.work import Failed, Result, Task, Work
 
@@ -30,6 +30,17 @@ class Runner(ABC):
 
     def __exit__(self, *_: object) -> None:  # noqa: B027 (a runner may take nothing)
         """Give back what was taken."""
+
+
+def set_up(stage: Stage) -> None:
+    """Set a stage up. Raises NlaError, whatever is wrong: it ends the run."""
+    try:
+        stage.setup()
+    except NlaError:
+        raise
+    except Exception as error:
+        what = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        raise EngineError(f"stage {stage.name} cannot start: {what}") from error
 
 
 def attempt(stage: Stage, work: Task | Work | Failed) -> Any:
