@@ -1,8 +1,9 @@
-"""Fixtures shared by the whole suite: tiny checkpoints, built once per session."""
+"""Fixtures shared by the whole suite, made once per session: tiny checkpoints, a Ray cluster."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +13,14 @@ import torch
 from tests.tiny import tiny_checkpoint, tiny_nla
 
 NlaDirs = tuple[Path, Path, Path]
+
+RAY = {
+    "RAY_AUTH_MODE": "disabled",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+"""The environment of every cluster that a test starts."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -32,3 +41,25 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
 def nla(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], NlaDirs]:
     """`nla(family)`: (target, AV, AR) directories of a tiny NLA. Read only, like `checkpoint`."""
     return cache(lambda family: tiny_nla(tmp_path_factory.mktemp(f"nla-{family}"), family))
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[None]:
+    """A connection to a Ray cluster of this session's own, which jobs that are run in this process use."""
+    import ray
+
+    with pytest.MonkeyPatch.context() as environment:
+        environment.delenv("RAY_ADDRESS", raising=False)
+        for name, value in RAY.items():
+            environment.setenv(name, value)
+        ray.init(
+            address="local",
+            num_cpus=2,
+            include_dashboard=False,
+            object_store_memory=300 << 20,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            _node_ip_address="127.0.0.1",
+        )
+        yield
+        ray.shutdown()

@@ -1,0 +1,83 @@
+"""Stages around the real ones in which certain documents do harm; workers import them from here."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nla_ray.stages.stage import Stage
+from nla_ray.stages.work import Task, Work
+
+
+class AcceleratorError(RuntimeError):
+    """What torch raises once a device is lost, by name."""
+
+
+class Faulty(Stage):
+    """Another stage, in which a document may `raise`, `exit`, `kill` its process or `lose` its device once.
+
+    Every fault leaves a line in `log`.
+    """
+
+    def __init__(self, stage: Stage, faults: Mapping[str, str], log: Path) -> None:
+        self._stage, self._faults, self._log = stage, dict(faults), log
+        self.name = stage.name
+
+    def setup(self) -> None:
+        """Set up the real stage."""
+        self._stage.setup()
+
+    def __call__(self, work: Work) -> Any:
+        """Do harm if a document that is worked on does, else what the real stage does."""
+        for index, reading in enumerate(work.readings):
+            if work.task.wants(index):
+                self._meet(reading.document.doc_id)
+        return self._stage(work)
+
+    def _meet(self, doc_id: str) -> None:
+        fault = self._faults.get(doc_id)
+        if fault is None or (fault == "lose" and self._log.exists() and doc_id in self._log.read_text()):
+            return
+        with self._log.open("a") as log:
+            log.write(f"{doc_id} {os.getpid()}\n")
+        match fault:
+            case "exit":
+                os._exit(1)
+            case "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "lose":
+                raise AcceleratorError("CUDA error: an illegal memory access was encountered")
+        raise RuntimeError(f"cannot stand\n  {doc_id}")
+
+
+class Echo(Stage):
+    """Gives a unit back."""
+
+    name = "echo"
+
+    def __call__(self, work: Task) -> Task:
+        """The unit."""
+        return work
+
+
+class Raising(Stage):
+    """Raises an error over certain units, or in its set-up."""
+
+    name = "raising"
+
+    def __init__(self, errors: Mapping[str, Exception], *, in_setup: Exception | None = None) -> None:
+        self._errors, self._in_setup = dict(errors), in_setup
+
+    def setup(self) -> None:
+        """Raise, if it is to be here."""
+        if self._in_setup is not None:
+            raise self._in_setup
+
+    def __call__(self, work: Task) -> Task:
+        """The unit, unless it is one of those."""
+        if work.unit_id in self._errors:
+            raise self._errors[work.unit_id]
+        return work

@@ -1,0 +1,67 @@
+"""One suite for every runner: the same rows, failures as results, errors of a set-up as errors."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from nla_ray.errors import CheckpointError, ConfigError
+from nla_ray.pipelines.decode import decode, runner_of, stages_of
+from nla_ray.pipelines.isolate import retry
+from nla_ray.pipelines.planning import plan_decode
+from nla_ray.stages.pieces import UnitSource
+from nla_ray.stages.work import Done, Failed, Task
+from nla_ray.store import open_store
+from tests.decoded import record_of, rows_of, same_rows, sound
+from tests.runtime.conftest import Make
+from tests.runtime.stages import Echo, Raising
+
+TASKS = [Task(f"u{i}", UnitSource(()), 1) for i in range(3)]
+
+
+@pytest.mark.slow
+def test_every_runner_gives_the_same_rows(make: Make, runner: str) -> None:
+    ours, theirs = make(runner, "ours"), make("local", "theirs")
+    run, reference = decode(ours), decode(theirs)
+    assert run.run_id == reference.run_id
+    sound(ours.output)
+    for view in ("all_explanations", "documents", "failures"):
+        same_rows(rows_of(ours.output, view), rows_of(theirs.output, view), within=1e-5)
+    assert len(rows_of(ours.output)) == 8 * 2 * 2 * 5
+    record = record_of(ours.output)
+    assert record["attempt"]["units"] == 4 and record["attempt"]["runner"]["name"] == ours.runner.name
+    # Who only reads and extracts has no memory to tell of that the others have not.
+    assert record["attempt"]["workers"] == (2 if runner == "pools" else 1)
+    same = ("baseline", "documents", "vectors", "tokens", "generated_tokens", "outcomes")
+    for name in same:
+        assert record[name] == record_of(theirs.output)[name], name
+
+
+@pytest.mark.slow
+def test_failures_are_results_and_units_without_fault_are_made(make: Make, one_process: str) -> None:
+    raising = Raising({"u0": ValueError("two\n lines"), "u1": ConfigError("it ends the run")})
+    with runner_of(make(one_process), [Echo(), raising, Echo(), Echo()]) as opened:
+        results: list[Task | Failed | Done] = list(opened.stream(TASKS))
+        assert list(opened.stream([])) == []
+    failed = {one.task.unit_id: one for one in results if isinstance(one, Failed)}
+    assert [one for one in results if not isinstance(one, Failed)] == [TASKS[2]] and len(results) == 3
+    assert (failed["u0"].reason, failed["u0"].fatal) == ("ValueError: two lines", None)
+    assert failed["u1"].reason == str(failed["u1"].fatal) == "it ends the run"
+    assert isinstance(failed["u1"].fatal, ConfigError)
+
+
+@pytest.mark.slow
+def test_weights_that_cannot_be_loaded_are_one_error(make: Make, one_process: str, tmp_path: Path) -> None:
+    models = {"target": str(tmp_path / "target"), "av": str(tmp_path / "av"), "ar": str(tmp_path / "ar")}
+    for role, reference in make("local").models:
+        shutil.copytree(reference.path, models[role])
+    ready = plan_decode(make(one_process, models=models), lambda doing, documents: None)
+    (tmp_path / "av" / "model.safetensors").unlink()
+    with (
+        runner_of(ready.config, stages_of(ready, open_store(ready.config.output))) as opened,
+        pytest.raises(CheckpointError, match=str(tmp_path / "av")),
+    ):
+        list(retry(ready.tasks, opened.stream))
+    assert not Path(ready.config.output).exists()
