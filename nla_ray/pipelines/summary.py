@@ -55,7 +55,7 @@ class Summary:
 
 def summarize(tables: str, manifest: Manifest, *, planted: bool = False) -> Summary:
     """Summary of a committed run, computed where its tables are read."""
-    with connect(tables, runs=[manifest.run_id]) as connection:
+    with connect(tables, runs=[manifest.run_id], without=("activations", "documents")) as connection:
         documents, vectors = _row(
             connection,
             """SELECT count(DISTINCT doc_id),
