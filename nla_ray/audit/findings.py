@@ -12,7 +12,7 @@ from nla_ray.audit.intervals import clustered_wilson
 from nla_ray.audit.rates import ABOVE, BENIGN, SHUFFLED, Rated, weight_shape
 from nla_ray.audit.report.context import Read, contexts
 from nla_ray.audit.report.evidence import Context, Evidence, Finding, Part
-from nla_ray.audit.report.values import State
+from nla_ray.audit.report.values import State, rounded
 from nla_ray.audit.statistics import any_of_n
 from nla_ray.audit.tally import Tally, needed
 from nla_ray.config.detectors import Detector
@@ -110,7 +110,7 @@ def _parts(row: Row, chance: _Chance) -> Row:
         "fidelity": row["fidelity"],
         "lift": None if chance.by_chance is None else recurrence - chance.by_chance,
         "chance": unlikely,
-        "score": recurrence * faithful * (1 - (unlikely or 0.0)),
+        "score": rounded(recurrence * faithful * (1 - (unlikely or 0.0))),
     }
 
 

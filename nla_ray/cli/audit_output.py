@@ -47,17 +47,17 @@ def print_audit(outcome: Outcome, console: Console) -> None:
 def rates_table(report: Report, run_id: str) -> Table:
     """Detectors of one run with their rates by document beside that of the control which comes closest."""
     table = Table()
-    for name in ("detector", "documents", "closest control", "p", "findings", "verdict"):
-        table.add_column(name, justify="left" if name in ("detector", "verdict") else "right")
+    for name in ("detector", "documents", "closest control", "p", "findings"):
+        left = name == "detector"
+        table.add_column(name, justify="left" if left else "right", no_wrap=not left)
     for detector in report.detectors:
         for result in (result for result in detector.results if result.run_id == run_id):
             table.add_row(
-                Text(f"{printable(detector.id)}\n{detector.level}"),
+                Text(f"{printable(detector.id)}\n{detector.level}, {result.verdict}"),
                 _rate(result.rates[0]),
                 _closest(result),
                 _adjusted(result),
                 str(result.findings),
-                result.verdict,
             )
     return table
 
@@ -100,7 +100,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
 def _rate(rate: Rate | None) -> str:
     if rate is None or rate.rate is None or rate.low is None or rate.high is None:
         return "-"
-    return f"{rate.rate:.1%} ({rate.low:.1%} - {rate.high:.1%})"
+    return f"{100 * rate.rate:.1f} % ({100 * rate.low:.1f}-{100 * rate.high:.1f})"
 
 
 def _adjusted(result: Result) -> str:
