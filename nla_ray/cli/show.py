@@ -39,7 +39,7 @@ def show_command(
     """Show a document's text with its explained tokens, coloured by fidelity, and their explanations."""
     from nla_ray.store.read import connect
 
-    found = find(connect(tables), doc, run, control, sample)
+    found = find(connect(tables, without=["activations"]), doc, run, control, sample)
     print_document(found, Console(width=width, highlight=False))
 
 

@@ -82,10 +82,10 @@ SELECT
     run_id,
     control,
     count(*) AS documents,
-    count_if(found >= k) AS hits,
-    count_if(found >= k) / count(*) AS rate,
-    wilson_low(count_if(found >= k), count(*)) AS low,
-    wilson_high(count_if(found >= k), count(*)) AS high,
+    count(*) FILTER (found >= k) AS hits,
+    count(*) FILTER (found >= k) / count(*) AS rate,
+    wilson_low(count(*) FILTER (found >= k), count(*)) AS low,
+    wilson_high(count(*) FILTER (found >= k), count(*)) AS high,
     avg(positions) AS positions
 FROM each
 GROUP BY run_id, control;
@@ -110,11 +110,11 @@ SELECT
     run_id,
     control,
     count(*) AS documents,
-    count_if(own >= k) / count(*) AS rate,
-    count_if(other >= k) / count(*) AS control_rate,
-    (count_if(own >= k) - count_if(other >= k)) / count(*) AS lift,
-    difference_low(count_if(own >= k), count(*), count_if(other >= k), count(*)) AS low,
-    difference_high(count_if(own >= k), count(*), count_if(other >= k), count(*)) AS high
+    count(*) FILTER (own >= k) / count(*) AS rate,
+    count(*) FILTER (other >= k) / count(*) AS control_rate,
+    (count(*) FILTER (own >= k) - count(*) FILTER (other >= k)) / count(*) AS lift,
+    difference_low(count(*) FILTER (own >= k), count(*), count(*) FILTER (other >= k), count(*)) AS low,
+    difference_high(count(*) FILTER (own >= k), count(*), count(*) FILTER (other >= k), count(*)) AS high
 FROM each
 GROUP BY run_id, control;
 

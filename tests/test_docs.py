@@ -1,0 +1,143 @@
+"""What docs/sql.md shows is run as it stands there, by what answers `nla-ray sql`."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from nla_ray.cli import app
+from nla_ray.cli.entry import run as run_cli
+from nla_ray.ids import digest
+from nla_ray.store import open_run, open_store
+from nla_ray.store.fence import closed, send
+from nla_ray.store.plan import Plan
+from nla_ray.store.query import Limits, Request, request_of
+from nla_ray.tables import DOCUMENTS, EXPLANATIONS, table_of
+from nla_ray.text import normalise
+
+ROOT = Path(__file__).parents[1]
+DOC = (ROOT / "docs" / "sql.md").read_text(encoding="utf-8")
+QUERIES = re.findall(r"^```sql\n(.*?)^```$", DOC, re.S | re.M)
+TEXT = "one two three four five six seven eight"
+DOCUMENTS_PER_RUN, POSITIONS, SAMPLES = 20, 4, 2
+
+
+def rows(run_id: str, hits: int) -> Iterator[Mapping[str, object]]:
+    """Each document at four positions, twice; the first `hits` mention an evaluation, no control does."""
+    for number in range(DOCUMENTS_PER_RUN):
+        for position in range(POSITIONS):
+            for control in ("real", "shuffled") if position < 2 else ("real",):
+                said = "It suspects an Evaluation." if number < hits and control == "real" else "About tea."
+                for sample in range(SAMPLES):
+                    yield row(run_id, f"doc-{number}", position, control, sample, said)
+
+
+def row(
+    run_id: str, doc_id: str, position: int, control: str, sample: int, said: str
+) -> Mapping[str, object]:
+    failed = (doc_id, position, sample) == ("doc-9", 3, 1)
+    fixed = {
+        "run_id": run_id, "unit_id": "u0", "row_id": digest([doc_id, position, control]), "doc_id": doc_id,
+        "position": position, "token": TEXT.split()[position], "role": "user", "layer": 3, "control": control,
+        "sample": sample, "seed": 7, "outcome": "failed" if failed else "ok", "flags": ["sink_norm"] * failed,
+        "reason": "vector is NaN" if failed else None, "explanation": None if failed else said,
+        "explanation_norm": None if failed else normalise(said), "provenance": "decoded",
+        "fve_nrm": None if failed else 0.9 if control == "real" else -1.0,
+        "meta": f'{{"truth": {{"topic": "topic {len(doc_id)}"}}}}',
+    }  # fmt: skip
+    return dict.fromkeys(EXPLANATIONS.names) | fixed
+
+
+def text_of(run_id: str, number: int) -> Mapping[str, object]:
+    ends = [match.end() for match in re.finditer(r"\S+\s?", TEXT)]
+    return {
+        "run_id": run_id, "unit_id": "u0", "doc_id": f"doc-{number}", "source": "test", "text": TEXT,
+        "token_ends": ends, "roles": ["user"] * len(ends), "response_start": None, "n_tokens": len(ends),
+        "truncated": False,
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two weeks; 4 of 20 documents mention it in the first, 9 in the second."""
+    path = tmp_path_factory.mktemp("tables")
+    for run_id, finished, hits in (("week1", "2026-01-05", 4), ("week2", "2026-01-12", 9)):
+        table = table_of(rows(run_id, hits), EXPLANATIONS)
+        texts = table_of((text_of(run_id, number) for number in range(DOCUMENTS_PER_RUN)), DOCUMENTS)
+        plan = Plan(run_id=run_id, units={"u0": table.num_rows}, sides=("documents",), facts={"layer": 3})
+        run = open_run(open_store(path), plan, add=True)
+        run.write("u0", table, sides={"documents": texts})
+        run.commit({"baseline": {"value": 0.8, "reference": "test vectors"}, "finished_at": finished})
+    return path
+
+
+@pytest.fixture(scope="module")
+def connection(tables: Path) -> duckdb.DuckDBPyConnection:
+    return closed(request_of(tables, "documents activations", Limits()))
+
+
+def ask(connection: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
+    out = io.BytesIO()
+    send(connection, Request(sql, {}, [], Limits()), out)
+    return list(pa.ipc.open_stream(out.getvalue()).read_all().to_pylist())
+
+
+@pytest.mark.parametrize("sql", QUERIES, ids=[str(number) for number in range(len(QUERIES))])
+def test_every_query_has_an_answer(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+    assert ask(connection, sql)
+
+
+def the_query(*words: str) -> str:
+    (sql,) = (query for query in QUERIES if all(word in query for word in words))
+    return sql
+
+
+def test_rates_are_those_that_were_planted(connection: duckdb.DuckDBPyConnection) -> None:
+    rates = ask(connection, the_query("FROM document_rates('evaluat')\n"))
+    found = {(one["control"], one["hits"], one["documents"], one["positions"]) for one in rates}
+    assert found == {("real", 4, 20, 4.0), ("real", 9, 20, 4.0), ("shuffled", 0, 20, 2.0)}
+    lifts = ask(connection, the_query("FROM against_controls"))
+    assert [(one["rate"], one["control_rate"], one["documents"]) for one in lifts] == [
+        (0.45, 0.0, 20),
+        (0.2, 0.0, 20),
+    ]
+    assert [one["low"] > 0 for one in lifts] == [True, False]
+    assert all(one["low"] < one["lift"] < one["high"] for one in lifts)
+
+
+def test_weeks_are_compared_from_old_to_new(connection: duckdb.DuckDBPyConnection) -> None:
+    (change,) = ask(connection, the_query("difference_low", "older"))
+    assert (change["before"], change["after"]) == ("week1", "week2")
+    assert (change["rate_before"], change["rate_after"]) == (0.2, 0.45)
+    assert change["low"] < 0.25 < change["high"]
+    (paired,) = ask(connection, the_query("lost", "gained"))
+    assert (paired["documents"], paired["lost"], paired["gained"], paired["high"]) == (20, 0, 5, 1.0)
+
+
+def test_a_hit_is_shown_in_its_place(connection: duckdb.DuckDBPyConnection) -> None:
+    found = ask(connection, the_query("in_context"))
+    assert {one["context"] for one in found} >= {"[one ]two three four five six seven eight"}
+    assert {one["line"] for one in found} == {"It suspects an Evaluation."}
+
+
+def test_every_macro_and_option_is_explained(
+    connection: duckdb.DuckDBPyConnection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = ask(connection, "SELECT function_name AS name FROM duckdb_functions() WHERE NOT internal")
+    assert all(f"{one['name']}(" in DOC for one in made) and len(made) >= 9
+    with pytest.raises(SystemExit):
+        run_cli(app, ["sql", "--help"])
+    shown = capsys.readouterr().out
+    assert all(option in shown for option in re.findall(r"`(--[a-z-]+)`", DOC))
+
+
+def test_every_link_leads_somewhere() -> None:
+    for link in re.findall(r"\]\(([^)#]+)\)", DOC):
+        assert link.startswith("https://") or (ROOT / "docs" / link).exists(), link
