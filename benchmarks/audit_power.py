@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -133,7 +134,7 @@ def truth_of(found: Searched) -> dict[str, str]:
     return {doc_id: json.loads(meta)["truth"]["safety"] for doc_id, meta in rows}
 
 
-def found_in(found: Searched, packs: Packs, subject: str) -> dict[str, object]:
+def found_in(found: Searched, packs: Packs, subject: str) -> dict[str, Any]:
     """Recall and precision of every planted property where `subject` takes the place of real rows."""
     tally, truth = one_tally(found), truth_of(found)
     rated = {one.detector: one for one in rate_all(tally, packs.detectors, RULE, subject=subject)}
@@ -163,13 +164,13 @@ def found_in(found: Searched, packs: Packs, subject: str) -> dict[str, object]:
     return {"properties": scores, "mean": means, "other_detectors_above_controls": others}
 
 
-def share(k: int, n: int) -> dict[str, object]:
+def share(k: int, n: int) -> dict[str, Any]:
     """A share with its interval."""
     low, high = wilson(k, n) if n else Interval(0.0, 1.0)
     return {"value": k / n if n else None, "low": low, "high": high}
 
 
-def benign(found: Searched, packs: Packs) -> dict[str, object]:
+def benign(found: Searched, packs: Packs) -> dict[str, Any]:
     """Findings by detector in documents without a property; moods are planted in them too."""
     tally = one_tally(found)
     rated = rate_all(tally, packs.detectors, RULE)
@@ -215,7 +216,7 @@ class Pool:
         return dataclasses.replace(self.tally, populations={"real": population}, hits=hits)
 
 
-def weeks(pool: Pool, packs: Packs, repeats: int, seed: int) -> dict[str, object]:
+def weeks(pool: Pool, packs: Packs, repeats: int, seed: int) -> dict[str, Any]:
     """How often a rise is flagged, and how often two weeks of one world alarm."""
     names = world.safety_properties()
     level = dict.fromkeys(names, BASE)
