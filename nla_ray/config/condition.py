@@ -47,6 +47,13 @@ class Term:
         below = positive != (self.operator == "not")
         return {name for term in self.terms for name in term._asserted(below)}
 
+    @property
+    def disjunction(self) -> bool:
+        """Whether any of its names is enough."""
+        return self.operator == "name" or (
+            self.operator == "or" and all(one.disjunction for one in self.terms)
+        )
+
     def holds_for_nothing(self) -> bool:
         """Whether a text without any match satisfies it."""
         return self.holds(lambda name: False)

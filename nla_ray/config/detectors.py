@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from nla_ray.config.base import Config
 from nla_ray.config.condition import Term, parse
@@ -53,8 +53,6 @@ class Group(Config):
     """Each of these, anywhere in the text."""
     none: Patterns = ()
     """Nothing of this, anywhere in the text."""
-    case: Literal["fold", "exact"] = "fold"
-    """`exact` reads the explanation as it was written; look-alike letters then evade the patterns."""
     whole_words: bool = True
     """A match begins and ends with a word (of a-z, 0-9 and `_`)."""
 
@@ -62,12 +60,6 @@ class Group(Config):
     def _can_hold(self) -> Self:
         if not (self.any or self.near or self.all):
             raise ValueError("a group needs patterns under any, near or all")
-        for pattern in (*self.flat(), *self.none) if self.case == "fold" else ():
-            if found := unfolded(pattern):
-                raise ValueError(
-                    f"pattern {pattern!r}: {found!r} never occurs in casefolded NFKC text; write it in lower "
-                    "case and full, or set case: exact"
-                )
         return self
 
     @model_validator(mode="after")
@@ -80,9 +72,9 @@ class Group(Config):
         return self
 
     def flat(self) -> Patterns:
-        """Every pattern that may be part of a match."""
+        """Every pattern."""
         pairs = [pattern for one in self.near for pattern in (*one.first, *one.second)]
-        return (*self.any, *pairs, *self.all)
+        return (*self.any, *pairs, *self.all, *self.none)
 
     def positive(self) -> list[str]:
         """One RE2 expression for each thing of which a match can be quoted."""
@@ -99,6 +91,8 @@ class Detection(Config):
     """Group names with `and`, `or`, `not` and parentheses; without it any group is enough."""
     exclude: Patterns = ()
     """Text that matches one of these is not looked at, as "math exam" by patterns about exams."""
+    case: Literal["fold", "exact"] = "fold"
+    """`exact` reads the explanation as it was written; look-alike letters then evade the patterns."""
 
     @model_validator(mode="after")
     def _of_these_groups(self) -> Self:
@@ -109,24 +103,33 @@ class Detection(Config):
             raise ValueError(f"condition: group {unused[0]!r} is not used")
         if self.term().holds_for_nothing():
             raise ValueError("condition: it holds for a text that matches no group; name what must be there")
-        for what, expressions in (("quotable patterns", self.quotable("fold") + self.quotable("exact")),
-                                  ("exclusions", [either(self.exclude)])):  # fmt: skip
-            if sum(len(one.encode()) for one in expressions) > MOST_BYTES:
+        for what, size in (("quotable patterns", len("|".join(self.quotable()).encode())),
+                           ("exclusions", len(either(self.exclude).encode()))):  # fmt: skip
+            if size > MOST_BYTES:
                 raise ValueError(f"its {what} make more than {MOST_BYTES} bytes; make two detectors of it")
         return self
 
-    @field_validator("exclude")
-    @classmethod
-    def _folded(cls, patterns: Patterns) -> Patterns:
-        for pattern in patterns:
+    @model_validator(mode="after")
+    def _in_one_case(self) -> Self:
+        patterns = [*self.exclude, *(one for group in self.groups.values() for one in group.flat())]
+        for pattern in patterns if self.case == "fold" else ():
             if found := unfolded(pattern):
-                raise ValueError(f"pattern {pattern!r}: {found!r} never occurs in casefolded NFKC text")
-        return patterns
+                raise ValueError(
+                    f"pattern {pattern!r}: {found!r} never occurs in casefolded NFKC text; write it in lower "
+                    "case and full, or set case: exact"
+                )
+        return self
 
-    def quotable(self, case: Literal["fold", "exact"]) -> list[str]:
-        """One RE2 expression for each thing of which a match can be quoted, in text of this case."""
-        groups = [self.groups[name] for name in self.groups if name in self.term().asserted()]
-        return [expression for group in groups if group.case == case for expression in group.positive()]
+    def quotable(self) -> list[str]:
+        """One RE2 expression for each thing of which a match can be quoted."""
+        asserted = self.term().asserted()
+        return [one for name, group in self.groups.items() if name in asserted for one in group.positive()]
+
+    @property
+    def plain(self) -> bool:
+        """Whether any quotable match is enough: there is no `all`, `none`, `and` or `not`."""
+        simple = not any(group.all or group.none for group in self.groups.values())
+        return simple and self.term().disjunction
 
     def term(self) -> Term:
         """The condition, parsed. Raises ValueError for one that is none."""
@@ -201,7 +204,7 @@ class Detector(Config):
     detection: Detection | None = None
     """Patterns. With `question` they nominate what is asked about."""
     sql: Text | None = None
-    """One SELECT over `population` that returns run_id, row_id, sample and, if it likes, span."""
+    """One SELECT, as for `nla-ray sql`, that returns run_id, row_id, sample and, if it likes, span."""
     similarity: Similarity | None = None
     question: Question | None = None
     minimum_fidelity: Annotated[float, Field(le=1)] | None = None
@@ -253,12 +256,16 @@ class Artefact(Config):
     true_examples: tuple[Text, ...] = ()
     false_examples: tuple[Text, ...] = ()
 
-    @field_validator("group")
-    @classmethod
-    def _one_place(cls, group: Group) -> Group:
-        if group.all or group.none or group.case != "fold":
-            raise ValueError("an artefact is one stretch of folded text: only any, near, whole_words apply")
-        return group
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if self.group.all or self.group.none:
+            raise ValueError("an artefact is one stretch of text: only any, near and whole_words apply")
+        return self
+
+    @property
+    def detection(self) -> Detection:
+        """The same as a detection."""
+        return Detection(groups={"artefact": self.group})
 
 
 class Pack(Config):
