@@ -9,6 +9,8 @@ from nla_ray.audit.report.model import Report
 from nla_ray.config.audit import AuditConfig
 from nla_ray.config.base import Config
 from nla_ray.config.decode import DecodeConfig
+from nla_ray.config.evaluate import EvaluateConfig
+from nla_ray.evaluation.model import Evaluation
 from nla_ray.store.manifest import Manifest
 from nla_ray.store.plan import Plan
 from nla_ray.store.read import macros_sql, views_sql
@@ -22,6 +24,8 @@ def render() -> dict[str, str]:
     return {
         "audit.schema.json": json_schema(AuditConfig),
         "decode.schema.json": json_schema(DecodeConfig),
+        "evaluate.schema.json": json_schema(EvaluateConfig),
+        "evaluation.schema.json": json_schema(Evaluation),
         "manifest.schema.json": json_schema(Manifest),
         "plan.schema.json": json_schema(Plan),
         "report.schema.json": json_schema(Report),

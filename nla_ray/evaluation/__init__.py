@@ -1,0 +1,1 @@
+"""How good a pair is: pure functions over decoded tables and reconstructions, and a page."""

@@ -1,0 +1,220 @@
+"""Evaluate a pair: decode held-out activations with every control, read edited texts, count, write a page."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nla_ray import __version__
+from nla_ray.audit.report.model import Reference
+from nla_ray.config.evaluate import EvaluateConfig
+from nla_ray.errors import InputError
+from nla_ray.evaluation import fidelity as measures
+from nla_ray.evaluation.intervals import Documents
+from nla_ray.evaluation.model import Denominator, Evaluation, Provenance, Times
+from nla_ray.evaluation.planted import agreement, planted
+from nla_ray.evaluation.recurrence import recurrence
+from nla_ray.evaluation.robustness import Rebuild, Texts, choose, distractors, robustness
+from nla_ray.evaluation.rows import Rows, read_rows, read_vectors
+from nla_ray.evaluation.write import write_evaluation
+from nla_ray.nla import fidelity
+from nla_ray.nla.reconstructor import Reconstructor
+from nla_ray.nla.resolve import resolve
+from nla_ray.pipelines.decode import Decoded, Progress, Report, decode
+from nla_ray.stages.device import device_of
+from nla_ray.store import connect
+from nla_ray.tables import REAL
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """An evaluation and where it was written."""
+
+    evaluation: Evaluation
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What a decode left: rows that had a vector; vectors [d] by row id; what the run says of itself."""
+
+    rows: Rows
+    documents: int
+    vectors: dict[str, np.ndarray]
+    facts: dict[str, Any]
+    record: dict[str, Any]
+    quarantined: int
+
+
+def evaluate(config: EvaluateConfig, *, report: Report = lambda _: None) -> Evaluated:
+    """Measure a pair and write evaluation.json and evaluation.html; the same again differs in times alone.
+
+    A decode that was finished before is not made again. Raises NlaError for what cannot be used.
+    """
+    decoding = config.decoding()
+    try:
+        config.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"output: cannot make the folder {config.output}: {error.strerror}") from None
+    decoded = decode(decoding, add=True, report=report)
+    started = time.perf_counter()
+    report(Progress("reading the tables"))
+    tables = read_tables(decoding.output, decoded.run_id)
+    rebuild = reconstructor_of(config)
+    evaluation = evaluate_tables(config, decoded, tables, rebuild, lambda doing: report(Progress(doing)))
+    seconds = time.perf_counter() - started
+    timed = evaluation.model_copy(update={"times": times_of(tables.record, seconds)})
+    write_evaluation(timed, config.output)
+    return Evaluated(timed, config.output)
+
+
+def read_tables(output: str, run: str) -> Tables:
+    """The rows of a run that are about a vector, and the vectors. Raises InputError where there is none."""
+    with connect(output, runs=[run]) as connection:
+        rows, ids = read_rows(connection, run)
+        vectors = read_vectors(connection, run)
+        found = connection.execute(
+            "SELECT facts::VARCHAR, record::VARCHAR, quarantined FROM runs WHERE run_id = $run", {"run": run}
+        ).fetchall()
+    facts, record, quarantined = found[0]
+    rows = rows.take(np.isfinite(rows.norm))
+    if not len(rows):
+        raise InputError(
+            f"{output}: not one vector could be read; ask `SELECT reason, count(*) FROM failures GROUP BY 1`"
+        )
+    return Tables(rows, len(ids), vectors, json.loads(facts), json.loads(record), quarantined)
+
+
+def reconstructor_of(config: EvaluateConfig) -> Rebuild:
+    """The reconstructor in this process, on the device of the configuration."""
+    ar = config.models.ar
+    if ar is None:
+        raise InputError("models.ar: name the reconstructor")
+    device, dtype = device_of(config.engine)
+    made = Reconstructor(
+        resolve(ar),
+        dtype=dtype,
+        device=device,
+        batch_tokens=config.engine.batch_tokens,
+        trust_remote_code=ar.trust_remote_code,
+    )
+    return made.reconstruct
+
+
+def evaluate_tables(
+    config: EvaluateConfig,
+    decoded: Decoded,
+    tables: Tables,
+    rebuild: Rebuild,
+    doing: Callable[[str], None] = lambda _: None,
+) -> Evaluation:
+    """Everything that is counted, without times."""
+    rows, documents = tables.rows, Documents(tables.documents)
+    real = rows.of(REAL)
+    places, vectors = places_of(real, tables.vectors)
+    baselines = baselines_of(tables.record, vectors)
+    doing("counting")
+    measured, verdict, reasons = measures.judge(
+        measures.measure(rows, documents, baselines), config.minimum_documents
+    )
+    chosen = choose(real, config.edited_texts, config.seed)
+    doing("reading edited texts")
+    own = np.array([tables.vectors[row] for row in chosen.row_id]).reshape(len(chosen), vectors.shape[1])
+    texts = Texts(chosen, own, rebuild(chosen.text.tolist()), config.seed)
+    channel = robustness(texts, rebuild, documents, baselines)
+    doing("counting recurrence")
+    recurring, distance = recurrence(real, documents, config.seed)
+    return Evaluation(
+        version=__version__,
+        verdict=verdict,
+        reasons=reasons,
+        provenance=provenance_of(config, decoded.run_id, tables),
+        baseline=_denominator(baselines.stated, tables.record["baseline"]["n"]),
+        own_variance=_denominator(baselines.own, baselines.own.n),
+        histogram_edges=measures.EDGES,
+        measured=measured,
+        buckets=measures.buckets(real, documents, baselines),
+        robustness=channel,
+        recurrence=recurring,
+        neighbour_distance=distance,
+        distractors=distractors(texts, places, vectors, documents),
+        planted=planted(rows, documents),
+        agreement=agreement(real, config.sampling.samples, documents),
+        generated_tokens=int(rows.tokens.sum()),
+        read_tokens=tables.record["tokens"],
+        times=times_of(tables.record, 0.0),
+    )
+
+
+def places_of(real: Rows, vectors: dict[str, np.ndarray]) -> tuple[Rows, np.ndarray]:
+    """The first row of every vector, and the vectors [places, d]."""
+    first: dict[str, int] = {}
+    for at, row in enumerate(real.row_id):
+        first.setdefault(row, at)
+    places = real.take(np.array(list(first.values()), np.int64))
+    return places, np.array([vectors[row] for row in places.row_id])
+
+
+def baselines_of(record: dict[str, Any], vectors: np.ndarray) -> measures.Baselines:
+    """The run's denominator, and those over its vectors [n, d]. Raises InputError where there is none."""
+    stated = record["baseline"]
+    if stated is None:
+        raise InputError("baseline: the vectors have no variance; evaluate more than one, or give `baseline`")
+    reference = "the evaluated vectors"
+    return measures.Baselines(
+        fidelity.Baseline(stated["value"], stated["reference"], stated["n"] or 0),
+        fidelity.variance_baseline(vectors, reference),
+        fidelity.meannorm_baseline(vectors, reference),
+    )
+
+
+def _denominator(baseline: fidelity.Baseline, n: int | None) -> Denominator:
+    return Denominator(value=baseline.value, reference=baseline.reference, n=n)
+
+
+def provenance_of(config: EvaluateConfig, run: str, tables: Tables) -> Provenance:
+    """What was evaluated, as the run's plan and manifest say."""
+    facts, corpus = tables.facts, tables.facts["corpus"]
+    return Provenance(
+        run_id=run,
+        target=_reference(facts, "target"),
+        av=_reference(facts, "av"),
+        ar=_reference(facts, "ar"),
+        layer=facts["layer"],
+        corpus=", ".join(config.corpus.paths),
+        corpus_sha256=corpus["sha256"],
+        documents=corpus["documents"],
+        unusable=corpus["unusable"],
+        vectors=len(tables.vectors),
+        quarantined=tables.quarantined,
+        samples=config.sampling.samples,
+        seed=config.seed,
+        config_sha256=config.fingerprint(),
+        config=config.canonical(),
+        versions=facts["versions"],
+    )
+
+
+def _reference(facts: dict[str, Any], role: str) -> Reference:
+    found = facts["weights"].get(role)
+    if found is None:
+        return Reference(ref=facts["models"].get(role) or "not known")
+    return Reference(ref=found["ref"], commit=found["commit"], sha256=found["sha256"])
+
+
+def times_of(record: dict[str, Any], seconds: float) -> Times:
+    """Times of the decode as it recorded them, and of the evaluation after it."""
+    busy, vectors = record["busy_seconds"], record["vectors"]
+    return Times(
+        decoded_at=record["finished_at"],
+        seconds_per_vector=sum(busy.values()) / vectors if vectors else None,
+        vectors_per_second=record["attempt"]["vectors_per_second"] or None,
+        busy_seconds=busy,
+        evaluation_seconds=seconds,
+    )
