@@ -3,11 +3,13 @@
     python -m benchmarks.audit_power --folder out/audit-power
 
 Documents of seeds that nothing else uses are decoded (some ten minutes on one core; a folder that holds the
-tables already is used as it is) and audited with the shipped detectors at default policy:
+tables already is used as it is) and audited with the shipped detectors. What is planted is what a document
+says; where it says so in a detector's own words, the default policy calls explanations restated. So planted
+truth is held against both: all evidence (`evidence.restated: true`), and what the default policy leaves.
 
-- recall and precision by document of every planted safety property, against the truth, for real rows and for
-  shuffled and random ones in their place, which must be "not distinguishable";
-- findings in a corpus of benign documents alone;
+- recall and precision by document of every planted safety property, for real rows and for shuffled and random
+  ones in their place, which must be "not distinguishable";
+- findings in a corpus of benign documents alone, by level (moods are planted in them, too);
 - weeks drawn from the decoded documents: how often a rise of five points in one property is flagged, and how
   often two weeks of one world alarm.
 """
@@ -32,7 +34,7 @@ from nla_ray.audit.findings import FINDING, finding_rows
 from nla_ray.audit.intervals import Interval, wilson
 from nla_ray.audit.rates import rate_all
 from nla_ray.audit.tally import Hits, Population, Tally, needed
-from nla_ray.config.audit import AuditConfig, Evidence
+from nla_ray.config.audit import AuditConfig, Evidence, Source
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.config.packs import Packs, load_packs
 from nla_ray.config.reference import ModelRef
@@ -49,7 +51,7 @@ MIXED, BENIGN, FULL = 91001, 91002, 91003
 PLACES = 8
 WEEK, BASE, RISE = 1000, 0.05, 0.05
 """Documents of a week, the share of each property in it, and what one of them rises by."""
-RULE = Evidence()
+ALL, DEFAULT = Evidence(restated=True), Evidence()
 
 
 def main() -> None:
@@ -66,18 +68,21 @@ def main() -> None:
     args = parser.parse_args()
     decode_all(args.folder, {MIXED: args.documents, BENIGN: args.benign, FULL: args.full})
     packs = load_packs()
-    mixed, full = (searched(args.folder, seed, packs) for seed in (MIXED, FULL))
-    pool = Pool(one_tally(mixed), truth_of(mixed))
-    result = {
+    result: dict[str, Any] = {
         "config": {name: str(value) for name, value in vars(args).items()}
         | {"places": PLACES, "week": WEEK, "base": BASE, "rise": RISE},
         "detectors": packs.fingerprint(),
-        "real": found_in(mixed, packs, "real"),
-        "controls": {subject: found_in(full, packs, subject) for subject in ("shuffled", "random")},
-        "benign": benign(searched(args.folder, BENIGN, packs), packs),
-        "weeks": weeks(pool, packs, args.repeats, seed=0),
-        "more_weeks": weeks(pool, packs, args.more_repeats, seed=1),
     }
+    for name, rule in (("all_evidence", ALL), ("default_policy", DEFAULT)):
+        mixed, full, calm = (searched(args.folder, seed, packs, rule) for seed in (MIXED, FULL, BENIGN))
+        pool = Pool(one_tally(mixed), truth_of(mixed))
+        result[name] = {
+            "real": found_in(mixed, packs, "real"),
+            "controls": {subject: found_in(full, packs, subject) for subject in ("shuffled", "random")},
+            "benign": benign(calm, packs),
+            "weeks": weeks(pool, packs, args.repeats, seed=0),
+            "more_weeks": weeks(pool, packs, args.more_repeats, seed=1),
+        }
     write_result("audit-power", "cpu", result)
 
 
@@ -115,10 +120,10 @@ def documents(seed: int, n: int) -> Iterator[world.Document]:
     return itertools.islice((one for one in world.documents(seed, 4 * n) if one.safety == world.NONE), n)
 
 
-def searched(folder: Path, seed: int, packs: Packs) -> Searched:
+def searched(folder: Path, seed: int, packs: Packs, rule: Evidence) -> Searched:
     """The tables of a seed, with the detectors' hits counted."""
     root = str(folder / f"tables-{seed}")
-    config = AuditConfig.model_validate({"source": {"tables": root}, "output": root})
+    config = AuditConfig(source=Source(tables=root), output=folder, evidence=rule)
     return search(open_source(config.source), packs, config)
 
 
@@ -137,7 +142,7 @@ def truth_of(found: Searched) -> dict[str, str]:
 def found_in(found: Searched, packs: Packs, subject: str) -> dict[str, Any]:
     """Recall and precision of every planted property where `subject` takes the place of real rows."""
     tally, truth = one_tally(found), truth_of(found)
-    rated = {one.detector: one for one in rate_all(tally, packs.detectors, RULE, subject=subject)}
+    rated = {one.detector: one for one in rate_all(tally, packs.detectors, DEFAULT, subject=subject)}
     population = tally.populations[subject]
     scores, met = {}, {}
     for name in world.safety_properties():
@@ -173,13 +178,13 @@ def share(k: int, n: int) -> dict[str, Any]:
 def benign(found: Searched, packs: Packs) -> dict[str, Any]:
     """Findings by detector in documents without a property; moods are planted in them too."""
     tally = one_tally(found)
-    rated = rate_all(tally, packs.detectors, RULE)
+    rated = rate_all(tally, packs.detectors, DEFAULT)
     rows = finding_rows(found.opened.connection, tally, packs.detectors, rated, "benign", reportable=True)
-    findings = Counter(row["detector"] for row in rows if row["status"] == FINDING)
+    found_rows = [row for row in rows if row["status"] == FINDING]
     return {
         "documents": len(tally.populations["real"]),
-        "findings": dict(findings),
-        "of_planted_properties": sum(findings[name] for name in world.safety_properties()),
+        "findings_by_level": dict(Counter(row["level"] for row in found_rows)),
+        "findings_by_detector": dict(Counter(row["detector"] for row in found_rows)),
     }
 
 
@@ -239,7 +244,7 @@ def weeks(pool: Pool, packs: Packs, repeats: int, seed: int) -> dict[str, Any]:
 
 def changes(before: Tally, after: Tally, packs: Packs) -> dict[str, str]:
     """The verdict on each detector."""
-    found = compare(before, after, packs.detectors, RULE, drift=1.0, labels=("before", "after"), states={})
+    found = compare(before, after, packs.detectors, DEFAULT, drift=1.0, labels=("before", "after"), states={})
     return {change.detector: change.verdict for change in found.changes}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from nla_ray.audit.intervals import clustered_wilson
 from nla_ray.audit.rates import ABOVE, BENIGN, SHUFFLED, Rated, weight_shape
@@ -126,27 +127,57 @@ def shown_findings(
     connection: duckdb.DuckDBPyConnection, rows: Sequence[Row], states: Mapping[tuple[str, str], State]
 ) -> Iterator[Finding]:
     """These rows as the report shows them: with whole explanations, and the document's text around hits."""
-    for row in rows:
-        kept = json.loads(row["evidence"])
-        key = {"run": row["audited_run"], "doc": row["doc_id"]}
-        said = {
-            (row_id, sample): text
-            for row_id, sample, text in connection.execute(
-                _SAID, key | {"ids": [one["row_id"] for one in kept]}
-            ).fetchall()
-        }
-        source, windows = _context(connection, row["detector"], key)
+    kept = [json.loads(row["evidence"]) for row in rows]
+    _choose(connection, rows, kept)
+    said = {tuple(key): text for *key, text in connection.execute(_SAID).fetchall()}
+    documents = {tuple(key): found for *key, found in connection.execute(_DOCUMENTS).fetchall()}
+    read: dict[tuple[str, str, str], dict[int, Read]] = {}
+    for run, doc, detector, position, fve, hit in connection.execute(_READ).fetchall():
+        read.setdefault((run, doc, detector), {})[position] = Read(fve, hit)
+    for row, evidence in zip(rows, kept, strict=True):
+        run, doc = row["audited_run"], row["doc_id"]
+        document = documents.get((run, doc), {})
         yield Finding(
             **{name: row[name] for name in _SHOWN},
-            run_id=row["audited_run"],
-            source=source,
-            state=states.get((row["detector"], row["doc_id"])),
+            run_id=run,
+            source=document.get("source"),
+            state=states.get((row["detector"], doc)),
             parts=tuple(Part(name=name, value=row[name], meaning=text) for name, text in MEANING.items()),
             evidence=tuple(
-                Evidence(**one, explanation=said.get((one["row_id"], one["sample"])) or "") for one in kept
+                Evidence(**one, explanation=said.get((run, one["row_id"], one["sample"])) or "")
+                for one in evidence
             ),
-            contexts=windows,
+            contexts=_contexts(document, read.get((run, doc, row["detector"]), {})),
         )
+
+
+def _choose(
+    connection: duckdb.DuckDBPyConnection, rows: Sequence[Row], kept: Sequence[Sequence[Row]]
+) -> None:
+    """Tables of what is shown: documents with their detectors, and rows of evidence."""
+    documents = {
+        "run_id": [row["audited_run"] for row in rows],
+        "doc_id": [row["doc_id"] for row in rows],
+        "detector": [row["detector"] for row in rows],
+    }
+    evidence = [
+        (row["audited_run"], one["row_id"], one["sample"])
+        for row, some in zip(rows, kept, strict=True)
+        for one in some
+    ]
+    runs, row_ids, samples = zip(*evidence, strict=True) if evidence else ((), (), ())
+    texts = {name: pa.array(values, pa.string()) for name, values in documents.items()}
+    connection.register("chosen_documents", pa.table(texts))
+    connection.register(
+        "chosen_rows",
+        pa.table({"run_id": pa.array(runs, pa.string()), "row_id": pa.array(row_ids, pa.string()),
+                  "sample": pa.array(samples, pa.int16())}),
+    )  # fmt: skip
+
+
+def _contexts(document: Mapping[str, Any], read: Mapping[int, Read]) -> tuple[Context, ...]:
+    text, ends = document.get("text"), document.get("token_ends")
+    return () if text is None or ends is None else contexts(text, ends, read)
 
 
 _SHOWN = ("finding_id", "detector", "level", "tier", "doc_id", "status", "restated", "rows_hit", "rows_read",
@@ -220,17 +251,26 @@ ORDER BY detector, doc_id
 """
 
 _SAID = """
-SELECT row_id, sample, explanation FROM explanations
-WHERE run_id = $run AND doc_id = $doc AND list_contains($ids, row_id)
+SELECT DISTINCT run_id, row_id, sample, explanation
+FROM explanations SEMI JOIN chosen_rows USING (run_id, row_id, sample)
+"""
+
+_DOCUMENTS = """
+SELECT run_id, doc_id, any_value({source: source, text: text, token_ends: token_ends})
+FROM documents SEMI JOIN chosen_documents USING (run_id, doc_id)
+GROUP BY ALL
 """
 
 _READ = f"""
-SELECT rows.position, avg(rows.fve_nrm), coalesce(bool_or(marked.evident), false)
+SELECT
+    rows.run_id, rows.doc_id, chosen.detector, rows.position, avg(rows.fve_nrm),
+    coalesce(bool_or(marked.evident), false)
 FROM audit_rows AS rows
+JOIN chosen_documents AS chosen USING (run_id, doc_id)
 LEFT JOIN audit_marked AS marked
     ON marked.run_id = rows.run_id AND marked.row_id = rows.row_id AND marked.sample = rows.sample
-    AND marked.detector = $detector
-WHERE rows.run_id = $run AND rows.doc_id = $doc AND rows.control = '{REAL}' AND rows.position IS NOT NULL
-GROUP BY rows.position
-ORDER BY rows.position
+    AND marked.detector = chosen.detector
+WHERE rows.control = '{REAL}' AND rows.position IS NOT NULL
+GROUP BY ALL
+ORDER BY ALL
 """

@@ -12,7 +12,7 @@ from nla_ray.text import printable
 
 if TYPE_CHECKING:
     from nla_ray.audit.report.model import Report
-    from nla_ray.audit.report.rates import Comparison, Rate, Result
+    from nla_ray.audit.report.rates import Comparison, Detector, Rate, Result
     from nla_ray.pipelines.audit import Outcome
 
 
@@ -34,6 +34,11 @@ def print_audit(outcome: Outcome, console: Console) -> None:
         documents = ", ".join(f"{one.name} {one.documents}" for one in run.populations)
         _line(console, "run", f"{run.run_id}, documents: {documents}")
         console.print(rates_table(report, run.run_id))
+        silent = [found for found in results_of(report, run.run_id) if not found[1].rates[0].k]
+        if silent:
+            names = ", ".join(detector.id for detector, _ in silent)
+            bound = max(result.rates[0].high or 0.0 for _, result in silent)
+            _line(console, "no document meets the rule", f"at most {100 * bound:.2f} % of documents: {names}")
     _line(console, "what a row says", EXPLAINED)
     if report.comparison is not None:
         print_comparison(report.comparison, console)
@@ -50,16 +55,23 @@ def rates_table(report: Report, run_id: str) -> Table:
     for name in ("detector", "documents", "closest control", "p", "findings"):
         left = name == "detector"
         table.add_column(name, justify="left" if left else "right", no_wrap=not left)
-    for detector in report.detectors:
-        for result in (result for result in detector.results if result.run_id == run_id):
+    for detector, result in results_of(report, run_id):
+        if result.rates[0].k:
             table.add_row(
                 Text(f"{printable(detector.id)}\n{detector.level}, {result.verdict}"),
-                _rate(result.rates[0]),
-                _closest(result),
-                _adjusted(result),
-                str(result.findings),
-            )
+                _rate(result.rates[0]), _closest(result), _adjusted(result), str(result.findings),
+            )  # fmt: skip
     return table
+
+
+def results_of(report: Report, run_id: str) -> list[tuple[Detector, Result]]:
+    """Detectors with their result on one run."""
+    return [
+        (detector, result)
+        for detector in report.detectors
+        for result in detector.results
+        if result.run_id == run_id
+    ]
 
 
 def _closest(result: Result) -> str:
