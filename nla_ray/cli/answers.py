@@ -154,8 +154,8 @@ def json_lines(answer: Answer) -> Iterator[str]:
     """An array with one object per line."""
     _require_names(answer)
     names = answer.schema.names
-    dumps = partial(json.dumps, ensure_ascii=sys.stdout.isatty())
-    lines = (dumps(dict(zip(names, row, strict=True))) for row in _rows(answer))
+    encode = json.JSONEncoder(ensure_ascii=sys.stdout.isatty()).encode
+    lines = (encode(dict(zip(names, row, strict=True))) for row in _rows(answer))
     yield "["
     last = next(lines, None)
     for line in lines:

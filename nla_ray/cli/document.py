@@ -154,8 +154,8 @@ def _title(place: Position) -> Text:
 
 def _answers(place: Position) -> Table:
     table = Table.grid(padding=(0, 2))
-    for justify in ("right", "right"):
-        table.add_column(justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
     table.add_column(overflow="fold")
     for answer in place.answers:
         fve = "" if answer.fve is None else f"{answer.fve:.2f}"

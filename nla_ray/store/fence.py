@@ -118,10 +118,10 @@ def bound(limits: Limits) -> None:
 
 
 def _limit(kind: int, most: int) -> None:
-    """Lower one limit of this process for good."""
+    """Lower one limit of this process for good; at the lower of both ends it is told, at the other it ends."""
     _, hard = resource.getrlimit(kind)
-    bound = most if hard == resource.RLIM_INFINITY else min(most, hard)
-    resource.setrlimit(kind, (bound, bound))
+    least = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(kind, (max(least - 1, 0), least))
 
 
 def one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement:

@@ -5,6 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import pty
+import subprocess
+import sys
+import termios
 from pathlib import Path
 
 import pyarrow as pa
@@ -74,6 +79,7 @@ def test_parquet_keeps_types(tables: Path, tmp_path: Path, invoke: Invoke) -> No
     assert file.read_row_group(0)["explanation"][0].as_py() == HOSTILE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["csv", "json", "parquet"])
 def test_a_file_is_whole_and_is_not_overwritten(
     tables: Path, tmp_path: Path, invoke: Invoke, ending: str
@@ -100,6 +106,30 @@ def test_no_rows_are_an_answer_too(tables: Path, invoke: Invoke) -> None:
 def test_many_columns_are_shown_below_each_other(tables: Path, invoke: Invoke) -> None:
     lines = invoke("sql", tables, "FROM explanations LIMIT 1").out.splitlines()
     assert max(map(len, lines)) <= 80 and any("fve_nrm" in line and "0.5" in line for line in lines)
+
+
+@pytest.mark.parametrize(("rows", "paged"), [(3, False), (60, True)])
+def test_a_table_longer_than_the_screen_is_paged(tables: Path, rows: int, paged: bool) -> None:
+    sql = f"SELECT explanation AS said FROM explanations, range({rows}) LIMIT {rows}"
+    master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (24, 200))
+    environment = {**os.environ, "PAGER": "sed s/^/paged:/", "TERM": "xterm-256color"}
+    environment = {name: value for name, value in environment.items() if name not in ("LINES", "COLUMNS")}
+    command = [sys.executable, "-c", "from nla_ray.cli import main; main()", "sql", str(tables), sql]
+    with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=environment) as process:
+        os.close(slave)
+        shown = b"".join(iter(lambda: _read(master), b"")).decode()
+    os.close(master)
+    assert process.returncode == 0 and shown.count("\\x1b[31mred\\u202e") == rows
+    assert "\x1b[31m" not in shown and "\u202e" not in shown and ("paged:" in shown) is paged
+
+
+def _read(terminal: int) -> bytes:
+    """What a terminal shows next; nothing once no process holds it any more."""
+    try:
+        return os.read(terminal, 65536)
+    except OSError:
+        return b""
 
 
 def test_a_long_table_ends_and_says_so(tables: Path, invoke: Invoke) -> None:

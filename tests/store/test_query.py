@@ -64,6 +64,14 @@ def test_tables_can_be_described(tables: Path) -> None:
     assert "fve_nrm" in {row["column_name"] for row in ask(tables, "DESCRIBE explanations")}
 
 
+def test_tables_on_s3_are_asked_without_credentials(s3: str) -> None:
+    run = open_run(open_store(s3), plan_of(units=1))
+    run.write("u0", rows_of("u0"))
+    run.commit(RECORD)
+    with query(s3, "SELECT count(*) AS n FROM explanations") as answer:
+        assert [batch.to_pylist() for batch in answer.batches] == [[{"n": 3}]]
+
+
 def test_macros_are_there(tables: Path) -> None:
     assert ask(tables, "SELECT wilson_high(0, 0) AS high") == [{"high": 1.0}]
 
