@@ -118,7 +118,7 @@ def bound(limits: Limits) -> None:
 
 
 def _limit(kind: int, most: int) -> None:
-    """Lower one limit of this process for good; at the lower of both ends it is told, at the other it ends."""
+    """Lower one limit of this process for good; for CPU, a signal comes a second before the end."""
     _, hard = resource.getrlimit(kind)
     least = most if hard == resource.RLIM_INFINITY else min(most, hard)
     resource.setrlimit(kind, (max(least - 1, 0), least))
