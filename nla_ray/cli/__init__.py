@@ -11,7 +11,11 @@ from nla_ray.cli.check import check_command
 from nla_ray.cli.decode import decode_command
 from nla_ray.cli.demo_train import demo_train_command
 from nla_ray.cli.entry import run
+from nla_ray.cli.evaluate import evaluate_command
 from nla_ray.cli.import_ import import_command
+from nla_ray.cli.show import EXAMPLES as SHOW_EXAMPLES
+from nla_ray.cli.show import show_command
+from nla_ray.cli.sql import EXAMPLES as SQL_EXAMPLES
 from nla_ray.cli.sql import sql_command
 from nla_ray.cli.verify import verify_command
 
@@ -26,8 +30,10 @@ app.add_typer(audit_app, name="audit")
 app.command("check")(check_command)
 app.command("decode")(decode_command)
 app.command("demo-train")(demo_train_command)
+app.command("evaluate")(evaluate_command)
 app.command("import")(import_command)
-app.command("sql")(sql_command)
+app.command("show", epilog=SHOW_EXAMPLES)(show_command)
+app.command("sql", epilog=SQL_EXAMPLES)(sql_command)
 app.command("verify")(verify_command)
 
 
