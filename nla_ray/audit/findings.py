@@ -20,7 +20,8 @@ from nla_ray.config.detectors import Detector
 from nla_ray.ids import digest
 from nla_ray.tables import REAL
 
-FINDING = "finding"
+FINDING, INFORMATIONAL = "finding", "informational"
+"""Detectors of the level informational describe; as in Sigma rules, nothing of theirs is a finding."""
 MOST_ROWS = 8
 """Rows of evidence that a finding keeps, the strongest."""
 
@@ -45,7 +46,7 @@ def finding_rows(
     for values in found.fetchall():
         row = dict(zip(names, values, strict=True))
         detector = by_id[row["detector"]]
-        status = _status(row, needed(detector), verdicts[detector.id], reportable)
+        status = _status(row, detector, verdicts[detector.id], reportable)
         parts = _parts(row, chances[detector.id])
         yield {
             "run_id": audit_id,
@@ -65,9 +66,9 @@ _KEPT = ("doc_id", "restated", "rows_hit", "rows_read", "positions_hit", "positi
          "samples_read", "evidence")  # fmt: skip
 
 
-def _status(row: Row, k: int, verdict: str, reportable: bool) -> str:
+def _status(row: Row, detector: Detector, verdict: str, reportable: bool) -> str:
     """The first rule that a document fails, in the order of the rules; else what its rates allow."""
-    if row["strength"] < k:
+    if row["strength"] < needed(detector):
         steps = (
             ("any_reach", "below recurrence"),
             ("clean_reach", "artefact"),
@@ -76,7 +77,9 @@ def _status(row: Row, k: int, verdict: str, reportable: bool) -> str:
         return next((name for reach, name in steps if row[reach] < row["k"]), "restated")
     if not reportable:
         return "not reportable"
-    return FINDING if verdict == ABOVE else verdict
+    if verdict != ABOVE:
+        return verdict
+    return INFORMATIONAL if detector.level == INFORMATIONAL else FINDING
 
 
 class _Chance:

@@ -12,9 +12,7 @@ from nla_ray.config.corpus import Name
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Fidelity = Annotated[float, Field(le=1)]
-FailOn = Annotated[
-    str, StringConstraints(pattern=r"^(never|level>=(informational|low|medium|high|critical))$")
-]
+FailOn = Annotated[str, StringConstraints(pattern=r"^(never|level>=(low|medium|high|critical))$")]
 
 
 class Source(Config):

@@ -82,6 +82,11 @@ def test_what_does_not_exceed_its_controls_is_never_a_finding() -> None:
     assert few <= {"insufficient evidence", "below recurrence"}
 
 
+def test_detectors_that_only_inform_have_no_findings() -> None:
+    got = statuses(BASE, one=detector("sabotage", level="informational"))
+    assert set(got.values()) <= {"informational", "below recurrence"} and "informational" in got.values()
+
+
 def test_an_audit_that_is_not_reportable_has_no_finding() -> None:
     assert "finding" not in statuses(BASE, reportable=False).values()
     assert "not reportable" in statuses(BASE, reportable=False).values()
