@@ -16,8 +16,8 @@ from nla_ray.text import printable
 BANDS = (
     (0.75, "black on #fde725", "0.75 and more"),
     (0.5, "black on #35b779", "0.5 to 0.75"),
-    (0.25, "white on #31688e", "0.25 to 0.5"),
-    (0.0, "white on #443983", "0 to 0.25"),
+    (0.25, "white on #2c5fa8", "0.25 to 0.5"),
+    (0.0, "white on #6a1fa0", "0 to 0.25"),
     (float("-inf"), "white on #a50026", "under 0"),
 )
 """Least `fve_nrm`, colour, and words: ordered in lightness, for those who do not tell them apart."""

@@ -131,7 +131,7 @@ def drawn(**options: object) -> str:
 def test_colours_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     out = drawn(force_terminal=True, color_system="truecolor")
-    assert "one \x1b[30;48;2;253;231;37mword\x1b[0m\x1b[37;48;2;49;104;142m\\n\x1b[0m\nend" in out
+    assert "one \x1b[30;48;2;253;231;37mword\x1b[0m\x1b[37;48;2;44;95;168m\\n\x1b[0m\nend" in out
     assert "0.25 to 0.5" in out and "[word]" not in out
 
 
