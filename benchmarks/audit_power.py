@@ -69,7 +69,7 @@ def main() -> None:
     decode_all(args.folder, {MIXED: args.documents, BENIGN: args.benign, FULL: args.full})
     packs = load_packs()
     result: dict[str, Any] = {
-        "config": {name: str(value) for name, value in vars(args).items()}
+        "config": {name: value for name, value in vars(args).items() if name != "folder"}
         | {"places": PLACES, "week": WEEK, "base": BASE, "rise": RISE},
         "detectors": packs.fingerprint(),
     }

@@ -14,9 +14,9 @@ PACKS = load_packs()
 
 @pytest.fixture(scope="module")
 def decoded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Tables of 240 documents, of 120 benign ones and of 40 with controls at every place."""
+    """Tables of 160 documents, of 100 benign ones and of 30 with controls at every place."""
     folder = tmp_path_factory.mktemp("power")
-    power.decode_all(folder, {power.MIXED: 240, power.BENIGN: 120, power.FULL: 40})
+    power.decode_all(folder, {power.MIXED: 160, power.BENIGN: 100, power.FULL: 30})
     return folder
 
 
@@ -32,7 +32,7 @@ def test_planted_properties_are_found_and_only_they(decoded: Path) -> None:
 @pytest.mark.slow
 def test_benign_documents_hold_no_finding_of_a_planted_property(decoded: Path) -> None:
     found = power.benign(power.searched(decoded, power.BENIGN, PACKS, power.DEFAULT), PACKS)
-    assert found["documents"] == 120 and not found["findings_by_level"], found
+    assert found["documents"] == 100 and not found["findings_by_level"], found
 
 
 @pytest.mark.slow
