@@ -47,7 +47,7 @@ def evaluate_command(
         done = evaluate(settings, report=report)
     print_evaluation(done.evaluation, console)
     _line(console, "written", f"{done.folder}/evaluation.html, {done.folder}/evaluation.json")
-    if done.evaluation.verdict != "sound":
+    if done.evaluation.verdict != "above controls":
         raise typer.Exit(BROKEN if done.evaluation.verdict == "broken" else INSUFFICIENT)
 
 

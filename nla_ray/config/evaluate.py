@@ -30,7 +30,7 @@ class EvaluateConfig(Config):
     """Documents, or vectors, that no training of the pair has read."""
     positions: Positions = Positions(n=4)
     controls: Controls = EVERY_CONTROL
-    """Shares of the positions; a pair is called sound only beside all four."""
+    """Shares of the positions; a pair is said to lie above controls only beside all four."""
     sampling: Sampling = Sampling(samples=4)
     """With one sample nothing is said about recurrence in samples."""
     engine: Engine = Engine()

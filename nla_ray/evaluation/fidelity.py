@@ -134,7 +134,9 @@ def judge(
         name for name in CONTROLS if name not in by_name or by_name[name].judgement == "too few documents"
     ]
     reasons = tuple(_reason(name, by_name.get(name), minimum_documents) for name in CONTROLS)
-    verdict: Verdict = "broken" if failed else "insufficient evidence" if lacking else "sound"
+    if real.fve_nrm.high is not None and real.fve_nrm.high < 0:
+        reasons = ("real: fve_nrm is below 0: the mean activation would be a better guess.", *reasons)
+    verdict: Verdict = "broken" if failed else "insufficient evidence" if lacking else "above controls"
     return judged, verdict, reasons
 
 

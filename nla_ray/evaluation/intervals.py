@@ -32,17 +32,16 @@ class Documents:
     def mean(self, document: Ints, values: Floats) -> Mean:
         """Mean of `values` [rows] of the documents with these indices [rows]."""
         sums, counts = self._totals(document, values)
-        return self._mean(counts, sums.sum(), self._resampled(sums, counts))
+        mean = float(sums.sum() / counts.sum()) if counts.any() else None
+        return _mean(mean, counts, self._resampled(sums, counts))
 
     def difference(self, a: tuple[Ints, Floats], b: tuple[Ints, Floats]) -> Mean:
         """Mean of a minus mean of b; rows and documents are those of b."""
         first, other = self._totals(*a), self._totals(*b)
-        if not first[1].sum() or not other[1].sum():
-            return Mean(rows=int(other[1].sum()), documents=int(np.count_nonzero(other[1])), mean=None)
-        shift = first[0].sum() / first[1].sum()
-        resampled = self._resampled(*first) - self._resampled(*other)
-        found = self._mean(other[1], other[0].sum(), resampled)
-        return found.model_copy(update={"mean": float(shift - other[0].sum() / other[1].sum())})
+        mean = None
+        if first[1].any() and other[1].any():
+            mean = float(first[0].sum() / first[1].sum() - other[0].sum() / other[1].sum())
+        return _mean(mean, other[1], self._resampled(*first) - self._resampled(*other))
 
     def share(self, document: Ints, positive: npt.NDArray[np.bool_]) -> Share:
         """Share of rows [rows] that are positive."""
@@ -66,13 +65,11 @@ class Documents:
             found.append(np.divide(total, size, out=np.full(len(total), np.nan), where=size > 0))
         return np.concatenate(found)
 
-    def _mean(self, counts: Floats, total: float, resampled: Floats) -> Mean:
-        rows, documents = int(counts.sum()), int(np.count_nonzero(counts))
-        if not rows:
-            return Mean(rows=0, documents=0, mean=None)
-        if documents < 2:
-            return Mean(rows=rows, documents=documents, mean=float(total / rows))
-        low, high = np.nanquantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        return Mean(
-            rows=rows, documents=documents, mean=float(total / rows), low=float(low), high=float(high)
-        )
+
+def _mean(mean: float | None, counts: Floats, resampled: Floats) -> Mean:
+    """A mean of so many rows by document [documents], with the quantiles of its resamples."""
+    rows, documents = int(counts.sum()), int(np.count_nonzero(counts))
+    if mean is None or documents < 2:
+        return Mean(rows=rows, documents=documents, mean=mean)
+    low, high = np.nanquantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Mean(rows=rows, documents=documents, mean=mean, low=float(low), high=float(high))

@@ -13,7 +13,7 @@ from nla_ray.config.base import Config
 
 SCHEMA_VERSION: Literal[1] = 1
 
-Verdict = Literal["sound", "broken", "insufficient evidence"]
+Verdict = Literal["above controls", "broken", "insufficient evidence"]
 Judgement = Literal["beaten", "not beaten", "too few documents", "no text"]
 Found = Literal["samples", "neighbours"]
 

@@ -19,6 +19,7 @@ OPTIONS = {
     "check": ["av", "ar", "--target", "--injection-scale", "--trust-remote-code"],
     "decode": ["config", "overrides", "--add", "--dry-run"],
     "demo-train": ["--out", "--steps", "--seed"],
+    "evaluate": ["config", "overrides"],
     "import": [
         "files",
         "--to",
