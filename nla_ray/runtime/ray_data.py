@@ -152,4 +152,5 @@ def _set_context() -> None:
     context.max_errored_blocks = -1
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    # What is logged with its traceback holds on to the actors in it, and with them their cores and GPUs.
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
