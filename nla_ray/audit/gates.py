@@ -44,10 +44,13 @@ def populations(connection: duckdb.DuckDBPyConnection, tally: Tally) -> tuple[Po
     return tuple(made)
 
 
-def gates_of(run_id: str, found: Sequence[Population], gates: Gates, rule: Evidence) -> tuple[Gate, ...]:
-    """The gates of one run."""
+def gates_of(
+    run_id: str, found: Sequence[Population], gates: Gates, rule: Evidence, *, controls: bool = True
+) -> tuple[Gate, ...]:
+    """The gates of one run; without `controls` only those of its real rows."""
     by_name = {one.name: one for one in found}
     real = by_name.get(REAL)
+    beside = [by_name[name] for name in CONTROLS if controls and name in by_name]
     return (
         _enough_documents(run_id, real, rule),
         _fidelity(run_id, real, gates),
@@ -57,8 +60,8 @@ def gates_of(run_id: str, found: Sequence[Population], gates: Gates, rule: Evide
         _share(run_id, "cjk", real.cjk if real else None, gates.cjk,
                "answers in Chinese, Japanese or Korean script",
                "A verbalizer that leaves its language has left what it was trained for."),
-        *(_control_documents(run_id, name, by_name, rule) for name in rule.controls),
-        *(_control_fidelity(run_id, by_name[name], gates) for name in CONTROLS if name in by_name),
+        *(_control_documents(run_id, name, by_name, rule) for name in rule.controls if controls),
+        *(_control_fidelity(run_id, control, gates) for control in beside),
     )  # fmt: skip
 
 

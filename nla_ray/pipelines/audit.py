@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import duckdb
 import pyarrow as pa
@@ -30,6 +31,8 @@ from nla_ray.pipelines.audit_report import build_report
 from nla_ray.store import connect, open_run, open_store
 from nla_ray.store.plan import Plan
 from nla_ray.tables import FINDINGS, RATES, REAL, table_of
+
+Role = Literal["audited", "before", "benign"]
 
 Doing = Callable[[str], None]
 """Told what is being done."""
@@ -56,10 +59,23 @@ class Searched:
 class AuditedRun:
     """What is known of one run."""
 
+    role: Role
+    connection: duckdb.DuckDBPyConnection
     tally: Tally
     populations: tuple[Population, ...]
     gates: tuple[Gate, ...]
     rated: tuple[Rated, ...]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A comparison with the run before, and what became of each finding."""
+
+    comparison: Comparison
+    states: Mapping[tuple[str, str], State]
+    connection: duckdb.DuckDBPyConnection
+    """To the tables of the run before, where the findings that are gone have their evidence."""
+    gone: Sequence[Row]
 
 
 @dataclass(frozen=True)
@@ -93,21 +109,13 @@ def audit(config: AuditConfig, doing: Doing = lambda what: None) -> Outcome:
             return Outcome(report, config.output, True)
     doing("searching for what the detectors describe")
     searched = search(subject, packs, config)
-    found = judge_runs(searched, config, packs, benign_twins(config, packs, benign))
-    verdict, reasons = verdict_of([gate for one in found for gate in one.gates])
-    rows = [
-        row
-        for one in found
-        for row in finding_rows(
-            subject.connection, one.tally, packs.detectors, one.rated, plan.run_id,
-            reportable=verdict != "not reportable",
-        )
-    ]  # fmt: skip
+    found, beside = judge_all(config, packs, searched, before, benign)
+    verdict = verdict_of([gate for one in (*found, *beside) for gate in one.gates])
+    reportable = verdict[0] != "not reportable"
+    rows = [row for one in found for row in rows_of(one, packs, plan.run_id, reportable=reportable)]
     doing("comparing and writing the report")
-    comparison, states = compared(config, packs, searched, before, rows)
-    report = build_report(
-        config, packs, plan.run_id, subject.connection, found, rows, (verdict, reasons), comparison, states
-    )
+    change = compared(config, packs, found, beside, rows)
+    report = build_report(config, packs, plan.run_id, (*found, *beside), rows, verdict, change)
     written = [
         run.write(
             one.tally.run_id, rates_table(one, plan.run_id), sides={"findings": findings_table(one, rows)}
@@ -115,7 +123,7 @@ def audit(config: AuditConfig, doing: Doing = lambda what: None) -> Outcome:
         for one in found
     ]
     write_files(config.output, report)
-    run.commit({"report_sha256": report_sha256(report), "verdict": verdict}, written)
+    run.commit({"report_sha256": report_sha256(report), "verdict": verdict[0]}, written)
     return Outcome(report, config.output, False)
 
 
@@ -196,12 +204,19 @@ def search(opened: Opened, packs: Packs, config: AuditConfig) -> Searched:
     return Searched(opened, tallies)
 
 
-def benign_twins(config: AuditConfig, packs: Packs, opened: Opened | None) -> Twins | None:
-    """Benign documents in runs of their own, all together; None where the configuration names none."""
-    if opened is None:
-        return None
-    tallies = search(opened, packs, config.model_copy(update={"benign_documents": None})).tallies.values()
-    return twins_in([(one, REAL) for one in tallies], packs.detectors)
+def judge_all(
+    config: AuditConfig, packs: Packs, searched: Searched, before: Opened | None, benign: Opened | None
+) -> tuple[list[AuditedRun], list[AuditedRun]]:
+    """The audited runs, and those beside them: the one before, and benign ones."""
+    twins, calm = None, list[AuditedRun]()
+    if benign is not None:
+        unmarked = search(benign, packs, config.model_copy(update={"benign_documents": None}))
+        twins = twins_in([(one, REAL) for one in unmarked.tallies.values()], packs.detectors)
+        calm = judge_runs(unmarked, config, packs, None, "benign")
+    found = judge_runs(searched, config, packs, twins, "audited")
+    if before is None:
+        return found, calm
+    return found, [*judge_runs(search(before, packs, config), config, packs, twins, "before"), *calm]
 
 
 def twins_in(places: Sequence[tuple[Tally, str]], detectors: Sequence[Detector]) -> Twins:
@@ -216,46 +231,62 @@ def twins_in(places: Sequence[tuple[Tally, str]], detectors: Sequence[Detector])
 
 
 def judge_runs(
-    searched: Searched, config: AuditConfig, packs: Packs, twins: Twins | None
+    searched: Searched, config: AuditConfig, packs: Packs, twins: Twins | None, role: Role
 ) -> list[AuditedRun]:
-    """Populations, gates and rates of every audited run."""
+    """Populations, gates and rates of every run."""
     made = []
     for run_id in searched.opened.runs:
         counted = searched.tallies[run_id]
         inside = twins_in([(counted, BENIGN)], packs.detectors) if BENIGN in counted.populations else twins
         found = populations(searched.opened.connection, counted)
-        gates = gates_of(run_id, found, config.gates, config.evidence)
+        gates = gates_of(run_id, found, config.gates, config.evidence, controls=role != "benign")
         rated = rate_all(counted, packs.detectors, config.evidence, inside)
-        made.append(AuditedRun(counted, found, gates, tuple(rated)))
+        made.append(AuditedRun(role, searched.opened.connection, counted, found, gates, tuple(rated)))
     return made
 
 
-def compared(
-    config: AuditConfig, packs: Packs, after: Searched, opened: Opened | None, rows: Sequence[Row]
-) -> tuple[Comparison | None, dict[tuple[str, str], State]]:
-    """The comparison with the run before, and what became of each finding."""
-    if opened is None:
-        return None, {}
-    if (len(opened.runs), len(after.opened.runs)) != (1, 1):
-        raise ConfigError(
-            f"before: a comparison is of one run with one run; found {len(opened.runs)} and "
-            f"{len(after.opened.runs)}; name them in before.runs and source.runs"
-        )
-    before = search(opened, packs, config)
-    was, now = next(iter(before.tallies.values())), next(iter(after.tallies.values()))
-    first = judge_runs(before, config, packs, None)[0]
-    reportable = verdict_of(first.gates)[0] != "not reportable"
-    old = finding_rows(opened.connection, was, packs.detectors, first.rated, "", reportable=reportable)
-    states = states_of(_findings(old), _findings(rows))
-    labels = was.run_id[:12], now.run_id[:12]
-    found = compare(
-        was, now, packs.detectors, config.evidence, drift=config.gates.drift, labels=labels, states=states
+def rows_of(one: AuditedRun, packs: Packs, audit_id: str, *, reportable: bool) -> Iterator[Row]:
+    """Rows of the table of findings for a run."""
+    return finding_rows(
+        one.connection, one.tally, packs.detectors, one.rated, audit_id, reportable=reportable
     )
-    return found, states
 
 
-def _findings(rows: Iterable[Row]) -> set[tuple[str, str]]:
-    return {(row["detector"], row["doc_id"]) for row in rows if row["status"] == FINDING}
+def compared(
+    config: AuditConfig,
+    packs: Packs,
+    found: Sequence[AuditedRun],
+    beside: Sequence[AuditedRun],
+    rows: Sequence[Row],
+) -> Compared | None:
+    """The comparison with the run before; None where there is none."""
+    earlier = [one for one in beside if one.role == "before"]
+    if not earlier:
+        return None
+    if (len(earlier), len(found)) != (1, 1):
+        raise ConfigError(
+            f"before: a comparison is of one run with one run; found {len(earlier)} and {len(found)}; name "
+            "them in before.runs and source.runs"
+        )
+    was, now = earlier[0].tally, found[0].tally
+    old = [row for row in rows_of(earlier[0], packs, "", reportable=True) if row["status"] == FINDING]
+    states = states_of(keys_of(old), keys_of(row for row in rows if row["status"] == FINDING))
+    made = compare(
+        was,
+        now,
+        packs.detectors,
+        config.evidence,
+        drift=config.gates.drift,
+        labels=(was.run_id[:12], now.run_id[:12]),
+        states=states,
+    )
+    gone = [row for row in old if states[row["detector"], row["doc_id"]] == "absent"]
+    return Compared(made, states, earlier[0].connection, gone)
+
+
+def keys_of(rows: Iterable[Row]) -> set[tuple[str, str]]:
+    """The detector and the document of each row."""
+    return {(row["detector"], row["doc_id"]) for row in rows}
 
 
 def rates_table(one: AuditedRun, audit_id: str) -> pa.Table:

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-
-import duckdb
 
 from nla_ray import __version__
 from nla_ray.audit.findings import FINDING, Row, shown_findings
 from nla_ray.audit.notes import QUERIES, cannot_claim, method
 from nla_ray.audit.rates import Rated
+from nla_ray.audit.report.evidence import Finding
 from nla_ray.audit.report.model import Policy, Reference, Report, ReportVerdict, Run
-from nla_ray.audit.report.rates import Comparison, Result
 from nla_ray.audit.report.rates import Detector as ShownDetector
-from nla_ray.audit.report.values import GRAVEST_FIRST, State
+from nla_ray.audit.report.rates import Result
+from nla_ray.audit.report.values import GRAVEST_FIRST
 from nla_ray.config.audit import AuditConfig
 from nla_ray.config.detectors import Detector
 from nla_ray.config.packs import Packs
 from nla_ray.ids import digest
 
 if TYPE_CHECKING:
-    from nla_ray.pipelines.audit import AuditedRun
+    import duckdb
+
+    from nla_ray.pipelines.audit import AuditedRun, Compared
 
 SHOWN_FINDINGS, SHOWN_OTHERS = 100, 10
 """Of one detector and run: findings that the report shows, and documents that are none, the strongest."""
@@ -33,33 +34,40 @@ def build_report(
     config: AuditConfig,
     packs: Packs,
     audit_id: str,
-    connection: duckdb.DuckDBPyConnection,
-    found: Sequence[AuditedRun],
+    runs: Sequence[AuditedRun],
     rows: Sequence[Row],
     verdict: tuple[ReportVerdict, tuple[str, ...]],
-    comparison: Comparison | None,
-    states: Mapping[tuple[str, str], State],
+    change: Compared | None,
 ) -> Report:
     """The report. It depends on the arguments alone: no time, no path, no machine."""
-    by_run = {one.tally.run_id: one for one in found}
+    found = [one for one in runs if one.role == "audited"]
     return Report(
         version=__version__,
-        title="Audit of " + ", ".join(run_id[:12] for run_id in by_run),
+        title="Audit of " + ", ".join(one.tally.run_id[:12] for one in found),
         audit_id=audit_id,
         config_sha256=digest("audit config", config.fingerprint(), packs.fingerprint()),
         config=config.canonical(),
         verdict=verdict[0],
         reasons=verdict[1],
         policy=policy_of(config, rows),
-        gates=tuple(gate for one in found for gate in one.gates),
-        runs=tuple(run_of(connection, one) for one in found),
+        gates=tuple(gate for one in runs for gate in one.gates),
+        runs=tuple(run_of(one) for one in runs),
         detectors=tuple(_detector(detector, found, rows) for detector in packs.detectors),
-        findings=tuple(shown_findings(connection, selected(rows), states)),
-        comparison=comparison,
+        findings=tuple(_shown(found[0].connection, rows, change)),
+        comparison=None if change is None else change.comparison,
         cannot_claim=cannot_claim(config, packs.detectors, [one.tally for one in found], rows),
         method=method(config.evidence, [one.tally for one in found], SHOWN_FINDINGS, SHOWN_OTHERS),
         queries=QUERIES,
     )
+
+
+def _shown(
+    connection: duckdb.DuckDBPyConnection, rows: Sequence[Row], change: Compared | None
+) -> Iterator[Finding]:
+    """The strongest findings, and those of the run before that are gone."""
+    yield from shown_findings(connection, selected(rows), {} if change is None else change.states)
+    if change is not None:
+        yield from shown_findings(change.connection, selected(change.gone), change.states)
 
 
 def policy_of(config: AuditConfig, rows: Sequence[Row]) -> Policy:
@@ -84,9 +92,9 @@ def selected(rows: Sequence[Row]) -> list[Row]:
     return shown
 
 
-def run_of(connection: duckdb.DuckDBPyConnection, one: AuditedRun) -> Run:
+def run_of(one: AuditedRun) -> Run:
     """Where the rows of a run come from, as its plan and manifest say."""
-    run_id = one.tally.run_id
+    run_id, connection = one.tally.run_id, one.connection
     found = connection.execute(
         "SELECT * EXCLUDE (facts, record), facts::VARCHAR AS facts FROM runs WHERE run_id = $run",
         {"run": run_id},
@@ -104,6 +112,7 @@ def run_of(connection: duckdb.DuckDBPyConnection, one: AuditedRun) -> Run:
     return Run(
         run_id=run_id,
         label=run_id[:12],
+        role=one.role,
         target=_reference(facts, "target"),
         av=_reference(facts, "av"),
         ar=_reference(facts, "ar"),

@@ -163,7 +163,18 @@ def test_two_weeks_are_compared(planted: Path, invoke: Invoke, tmp_path: Path) -
     assert ended.code == 1 and "150 documents in both" in ended.out and "risen" in ended.out
     report = json.loads((tmp_path / "d" / "report.json").read_text())
     assert report["comparison"]["new"] > 25
-    assert {one["state"] for one in report["findings"]} >= {"new", "unchanged"}
+    assert {one["state"] for one in report["findings"]} >= {"new", "unchanged", "absent"}
+    assert [run["role"] for run in report["runs"]] == ["audited", "before"]
+    gone = [one for one in report["findings"] if one["state"] == "absent"]
+    assert len(gone) == report["comparison"]["gone"] and {one["run_id"] for one in gone} == {"week1"}
+
+
+def test_a_comparison_with_what_is_not_reportable_is_not(
+    planted: Path, invoke: Invoke, tmp_path: Path
+) -> None:
+    poor = write_tables(tmp_path / "poor", rows(in_documents(10, 0.8, "sabotage"), fve=0.3), "week0")
+    ended = invoke("audit", planted, f"before.tables={poor}")
+    assert ended.code == 3 and "of run week0" in ended.out
 
 
 def test_runs_under_one_root_are_named(planted: Path, invoke: Invoke, tmp_path: Path) -> None:
@@ -185,6 +196,8 @@ def test_benign_documents_are_a_column_or_a_run(planted: Path, invoke: Invoke, t
     assert ended.code == 0 and "not distinguishable" in ended.out
     calm = write_tables(tmp_path / "calm", rows(never, seed=3), "calm")
     assert invoke("audit", planted, f"benign.tables={calm}").code == 1
+    poor = write_tables(tmp_path / "poor", rows(never, fve=0.3), "poor")
+    assert invoke("audit", planted, f"benign.tables={poor}").code == 3
     marked = ["benign_documents.column=truth.kind", "benign_documents.value=calm"]
     assert "or marked" in invoke("audit", planted, f"benign.tables={calm}", *marked).refused()
 
