@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -32,6 +33,9 @@ _WORD = re.compile(r"[^\W\d_]{4,}")
 Words = frozenset[str]
 
 
+Feature = Literal["word", "section"]
+
+
 @dataclass(frozen=True)
 class Comparison:
     """A text and those in which its features are looked for: about the same, and as many about others."""
@@ -39,6 +43,29 @@ class Comparison:
     text: int
     others: Sequence[int]
     drawn: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Said:
+    """The features of every text: its words, and the words of each of its sections."""
+
+    rows: Rows
+    words: Sequence[Words]
+    sections: Sequence[Sequence[Words]]
+
+    def features(self, feature: Feature, at: int) -> int:
+        """How many a text has."""
+        return len(self.words[at] if feature == "word" else self.sections[at])
+
+    def held(self, feature: Feature, at: int, texts: Sequence[int]) -> float:
+        """Mean over the features of a text of the share of other texts that hold them."""
+        found = [self.words[other] for other in texts]
+        if feature == "word":
+            own = self.words[at]
+            return sum(len(own & other) for other in found) / (len(own) * len(found))
+        parts = self.sections[at]
+        held = sum(len(part & other) >= HELD * len(part) for part in parts for other in found)
+        return held / (len(parts) * len(found))
 
 
 def recurrence(real: Rows, documents: Documents, seed: int) -> tuple[tuple[Recurrence, ...], float | None]:
@@ -49,18 +76,12 @@ def recurrence(real: Rows, documents: Documents, seed: int) -> tuple[tuple[Recur
         [kept for part in sections(text) if (kept := words_of(part) & own)]
         for text, own in zip(real.text, words, strict=True)
     ]
+    said = Said(real, words, parts)
     over_samples, (over_neighbours, distances) = list(_samples(real, seed)), _neighbours(real, seed)
-    found: list[Recurrence] = []
-    over: tuple[tuple[Found, Sequence[Comparison]], ...] = (
-        ("samples", over_samples), ("neighbours", over_neighbours),
-    )  # fmt: skip
-    for kind, comparisons in over:
-        if not comparisons:
-            continue
-        times = _times(real, words) if kind == "samples" else {}
-        singles = [[frozenset({word}) for word in own] for own in words]
-        found.append(_count("word", kind, comparisons, singles, words, real, documents, times))
-        found.append(_count("section", kind, comparisons, parts, words, real, documents, {}))
+    found = [
+        *_counts("samples", over_samples, said, documents),
+        *_counts("neighbours", over_neighbours, said, documents),
+    ]
     return tuple(found), float(np.median(distances)) if distances else None
 
 
@@ -116,37 +137,25 @@ def _drawn(real: Rows, at: int, n: int, seed: int) -> list[int]:
     return [one for one, _ in zip(dict.fromkeys(others), range(n), strict=False)]
 
 
-def _count(
-    feature: str,
-    over: Found,
-    comparisons: Sequence[Comparison],
-    features: Sequence[Sequence[Words]],
-    words: Sequence[Words],
-    real: Rows,
-    documents: Documents,
-    times: dict[str, int],
-) -> Recurrence:
-    used = [one for one in comparisons if features[one.text] and one.drawn]
-    rates = np.array([_held(features[one.text], [words[at] for at in one.others]) for one in used])
-    chances = np.array([_held(features[one.text], [words[at] for at in one.drawn]) for one in used])
-    document = real.document[[one.text for one in used]] if used else np.empty(0, np.int64)
-    return Recurrence.model_validate(
-        {
-            "feature": feature,
-            "over": over,
-            "features": sum(len(features[one.text]) for one in used),
-            "rate": documents.mean(document, rates),
-            "chance": documents.mean(document, chances),
-            "lift": documents.mean(document, rates - chances),
-            "times": times,
-        }
-    )
-
-
-def _held(features: Sequence[Words], texts: Sequence[Words]) -> float:
-    """Mean over features of the share of texts that hold them."""
-    held = [[len(feature & text) >= HELD * len(feature) for text in texts] for feature in features]
-    return float(np.mean(held))
+def _counts(
+    over: Found, comparisons: Sequence[Comparison], said: Said, documents: Documents
+) -> Iterator[Recurrence]:
+    """Words, then sections; nothing where there is nothing to compare."""
+    features: tuple[Feature, ...] = ("word", "section")
+    for feature in features if comparisons else ():
+        used = [one for one in comparisons if one.drawn and said.features(feature, one.text)]
+        rates = np.array([said.held(feature, one.text, one.others) for one in used])
+        chances = np.array([said.held(feature, one.text, one.drawn) for one in used])
+        document = said.rows.document[np.array([one.text for one in used], np.int64)]
+        yield Recurrence(
+            feature=feature,
+            over=over,
+            features=sum(said.features(feature, one.text) for one in used),
+            rate=documents.mean(document, rates),
+            chance=documents.mean(document, chances),
+            lift=documents.mean(document, rates - chances),
+            times=_times(said.rows, said.words) if (feature, over) == ("word", "samples") else {},
+        )
 
 
 def _times(real: Rows, words: Sequence[Words]) -> dict[str, int]:
