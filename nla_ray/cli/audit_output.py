@@ -89,14 +89,17 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     )
     _line(console, "compared", f"{comparison.after} with {comparison.before}: {matched}")
     table = Table()
-    for name in ("detector", "before", "after", "change", "95 % interval", "adjusted p", "verdict"):
-        table.add_column(name, justify="left" if name in ("detector", "verdict") else "right")
-    for one in comparison.changes:
+    for name in ("detector", "before", "after", "change in points", "p"):
+        left = name == "detector"
+        table.add_column(name, justify="left" if left else "right", no_wrap=not left)
+    for one in (one for one in comparison.changes if one.k_before or one.k_after):
         table.add_row(
-            Text(printable(one.detector)), f"{one.k_before}/{one.n_before}", f"{one.k_after}/{one.n_after}",
-            _points(one.change), f"{_points(one.low)} to {_points(one.high)}", _p(one.p_adjusted),
-            one.verdict,
-        )  # fmt: skip
+            Text(f"{printable(one.detector)}\n{one.verdict}"),
+            f"{one.k_before}/{one.n_before}",
+            f"{one.k_after}/{one.n_after}",
+            f"{_points(one.change)}\n{_points(one.low)} to {_points(one.high)}",
+            _p(one.p_adjusted),
+        )
     console.print(table)
     _line(console, "findings", f"{comparison.new} new, {comparison.gone} gone")
     for drift in comparison.fidelity:

@@ -20,6 +20,7 @@ from nla_ray.audit.hits import find_hits
 from nla_ray.audit.rates import BENIGN, Rated, Twins, rate_all
 from nla_ray.audit.report.model import Gate, Population, Report
 from nla_ray.audit.report.rates import Comparison
+from nla_ray.audit.report.values import GRAVEST_FIRST
 from nla_ray.audit.report.write import FORMATS, write_report
 from nla_ray.audit.tally import Tally, needed, tally
 from nla_ray.config.audit import AuditConfig, Source
@@ -274,7 +275,7 @@ def compared(
     made = compare(
         was,
         now,
-        packs.detectors,
+        sorted(packs.detectors, key=lambda one: (GRAVEST_FIRST.index(one.level), one.tier, one.id)),
         config.evidence,
         drift=config.gates.drift,
         labels=(was.run_id[:12], now.run_id[:12]),

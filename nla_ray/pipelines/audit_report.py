@@ -12,7 +12,7 @@ from nla_ray.audit.findings import FINDING, Row, shown_findings
 from nla_ray.audit.notes import QUERIES, cannot_claim, method
 from nla_ray.audit.rates import Rated
 from nla_ray.audit.report.evidence import Finding
-from nla_ray.audit.report.model import Policy, Reference, Report, ReportVerdict, Run
+from nla_ray.audit.report.model import Gate, Policy, Reference, Report, ReportVerdict, Run
 from nla_ray.audit.report.rates import Detector as ShownDetector
 from nla_ray.audit.report.rates import Result
 from nla_ray.audit.report.values import GRAVEST_FIRST
@@ -50,7 +50,7 @@ def build_report(
         verdict=verdict[0],
         reasons=verdict[1],
         policy=policy_of(config, rows),
-        gates=tuple(gate for one in runs for gate in one.gates),
+        gates=tuple(_named(gate, len(runs)) for one in runs for gate in one.gates),
         runs=tuple(run_of(one) for one in runs),
         detectors=tuple(_detector(detector, found, rows) for detector in packs.detectors),
         findings=tuple(_shown(found[0].connection, rows, change)),
@@ -59,6 +59,13 @@ def build_report(
         method=method(config.evidence, [one.tally for one in found], SHOWN_FINDINGS, SHOWN_OTHERS),
         queries=QUERIES,
     )
+
+
+def _named(gate: Gate, runs: int) -> Gate:
+    """The gate, with its run in the title where there are several."""
+    if runs == 1 or gate.run_id is None:
+        return gate
+    return gate.model_copy(update={"title": f"{gate.title}, {gate.run_id[:12]}"})
 
 
 def _shown(
