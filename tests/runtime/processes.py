@@ -106,7 +106,7 @@ def job(config: Path, *overrides: str) -> Iterator[Job]:
 
 
 def environment() -> dict[str, str]:
-    """What the processes of a job need to know: where the code is, as many threads as here, how Ray behaves."""
+    """What the processes of a job need to know: where the code is, threads as here, Ray's ways."""
     return RAY | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(torch.get_num_threads())}
 
 
