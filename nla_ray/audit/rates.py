@@ -75,7 +75,7 @@ def rate_all(
     adjusted = {name: benjamini_hochberg([_p(rates, name) for rates in measured]) for name in names}
     enough = [_enough(rates, rule) for rates in measured]
     worst = benjamini_hochberg(
-        [_worst(rates) if ok is None else None for rates, ok in zip(measured, enough, strict=True)]
+        [_worst(rates, rule) if ok is None else None for rates, ok in zip(measured, enough, strict=True)]
     )
     made = []
     for index, (detector, rates) in enumerate(zip(detectors, measured, strict=True)):
@@ -228,16 +228,25 @@ def _p(rates: Sequence[Rate], name: tuple[str, str]) -> float | None:
     return next((rate.p for rate in rates if _is(rate, *name)), None)
 
 
-def _worst(rates: Sequence[Rate]) -> float:
-    """The largest p: a detector is above its controls if it is above each (Berger 1982, intersection-union).
+def _worst(rates: Sequence[Rate], rule: Evidence) -> float:
+    """The largest p: above its controls is what is above each (Berger 1982, intersection-union test)."""
+    return max((rate.p or 0.0 for rate in _tested(rates, rule)), default=1.0)
+
+
+def _tested(rates: Sequence[Rate], rule: Evidence) -> list[Rate]:
+    """The rates that real must lie above: benign documents, and controls of which there are enough.
 
     Where benign documents are at hand they take the place of the dealing at random, which cannot see a
     property that all documents have.
     """
     benign = any(rate.population == BENIGN for rate in rates)
-    return max(
-        (rate.p for rate in rates if rate.p is not None and not (benign and rate.unit == "row")), default=1.0
-    )
+    return [
+        rate
+        for rate in rates
+        if rate.p is not None
+        and not (benign and rate.unit == "row")
+        and (rate.population == BENIGN or rate.unit == "row" or rate.n >= rule.minimum_control_documents)
+    ]
 
 
 def _enough(rates: Sequence[Rate], rule: Evidence) -> str | None:
@@ -277,7 +286,7 @@ def _verdict(
         return INSUFFICIENT, f"{lacking}. {bound}."
     if real.k == 0:
         return NOT, f"{bound}."
-    closest = max((rate for rate in rates if rate.p is not None), key=lambda rate: rate.p or 0.0)
+    closest = max(_tested(rates, rule), key=lambda rate: rate.p or 0.0)
     kind = (
         "mentions are not tied to documents"
         if closest.unit == "row"

@@ -115,6 +115,16 @@ def test_missing_and_scarce_controls_are_insufficient() -> None:
     assert rated(corpus(200, says, {"shuffled": never}), Evidence(controls=("shuffled",))).verdict == ABOVE
 
 
+def test_a_control_that_is_not_asked_for_counts_once_there_is_enough_of_it() -> None:
+    says = in_documents(10, 0.6, "sabotage")
+    rows = corpus(400, says, SILENT)
+    always = at_random(1.0, "sabotage")
+    few = [row for row in corpus(20, never, {"mean": always}, share=1.0, poor=0.9) if row.control == "mean"]
+    many = [row for row in corpus(200, never, {"mean": always}, share=1.0, poor=0.9) if row.control == "mean"]
+    assert rated(rows + few, Evidence(beyond_controls=0.5)).verdict == ABOVE
+    assert rated(rows + many, Evidence(beyond_controls=0.5)).verdict == NOT
+
+
 def test_one_place_per_document_is_insufficient_without_benign_documents() -> None:
     rows = corpus(400, in_documents(5, 1.0, "sabotage"), SILENT, places=1, share=1.0)
     assert rated(rows).verdict == INSUFFICIENT
