@@ -75,16 +75,16 @@ class Curve:
 
 
 def axis_over(means: Iterable[Mean]) -> Axis:
-    """An axis that holds all these means with their intervals, in steps of 1, 2 or 5."""
+    """An axis in few steps that holds all these means with their intervals; it ends at 0 or above."""
     bounds = [bound for one in means for bound in (one.mean, one.low, one.high) if bound is not None]
-    low, high = min(bounds, default=0.0), max(bounds, default=1.0)
+    low, high = min(bounds, default=0.0), max([*bounds, 0.0], default=1.0)
     step = _step(max(high - low, 0.01))
-    first, last = math.floor(low / step + 1e-9), max(math.ceil(high / step - 1e-9), 0)
-    last = max(last, first + 1)
+    first = math.floor(low / step + 1e-9)
+    last = max(math.ceil(high / step - 1e-9), first + 1)
     return Axis(first * step, last * step, tuple(float(f"{step * at:.6g}") for at in range(first, last + 1)))
 
 
-def _step(span: float, most: int = 5) -> float:
+def _step(span: float, most: int = 4) -> float:
     power = 10.0 ** math.floor(math.log10(span / most))
     return next(power * factor for factor in (1, 2, 5, 10) if power * factor * most >= span * (1 - 1e-9))
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +137,17 @@ def test_a_file_in_the_way_is_named(invoke: Invoke, job: Job, config: Path) -> N
 def test_a_corpus_without_one_vector_is_refused(invoke: Invoke, job: Job, config: Path) -> None:
     job.corpus.write_text('{"id": "a", "text": ""}\n')
     assert "not one vector could be read" in invoke("evaluate", config).refused()
+
+
+@pytest.mark.slow
+def test_the_job_is_the_command(job: Job, config: Path) -> None:
+    script = ROOT / "jobs" / "evaluate_nla.py"
+    ended = subprocess.run(
+        [sys.executable, str(script), "--config", str(config), "minimum_documents=30"],
+        capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert ended.returncode == 4, ended.stderr
+    assert written(job.output)["verdict"] == "insufficient evidence"
 
 
 @pytest.mark.slow
