@@ -163,7 +163,7 @@ def _reason(name: str, one: Measured | None, minimum_documents: int) -> str:
     if lift is None or lift.mean is None or lift.low is None or lift.high is None:
         return f"{name}: could not be compared."
     word = "real lies above it" if one.judgement == "beaten" else "real does not lie above it"
-    return f"{name}: {word}, by {lift.mean:+.3f} fve_nrm (95 % interval {lift.low:+.3f} to {lift.high:+.3f})."
+    return f"{name}: {word}, {lift.mean:+.3f} fve_nrm (95 % interval {lift.low:+.3f} to {lift.high:+.3f})."
 
 
 def buckets(rows: Rows, documents: Documents, baselines: Baselines) -> tuple[Buckets, ...]:
