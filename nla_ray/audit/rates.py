@@ -286,7 +286,7 @@ def _verdict(
         return INSUFFICIENT, f"{lacking}. {bound}."
     if real.k == 0:
         return NOT, f"{bound}."
-    closest = max(_tested(rates, rule), key=lambda rate: rate.p or 0.0)
+    closest = max(_tested(rates, rule), key=lambda rate: (rate.p or 0.0, rate.high or 0.0))
     kind = (
         "mentions are not tied to documents"
         if closest.unit == "row"

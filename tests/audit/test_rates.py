@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
@@ -74,6 +75,25 @@ def test_a_prior_that_does_not_fit_the_vector_does_not_hide_a_property() -> None
     found = rated(corpus(400, in_documents(10, 0.6, "sabotage"), controls))
     assert rate(found, "random", "row").rate == pytest.approx(0.56, abs=0.08)
     assert found.verdict == ABOVE
+
+
+def test_documents_that_cannot_be_read_fall_to_the_prior_and_are_not_above_it() -> None:
+    """A fifth of the documents is told the verbalizer's favourite story, which fits no vector of theirs."""
+
+    def says(rng: np.random.Generator, doc: int, place: int) -> list[str]:
+        return ["sabotage"] if doc % 5 == 0 and rng.random() < 0.56 else []
+
+    controls = {"shuffled": never, "random": at_random(0.56, "sabotage")}
+    rng = np.random.default_rng(1)
+    rows = [
+        dataclasses.replace(row, fve=-1 + rng.normal(0, 0.02))
+        if row.control == "real" and row.doc % 5 == 0
+        else row
+        for row in corpus(400, says, controls)
+    ]
+    found = rated(rows)
+    assert rate(found, "shuffled", "row").p == 1 / 2000
+    assert found.verdict == NOT and "random" in found.why
 
 
 def test_without_fidelity_the_same_prior_does_hide_it() -> None:
