@@ -9,8 +9,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from nla_ray.audit.intervals import clustered_wilson
-from nla_ray.audit.rates import ABOVE, BENIGN, SHUFFLED, Rated, weight_shape
+from nla_ray.audit.expected import Expected
+from nla_ray.audit.rates import ABOVE, BENIGN, NOT, SHUFFLED, Rated
 from nla_ray.audit.report.context import Read, contexts
 from nla_ray.audit.report.evidence import Context, Evidence, Finding, Part
 from nla_ray.audit.report.values import State, rounded
@@ -39,14 +39,14 @@ def finding_rows(
 ) -> Iterator[Row]:
     """Rows of the table `findings` for one run, by detector and document."""
     by_id = {detector.id: detector for detector in detectors}
-    verdicts = {one.detector: one.verdict for one in rated}
+    judged = {one.detector: one for one in rated}
     chances = {detector.id: _Chance(tally, detector) for detector in detectors}
     found = connection.execute(_FOUND, {"run": tally.run_id, "most": MOST_ROWS})
     names = [column[0] for column in found.description]
     for values in found.fetchall():
         row = dict(zip(names, values, strict=True))
         detector = by_id[row["detector"]]
-        status = _status(row, detector, verdicts[detector.id], reportable)
+        status = _status(row, detector, judged[detector.id], reportable)
         parts = _parts(row, chances[detector.id])
         yield {
             "run_id": audit_id,
@@ -66,7 +66,7 @@ _KEPT = ("doc_id", "restated", "rows_hit", "rows_read", "positions_hit", "positi
          "samples_read", "evidence")  # fmt: skip
 
 
-def _status(row: Row, detector: Detector, verdict: str, reportable: bool) -> str:
+def _status(row: Row, detector: Detector, rated: Rated, reportable: bool) -> str:
     """The first rule that a document fails, in the order of the rules; else what its rates allow."""
     if row["strength"] < needed(detector):
         steps = (
@@ -77,8 +77,10 @@ def _status(row: Row, detector: Detector, verdict: str, reportable: bool) -> str
         return next((name for reach, name in steps if row[reach] < row["k"]), "restated")
     if not reportable:
         return "not reportable"
-    if verdict != ABOVE:
-        return verdict
+    if rated.verdict != ABOVE:
+        return rated.verdict
+    if row["strength"] < rated.strength:
+        return NOT
     return INFORMATIONAL if detector.level == INFORMATIONAL else FINDING
 
 
@@ -93,8 +95,8 @@ class _Chance:
             if name in (REAL, BENIGN):
                 continue
             hits = tally.hits_of(detector.id, name)
-            rate = clustered_wilson(hits.evident.astype(float), population.places.astype(float)).high
-            self._draws.append([1 - rate, *(rate * share for share in weight_shape(hits, detector))])
+            expected = Expected(population, hits, detector)
+            self._draws.append(expected.draw(expected.upper()))
             if name == SHUFFLED:
                 self.by_chance = float(hits.places.sum() / population.places.sum())
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nla_ray.audit.expected import Expected
 from nla_ray.audit.intervals import (
-    Floats,
     Interval,
     cluster_bootstrap,
     clustered_wilson,
@@ -17,13 +17,7 @@ from nla_ray.audit.intervals import (
     wilson,
 )
 from nla_ray.audit.report.rates import Rate, RateVerdict
-from nla_ray.audit.statistics import (
-    any_of_n,
-    benjamini_hochberg,
-    binomial_tail,
-    tied_to_clusters,
-    two_samples,
-)
+from nla_ray.audit.statistics import benjamini_hochberg, tied_to_clusters, two_samples
 from nla_ray.audit.tally import Hits, Population, Tally, needed
 from nla_ray.config.audit import Evidence
 from nla_ray.config.detectors import Detector
@@ -34,8 +28,6 @@ NOT: RateVerdict = "not distinguishable"
 INSUFFICIENT: RateVerdict = "insufficient evidence"
 
 BENIGN, SHUFFLED = "benign", "shuffled"
-_DOUBT = 0.001
-"""Chance that a control's rate is above the bound that tests assume; it is added to their p."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +39,8 @@ class Rated:
     rates: tuple[Rate, ...]
     verdict: RateVerdict
     why: str
+    strength: int
+    """From which on documents are findings, if the detector is above its controls."""
 
     @property
     def documents(self) -> Rate:
@@ -71,30 +65,51 @@ def rate_all(
 ) -> list[Rated]:
     """Rates and verdicts of all detectors on one run; `subject` may be a control."""
     measured = [_measure(tally, detector, rule, twins, subject) for detector in detectors]
-    names = dict.fromkeys((rate.population, rate.unit) for rates in measured for rate in rates)
-    adjusted = {name: benjamini_hochberg([_p(rates, name) for rates in measured]) for name in names}
-    enough = [_enough(rates, rule) for rates in measured]
-    worst = benjamini_hochberg(
-        [_worst(rates, rule) if ok is None else None for rates, ok in zip(measured, enough, strict=True)]
-    )
+    names = dict.fromkeys((rate.population, rate.unit) for one in measured for rate in one.rates)
+    adjusted = {name: benjamini_hochberg([_p(one.rates, name) for one in measured]) for name in names}
+    lacking = [_lacking(one.rates, rule) for one in measured]
+    worst = [None if why else _worst(one.rates, rule) for one, why in zip(measured, lacking, strict=True)]
     made = []
-    for index, (detector, rates) in enumerate(zip(detectors, measured, strict=True)):
-        judged = tuple(_judged(rate, adjusted[rate.population, rate.unit][index], rule) for rate in rates)
-        verdict, why = _verdict(judged, enough[index], worst[index], rule)
-        made.append(Rated(detector.id, tally.run_id, judged, verdict, why))
+    for index, p in enumerate(benjamini_hochberg(worst)):
+        one, detector = measured[index], detectors[index]
+        judged = tuple(_judged(rate, adjusted[rate.population, rate.unit][index], rule) for rate in one.rates)
+        verdict = INSUFFICIENT if p is None else ABOVE if one.documents.k and p <= rule.alpha else NOT
+        paid = (p or 1.0) / (worst[index] or 1.0)
+        strength = _strength(one, paid, rule) if verdict == ABOVE else needed(detector)
+        why = _why(
+            one.rates, rule, verdict, lacking[index], p, strength if strength > needed(detector) else 0
+        )
+        made.append(Rated(detector.id, tally.run_id, judged, verdict, why, strength))
     return made
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """A detector's rates before they are judged; by control, p for documents of each strength or above."""
+
+    rates: list[Rate]
+    exceeded: dict[str, dict[int, float]]
+
+    @property
+    def documents(self) -> Rate:
+        return self.rates[0]
 
 
 def _measure(
     tally: Tally, detector: Detector, rule: Evidence, twins: Twins | None, subject: str
-) -> list[Rate]:
+) -> _Measured:
     real, hits = tally.populations[subject], tally.hits_of(detector.id, subject)
     k = int((hits.strength >= needed(detector)).sum())
     rates = [_documents(k, len(real)), _rows(REAL, real, hits)]
+    exceeded = {}
     for control in (name for name in CONTROLS if name in tally.populations):
-        beside = tally.populations[control], tally.hits_of(detector.id, control)
-        rates.append(_control(control, (real, hits), beside, detector))
-        rates.append(_rows(control, *beside))
+        beside, of_it = tally.populations[control], tally.hits_of(detector.id, control)
+        expected = Expected(beside, of_it, detector)
+        exceeded[control] = expected.exceeded(real.places, hits.strength, needed(detector))
+        rates.append(
+            _control(control, rates[0], real, expected, needed(detector), min(exceeded[control].values()))
+        )
+        rates.append(_rows(control, beside, of_it))
     if len(real) and int(real.places.max()) > 1:
         rates = [
             _tied(rate, (real, hits), tally, detector) if _is(rate, SHUFFLED, "row") else rate
@@ -102,7 +117,18 @@ def _measure(
         ]
     if twins is not None:
         rates.append(_benign(rates[0], twins.n, twins.k.get(detector.id, 0)))
-    return rates
+    return _Measured(rates, exceeded)
+
+
+def _strength(one: _Measured, paid: float, rule: Evidence) -> int:
+    """The least strength that more documents reach than with any control; `paid` is what BH asks for."""
+    tested = {rate.population for rate in _tested(one.rates, rule) if rate.unit == "document"}
+    least = [
+        min(j for j, p in found.items() if p * paid <= rule.alpha)
+        for control, found in one.exceeded.items()
+        if control in tested
+    ]
+    return max(least, default=1)
 
 
 def _documents(k: int, n: int) -> Rate:
@@ -130,58 +156,18 @@ def _rows(name: str, population: Population, hits: Hits) -> Rate:
 Counted = tuple[Population, Hits]
 
 
-def _control(name: str, real: Counted, control: Counted, detector: Detector) -> Rate:
+def _control(name: str, real: Rate, population: Population, expected: Expected, k: int, p: float) -> Rate:
     """What the documents would give if each of their places said what this control's places say."""
-    places, evident = control[0].places.astype(np.float64), control[1].evident.astype(np.float64)
-    c = float(evident.sum() / places.sum())
-    reads = clustered_wilson(evident, places)
-    shape = weight_shape(control[1], detector)
-    expected, low, high = (_over_documents(at, shape, real[0], needed(detector)) for at in (c, *reads))
-    k, n = int((real[1].strength >= needed(detector)).sum()), len(real[0])
-    lift = difference(k / n, wilson(k, n), expected, Interval(low, high)) if n else Interval(-1, 1)
+    rate, (low, high) = expected.by_document(population.places, k)
+    lift = difference(real.rate or 0.0, wilson(real.k, real.n), rate, Interval(low, high))
+    evident, places = expected.evident, expected.places
     return Rate(
-        population=name, unit="document",
-        k=int((control[1].evident > 0).sum()), n=len(control[0]), rate=expected, low=low, high=high,
+        population=name, unit="document", k=int((evident > 0).sum()), n=len(places), rate=rate,
+        low=low, high=high,
         method=f"{int(evident.sum())} of {int(places.sum())} places, corrected for any of a document's "
         "places; wilson on the effective sample of documents",
-        lift=k / n - expected if n else None, lift_low=lift.low, lift_high=lift.high,
-        p=_more_than(real, (evident, places), shape, needed(detector)),
+        lift=None if real.rate is None else real.rate - rate, lift_low=lift.low, lift_high=lift.high, p=p,
     )  # fmt: skip
-
-
-def weight_shape(hits: Hits, detector: Detector) -> list[float]:
-    """Of a place with weight: the share of each weight 1, 2, ...; without any the heaviest there is."""
-    if not hits.weights:
-        return [*[0.0] * (needed(detector) - 1), 1.0] if detector.recurrence.over == "rows" else [1.0]
-    total = sum(hits.weights.values())
-    return [hits.weights.get(weight, 0) / total for weight in range(1, max(hits.weights) + 1)]
-
-
-def _over_documents(rate: float, shape: Sequence[float], real: Population, k: int) -> float:
-    """Mean over the documents of the chance that their places reach `k` at this rate per place."""
-    sizes, times = np.unique(real.places, return_counts=True)
-    draw = [1 - rate, *(rate * share for share in shape)]
-    chances = [any_of_n(draw, int(size), k) for size in sizes]
-    return float(np.dot(chances, times) / max(times.sum(), 1))
-
-
-def _more_than(real: Counted, control: tuple[Floats, Floats], shape: Sequence[float], k: int) -> float:
-    """P of so many documents of some strength, if their places were like the control's.
-
-    The control's rate is taken at the bound that it exceeds with `_DOUBT` (Berger and Boos 1994, JASA
-    89:1012). Strengths k, 2k, 4k, ... are tried and paid for (Bonferroni): many documents that just meet the
-    rule are evidence, and so are a few that meet it over and over.
-    """
-    n, most = len(real[0]), int(real[1].strength.max(initial=0))
-    bound = clustered_wilson(*control, level=1 - 2 * _DOUBT).high
-    strengths = [k]
-    while strengths[-1] * 2 <= most:
-        strengths.append(strengths[-1] * 2)
-    tails = [
-        binomial_tail(int((real[1].strength >= j).sum()), n, _over_documents(bound, shape, real[0], j))
-        for j in strengths
-    ]
-    return min(1.0, min(tails) * len(tails) + _DOUBT)
 
 
 def _tied(rate: Rate, real: Counted, tally: Tally, detector: Detector) -> Rate:
@@ -249,7 +235,7 @@ def _tested(rates: Sequence[Rate], rule: Evidence) -> list[Rate]:
     ]
 
 
-def _enough(rates: Sequence[Rate], rule: Evidence) -> str | None:
+def _lacking(rates: Sequence[Rate], rule: Evidence) -> str | None:
     """Why there is too little to judge by; None where there is enough."""
     real = rates[0]
     if real.n < rule.minimum_documents:
@@ -277,23 +263,29 @@ def _judged(rate: Rate, adjusted: float | None, rule: Evidence) -> Rate:
     return rate.model_copy(update={"p_adjusted": adjusted, "verdict": verdict})
 
 
-def _verdict(
-    rates: Sequence[Rate], lacking: str | None, adjusted: float | None, rule: Evidence
-) -> tuple[RateVerdict, str]:
+def _why(
+    rates: Sequence[Rate],
+    rule: Evidence,
+    verdict: RateVerdict,
+    lacking: str | None,
+    p: float | None,
+    strength: int,
+) -> str:
     real = rates[0]
     bound = f"{real.k} of {real.n} documents meet the rule; the data allow up to {(real.high or 1.0):.2%}"
     if lacking is not None:
-        return INSUFFICIENT, f"{lacking}. {bound}."
+        return f"{lacking}. {bound}."
     if real.k == 0:
-        return NOT, f"{bound}."
+        return f"{bound}."
+    if verdict == ABOVE:
+        but = (
+            f" for documents that reach {strength}; weaker ones are not told from controls"
+            if strength
+            else ""
+        )
+        return f"above every control{but} (adjusted p {p or 0.0:.2g}). {bound}."
     closest = max(_tested(rates, rule), key=lambda rate: (rate.p or 0.0, rate.high or 0.0))
-    kind = (
-        "mentions are not tied to documents"
-        if closest.unit == "row"
-        else f"{closest.population} rows come closest"
-    )
-    if closest.population == BENIGN:
-        kind = "benign documents come closest"
-    if adjusted is not None and adjusted <= rule.alpha:
-        return ABOVE, f"above every control (adjusted p {adjusted:.2g}). {bound}."
-    return NOT, f"{kind} (p {closest.p:.2g}). {bound}."
+    if closest.unit == "row":
+        return f"mentions are not tied to documents (p {closest.p:.2g}). {bound}."
+    kind = "documents" if closest.population == BENIGN else "rows"
+    return f"{closest.population} {kind} come closest (p {closest.p:.2g}). {bound}."

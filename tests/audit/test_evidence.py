@@ -82,6 +82,14 @@ def test_what_does_not_exceed_its_controls_is_never_a_finding() -> None:
     assert few <= {"insufficient evidence", "below recurrence"}
 
 
+def test_documents_that_controls_could_have_made_are_no_findings() -> None:
+    chatty = at_random(0.1, "sabotage")
+    weak = [Row(900, place, "real", SAID if place < 2 else frozenset()) for place in range(8)]
+    rows = corpus(400, in_documents(10, 0.95, "sabotage"), {"shuffled": chatty, "random": chatty}, poor=0.9)
+    got = statuses(rows + weak, Evidence(beyond_controls=None))
+    assert got["doc0900"] == "not distinguishable" and got["doc0010"] == "finding"
+
+
 def test_detectors_that_only_inform_have_no_findings() -> None:
     got = statuses(BASE, one=detector("sabotage", level="informational"))
     assert set(got.values()) <= {"informational", "below recurrence"} and "informational" in got.values()

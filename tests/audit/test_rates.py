@@ -107,6 +107,19 @@ def test_a_few_documents_that_say_it_over_and_over_are_above_their_controls() ->
     assert found.documents.k == 2 and found.verdict == ABOVE
 
 
+def test_only_documents_that_controls_could_not_make_are_told_from_them() -> None:
+    """Controls say it at one place in ten and fit as well, so a document with two places is nothing."""
+
+    def says(rng: np.random.Generator, doc: int, place: int) -> list[str]:
+        return ["sabotage"] if doc % 20 == 0 and place < (2 if doc % 40 else 8) else []
+
+    chatty = at_random(0.1, "sabotage")
+    rows = corpus(800, says, {"shuffled": chatty, "random": chatty}, poor=0.9)
+    found = rated(rows, Evidence(beyond_controls=None))
+    assert found.documents.k == 40 and found.verdict == ABOVE
+    assert 3 <= found.strength <= 8 and f"reach {found.strength}" in found.why
+
+
 def test_a_few_documents_that_just_meet_the_rule_are_not() -> None:
     def twice(rng: np.random.Generator, doc: int, place: int) -> list[str]:
         return ["sabotage"] if doc < 2 and place < 2 else []

@@ -1,0 +1,79 @@
+"""What whole documents would show if their places said what a control's do: any-of-N, and tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nla_ray.audit.intervals import Interval, clustered_wilson
+from nla_ray.audit.statistics import any_of_n, binomial_tail
+from nla_ray.audit.tally import Hits, Ints, Population, needed
+from nla_ray.config.detectors import Detector
+
+DOUBT = 0.001
+"""Chance that a control's rate is above the bound that tests assume; it is added to their p."""
+
+STEPS = (1.0, 1.5)
+"""Strengths that are tried: the rule's times these, times powers of two."""
+
+
+class Expected:
+    """A detector's rate per place of a control, and what follows for documents of some sizes."""
+
+    def __init__(self, control: Population, hits: Hits, detector: Detector) -> None:
+        self.evident = hits.evident.astype(np.float64)
+        self.places = control.places.astype(np.float64)
+        self._shape = _shape(hits, detector)
+
+    def draw(self, rate: float) -> list[float]:
+        """The chances of one place's weights 0, 1, ... at a rate per place."""
+        return [1 - rate, *(rate * share for share in self._shape)]
+
+    def upper(self) -> float:
+        """The upper end of the interval of the rate per place."""
+        return clustered_wilson(self.evident, self.places).high
+
+    def by_document(self, places: Ints, k: int) -> tuple[float, Interval]:
+        """The share of documents with so many places [documents] that would reach `k`, with its interval."""
+        rate = float(self.evident.sum() / self.places.sum())
+        low, high = clustered_wilson(self.evident, self.places)
+        at, *ends = (self._reached(one, places, k) for one in (rate, low, high))
+        return at, Interval(*ends)
+
+    def exceeded(self, places: Ints, strengths: Ints, k: int) -> dict[int, float]:
+        """P of so many documents of each strength from `k` on, if their places were like the control's.
+
+        `places` and `strengths` are [documents]. The control's rate is taken at the bound that it exceeds
+        with `DOUBT` (Berger and Boos 1994, JASA 89:1012). Several strengths are tried and paid for
+        (Bonferroni): many documents that just meet the rule are evidence, and so are a few that meet it over
+        and over.
+        """
+        bound = clustered_wilson(self.evident, self.places, level=1 - 2 * DOUBT).high
+        tried = _strengths(k, int(strengths.max(initial=0)))
+        tails = {
+            j: binomial_tail(int((strengths >= j).sum()), len(places), self._reached(bound, places, j))
+            for j in tried
+        }
+        return {j: min(1.0, tail * len(tried) + DOUBT) for j, tail in tails.items()}
+
+    def _reached(self, rate: float, places: Ints, k: int) -> float:
+        sizes, times = np.unique(places, return_counts=True)
+        chances = [any_of_n(self.draw(rate), int(size), k) for size in sizes]
+        return float(np.dot(chances, times) / max(times.sum(), 1))
+
+
+def _shape(hits: Hits, detector: Detector) -> list[float]:
+    """Of a place with weight: the share of each weight 1, 2, ...; without any the heaviest there is."""
+    if not hits.weights:
+        return [*[0.0] * (needed(detector) - 1), 1.0] if detector.recurrence.over == "rows" else [1.0]
+    total = sum(hits.weights.values())
+    return [hits.weights.get(weight, 0) / total for weight in range(1, max(hits.weights) + 1)]
+
+
+def _strengths(k: int, most: int) -> Sequence[int]:
+    tried, scale = {k}, 1
+    while k * scale <= most:
+        tried |= {int(np.ceil(k * scale * step)) for step in STEPS}
+        scale *= 2
+    return sorted(j for j in tried if j <= max(most, k))
