@@ -9,6 +9,7 @@ from nla_ray.audit.report.model import Report
 from nla_ray.config.audit import AuditConfig
 from nla_ray.config.base import Config
 from nla_ray.config.decode import DecodeConfig
+from nla_ray.config.detectors import Pack
 from nla_ray.config.evaluate import EvaluateConfig
 from nla_ray.evaluation.model import Evaluation
 from nla_ray.store.manifest import Manifest
@@ -26,6 +27,7 @@ def render() -> dict[str, str]:
         "decode.schema.json": json_schema(DecodeConfig),
         "evaluate.schema.json": json_schema(EvaluateConfig),
         "evaluation.schema.json": json_schema(Evaluation),
+        "detector.schema.json": json_schema(Pack),
         "manifest.schema.json": json_schema(Manifest),
         "plan.schema.json": json_schema(Plan),
         "report.schema.json": json_schema(Report),

@@ -44,14 +44,20 @@ JOIN (SELECT *, rowid AS row FROM audit_passed) USING (row)
 WHERE detector IN (SELECT unnest($ids::VARCHAR[]))
 """
 
-# `lower` changes no length: where it is all that normalisation did, places are the same in both texts.
+# `lower` changes no length. Up to a place where it is all that normalisation did, places are the same in both
+# texts; and what stands in both equally often, first at the match, stands first at the match in both.
 _SPANS = """
 CREATE OR REPLACE TEMP TABLE audit_spans AS
 SELECT
     rowid AS found,
-    NOT folded OR lower(left(said, before + length(quote))) = left(norm, before + length(quote)) AS aligned,
-    if(aligned, substr(said, before + 1, length(quote)), quote) AS span,
-    if(aligned, before, NULL) AS span_start
+    CASE
+        WHEN NOT folded THEN before
+        WHEN lower(left(said, before + length(quote))) = left(norm, before + length(quote)) THEN before
+        WHEN strpos(norm, quote) = before + 1
+            AND len(string_split(norm, quote)) = len(string_split(lower(said), quote))
+            THEN strpos(lower(said), quote) - 1
+    END AS span_start,
+    if(span_start IS NULL, quote, substr(said, span_start + 1, length(quote))) AS span
 FROM audit_found
 """
 
@@ -59,7 +65,7 @@ _ELSEWHERE = """
 SELECT found, said, before, length(quote)
 FROM audit_spans
 JOIN (SELECT rowid AS found, * FROM audit_found) USING (found)
-WHERE NOT aligned
+WHERE span_start IS NULL
 """
 
 _MOVED = pa.schema([("found", pa.int64()), ("span", pa.string()), ("span_start", pa.int64())])
@@ -91,8 +97,8 @@ def find_hits(
 ) -> None:
     """Make the view `population`, the table `hits` and the table `artefacts` on a connection of `connect`.
 
-    population: the rows that were searched, all controls: answers that are not failed and have text. hits: one
-    row per detector and explanation that it matches within its scope, whatever the fidelity.
+    population: the rows that were searched, all controls: answers that are not failed and have text. hits:
+    one row per detector and explanation that it matches within its scope, whatever the fidelity.
     artefacts: one row per known artefact and explanation. `run_ids`: runs to search, None for all. `helpers`:
     what detectors of other kinds than patterns need. Raises ConfigError for a detector whose helper is
     missing, InputError for SQL that cannot be answered.
@@ -179,6 +185,8 @@ def _mark_artefacts(
     artefacts: Mapping[str, Detection],
 ) -> None:
     """Mark what is found only inside of artefacts; of the others, the first match outside of them is kept."""
+    if connection.execute("SELECT count(*) FROM artefacts").fetchall() == [(0,)]:
+        return
     said, norm = "said", "norm"
     for chunk in chunks([one for detection in artefacts.values() for one in detection.quotable()]):
         said, norm = f"blank({said}, {literal(f'(?i:{chunk})')})", f"blank({norm}, {literal(chunk)})"

@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping
 import duckdb
 
 from nla_ray.audit.anchors import Vocabulary
-from nla_ray.audit.patterns import MACROS, Filter, before, literal, quote
+from nla_ray.audit.patterns import MACROS, Filter, before, literal, quote, visible
 from nla_ray.config.detectors import Detection
 
 SAMPLED_ROWS = 4096
 """Rows whose words decide which anchors are rare."""
+PARTS = 4
+"""Detections are looked for in so many parts: few rows would otherwise be one thread's work in DuckDB."""
 
 
 def match(
@@ -48,25 +50,42 @@ def match(
 
 def located(candidates: str, detections: Mapping[str, Detection], key: str) -> str:
     """A SELECT of first matches among rows of `key`, `number`, `said` and `norm` that satisfy a detection."""
+    numbered = list(enumerate(detections.values()))
+    parts = [_located(candidates, dict(numbered[part::PARTS]), key) for part in range(PARTS)]
+    return " UNION ALL ".join(parts)
+
+
+def _located(candidates: str, numbered: Mapping[int, Detection], key: str) -> str:
+    numbers = ", ".join(map(str, numbered)) or "NULL"
+    quotes = by_number(numbered, lambda one: quote(one, "seen"))
     return f"""
         SELECT
-            {key}, detector, quote, {by_number(detections, before)} AS before,
-            {by_number(detections, lambda one, text: str(one.case == "fold"))} AS folded
+            {key}, detector, quote, {by_number(numbered, lambda one: before(one, "seen"))} ::BIGINT AS before,
+            {by_number(numbered, lambda one: str(one.case == "fold"))}::BOOLEAN AS folded
         FROM (
-            SELECT {key}, number, said, norm, {by_number(detections, quote)} AS quote
-            FROM ({candidates})
+            SELECT {key}, number, seen, {quotes}::VARCHAR AS quote
+            FROM (
+                SELECT {key}, number, {by_number(numbered, seen)} AS seen
+                FROM ({candidates}) WHERE number IN ({numbers})
+            )
         )
         JOIN audit_names USING (number)
         WHERE quote <> ''
     """
 
 
-def by_number(detections: Mapping[str, Detection], write: Callable[[Detection, str], str]) -> str:
-    """SQL over `said` and `norm` that is each detection's own, by the column `number`."""
-    cases = [
-        f"WHEN {number} THEN {write(one, 'norm' if one.case == 'fold' else 'said')}"
-        for number, one in enumerate(detections.values())
-    ]
+def seen(detection: Detection) -> str:
+    """SQL of what a detection looks at, of `said` and `norm`."""
+    return visible(detection, "norm" if detection.case == "fold" else _AS_WRITTEN)
+
+
+# Normalised text has no control characters, which mark places in it; text as it was written may have some.
+_AS_WRITTEN = "translate(said, chr(1) || chr(2) || chr(3) || chr(4), '    ')"
+
+
+def by_number(numbered: Mapping[int, Detection], write: Callable[[Detection], str]) -> str:
+    """SQL that is each detection's own, by the column `number`."""
+    cases = [f"WHEN {number} THEN {write(one)}" for number, one in numbered.items()]
     return f"CASE number {' '.join(cases) or 'WHEN -1 THEN NULL'} END"
 
 

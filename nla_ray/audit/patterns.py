@@ -49,13 +49,12 @@ def visible(detection: Detection, text: str) -> str:
 
 
 def quote(detection: Detection, text: str) -> str:
-    """SQL of the first quotable match in a text that satisfies the detection, else the empty text."""
-    seen = visible(detection, text)
-    first = f"regexp_extract({seen}, {_quotable(detection)})"
+    """SQL of the first quotable match in a visible text that satisfies the detection, else the empty text."""
+    first = f"regexp_extract({text}, {_quotable(detection)})"
     if detection.plain:
         return first
-    may = may_hold(detection, text)
-    return f"CASE WHEN CASE WHEN {may} THEN {holds(detection, seen)} END THEN {first} ELSE '' END"
+    does = f"CASE WHEN {may_hold(detection, text)} THEN {holds(detection, text)} END"
+    return f"CASE WHEN {does} THEN {first} ELSE '' END"
 
 
 def may_hold(detection: Detection, text: str) -> str:
@@ -64,8 +63,9 @@ def may_hold(detection: Detection, text: str) -> str:
 
 
 def before(detection: Detection, text: str) -> str:
-    """SQL of how many characters stand before the first quotable match."""
-    return f"length(regexp_split_to_array({visible(detection, text)}, {_quotable(detection)})[1])"
+    """SQL of how many characters of a visible text stand before the first quotable match."""
+    marked = f"regexp_replace({text}, {_quotable(detection)}, chr(4))"
+    return f"strpos({marked}, chr(4)) - 1"
 
 
 def _quotable(detection: Detection) -> str:

@@ -8,7 +8,7 @@ from itertools import accumulate
 import duckdb
 import pyarrow as pa
 
-from nla_ray.audit.matching import by_number, name_numbers
+from nla_ray.audit.matching import by_number, name_numbers, seen
 from nla_ray.audit.patterns import may_hold, quote
 from nla_ray.config.detectors import Detection
 from nla_ray.text import normalise
@@ -71,23 +71,32 @@ def _answer(
         norm, norm_ends = normalised(text, said_ends)
         texts.append((number_of, text, norm))
         ends += [(number_of, *one) for one in zip(known, said_ends, norm_ends, strict=True)]
+    numbered = dict(enumerate(detections.values()))
     connection.register("audit_texts", _table(texts, _TEXTS))
     connection.register("audit_ends", _table(ends, _ENDS))
+    satisfied = by_number(numbered, lambda one: f"{quote(one, 'seen')} <> ''")
     connection.execute(f"""
         INSERT INTO audit_answers
         WITH somewhere AS MATERIALIZED (
-            SELECT number_of, number, {by_number(detections, may_hold)} AS anywhere
-            FROM (SELECT DISTINCT number_of, number FROM audit_asked)
-            JOIN audit_texts USING (number_of)
+            SELECT number_of, number, {by_number(numbered, lambda one: may_hold(one, "seen"))} AS anywhere
+            FROM (
+                SELECT number_of, number, {by_number(numbered, seen)} AS seen
+                FROM (SELECT DISTINCT number_of, number FROM audit_asked)
+                JOIN audit_texts USING (number_of)
+            )
         ), prefixes AS MATERIALIZED (
-            SELECT number_of, position, number, left(said, said_end) AS said, left(norm, norm_end) AS norm
-            FROM audit_asked
-            JOIN audit_ends USING (number_of, position)
-            JOIN audit_texts USING (number_of)
-            JOIN somewhere USING (number_of, number)
-            WHERE anywhere
+            SELECT number_of, position, number, {by_number(numbered, seen)} AS seen
+            FROM (
+                SELECT number_of, position, number, left(said, said_end) AS said, left(norm, norm_end) AS norm
+                FROM audit_asked
+                JOIN audit_ends USING (number_of, position)
+                JOIN audit_texts USING (number_of)
+                JOIN somewhere USING (number_of, number)
+                WHERE anywhere
+            )
         )
-        SELECT number_of, position, number, {by_number(detections, quote)} <> '' AS restated FROM prefixes
+        SELECT number_of, position, number, {satisfied} AS restated
+        FROM prefixes
         UNION ALL
         SELECT number_of, position, number, false
         FROM audit_asked

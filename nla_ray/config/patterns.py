@@ -63,9 +63,13 @@ def _wordlike(token: str) -> bool:
 
 
 def near(first: Sequence[str], second: Sequence[str], words: int, *, ordered: bool) -> str:
-    """The RE2 expression of a match of `first` and one of `second` in a sentence, at most `words` between."""
+    """The RE2 expression of a match of `first` and one of `second` in a sentence, at most `words` between.
+
+    A sentence ends with a full stop, an exclamation or question mark, or an empty line.
+    """
     one, other = either(first), either(second)
-    gap = rf"(?:[^\w.!?\n]+\w+){{0,{words}}}[^\w.!?\n]+"
+    between = r"(?:[^\w.!?\n]+(?:\n[^\w.!?\n]*)?|\n[^\w.!?\n]*)"
+    gap = rf"(?:{between}\w+){{0,{words}}}{between}"
     forward = f"{one}{gap}{other}"
     return forward if ordered else f"(?:{forward}|{other}{gap}{one})"
 
