@@ -54,9 +54,9 @@ def test_failures_are_results_and_units_without_fault_are_made(make: Make, one_p
 
 @pytest.mark.slow
 def test_weights_that_cannot_be_loaded_are_one_error(make: Make, one_process: str, tmp_path: Path) -> None:
-    models = {"target": str(tmp_path / "target"), "av": str(tmp_path / "av"), "ar": str(tmp_path / "ar")}
-    for role, reference in make("local").models:
-        shutil.copytree(reference.path, models[role])
+    models = {role: str(tmp_path / role) for role in ("target", "av", "ar")}
+    for role, directory in models.items():
+        shutil.copytree(getattr(make("local").models, role).path, directory)
     ready = plan_decode(make(one_process, models=models), lambda doing, documents: None)
     (tmp_path / "av" / "model.safetensors").unlink()
     with (
