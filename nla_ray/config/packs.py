@@ -50,7 +50,7 @@ class Packs(Config):
 
 def shipped() -> Path:
     """The folder of the packs that come with nla_ray: package data, in a checkout `schemas/detectors`."""
-    inside = Path(str(files("nla_ray.config").joinpath("packs")))
+    inside = Path(str(files("nla_ray.config").joinpath("detector_packs")))
     return inside if inside.is_dir() else Path(__file__).parents[2] / "schemas" / "detectors"
 
 

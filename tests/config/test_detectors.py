@@ -173,6 +173,6 @@ def test_shipped_packs_follow_the_published_schema() -> None:
 def test_the_wheel_takes_the_packs_from_where_they_are_reviewed() -> None:
     root = Path(__file__).parents[2]
     assert shipped() == root / "schemas" / "detectors"
-    assert '"schemas/detectors" = "nla_ray/config/packs"' in (root / "pyproject.toml").read_text(
+    assert '"schemas/detectors" = "nla_ray/config/detector_packs"' in (root / "pyproject.toml").read_text(
         encoding="utf-8"
     )
