@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from tests.audit.planted import Row, Says, at_random, corpus, in_documents, neve
 from tests.audit.tables import write_config, write_pack, write_tables
 from tests.cli.conftest import Invoke
 
+ROOT = Path(__file__).parents[2]
 FORMS = ("report.html", "report.json", "report.md", "report.sarif")
 
 
@@ -236,6 +240,16 @@ def test_text_of_tables_and_packs_has_no_effect_on_a_terminal(
     assert ended.code == 1 and "\x1b" not in ended.out and "\u202e" not in ended.out
 
 
+@pytest.mark.slow
+def test_the_job_is_the_command(planted: Path, tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, str(ROOT / "jobs" / "audit_sweep.py"), "--config", str(planted), "fail_on=never"],
+        capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert "verdict: reportable" in ended.stdout and (tmp_path / "report" / "report.html").exists()
+
+
 def test_the_shipped_configuration_is_one() -> None:
-    path = Path(__file__).parents[2] / "jobs" / "audit_demo.yaml"
+    path = ROOT / "jobs" / "audit_demo.yaml"
     AuditConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
