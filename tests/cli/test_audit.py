@@ -35,7 +35,7 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def planted(tmp_path: Path) -> Path:
     """The configuration of an audit of 150 documents, of which 15 speak of sabotage."""
-    write_tables(tmp_path / "tables", rows(in_documents(10, 0.8, "sabotage")))
+    write_tables(tmp_path / "tables", rows(in_documents(10, 1.0, "sabotage")))
     return write_config(
         tmp_path / "audit.yaml",
         source={"tables": str(tmp_path / "tables")},
