@@ -150,11 +150,14 @@ def found_in(found: Searched, packs: Packs, subject: str) -> dict[str, Any]:
         meets = tally.hits_of(name, subject).strength >= needed(detector)
         met[name] = {str(doc_id) for doc_id in population.doc_ids[meets]}
         have = {doc_id for doc_id, value in truth.items() if value == name} & set(population.doc_ids.tolist())
-        shown = met[name] if rated[name].verdict == "above controls" else set()
+        strong = tally.hits_of(name, subject).strength >= max(needed(detector), rated[name].strength)
+        above = rated[name].verdict == "above controls"
+        shown = {str(doc_id) for doc_id in population.doc_ids[strong]} if above else set()
         right = len(shown & have)
         scores[name] = {
             "verdict": rated[name].verdict, "documents_with_it": len(have),
-            "documents_that_meet_the_rule": len(met[name]), "findings": len(shown), "right": right,
+            "documents_that_meet_the_rule": len(met[name]), "least_strength": rated[name].strength,
+            "findings": len(shown), "right": right,
             "recall": share(right, len(have)), "precision": share(right, len(shown)),
         }  # fmt: skip
     means = {
