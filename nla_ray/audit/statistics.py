@@ -107,8 +107,9 @@ def tied_to_clusters(hits: np.ndarray, trials: np.ndarray, *, seed: int = 0) -> 
     """P of so many pairs of hits within clusters, if hits were dealt to trials at random (permutation test).
 
     `hits` and `trials` [clusters] are counts. None where no deal could differ: no pair of hits, or no cluster
-    with two trials. Seeded; the smallest value is 1 / (RESAMPLES + 1). Dealing stops once `ENOUGH` deals have as
-    many pairs (Besag and Clifford 1991, Biometrika 78:301). Of more than `MOST_TRIALS` a random part of the clusters is tested, which is as valid.
+    with two trials. Seeded; the smallest value is 1 / (RESAMPLES + 1). Dealing stops once `ENOUGH` deals have
+    as many pairs (Besag and Clifford 1991, Biometrika 78:301). Of more than `MOST_TRIALS` a random part of
+    the clusters is tested, which is as valid.
     """
     rng = np.random.default_rng(seed)
     order = np.lexsort((hits, trials))
