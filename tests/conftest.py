@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -13,14 +12,6 @@ import torch
 from tests.tiny import tiny_checkpoint, tiny_nla
 
 NlaDirs = tuple[Path, Path, Path]
-
-RAY = {
-    "RAY_AUTH_MODE": "disabled",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
-    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-}
-"""The environment of every cluster that a test starts."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,20 +37,10 @@ def nla(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], NlaDirs]:
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
     """A connection to a Ray cluster of this session's own, which jobs that are run in this process use."""
-    import ray
+    from nla_ray.config.runner import Runner
+    from nla_ray.runtime.cluster import connected
 
     with pytest.MonkeyPatch.context() as environment:
         environment.delenv("RAY_ADDRESS", raising=False)
-        for name, value in RAY.items():
-            environment.setenv(name, value)
-        ray.init(
-            address="local",
-            num_cpus=2,
-            include_dashboard=False,
-            object_store_memory=300 << 20,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            _node_ip_address="127.0.0.1",
-        )
-        yield
-        ray.shutdown()
+        with connected(Runner(name="ray", address="local"), cpus=1):
+            yield

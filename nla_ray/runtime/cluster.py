@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import ray
+from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
 from nla_ray.config.runner import Runner
 from nla_ray.errors import ConfigError
 
+LOCAL = "local"
 CONNECT_S = 5.0
 OBJECT_STORE_BYTES = 1 << 30
 _OWN = {
-    "RAY_AUTH_MODE": "disabled",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -28,23 +31,52 @@ _OWN = {
 def connected(runner: Runner, *, cpus: float) -> Iterator[None]:
     """A connection to Ray for the length of the block; one that is there already is used and left alone.
 
-    A cluster of its own listens on the loopback interface only and has `cpus` cores to give, however many the
-    machine has, so that its actors always fit. Raises ConfigError where no cluster answers.
+    A cluster of its own has `cpus` cores to give, however many the machine has, so that its actors always
+    fit. Ray listens on every interface and runs what it is sent; that cluster therefore takes nothing without
+    a token that only this process and its children know. Raises ConfigError where no cluster answers.
     """
     if ray.is_initialized():
         yield
         return
-    address = runner.address or os.environ.get("RAY_ADDRESS") or "local"
-    _start_own(cpus) if address == "local" else _join(address)
+    address = address_of(runner)
+    _start_own(cpus) if address == LOCAL else _join(address)
     try:
         yield
     finally:
         ray.shutdown()
 
 
+def require_cluster(runner: Runner, output: str) -> None:
+    """Raise ConfigError where no cluster answers, or where its nodes could not agree on where `output` is."""
+    address = address_of(runner)
+    if address == LOCAL or ray.is_initialized():
+        return
+    host, _, port = address.rpartition(":")
+    if host and "://" not in address:
+        try:
+            socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
+        except (OSError, ValueError) as error:
+            raise _unreachable(address, error) from None
+    if "://" not in output and not Path(output).expanduser().is_absolute():
+        raise ConfigError(
+            f"output: {output} is relative, and every node of the cluster at {address} has a working folder "
+            "of its own; give the full path of a folder that all share, or s3://bucket/prefix"
+        )
+
+
+def address_of(runner: Runner) -> str:
+    """Where the cluster is: as configured, else as the environment of a submitted job says, else our own."""
+    return runner.address or os.environ.get("RAY_ADDRESS") or LOCAL
+
+
 def _start_own(cpus: float) -> None:
     for name, value in _OWN.items():
         os.environ.setdefault(name, value)
+    if "RAY_AUTH_MODE" not in os.environ:
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        # Ray read its environment when it was imported.
+        Config.initialize("")
+        AuthenticationTokenLoader.instance().reset_cache()
     ray.init(
         address="local",
         num_cpus=max(os.cpu_count() or 1, int(cpus) + 1),
@@ -57,13 +89,15 @@ def _start_own(cpus: float) -> None:
 
 
 def _join(address: str) -> None:
-    host, _, port = address.rpartition(":")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", _OWN["RAY_BACKEND_LOG_LEVEL"])
     try:
-        if host and "://" not in address:
-            socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError) as error:
-        raise ConfigError(
-            f"runner.address: no Ray cluster answers at {address} ({' '.join(str(error).split())[:120]}); "
-            "start one, name another, or use `local` for one of this job's own"
-        ) from None
+        raise _unreachable(address, error) from None
+
+
+def _unreachable(address: str, error: Exception) -> ConfigError:
+    return ConfigError(
+        f"runner.address: no Ray cluster answers at {address} ({' '.join(str(error).split())[:120]}); "
+        "start one, name another, or use `local` for one of this job's own"
+    )

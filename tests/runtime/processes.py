@@ -14,8 +14,6 @@ from pathlib import Path
 
 import torch
 
-from tests.conftest import RAY
-
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 300.0
 WORKER = "ray::MapWorker"
@@ -106,8 +104,8 @@ def job(config: Path, *overrides: str) -> Iterator[Job]:
 
 
 def environment() -> dict[str, str]:
-    """What the processes of a job need to know: where the code is, threads as here, Ray's ways."""
-    return RAY | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    """What the processes of a job need to know: where the code is, threads as here."""
+    return {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(torch.get_num_threads())}
 
 
 def gone(processes: list[Process]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -24,6 +25,7 @@ from tests.store.seaweed import free_ports
 
 pytest.importorskip("aiohttp_cors", reason="the job server needs ray[default]")
 
+RAY = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 COMMAND = shutil.which("ray", path=str(Path(sys.executable).parent)) or "ray"
 
 
@@ -40,7 +42,7 @@ def head(log: Path) -> Iterator[str]:
     below: list[Process] = []
     with (
         log.open("wb") as out,
-        subprocess.Popen(command, env=os.environ | environment(), stdout=out, stderr=out) as popen,
+        subprocess.Popen(command, env=os.environ | environment() | RAY, stdout=out, stderr=out) as popen,
     ):
         try:
             answers(dashboard, popen, log)
@@ -75,7 +77,7 @@ def submitted(address: str, config: Path) -> subprocess.CompletedProcess[str]:
                sys.executable, str(ROOT / "jobs" / "decode_corpus.py"), "--config", str(config)]  # fmt: skip
     return subprocess.run(
         command,
-        env=os.environ | environment(),
+        env=os.environ | environment() | RAY,
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
