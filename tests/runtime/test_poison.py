@@ -91,7 +91,7 @@ def test_a_passing_fault_leaves_nothing_out(make: Make, tmp_path: Path) -> None:
 def test_when_nothing_can_be_made_the_workers_are_to_blame(make: Make, tmp_path: Path) -> None:
     config = make("local")
     all_of_them = {f"doc{i}": "raise" for i in range(8)}
-    with pytest.raises(EngineError, match="of 4 units.*RuntimeError: cannot stand.*mend the workers"):
+    with pytest.raises(EngineError, match=r"of 4 units.*RuntimeError: cannot stand.*mend the workers"):
         run(config, tmp_path / "log", **all_of_them)
     decode(config)
     held(config, make("local", "reference"), {})
