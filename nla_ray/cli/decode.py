@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from nla_ray.cli.output import print_plan, print_run, progress
+from nla_ray.cli.output import print_over_budget, print_plan, print_run, progress
 
 OVER_BUDGET = 3
 
@@ -48,13 +48,14 @@ def decode_command(
     console = Console()
     if dry_run:
         with progress(console) as report:
-            ready, written = plan(settings, report=report)
+            ready, written = plan(settings, add=add, report=report)
         print_plan(ready, written, estimated_seconds(ready), console)
         return
     with progress(console) as report:
         run = decode(settings, add=add, report=report)
     print_run(run, console)
     if run.failed_fraction > settings.max_failed_fraction:
+        print_over_budget(run, settings.max_failed_fraction, console)
         raise typer.Exit(OVER_BUDGET)
     if set(run.summary.outcomes) <= {"failed"}:
         raise typer.Exit(1)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
 PLAIN_INTERVAL_S = 30.0
 
 QUERIES = (
-    "SELECT control, count(*) AS answers, avg(fve_nrm) AS fve_nrm FROM all_explanations GROUP BY control",
-    "SELECT doc_id, position, token, explanation FROM explanations ORDER BY fve_nrm DESC NULLS LAST LIMIT 5",
-    "SELECT reason, count(*) AS n FROM failures GROUP BY reason ORDER BY n DESC",
+    "SELECT control, count(*) AS n, avg(fve_nrm) AS fve_nrm FROM all_explanations {run} GROUP BY control",
+    "SELECT doc_id, position, token, explanation FROM explanations {run} ORDER BY fve_nrm DESC LIMIT 5",
+    "SELECT reason, count(*) AS n FROM failures {run} GROUP BY reason ORDER BY n DESC",
 )
 """Questions that every run can answer."""
 
@@ -36,7 +37,8 @@ QUERIES = (
 def progress(console: Console) -> Iterator[Report]:
     """A bar on a terminal; elsewhere a line at every change of what is done, and one each 30 s."""
     if not console.is_terminal:
-        yield _Lines(console)
+        with _Lines(console) as lines:
+            yield lines
         return
     columns = (
         TextColumn("{task.description}"),
@@ -56,18 +58,36 @@ def progress(console: Console) -> Iterator[Report]:
 
 
 class _Lines:
-    """Progress for logs."""
+    """Progress for logs; a thread says the last of it again, for a unit may take longer than the interval."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._doing = ""
+        self._now: Progress | None = None
         self._at = time.monotonic()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
 
     def __call__(self, now: Progress) -> None:
-        due = time.monotonic() - self._at >= PLAIN_INTERVAL_S
-        if now.doing == self._doing and not due and (not now.of_units or now.units < now.of_units):
-            return
-        self._doing, self._at = now.doing, time.monotonic()
+        before, self._now = self._now, now
+        finished = bool(now.of_units) and now.units >= now.of_units
+        if before is None or now.doing != before.doing or finished:
+            self._say(now)
+
+    def _beat(self) -> None:
+        while not self._ended.wait(1.0):
+            if self._now is not None and time.monotonic() - self._at >= PLAIN_INTERVAL_S:
+                self._say(self._now)
+
+    def _say(self, now: Progress) -> None:
+        self._at = time.monotonic()
         parts = (now.doing, _count(now), _speed(now))
         self._console.out(", ".join(part for part in parts if part), highlight=False)
 
@@ -136,15 +156,26 @@ def print_run(run: Decoded, console: Console) -> None:
     _line(console, "tables", f"{run.output}, run {run.run_id}")
     console.print(Text("ask them:", "bold"))
     for query in QUERIES:
-        command = f'  nla-ray sql {shlex.quote(run.output)} "{query}"'
+        of_run = query.format(run=f"WHERE run_id = '{run.run_id}'")
+        command = f'  nla-ray sql {shlex.quote(run.output)} "{of_run}"'
         console.print(command, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_over_budget(run: Decoded, allowed: float, console: Console) -> None:
+    """Why the exit code is 3, and what can be done."""
+    said = (
+        f"{run.failed_fraction:.2%} of the rows are in quarantine, more than max_failed_fraction "
+        f"({allowed:.2%}); the run is committed as it is: to try those documents again, mend what the "
+        "reasons say and decode into another output"
+    )
+    _line(console, "failed", said)
 
 
 def speed(record: Mapping[str, Any]) -> str:
     """How fast the last attempt was and where the time of all went."""
     attempt = record["attempt"]
     busy = ", ".join(f"{name} {spent:.1f}" for name, spent in record["busy_seconds"].items())
-    memory = f"{attempt['peak_bytes'] / 2**30:.1f} GiB in all processes"
+    memory = f"{attempt['peak_bytes'] / 2**30:.1f} GiB in workers and driver"
     return f"{attempt['vectors_per_second']:.1f} vectors/s (busy seconds: {busy}), {memory}"
 
 

@@ -105,10 +105,14 @@ class Baseline(Config):
 class DecodeConfig(Config):
     """A decode of one corpus by one pair into one table of explanations."""
 
-    without_effect: ClassVar[frozenset[str]] = frozenset({"output", "runner", "max_failed_fraction"})
+    without_effect: ClassVar[frozenset[str]] = frozenset(
+        {"output", "overwrites", "runner", "max_failed_fraction"}
+    )
 
     output: Name
     """Where the tables are: a folder or `s3://bucket/prefix`; other runs may be there too (`--add`)."""
+    overwrites: bool = False
+    """Accept an output that cannot refuse to overwrite; two drivers at once may then mix their rows."""
     models: Models
     corpus: Corpus
     continuation: Continuation | None = None

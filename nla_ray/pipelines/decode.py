@@ -13,7 +13,7 @@ from nla_ray.config.decode import DecodeConfig
 from nla_ray.errors import InputError
 from nla_ray.pipelines.baseline import own_baseline
 from nla_ray.pipelines.isolate import PATIENCE, isolate, retry
-from nla_ray.pipelines.planning import Decode, plan_decode
+from nla_ray.pipelines.planning import Decode, anchored, plan_decode
 from nla_ray.pipelines.summary import Summary, summarize
 from nla_ray.runtime.local import LocalRunner
 from nla_ray.runtime.runner import Runner
@@ -28,9 +28,9 @@ from nla_ray.stages.write import WriteStage
 from nla_ray.store.address import open_store
 from nla_ray.store.manifest import Manifest, get_manifest
 from nla_ray.store.objects import Store
-from nla_ray.store.plan import refuse_other_plans
+from nla_ray.store.plan import planned_runs, refuse_other_plans
 from nla_ray.store.run import Run, open_run
-from nla_ray.store.units import RunRef
+from nla_ray.store.units import RunRef, done_units
 from nla_ray.tables import REAL
 
 T = TypeVar("T")
@@ -71,16 +71,31 @@ class Decoded:
     failed_fraction: float
 
 
-def plan(config: DecodeConfig, *, report: Report = lambda _: None) -> tuple[Decode, int]:
+def plan(config: DecodeConfig, *, add: bool = False, report: Report = lambda _: None) -> tuple[Decode, int]:
     """What a decode would do, and how many of its units are written already; nothing is written."""
+    store = reachable(config)
     ready = plan_decode(config, lambda doing, documents: report(Progress(doing, documents)))
-    store = open_store(config.output)
-    return ready, sum(1 for _ in store.entries(f"{ready.plan.table}/run_id={ready.plan.run_id}/"))
+    require_place(store, ready, add=add)
+    return ready, len(done_units(store, RunRef.of(ready.plan)))
+
+
+def reachable(config: DecodeConfig) -> Store:
+    """The place of the tables, looked at before the corpus is read. Raises NlaError where nothing is there.
+
+    The cluster is looked for too, if one is named.
+    """
+    store = open_store(config.output, overwrites=config.overwrites)
+    planned_runs(store)
+    if config.runner.name == "ray":
+        from nla_ray.runtime.cluster import require_cluster
+
+        require_cluster(config.runner, config.output)
+    return store
 
 
 def stages_of(ready: Decode, store: Store) -> list[Stage]:
     """The steps of a unit, in order; the last one writes."""
-    config, identity = ready.config, ready.identity
+    config, identity = anchored(ready.config), ready.identity
     return [
         ExtractStage(config, identity, d_model=ready.sidecar.d_model, own_baseline=ready.baseline is None),
         VerbalizeStage(config),
@@ -102,28 +117,27 @@ def decode(
     that hold other runs; `stages` may wrap the steps. Raises NlaError; a fault of a document or a vector is a
     row, and what no worker can make is in the quarantine.
     """
+    store = reachable(config)
     ready = plan_decode(config, lambda doing, documents: report(Progress(doing, documents)))
-    store = open_store(config.output)
     there = get_manifest(store, ready.plan.run_id)
     if there is not None:
         return decoded(ready, there.manifest, again=True)
-    if not add:
-        refuse_other_plans(store, ready.plan)
-    require_space(store, ready)
+    require_place(store, ready, add=add)
     report(Progress("starting", ready.survey.documents, of_units=len(ready.tasks)))
     with runner_of(ready.config, stages(ready, store)) as runner:
         run = open_run(store, ready.plan, add=add)
-        started = time.perf_counter()
-        made = list(make(run, ready, runner, report))
-        seconds = time.perf_counter() - started
+        meter = Meter(ready, report)
+        files = [done.file for done in make(run, ready, runner, meter) if done.file is not None]
+        meter.stop()
     require_shared(run)
-    record = record_of(run, ready, made, seconds)
-    manifest = run.commit(record, [done.file for done in made if done.file is not None])
+    manifest = run.commit(record_of(run, ready, meter), files)
     return decoded(ready, manifest, again=False)
 
 
-def require_space(store: Store, ready: Decode) -> None:
-    """Raise InputError where the tables will hardly fit; what each row takes is an estimate."""
+def require_place(store: Store, ready: Decode, *, add: bool) -> None:
+    """Raise NlaError where other runs are in the way, or the tables will hardly fit (an estimate)."""
+    if not add:
+        refuse_other_plans(store, ready.plan)
     free, rows = store.free(), sum(task.planned or 0 for task in ready.tasks)
     needed = rows * ROW_BYTES
     if "activations" in ready.config.keep:
@@ -154,11 +168,11 @@ def runner_of(config: DecodeConfig, stages: Sequence[Stage]) -> Runner:
     return RayRunner(stages, config.runner)
 
 
-def make(run: Run, ready: Decode, runner: Runner, report: Report) -> Iterator[Done]:
+def make(run: Run, ready: Decode, runner: Runner, meter: Meter) -> Iterator[Done]:
     """Make the missing units, those that fail without the documents at fault."""
     missing = set(run.missing())
     tasks = [task for task in ready.tasks if task.unit_id in missing]
-    meter = Meter(ready, len(ready.tasks) - len(tasks), report)
+    meter.start(len(ready.tasks) - len(tasks))
     failed = yield from meter.watch(retry(tasks, runner.stream, patience=PATIENCE))
     if failed:
         meter.doing = "isolating what fails"
@@ -169,13 +183,21 @@ def make(run: Run, ready: Decode, runner: Runner, report: Report) -> Iterator[Do
 
 
 class Meter:
-    """Counts the units that pass and reports how far the run is."""
+    """Counts the units that pass and reports how far the run is; `seconds` from start to stop."""
 
-    def __init__(self, ready: Decode, before: int, report: Report) -> None:
-        self.doing = "decoding"
-        self._ready, self._before, self._report = ready, before, report
-        self._tally, self._units, self._started = Tally(), before, time.perf_counter()
+    def __init__(self, ready: Decode, report: Report) -> None:
+        self.doing, self.tally, self.units, self.seconds = "decoding", Tally(), 0, 0.0
+        self._ready, self._report, self._before = ready, report, 0
+        self._started = time.perf_counter()
+
+    def start(self, before: int) -> None:
+        """Begin; so many units were there before."""
+        self._before, self._started = before, time.perf_counter()
         self._tell()
+
+    def stop(self) -> None:
+        """End the time."""
+        self.seconds = time.perf_counter() - self._started
 
     def watch(self, units: Generator[Done, None, T]) -> Generator[Done, None, T]:
         """The same units, each reported."""
@@ -184,23 +206,23 @@ class Meter:
                 done = next(units)
             except StopIteration as end:
                 return cast(T, end.value)
-            self._tally = total([self._tally.as_json(), done.tally.as_json()])
-            self._units += 1
+            self.tally = total([self.tally.as_json(), done.tally.as_json()])
+            self.units += 1
             self._tell()
             yield done
 
     def _tell(self) -> None:
-        outcomes = self._tally.outcomes.get(REAL, Counter())
-        answers, cos = outcomes.total(), self._tally.mean_cos(REAL)
+        outcomes = self.tally.outcomes.get(REAL, Counter())
+        answers, cos = outcomes.total(), self.tally.mean_cos(REAL)
         baseline = self._ready.baseline
         self._report(
             Progress(
                 self.doing,
                 documents=self._ready.survey.documents,
-                units=self._units,
+                units=self._before + self.units,
                 of_units=len(self._ready.tasks),
                 before=self._before,
-                vectors=self._tally.vectors,
+                vectors=self.tally.vectors,
                 seconds=time.perf_counter() - self._started,
                 unclosed=outcomes["unclosed"] / answers if answers else None,
                 fve_nrm=None if cos is None or baseline is None else 1 - 2 * (1 - cos) / baseline.value,
@@ -208,11 +230,11 @@ class Meter:
         )
 
 
-def record_of(run: Run, ready: Decode, made: Sequence[Done], seconds: float) -> dict[str, Any]:
+def record_of(run: Run, ready: Decode, meter: Meter) -> dict[str, Any]:
     """What became known by running: counts and busy seconds of all units, speed of this attempt."""
     tally = total(run.tallies())
     baseline = ready.baseline or own_baseline(tally.directions)
-    attempt = total(done.tally.as_json() for done in made)
+    attempt, seconds = meter.tally, meter.seconds
     peaks = attempt.peak_bytes | {worker_id(): peak_bytes()}
     return {
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -225,7 +247,7 @@ def record_of(run: Run, ready: Decode, made: Sequence[Done], seconds: float) -> 
         "generated_tokens": tally.generated,
         "outcomes": {control: dict(counts) for control, counts in tally.outcomes.items()},
         "attempt": {
-            "units": len(made),
+            "units": meter.units,
             "seconds": seconds,
             "vectors": attempt.vectors,
             "vectors_per_second": attempt.vectors / seconds if seconds > 0 else 0.0,

@@ -14,7 +14,7 @@ Failures = dict[str, tuple[Task, str]]
 """Units by id that could not be made, each with the reason."""
 
 DIED = "its worker died twice (killed, out of memory, or a fault in a library)"
-SICK_UNITS = 4
+
 PATIENCE = 3
 """Errors that would end the run (a store that does not answer) and may pass, before they do end it."""
 
@@ -25,23 +25,27 @@ def isolate(
     """Make units that failed, leaving out the documents at fault; all of them come back done.
 
     Every unit is tried once more first. `allowed` documents may be left out; once that is passed, what still
-    fails is left out as it stands, for the run has failed and halving would only cost time.
-    `alone`: no other unit was made. Raises EngineError where workers, not documents, are at fault.
+    fails is left out as it stands, for the run has failed and halving would only cost time. `alone`: this
+    attempt made no other unit. Raises EngineError where workers, not documents, are at fault.
     """
     failed = yield from retry(tasks, stream)
-    if alone and len(failed) == len(tasks) >= SICK_UNITS:
-        reason = next(iter(failed.values()))[1]
-        raise EngineError(
-            f"not one of {len(tasks)} units could be made, twice: {reason}; "
-            "what is written stays: mend the workers and run the same command again"
-        )
     if not failed:
         return
-    left_out = find_documents([task for task, _ in failed.values()], stream, allowed=allowed)
-    final = [
-        replace(task, skip=left_out.get(task.unit_id) or whole(task, why)) for task, why in failed.values()
-    ]
+    suspects = [task for task, _ in failed.values()]
+    left_out, sound = find_documents(suspects, stream, allowed=allowed)
+    if alone and not sound and sum(map(len, left_out.values())) > allowed:
+        raise EngineError(
+            f"no worker can make any document of {len(suspects)} units: {next(iter(failed.values()))[1]}; "
+            "what is written stays: mend the workers and run the same command again"
+        )
+    final = [replace(task, skip=left_out.get(task.unit_id, {})) for task in suspects]
     still = yield from retry(final, stream)
+    for task, why in still.values():
+        if not task.skip:
+            raise EngineError(
+                f"unit {task.unit_id} fails as a whole, but each half of it can be made: {why}; lower "
+                f"corpus.unit_documents ({task.documents} are too many at once) or engine.slots"
+            )
     again = [replace(task, skip=whole(task, why)) for task, why in still.values()]
     hopeless = yield from retry(again, stream)
     if hopeless:
@@ -67,9 +71,15 @@ def retry(tasks: Sequence[Task], stream: Stream, *, patience: int = 0) -> Genera
     return failed
 
 
-def find_documents(tasks: Sequence[Task], stream: Stream, *, allowed: float) -> dict[str, dict[int, str]]:
-    """The documents at fault by unit, each with the reason: halves that fail are halved again."""
+def find_documents(
+    tasks: Sequence[Task], stream: Stream, *, allowed: float
+) -> tuple[dict[str, dict[int, str]], bool]:
+    """The documents at fault by unit, each with the reason: halves that fail are halved again.
+
+    The second value says whether any half could be made.
+    """
     found: dict[str, dict[int, str]] = {}
+    sound = False
     suspects = [half for task in tasks for half in halves(task, range(task.documents))]
     while suspects:
         reasons = {(trial.unit_id, trial.only): DIED for trial in suspects}
@@ -80,6 +90,7 @@ def find_documents(tasks: Sequence[Task], stream: Stream, *, allowed: float) -> 
                 reasons[key] = result.reason
             else:
                 reasons.pop(key, None)
+                sound = True
         failed = [trial for trial in suspects if (trial.unit_id, trial.only) in reasons]
         suspects = []
         for trial in failed:
@@ -89,7 +100,7 @@ def find_documents(tasks: Sequence[Task], stream: Stream, *, allowed: float) -> 
                 found.setdefault(trial.unit_id, {}).update(dict.fromkeys(only, why))
             else:
                 suspects += halves(trial, only)
-    return found
+    return found, sound
 
 
 def halves(task: Task, documents: Sequence[int]) -> list[Task]:

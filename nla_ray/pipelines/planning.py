@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from nla_ray.config.decode import Baseline, DecodeConfig, Engine, Models
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.reference import ModelRef, local_path
 from nla_ray.errors import CheckpointError, ConfigError
 from nla_ray.ids import digest
 from nla_ray.nla.preflight import check
@@ -18,7 +19,7 @@ from nla_ray.nla.sidecar import Sidecar, read_sidecar
 from nla_ray.pipelines.baseline import known_baseline
 from nla_ray.pipelines.provenance import ModelRecord, commit_of, model_record, versions
 from nla_ray.stages.device import device_of
-from nla_ray.stages.extract import reader_of, tokenizer_of
+from nla_ray.stages.extract import reader_of, tokenizer_of, vocabulary_of
 from nla_ray.stages.pieces import units_of
 from nla_ray.stages.rows import Identity
 from nla_ray.stages.vector_files import VectorOrigin, check_vectors
@@ -141,16 +142,38 @@ def pinned(models: Models, checkpoints: Checkpoints) -> Models:
     )
 
 
+def anchored(config: DecodeConfig) -> DecodeConfig:
+    """The configuration as workers get it: folders of models are absolute, for they may run elsewhere."""
+    named = {role: getattr(config.models, role) for role in ("target", "av", "ar")}
+    found = {role: (ref, None if ref is None else local_path(ref.path)) for role, ref in named.items()}
+    models = config.models.model_copy(
+        update={
+            role: ref.model_copy(update={"path": str(path.absolute())})
+            for role, (ref, path) in found.items()
+            if path is not None
+        }
+    )
+    return config.model_copy(update={"models": models})
+
+
 def survey_corpus(
     config: DecodeConfig, target: Path | None, sidecar: Sidecar, doing: Doing
 ) -> tuple[Survey, tuple[Task, ...]]:
     """Read the corpus once: its units, with how many rows each leads to."""
     tokenizer = tokenizer_of(config, target)
-    reader = reader_of(config, tokenizer, d_model=sidecar.d_model, layer=sidecar.layer)
+    reader = reader_of(
+        config,
+        tokenizer,
+        d_model=sidecar.d_model,
+        layer=sidecar.layer,
+        vocabulary=vocabulary_of(config, target),
+    )
     answered = config.continuation is not None
     survey, fingerprint = Survey(vectors=None if answered else 0), config.fingerprint()
     tasks: list[Task] = []
+    content = hashlib.sha256()
     for source, documents in units_of(config.corpus, listed=config.positions.column):
+        content.update("".join(document.content_digest() for document in documents).encode())
         survey.documents += len(documents)
         survey.unusable += sum(document.problem is not None for document in documents)
         planned = None
@@ -164,7 +187,7 @@ def survey_corpus(
             planned = planned_rows(config, readings)
         tasks.append(Task(unit_id_of(fingerprint, documents), source, len(documents), planned))
         doing("planning", survey.documents)
-    survey.sha256 = digest("corpus", *(task.unit_id for task in tasks))
+    survey.sha256 = content.hexdigest()
     return survey, tuple(tasks)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import pickle
 import tempfile
 import warnings
@@ -21,7 +22,7 @@ from nla_ray.config.runner import Pool
 from nla_ray.config.runner import Runner as RunnerConfig
 from nla_ray.errors import EngineError, NlaError
 from nla_ray.runtime.cluster import connected
-from nla_ray.runtime.runner import Runner, attempt, set_up
+from nla_ray.runtime.runner import DeviceLostError, Runner, attempt, set_up
 from nla_ray.stages.stage import Chain, Stage
 from nla_ray.stages.work import Failed, Result, Task
 
@@ -32,6 +33,9 @@ BLOCKS = 10_000
 
 FAULT_BUDGET: dict[str, Any] = {"max_restarts": -1, "max_task_retries": 1}
 """A dead worker is started again; the unit that it held is tried once more, by whichever worker."""
+
+DEVICE_LOST_EXIT = 70
+"""Ray starts another process for the actor then; leaving by an exception would keep this one."""
 
 SET_UP_DEATHS = 3
 """Processes that may die while they load, before the run ends: a machine may be taken away, once or twice."""
@@ -123,7 +127,10 @@ class StageActor:
         if self._broken is not None:
             task = work if isinstance(work, Task) else work.task
             return {"work": [pickle.dumps(Failed(task, str(self._broken), fatal=self._broken))]}
-        return {"work": [pickle.dumps(attempt(self._stage, work))]}
+        try:
+            return {"work": [pickle.dumps(attempt(self._stage, work))]}
+        except DeviceLostError:
+            os._exit(DEVICE_LOST_EXIT)
 
 
 @contextmanager
@@ -151,6 +158,7 @@ def _set_context() -> None:
     context = DataContext.get_current()
     context.max_errored_blocks = -1
     context.enable_progress_bars = False
+    context.execution_no_progress_timeout_s = -1  # a unit may take as long as it takes
     context.print_on_execution_start = False
     # What is logged with its traceback holds on to the actors in it, and with them their cores and GPUs.
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
@@ -11,10 +10,12 @@ from nla_ray.errors import EngineError, NlaError
 from nla_ray.stages.stage import Stage
 from nla_ray.stages.work import Failed, Result, Task, Work
 
-SICK = frozenset({"AcceleratorError"})
-"""Errors after which a process can do nothing right any more: its device is lost."""
+DEVICE_LOST = frozenset({"AcceleratorError"})
+"""Errors after which a process can do nothing right any more."""
 
-SICK_EXIT = 70
+
+class DeviceLostError(EngineError):
+    """The process that raises it must end; another one may go on."""
 
 
 class Runner(ABC):
@@ -44,7 +45,10 @@ def set_up(stage: Stage) -> None:
 
 
 def attempt(stage: Stage, work: Task | Work | Failed) -> Any:
-    """One stage over one unit; an exception becomes its result, so that no other unit suffers from it."""
+    """One stage over one unit; an exception becomes its result, so that no other unit suffers from it.
+
+    Raises DeviceLostError.
+    """
     if isinstance(work, Failed):
         return work
     task = work if isinstance(work, Task) else work.task
@@ -53,6 +57,7 @@ def attempt(stage: Stage, work: Task | Work | Failed) -> Any:
     except NlaError as error:
         return Failed(task, str(error), fatal=error)
     except Exception as error:  # noqa: BLE001 (any fault of a unit is that unit's result)
-        if type(error).__name__ in SICK:
-            os._exit(SICK_EXIT)
-        return Failed(task, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        if type(error).__name__ in DEVICE_LOST:
+            raise DeviceLostError(f"the device is lost: {reason}; run the same command again") from None
+        return Failed(task, reason)

@@ -193,11 +193,11 @@ def _meta(row: Mapping[str, Any], corpus: Corpus) -> str | None:
     named += [name for name in row if name not in used] if "*" in corpus.meta else []
     if given is not None and corpus.text:
         named.append(corpus.text)
-    return (
-        json.dumps({name: row[name] for name in dict.fromkeys(named) if name in row}, default=str)
-        if named
-        else None
-    )
+    if not named:
+        return None
+    values = {name: row[name] for name in dict.fromkeys(named) if name in row}
+    # One lone surrogate would make every question about the whole column fail.
+    return json.dumps(values, default=str, ensure_ascii=False).encode(errors="replace").decode()
 
 
 def _content(

@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.errors import InputError
 from nla_ray.ids import digest, sampling_key
+from nla_ray.nla.backbone import load_config, text_config
 from nla_ray.nla.continuation import Continuer
 from nla_ray.nla.extraction import Extractor
 from nla_ray.nla.fidelity import Directions
@@ -21,6 +22,7 @@ from nla_ray.nla.resolve import resolve
 from nla_ray.nla.verbalizer import Sampling
 from nla_ray.stages.device import device_of
 from nla_ray.stages.documents import Document
+from nla_ray.stages.halves import in_halves
 from nla_ray.stages.pieces import read_unit
 from nla_ray.stages.positions import UNKNOWN, Answer, Reader, Reading, VectorReader
 from nla_ray.stages.rows import Identity, Read
@@ -56,7 +58,12 @@ class ExtractStage(Stage):
         self._tokenizer = tokenizer_of(config, target)
         answer = None if target is None or config.continuation is None else answer_of(config, target)
         self._reader = reader_of(
-            config, self._tokenizer, d_model=self._d_model, layer=self._identity.layer, answer=answer
+            config,
+            self._tokenizer,
+            d_model=self._d_model,
+            layer=self._identity.layer,
+            vocabulary=vocabulary_of(config, target),
+            answer=answer,
         )
         self._extractor = None
         if target is not None and ref is not None and reads:
@@ -84,6 +91,7 @@ class ExtractStage(Stage):
         with tally.timed("extract"):
             vectors = self._vectors(task, readings)
         self._count(tally, readings, vectors)
+        tally.saw_worker()
         return Work(task, readings, vectors, self._reads(readings, vectors), tally)
 
     def _read(self, task: Task, index: int, document: Document) -> Reading:
@@ -104,10 +112,12 @@ class ExtractStage(Stage):
     def _found(self, readings: Sequence[Reading]) -> list[np.ndarray]:
         if self._extractor is None:
             return [np.frombuffer(one.document.vector or b"", "<f4")[None] for one in readings]
-        found = self._extractor.extract(
-            [reading.token_ids for reading in readings], [reading.positions for reading in readings]
-        )
-        return [one[:, 0] for one in found]
+        extractor = self._extractor
+
+        def extract(some: Sequence[Reading]) -> list[np.ndarray]:
+            return extractor.extract([one.token_ids for one in some], [one.positions for one in some])
+
+        return [one[:, 0] for one in in_halves(extract, readings)]
 
     def _count(self, tally: Tally, readings: Sequence[Reading], vectors: np.ndarray) -> None:
         tally.documents = len(readings)
@@ -120,24 +130,32 @@ class ExtractStage(Stage):
         """What every place is, in the order of the vectors."""
         with np.errstate(over="ignore", invalid="ignore"):
             norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
-        finite = norms[np.isfinite(norms)]
-        typical = float(np.median(finite)) if len(finite) else None
-        special = self._reader.special_ids
+        places, special = list(where(readings)), self._reader.special_ids
+        typical = typical_norms([document for document, _ in places], norms)
         return [
             Read(
                 readings[document],
                 document,
                 self._token(readings[document], position),
                 float(norm),
-                flags_of(readings[document], position, float(norm), special, typical),
+                flags_of(readings[document], position, float(norm), special, typical.get(document)),
             )
-            for (document, position), norm in zip(where(readings), norms, strict=True)
+            for (document, position), norm in zip(places, norms, strict=True)
         ]
 
     def _token(self, reading: Reading, position: int) -> str | None:
         if self._tokenizer is None or not reading.token_ids:
             return None
         return str(self._tokenizer.decode([reading.token_ids[position]]))
+
+
+def typical_norms(documents: Sequence[int], norms: np.ndarray) -> dict[int, float]:
+    """Median norm of each document's own positions, where it has at least three of them."""
+    found: dict[int, list[float]] = {}
+    for document, norm in zip(documents, norms.tolist(), strict=True):
+        if np.isfinite(norm):
+            found.setdefault(document, []).append(norm)
+    return {document: float(np.median(own)) for document, own in found.items() if len(own) >= 3}
 
 
 def flags_of(
@@ -180,6 +198,7 @@ def reader_of(
     *,
     d_model: int,
     layer: int,
+    vocabulary: int | None = None,
     answer: Answer | None = None,
 ) -> Reader | VectorReader:
     """The reader that a configuration asks for.
@@ -193,5 +212,19 @@ def reader_of(
             f"{config.models.target}: the target has no chat template, so corpus.messages "
             f"({config.corpus.messages!r}) cannot be rendered; name a column with plain text in corpus.text"
         )
-    tokens = config.corpus.max_tokens
-    return Reader(tokenizer, config.positions, seed=config.seed, max_tokens=tokens, answer=answer)
+    return Reader(
+        tokenizer,
+        config.positions,
+        seed=config.seed,
+        max_tokens=config.corpus.max_tokens,
+        vocabulary=vocabulary,
+        answer=answer,
+    )
+
+
+def vocabulary_of(config: DecodeConfig, target: Path | None) -> int | None:
+    """How many tokens the target knows; a tokenizer may have more."""
+    if target is None or config.models.target is None:
+        return None
+    remote = config.models.target.trust_remote_code
+    return int(text_config(load_config(target, trust_remote_code=remote)).vocab_size)

@@ -57,9 +57,10 @@ class Reader:
         *,
         seed: int,
         max_tokens: int,
+        vocabulary: int | None = None,
         answer: Answer | None = None,
     ) -> None:
-        self._answer = answer
+        self._answer, self._vocabulary = answer, vocabulary
         self.tokenizer = tokenizer
         self.special_ids = special_ids(tokenizer)
         self._positions = positions
@@ -77,6 +78,11 @@ class Reader:
             tokens = tokenize(self.tokenizer, document, to_answer=self._answer is not None)
         except TemplateError as error:
             return Reading(document, problem=f"the target's chat template refuses the messages: {error}")
+        beyond = max(tokens.ids, default=0)
+        if self._vocabulary is not None and beyond >= self._vocabulary:
+            return Reading(
+                document, problem=f"token {beyond} is outside the target's {self._vocabulary} tokens"
+            )
         if self._answer is not None:
             return self._read_answered(document, tokens, self._answer)
         kept = tokens.ids[: self._max_tokens]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from nla_ray.ids import digest
 from nla_ray.nla.outcomes import Explanation
 from nla_ray.stages.controls import Query
+from nla_ray.stages.documents import Document
 from nla_ray.stages.positions import UNKNOWN, Reading
 from nla_ray.tables import DECODED, REAL
 from nla_ray.text import normalise
@@ -92,7 +93,7 @@ def unread_row(identity: Identity, unit_id: str, reading: Reading) -> Row:
         | dict.fromkeys(("position", "token_id", "token", "role", "control_source", "norm"), None)
         | dict.fromkeys(("explanation", "explanation_norm", "raw_text"), None)
         | {
-            "row_id": document_row_id(document.doc_id),
+            "row_id": document_row_id(document),
             "doc_id": document.doc_id,
             "doc_tokens": len(reading.token_ids) or None,
             "control": REAL,
@@ -109,9 +110,15 @@ def unread_row(identity: Identity, unit_id: str, reading: Reading) -> Row:
     )
 
 
-def document_row_id(doc_id: str) -> str:
-    """Id of the one row of a document that has no position (32 hex characters)."""
-    return digest("document", doc_id)[:32]
+def document_row_id(document: Document) -> str:
+    """Id of the one row of a document that has no position (32 hex characters).
+
+    A document without an id goes by its place in the corpus, which may be another one's id.
+    """
+    if document.doc_id == document.source:
+        return digest("place", document.source)[:32]
+    at = () if document.position is None else (document.position,)
+    return digest("document", document.doc_id, *at)[:32]
 
 
 def meta_of(reading: Reading) -> str | None:

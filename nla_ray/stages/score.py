@@ -11,6 +11,7 @@ from nla_ray.nla.fidelity import cos
 from nla_ray.nla.reconstructor import Reconstructor
 from nla_ray.nla.resolve import resolve
 from nla_ray.stages.device import device_of
+from nla_ray.stages.halves import in_halves
 from nla_ray.stages.rows import Score
 from nla_ray.stages.stage import Stage
 from nla_ray.stages.verbalize import queries_of
@@ -47,7 +48,8 @@ class ScoreStage(Stage):
             work.scores = [None] * len(work.said)
             return work
         with work.tally.timed("reconstruct"):
-            rebuilt = dict(zip(texts, self._reconstructor.reconstruct(texts), strict=True))
+            vectors: list[np.ndarray] = in_halves(self._reconstructor.reconstruct, texts)
+            rebuilt = dict(zip(texts, vectors, strict=True))
             work.scores = [
                 score_of(own, rebuilt[answer.text]) if answer.text else None
                 for own, answer in zip(self._own_vectors(work), work.said, strict=True)

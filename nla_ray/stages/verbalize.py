@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import torch
 
 from nla_ray.config.decode import DecodeConfig
+from nla_ray.errors import EngineError
 from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
 from nla_ray.nla.outcomes import judge
@@ -39,10 +43,17 @@ class VerbalizeStage(Stage):
         )
 
     def __call__(self, work: Work) -> Work:
-        """Answers to the wanted queries."""
+        """Answers to the wanted queries. Raises EngineError where `engine.slots` do not fit into memory."""
         queries = queries_of(self._config, work)
-        if not queries:
-            return work
+        try:
+            return self._answered(work, queries) if queries else work
+        except torch.OutOfMemoryError as error:
+            slots = self._config.engine.slots
+            raise EngineError(
+                f"engine.slots: {slots} answers at once do not fit into memory; lower it ({error})"
+            ) from None
+
+    def _answered(self, work: Work, queries: Sequence[Query]) -> Work:
         drawn = self._config.sampling
         with work.tally.timed("verbalize"):
             generations = self._verbalizer.generate(

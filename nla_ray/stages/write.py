@@ -133,8 +133,8 @@ def left_out_rows(config: DecodeConfig, work: Work) -> Iterator[QuarantinedRow]:
     """The planned rows of the documents that no worker survived, each with its document's reason."""
     for index, reason in work.task.skip.items():
         if placeless(work.readings[index]):
-            doc_id = work.readings[index].document.doc_id
-            yield QuarantinedRow(document_row_id(doc_id), 0, doc_id, None, REAL, reason)
+            document = work.readings[index].document
+            yield QuarantinedRow(document_row_id(document), 0, document.doc_id, None, REAL, reason)
     for planned in Mixer(places_of(work.readings), config.controls, config.seed).planned():
         why = work.task.skip.get(work.reads[planned.place.index].document)
         if why is None:

@@ -62,7 +62,7 @@ class FolderStore(Store):
             if not self.overwrites:
                 raise InputError(
                     f"{self.url}: this file system has no hard links, so a file cannot be written only once; "
-                    f"use another one, or allow it by name (overwrites=True) ({error.strerror})"
+                    f"use another one, or allow it by name (overwrites: true) ({error.strerror})"
                 ) from None
             part.replace(path)
         _sync_folder(path.parent)

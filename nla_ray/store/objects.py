@@ -89,7 +89,7 @@ class Store(ABC):
         if self.put_new(PROBE, uuid.uuid4().bytes):
             raise InputError(
                 f"{self.url}: this store overwrites objects although asked not to (If-None-Match), so two "
-                "writers could mix their results; use another store, or allow it by name (overwrites=True)"
+                "writers could mix their results; use another store, or allow it by name (overwrites: true)"
             )
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:

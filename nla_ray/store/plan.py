@@ -10,7 +10,7 @@ from pydantic import Field, JsonValue, StringConstraints, ValidationError, Valid
 
 from nla_ray.config.base import Config
 from nla_ray.errors import ConfigError, InputError
-from nla_ray.store.layout import NAME, PLANS, RESERVED, plan_key
+from nla_ray.store.layout import NAME, PLANS, RESERVED, plan_key, unit_prefix
 from nla_ray.store.objects import Store
 from nla_ray.tables import SCHEMAS
 
@@ -91,8 +91,15 @@ def get_plan(store: Store, run_id: str) -> Plan | None:
 
 
 def other_plans(store: Store, plan: Plan) -> list[Plan]:
-    """Plans of other runs for the same table, the most alike first: fewest facts differ."""
-    run_ids = [run_id for run_id in planned_runs(store) if run_id != plan.run_id]
+    """Plans of other runs for the same table, the most alike first: fewest facts differ.
+
+    A plan of which nothing was written is none: its run ended before it began.
+    """
+    run_ids = [
+        run_id
+        for run_id in planned_runs(store)
+        if run_id != plan.run_id and store.entries(unit_prefix(plan.table, run_id))
+    ]
     found = store.map(lambda run_id: get_plan(store, run_id), run_ids)
     others = [other for other in found if other is not None and other.table == plan.table]
     return sorted(others, key=lambda other: len(differing_keys(other.facts, plan.facts)))

@@ -58,7 +58,7 @@ _ADVICE = {
     "InvalidToken": "the session token is not valid here; log in again",
     "RequestTimeTooSkewed": "this machine's clock is wrong; set it",
     "NotImplemented": "this store cannot write conditionally (If-None-Match); use another store, or allow it "
-    "by name (overwrites=True)",
+    "by name (overwrites: true)",
 }
 
 

@@ -276,3 +276,32 @@ def test_nothing_is_loaded_before_the_checks(invoke: Invoke, job: Job) -> None:
     shutil.copy(job.corpus, job.target / "model.safetensors")
     job.sidecar(job.av, role="ar")
     assert str(job.av) in invoke("decode", job.config).refused()
+
+
+def test_a_plan_of_which_nothing_was_written_is_in_nobodys_way(invoke: Invoke, job: Job) -> None:
+    assert invoke("decode", job.config).code == 0
+    shutil.rmtree(job.output / "explanations")
+    shutil.rmtree(job.output / "documents")
+    shutil.rmtree(job.output / "commits")
+    assert invoke("decode", job.config, "seed=1").code == 0
+
+
+def test_ids_that_look_like_places_and_places_without_ids(invoke: Invoke, job: Job) -> None:
+    """Line 2 cannot be read and goes by its place, which is line 1's id."""
+    rows = [
+        json.dumps({"id": f"{job.corpus}:2", "text": ""}),
+        "{broken",
+        json.dumps({"id": "x", "text": TEXT}),
+    ]
+    job.corpus.write_text("\n".join(rows) + "\n")
+    assert invoke("decode", job.config, "corpus.meta=[]").code == 0
+    failed = [row for row in rows_of(job.output) if row["position"] is None]
+    assert len(failed) == 2 and len({row["row_id"] for row in failed}) == 2
+
+
+def test_a_lone_surrogate_in_meta_spoils_no_question(invoke: Invoke, job: Job) -> None:
+    with job.corpus.open("a") as lines:
+        lines.write('{"id": "s", "text": "' + TEXT + '", "truth": "\\ud800 and more"}\n')
+    assert invoke("decode", job.config).code == 0
+    found = select(job.output, "SELECT DISTINCT doc_id, meta->>'$.truth' AS truth FROM explanations")
+    assert len(found) == 4

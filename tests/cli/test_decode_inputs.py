@@ -13,7 +13,7 @@ import yaml
 
 from nla_ray.nla.extraction import Extractor
 from tests.cli.conftest import TEXT, Invoke, Job
-from tests.decoded import Row, record_of, rows_of, runs_of, same_rows
+from tests.decoded import Row, record_of, rows_of, runs_of, same_rows, sound
 from tests.tiny import D_MODEL, LAYER, tiny_tokenizer
 
 OF_THE_RUN = ("run_id", "unit_id", "meta", "doc_tokens", "flags", "role")
@@ -152,3 +152,18 @@ def test_the_target_answers_first(invoke: Invoke, job: Job) -> None:
 def test_an_expression_that_is_none(invoke: Invoke, job: Job) -> None:
     refused = invoke("decode", job.config, "positions.regex='(a'").refused()
     assert "positions.regex" in refused and "RE2" in refused
+
+
+@pytest.mark.parametrize("together", [6, 1])
+def test_two_vectors_of_one_document_may_both_be_unusable(
+    invoke: Invoke, job: Job, vectors: Path, together: int
+) -> None:
+    table = pq.read_table(vectors)
+    layers = pa.array([LAYER + 1] * 2 + [LAYER] * (len(table) - 2))
+    at = table.schema.get_field_index("activation_layer")
+    pq.write_table(table.set_column(at, "activation_layer", layers), vectors)
+    columns = "vectors: {}, id: doc_id, text: detokenized_text_truncated"
+    corpus = f"corpus={{paths: [{vectors}], {columns}, unit_documents: {together}}}"
+    assert invoke("decode", job.config, corpus).code == 0
+    assert sum(row["reason"] is not None and "layer" in row["reason"] for row in rows_of(job.output)) == 2
+    sound(job.output)

@@ -91,7 +91,7 @@ def test_beyond_what_is_allowed_nothing_is_halved_any_more() -> None:
     assert len(workers.streams) <= len(patient.streams)
 
 
-def test_a_unit_whose_halves_are_sound_but_not_the_whole_is_left_out_as_a_whole() -> None:
+def test_a_unit_whose_halves_are_sound_but_not_the_whole_is_too_much_at_once() -> None:
     class Together(Workers):
         def __call__(self, tasks: Sequence[Task]) -> Iterator[Result]:
             for task in tasks:
@@ -100,17 +100,19 @@ def test_a_unit_whose_halves_are_sound_but_not_the_whole_is_left_out_as_a_whole(
                 else:
                     yield Done(task, None, Tally())
 
-    (left_out,) = drain(units(1, 4), Together({})).values()
-    assert left_out == dict.fromkeys(range(4), "the unit fails as a whole: MemoryError: together")
+    with pytest.raises(EngineError, match=r"MemoryError: together; lower corpus.unit_documents"):
+        drain(units(1, 4), Together({}))
 
 
-def test_sick_workers_end_the_run_and_poison_in_many_units_does_not() -> None:
-    tasks = units(4, 2)
-    harm = {(task.unit_id, 0): "dies" for task in tasks}
-    with pytest.raises(EngineError, match="not one of 4 units could be made, twice: its worker died twice"):
-        drain(tasks, Workers(harm), alone=True)
-    assert drain(tasks, Workers(harm)) == {task.unit_id: {0: DIED} for task in tasks}
-    assert drain(tasks[:3], Workers(harm), alone=True) == {task.unit_id: {0: DIED} for task in tasks[:3]}
+@pytest.mark.parametrize("number", [1, 4])
+def test_sick_workers_end_the_run_and_poison_in_every_unit_does_not(number: int) -> None:
+    tasks = units(number, 2)
+    sick = {(task.unit_id, index): "dies" for task in tasks for index in range(2)}
+    with pytest.raises(EngineError, match=f"any document of {number} units: its worker died twice"):
+        drain(tasks, Workers(sick), allowed=0.1, alone=True)
+    assert drain(tasks, Workers(sick), allowed=0.1).keys() == {task.unit_id for task in tasks}
+    poison = {(task.unit_id, 0): "dies" for task in tasks}
+    assert drain(tasks, Workers(poison), alone=True) == {task.unit_id: {0: DIED} for task in tasks}
 
 
 def test_what_fails_even_when_nothing_is_wanted_of_it_ends_the_run() -> None:

@@ -260,3 +260,9 @@ def test_a_template_that_fails_is_the_documents_problem(template: str) -> None:
     tokenizer.chat_template = template
     reading = Reader(tokenizer, Positions(), seed=0, max_tokens=100).read(chat())
     assert reading.problem is not None and "chat template refuses the messages" in reading.problem
+
+
+def test_a_token_that_the_target_does_not_know_is_a_problem_of_its_document() -> None:
+    known = Reader(tiny_tokenizer("qwen2"), Positions(min_position=0), seed=0, max_tokens=100, vocabulary=5)
+    problem = known.read(text("the model said")).problem
+    assert problem is not None and "outside the target's" in problem and " 5 " in f"{problem} "

@@ -6,6 +6,7 @@ import pytest
 
 from nla_ray.errors import ConfigError, EngineError, InputError
 from nla_ray.store import open_run, open_store, verify
+from nla_ray.store.objects import Store
 from nla_ray.store.plan import Plan, other_plans
 from nla_ray.store.run import Run
 from nla_ray.store.unit_file import QuarantinedRow, to_bytes, unit_facts
@@ -67,10 +68,15 @@ def asked(temperature: float = 1.0, corpus: str = "c" * 64, **more: object) -> d
     return {"config": config, "corpus": {"sha256": corpus}, "fingerprint": str(temperature), **more}
 
 
+def begun(store: Store, plan: Plan) -> None:
+    """A run of which one unit is there."""
+    open_run(store, plan, add=True).write("u0", rows_of("u0", plan.run_id))
+
+
 def test_another_plan_in_the_place_is_refused_by_the_keys_that_differ(place: str) -> None:
     store = open_store(place)
-    open_run(store, plan_of("far", **asked(0.2, "d" * 64, device="cuda")))  # type: ignore[arg-type]
-    open_run(store, plan_of("near", **asked(0.7)), add=True)  # type: ignore[arg-type]
+    begun(store, plan_of("far", **asked(0.2, "d" * 64, device="cuda")))  # type: ignore[arg-type]
+    begun(store, plan_of("near", **asked(0.7)))  # type: ignore[arg-type]
     before = store.entries("")
     with pytest.raises(ConfigError) as caught:
         open_run(store, plan_of("mine", **asked()))  # type: ignore[arg-type]
@@ -86,7 +92,7 @@ def test_another_plan_in_the_place_is_refused_by_the_keys_that_differ(place: str
 
 
 def test_long_values_are_shortened(tmp_path: str) -> None:
-    open_run(open_store(tmp_path), plan_of("other", **asked(corpus="d" * 64)))  # type: ignore[arg-type]
+    begun(open_store(tmp_path), plan_of("other", **asked(corpus="d" * 64)))  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r'corpus.sha256 \("d{38}… there, "c{38}… here\)'):
         open_run(open_store(tmp_path), plan_of("mine", **asked()))  # type: ignore[arg-type]
 
