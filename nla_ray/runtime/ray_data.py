@@ -109,10 +109,7 @@ class StageActor:
     """
 
     def __init__(self, stage: Stage, threads: int) -> None:
-        import torch
-
-        torch.set_num_threads(threads)
-        self._stage = stage
+        self._stage, self._threads = stage, threads
         self._broken: NlaError | None = None
         try:
             actor = ray.get_runtime_context().get_actor_id()
@@ -123,6 +120,10 @@ class StageActor:
 
     def __call__(self, batch: Batch) -> Batch:
         """One unit, pickled, to its result, pickled."""
+        import torch
+
+        # Ray calls in other threads than it constructs in, and OpenMP counts for each thread.
+        torch.set_num_threads(self._threads)
         work = pickle.loads(batch["work"][0])  # noqa: S301 (made by our own driver and actors)
         if self._broken is not None:
             task = work if isinstance(work, Task) else work.task
