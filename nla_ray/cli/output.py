@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
@@ -151,7 +152,7 @@ def print_run(run: Decoded, console: Console) -> None:
         _line(console, "fidelity", f"fve_nrm against {against}")
         console.print(fidelity_table(summary))
     if summary.planted:
-        _line(console, "planted truth", "share of explanations that name it where it has been shown")
+        _line(console, "planted truth", "share of explanations that name it where it was shown / of how many")
         console.print(planted_table(summary.planted))
     _line(console, "tables", f"{run.output}, run {run.run_id}")
     console.print(Text("ask them:", "bold"))
@@ -191,22 +192,19 @@ def fidelity_table(summary: Summary) -> Table:
 
 
 def planted_table(planted: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
-    """Recall of each planted property and how many explanations it is of, one column per control."""
-    table = Table()
-    table.add_column("property")
-    table.add_column("precision", justify="right")
-    for control in planted:
-        table.add_column(control, justify="right")
+    """Recall of each planted property and of how many explanations, one column per control; fits 80 columns."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("property", "precision", *planted):
+        table.add_column(name, justify="left" if name == "property" else "right", no_wrap=True)
     by_control = [{score["prop"]: score for score in scores} for scores in planted.values()]
     for prop, first in by_control[0].items() if by_control else ():
         precision = "" if first["precision"] is None else f"{first['precision']:.1%}"
-        recalls = [_share(scores[prop]) for scores in by_control]
-        table.add_row(prop, precision, *recalls)
+        table.add_row(prop, precision, *(_share(scores[prop]) for scores in by_control))
     return table
 
 
 def _share(score: Mapping[str, Any]) -> str:
-    return f"{score['recall']:.1%} of {score['n']}" if score["n"] else "-"
+    return f"{score['recall']:.0%}/{score['n']}" if score["n"] else "-"
 
 
 def _line(console: Console, name: str, value: str) -> None:
