@@ -33,8 +33,16 @@ OPTIONS = {
     ],
     "show": ["tables", "--doc", "--run", "--control", "--sample", "--width"],
     "sql": [
-        "tables", "sql", "-f", "--format", "-o", "--force",
-        "--timeout", "--memory", "--max-rows", "--max-bytes",
+        "tables",
+        "sql",
+        "-f",
+        "--format",
+        "-o",
+        "--force",
+        "--timeout",
+        "--memory",
+        "--max-rows",
+        "--max-bytes",
     ],
     "verify": ["tables"],
 }
