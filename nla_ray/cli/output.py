@@ -194,7 +194,7 @@ def fidelity_table(summary: Summary) -> Table:
 def planted_table(planted: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
     """Recall of each planted property, of how many explanations, by control; 80 columns hold it."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in ("property", "precision", *planted):
+    for name in ("property", "prec.", *planted):
         table.add_column(name, justify="left" if name == "property" else "right", no_wrap=True)
     by_control = [{score["prop"]: score for score in scores} for scores in planted.values()]
     for prop, first in by_control[0].items() if by_control else ():
