@@ -50,6 +50,8 @@ class Judge:
         if config.key_env is not None and not self._key:
             raise ConfigError(f"judge.key_env: the environment variable {config.key_env} is not set; set it")
         self._left = config.max_requests
+        self.unasked = 0
+        """Texts that are UNCLEAR because the budget is spent."""
         self._lock = threading.Lock()
         self._opener = urllib.request.build_opener(_NoRedirect)
 
@@ -69,6 +71,8 @@ class Judge:
             return checked(Judgement(**json.loads(kept.read_bytes())), text)
         answer = self._answer(body)
         if answer is None:
+            with self._lock:
+                self.unasked += 1
             return UNCLEAR
         judgement = parsed(answer, text)
         _keep(kept, json.dumps(asdict(judgement)).encode())

@@ -20,10 +20,18 @@ _WITHOUT = {
 
 
 def cannot_claim(
-    config: AuditConfig, detectors: Sequence[Detector], tallies: Sequence[Tally], rows: Sequence[Row]
+    config: AuditConfig,
+    detectors: Sequence[Detector],
+    tallies: Sequence[Tally],
+    rows: Sequence[Row],
+    unasked: int,
 ) -> tuple[Note, ...]:
-    """What a reader might expect and these data do not support."""
-    return (*_of_the_controls(config, tallies), *_of_the_evidence(detectors, tallies, rows))
+    """What a reader might expect and these data do not support; `unasked`: texts that no judge has read."""
+    return (
+        *_of_the_controls(config, tallies),
+        *_of_the_judge(unasked),
+        *_of_the_evidence(detectors, tallies, rows),
+    )
 
 
 def _of_the_controls(config: AuditConfig, tallies: Sequence[Tally]) -> Iterator[Note]:
@@ -43,6 +51,15 @@ def _of_the_controls(config: AuditConfig, tallies: Sequence[Tally]) -> Iterator[
             title="Intent rather than topic",
             text="No benign documents of the same topics were named, so a topic that sounds like the "
             "property cannot be told from it.",
+        )
+
+
+def _of_the_judge(unasked: int) -> Iterator[Note]:
+    if unasked:
+        yield Note(
+            title="What the judge has not read",
+            text=f"The judge's budget was spent with {unasked} texts not asked about, of all runs and "
+            "controls together; what patterns nominate in them is not counted.",
         )
 
 

@@ -39,6 +39,11 @@ class Helpers:
 
 
 NO_HELPERS = Helpers()
+_MISSING = {
+    "sql": "a place to ask SQL of",
+    "similarity": "an embedding (`embedder` in the configuration)",
+    "judge": "a language model (`judge` in the configuration)",
+}
 
 
 def asking(tables: str | Path) -> Callable[[str], pa.Table]:
@@ -51,6 +56,14 @@ def asking(tables: str | Path) -> Callable[[str], pa.Table]:
     return ask
 
 
+def check_helpers(detectors: Iterable[Detector], helpers: Helpers) -> None:
+    """Raise ConfigError for a detector without its helper."""
+    there = {"sql": helpers.ask, "similarity": helpers.embed, "judge": helpers.judge}
+    for one in detectors:
+        if one.kind != "patterns":
+            _needed(there[one.kind], one)
+
+
 def find_others(
     connection: duckdb.DuckDBPyConnection, detectors: Iterable[Detector], helpers: Helpers
 ) -> None:
@@ -60,21 +73,21 @@ def find_others(
     """
     for one in detectors:
         if one.sql is not None:
-            ask = _needed(helpers.ask, one, "a place to ask SQL of")
+            ask = _needed(helpers.ask, one)
             _add(connection, one, _shaped(one, ask(one.sql)))
         elif one.similarity is not None:
-            embed = _needed(helpers.embed, one, "an embedding")
+            embed = _needed(helpers.embed, one)
             _add(connection, one, near_sentences(connection, one.similarity, embed))
         elif one.question is not None:
-            judge = _needed(helpers.judge, one, "a judge")
+            judge = _needed(helpers.judge, one)
             _confirm(connection, one, one.question, judge)
 
 
-def _needed(helper: T | None, detector: Detector, what: str) -> T:
+def _needed(helper: T | None, detector: Detector) -> T:
     if helper is None:
         raise ConfigError(
-            f"detector {detector.id}: kind {detector.kind} needs {what}, which this audit has not; "
-            "configure it, or leave the detector out"
+            f"detector {detector.id}: kind {detector.kind} needs {_MISSING[detector.kind]}, "
+            "which this audit has not; name one, or leave the detector out"
         )
     return helper
 

@@ -9,6 +9,8 @@ from pydantic import Field, StringConstraints, model_validator
 
 from nla_ray.config.base import Config
 from nla_ray.config.corpus import Name
+from nla_ray.config.decode import Reference
+from nla_ray.config.judge import JudgeConfig
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Fidelity = Annotated[float, Field(le=1)]
@@ -88,6 +90,11 @@ class AuditConfig(Config):
     """Detector packs, files or folders; the shipped ones where there is none."""
     detectors: tuple[Name, ...] = ()
     """Ids of the detectors to use; all of the packs where there is none."""
+    judge: JudgeConfig | None = None
+    """The language model that answers the questions of detectors; only detectors with a question need it."""
+    embedder: Reference | None = None
+    """A transformers encoder in safetensors, `ID_OR_PATH[@REVISION][#SUBFOLDER]`; only detectors with
+    `similarity` need it. A sentence is the mean of the last layer over its tokens, at norm 1."""
     evidence: Evidence = Evidence()
     gates: Gates = Gates()
     fail_on: FailOn = "level>=high"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -17,10 +17,15 @@ class Config(BaseModel):
     without_effect: ClassVar[frozenset[str]] = frozenset()
     """Fields that do not change the rows, such as where they are written; left out of the fingerprint."""
 
-    def canonical(self) -> str:
-        """Every value that changes results, defaults included, as JSON with sorted keys."""
+    def effective(self) -> dict[str, Any]:
+        """Every value that changes results, defaults included, ready for JSON."""
         values = self.model_dump(mode="json", exclude=set(self.without_effect))
-        return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        parts = {name: part for name in values if isinstance(part := getattr(self, name), Config)}
+        return values | {name: part.effective() for name, part in parts.items()}
+
+    def canonical(self) -> str:
+        """`effective()` as JSON with sorted keys."""
+        return json.dumps(self.effective(), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
     def fingerprint(self) -> str:
         """Hex sha256 of `canonical()`: equal fingerprints mean equal recipes."""

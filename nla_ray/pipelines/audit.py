@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import duckdb
 import pyarrow as pa
@@ -17,6 +17,8 @@ from nla_ray.audit.compare import State, compare, states_of
 from nla_ray.audit.findings import FINDING, Row, finding_rows
 from nla_ray.audit.gates import gates_of, populations, verdict_of
 from nla_ray.audit.hits import find_hits
+from nla_ray.audit.judge import Judge
+from nla_ray.audit.others import NO_HELPERS, Helpers, asking, check_helpers
 from nla_ray.audit.rates import BENIGN, Rated, Twins, rate_all
 from nla_ray.audit.report.model import Gate, Population, Report
 from nla_ray.audit.report.rates import Comparison
@@ -33,6 +35,9 @@ from nla_ray.store import connect, open_run, open_store
 from nla_ray.store.plan import Plan
 from nla_ray.tables import FINDINGS, RATES, REAL, table_of
 
+if TYPE_CHECKING:
+    from nla_ray.pipelines.embedder import Embedder
+
 Role = Literal["audited", "before", "benign"]
 
 Doing = Callable[[str], None]
@@ -43,6 +48,7 @@ Doing = Callable[[str], None]
 class Opened:
     """Runs that were chosen, on a connection to their tables."""
 
+    tables: str
     connection: duckdb.DuckDBPyConnection
     runs: Mapping[str, str]
     """Digest of each run's manifest, by its id."""
@@ -96,11 +102,18 @@ def audit(config: AuditConfig, doing: Doing = lambda what: None) -> Outcome:
     """
     packs = load_packs(config.packs)
     packs = packs.only(config.detectors) if config.detectors else packs
+    embedder = embedder_of(config, packs)
+    helpers = Helpers(
+        ask=asking(config.source.tables),
+        embed=embedder,
+        judge=None if config.judge is None else Judge(config.judge),
+    )
+    check_helpers(packs.detectors, helpers)
     doing("reading the tables")
     subject = open_source(config.source)
     before = None if config.before is None else open_source(config.before)
     benign = None if config.benign is None else open_source(config.benign)
-    plan = plan_of(config, packs, subject, before, benign)
+    plan = plan_of(config, packs, embedder, subject, before, benign)
     store = open_store(config.results or config.source.tables)
     run = open_run(store, plan)
     committed = run.committed()
@@ -109,14 +122,17 @@ def audit(config: AuditConfig, doing: Doing = lambda what: None) -> Outcome:
         if report is not None:
             return Outcome(report, config.output, True)
     doing("searching for what the detectors describe")
-    searched = search(subject, packs, config)
-    found, beside = judge_all(config, packs, searched, before, benign)
+    searched = search(subject, packs, config, helpers)
+    found, beside = judge_all(config, packs, helpers, searched, before, benign)
     verdict = verdict_of([gate for one in (*found, *beside) for gate in one.gates])
     reportable = verdict[0] != "not reportable"
     rows = [row for one in found for row in rows_of(one, packs, plan.run_id, reportable=reportable)]
     doing("comparing and writing the report")
     change = compared(config, packs, found, beside, rows)
-    report = build_report(config, packs, plan.run_id, (*found, *beside), rows, verdict, change)
+    unasked = 0 if helpers.judge is None else helpers.judge.unasked
+    report = build_report(config, packs, plan.run_id, (*found, *beside), rows, verdict, change, unasked)
+    if committed is not None:
+        require_same(report, committed.record, store.url)
     written = [
         run.write(
             one.tally.run_id, rates_table(one, plan.run_id), sides={"findings": findings_table(one, rows)}
@@ -141,11 +157,26 @@ def open_source(source: Source) -> Opened:
     for run_id in source.runs:
         if run_id not in there:
             raise ConfigError(f"{source.tables}: has no run {run_id}; there are {', '.join(there)}")
-    return Opened(connection, {run_id: there[run_id] for run_id in source.runs or there})
+    return Opened(source.tables, connection, {run_id: there[run_id] for run_id in source.runs or there})
+
+
+def embedder_of(config: AuditConfig, packs: Packs) -> Embedder | None:
+    """The encoder of detectors by similarity; None where there are none, or it is not configured."""
+    if config.embedder is None or all(one.similarity is None for one in packs.detectors):
+        return None
+    # Only these detectors need torch; an audit without them starts in a second.
+    from nla_ray.pipelines.embedder import Embedder
+
+    return Embedder(config.embedder)
 
 
 def plan_of(
-    config: AuditConfig, packs: Packs, subject: Opened, before: Opened | None, benign: Opened | None
+    config: AuditConfig,
+    packs: Packs,
+    embedder: Embedder | None,
+    subject: Opened,
+    before: Opened | None,
+    benign: Opened | None,
 ) -> Plan:
     """The plan of the audit's tables: its id follows from the tables, the detectors and the configuration."""
     tables: dict[str, JsonValue] = {
@@ -154,12 +185,17 @@ def plan_of(
         if opened is not None
     }
     facts: dict[str, JsonValue] = {
-        "audit": config.model_dump(mode="json", exclude=set(config.without_effect)),
+        "audit": config.effective(),
         "detectors_sha256": packs.fingerprint(),
         "tables": tables,
         "versions": {"nla_ray": __version__},
     }
-    audit_id = digest("audit", __version__, config.fingerprint(), packs.fingerprint(), repr(tables))[:32]
+    identity = ["audit", __version__, config.fingerprint(), packs.fingerprint(), repr(tables)]
+    if embedder is not None:
+        record = embedder.record
+        facts["models"] = {"embedder": asdict(record)}
+        identity.append(record.sha256)
+    audit_id = digest(*identity)[:32]
     return Plan(
         run_id=audit_id, table="rates", sides=("findings",), units=dict.fromkeys(subject.runs), facts=facts
     )
@@ -180,6 +216,15 @@ def finished(folder: Path, record: Mapping[str, JsonValue]) -> Report | None:
         return None
 
 
+def require_same(report: Report, record: Mapping[str, JsonValue], place: str) -> None:
+    """Raise InputError where a report made again is not that of the tables: a judge may change its mind."""
+    if report_sha256(report) != record.get("report_sha256"):
+        raise InputError(
+            f"{place}: holds the tables of this audit, and a judge or an embedder now answers otherwise than "
+            "for them; restore judge.cache or the report, or name other results"
+        )
+
+
 def write_files(folder: Path, report: Report) -> None:
     """Write the report in all its forms. Raises InputError where the folder cannot be written to."""
     try:
@@ -193,9 +238,10 @@ def report_sha256(report: Report) -> str:
     return hashlib.sha256(report.json_text().encode()).hexdigest()
 
 
-def search(opened: Opened, packs: Packs, config: AuditConfig) -> Searched:
+def search(opened: Opened, packs: Packs, config: AuditConfig, helpers: Helpers = NO_HELPERS) -> Searched:
     """Find the hits in chosen runs and count them. Raises InputError where no row can be searched."""
-    find_hits(opened.connection, packs, tuple(opened.runs))
+    asked = replace(helpers, ask=asking(opened.tables))
+    find_hits(opened.connection, packs, tuple(opened.runs), asked)
     tallies = tally(opened.connection, packs.detectors, config.evidence, config.benign_documents)
     for run_id in opened.runs:
         if run_id not in tallies or REAL not in tallies[run_id].populations:
@@ -206,18 +252,24 @@ def search(opened: Opened, packs: Packs, config: AuditConfig) -> Searched:
 
 
 def judge_all(
-    config: AuditConfig, packs: Packs, searched: Searched, before: Opened | None, benign: Opened | None
+    config: AuditConfig,
+    packs: Packs,
+    helpers: Helpers,
+    searched: Searched,
+    before: Opened | None,
+    benign: Opened | None,
 ) -> tuple[list[AuditedRun], list[AuditedRun]]:
     """The audited runs, and those beside them: the one before, and benign ones."""
     twins, calm = None, list[AuditedRun]()
     if benign is not None:
-        unmarked = search(benign, packs, config.model_copy(update={"benign_documents": None}))
+        unmarked = search(benign, packs, config.model_copy(update={"benign_documents": None}), helpers)
         twins = twins_in([(one, REAL) for one in unmarked.tallies.values()], packs.detectors)
         calm = judge_runs(unmarked, config, packs, None, "benign")
     found = judge_runs(searched, config, packs, twins, "audited")
     if before is None:
         return found, calm
-    return found, [*judge_runs(search(before, packs, config), config, packs, twins, "before"), *calm]
+    earlier = search(before, packs, config, helpers)
+    return found, [*judge_runs(earlier, config, packs, twins, "before"), *calm]
 
 
 def twins_in(places: Sequence[tuple[Tally, str]], detectors: Sequence[Detector]) -> Twins:

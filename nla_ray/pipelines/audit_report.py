@@ -38,8 +38,12 @@ def build_report(
     rows: Sequence[Row],
     verdict: tuple[ReportVerdict, tuple[str, ...]],
     change: Compared | None,
+    unasked: int,
 ) -> Report:
-    """The report. It depends on the arguments alone: no time, no path, no machine."""
+    """The report. It depends on the arguments alone: no time, no path, no machine.
+
+    `unasked`: texts that the judge's budget did not reach.
+    """
     found = [one for one in runs if one.role == "audited"]
     return Report(
         version=__version__,
@@ -55,7 +59,7 @@ def build_report(
         detectors=tuple(_detector(detector, found, rows) for detector in packs.detectors),
         findings=tuple(_shown(found[0].connection, rows, change)),
         comparison=None if change is None else change.comparison,
-        cannot_claim=cannot_claim(config, packs.detectors, [one.tally for one in found], rows),
+        cannot_claim=cannot_claim(config, packs.detectors, [one.tally for one in found], rows, unasked),
         method=method(config.evidence, [one.tally for one in found], SHOWN_FINDINGS, SHOWN_OTHERS),
         queries=QUERIES,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import deepcopy
 from pathlib import Path
 
 import pyarrow as pa
@@ -58,7 +59,8 @@ def write_pack(path: Path, *names: str, **values: object) -> Path:
             "level": "high",
             "tier": "strong",
             "detection": {"groups": {"words": {"any": [f"speaks of {name}"]}}},
-            **values,
+            # The same object twice would be an alias in YAML.
+            **deepcopy(values),
         }
         for name in names
     ]
