@@ -6,7 +6,7 @@
 Each side is a process of its own that decodes the same corpus into an empty folder, one worker with the same
 number of torch threads; the sides take turns. Speed is what the run itself records: vectors over the seconds
 until the last unit is written, loading the models and starting actors included. Memory is the largest sum of
-proportional set sizes over all processes of a side, sampled twice a second.
+proportional set sizes over all processes of a side, sampled every three seconds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from benchmarks._common import spread, write_result
 from nla_ray.store import open_store
 from nla_ray.store.manifest import get_manifests
 
-SAMPLE_S = 0.5
+SAMPLE_S = 3.0
 
 
 def main() -> None:

@@ -109,6 +109,11 @@ class StageActor:
     """
 
     def __init__(self, stage: Stage, threads: int) -> None:
+        import torch
+
+        # Ray calls in another thread than it constructs in, and OpenMP has a pool for each thread: two pools
+        # on the same cores put each other to sleep at every step.
+        torch.set_num_threads(1)
         self._stage, self._threads = stage, threads
         self._broken: NlaError | None = None
         try:
@@ -122,7 +127,6 @@ class StageActor:
         """One unit, pickled, to its result, pickled."""
         import torch
 
-        # Ray calls in other threads than it constructs in, and OpenMP counts for each thread.
         torch.set_num_threads(self._threads)
         work = pickle.loads(batch["work"][0])  # noqa: S301 (made by our own driver and actors)
         if self._broken is not None:
