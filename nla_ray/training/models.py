@@ -1,0 +1,166 @@
+"""The two models while they train: float32 weights, plain attention, the vector injected by one pure function.
+
+The verbalizer (AV) is a whole causal LM; the reconstructor (AR) is blocks 0..K without a final norm, with a
+linear head that starts as the identity. Shapes: B rows, T tokens, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers import PreTrainedTokenizerBase
+
+from nla_ray.nla.backbone import load_backbone, load_causal_lm
+from nla_ray.nla.injection import inject, rescale
+from nla_ray.nla.prompt import AvPrompt, ar_prompt_ids, check_ar_suffix, load_tokenizer, render_av_prompt
+from nla_ray.nla.sidecar import Sidecar, check_ar_depth, check_width, read_sidecar
+from nla_ray.nla.weights import open_value_head
+
+CPU = torch.device("cpu")
+
+
+class TrainableAV(nn.Module):
+    """A verbalizer: `lm` is any causal LM of transformers, `scale` the norm that vectors are rescaled to."""
+
+    def __init__(self, lm: Any, sidecar: Sidecar, tokenizer: PreTrainedTokenizerBase) -> None:
+        """Raises CheckpointError where sidecar, tokenizer and model do not belong together."""
+        super().__init__()
+        check_width(sidecar, lm.get_input_embeddings().weight.shape[1])
+        self.lm, self.sidecar, self.tokenizer = lm, sidecar, tokenizer
+        self.prompt: AvPrompt = render_av_prompt(tokenizer, sidecar)
+        self.scale = sidecar.injection_scale
+        self.register_buffer("prompt_T", torch.tensor(self.prompt.ids), persistent=False)
+
+    def forward(
+        self, vectors_BD: torch.Tensor, answers_BT: torch.Tensor, lengths_B: torch.Tensor
+    ) -> torch.Tensor:
+        """Log-probability [B, T] (float32, temperature 1) of each answer token; 0 from `lengths_B` on.
+
+        `vectors_BD` are raw: finite, not zero. Answers are padded on the right with any token.
+        """
+        ids_BT = torch.cat((self.prompt_T.expand(len(answers_BT), -1), answers_BT), dim=1)
+        embeds_BTD = inject(
+            self.lm.get_input_embeddings()(ids_BT), self.prompt.slot, rescale(vectors_BD, self.scale)
+        )
+        steps = answers_BT.shape[1]
+        logits_BTV = self.lm(inputs_embeds=embeds_BTD, use_cache=False, logits_to_keep=steps + 1).logits
+        logp_BT = -functional.cross_entropy(
+            logits_BTV[:, :-1].float().flatten(0, 1), answers_BT.flatten(), reduction="none"
+        ).view_as(answers_BT)
+        inside_BT = torch.arange(steps, device=lengths_B.device) < lengths_B[:, None]
+        return logp_BT.masked_fill(~inside_BT, 0.0)
+
+
+class TrainableAR(nn.Module):
+    """A reconstructor: a decoder stack without final norm, read at the last token through a linear head."""
+
+    def __init__(
+        self, backbone: Any, head: nn.Linear, sidecar: Sidecar, tokenizer: PreTrainedTokenizerBase
+    ) -> None:
+        """Raises CheckpointError where sidecar, tokenizer and model do not belong together."""
+        super().__init__()
+        check_ar_depth(sidecar, backbone.config.num_hidden_layers)
+        check_width(sidecar, backbone.config.hidden_size)
+        self.backbone, self.head, self.sidecar, self.tokenizer = backbone, head, sidecar, tokenizer
+        check_ar_suffix(self.prompts(["A"])[0], sidecar)
+
+    def prompts(self, texts: Sequence[str]) -> list[list[int]]:
+        """The AR's prompt around each explanation, as token ids."""
+        return ar_prompt_ids(self.tokenizer, self.sidecar, texts)
+
+    def forward(self, ids_BT: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
+        """Predicted vectors [B, D] (float32), read at each row's last token; padding stands on the right."""
+        hidden_BTD = self.backbone(input_ids=ids_BT, use_cache=False).last_hidden_state
+        read_BD = hidden_BTD[torch.arange(len(ids_BT), device=ids_BT.device), lengths_B - 1]
+        # The engine that uses the head computes it in float32, whatever the blocks are in.
+        with torch.autocast(read_BD.device.type, enabled=False):
+            predicted_BD: torch.Tensor = self.head(read_BD.float())
+        return predicted_BD
+
+
+def load_av(
+    directory: Path,
+    *,
+    sidecar: Sidecar | None = None,
+    checkpointing: bool = False,
+    template_from: Path | None = None,
+    trust_remote_code: bool = False,
+) -> TrainableAV:
+    """A verbalizer on the CPU to train on; with `sidecar` the directory may be any causal LM's.
+
+    `checkpointing` computes activations again in the backward pass instead of keeping them. Raises
+    CheckpointError.
+    """
+    sidecar = sidecar or read_sidecar(directory, role="av")
+    tokenizer = load_tokenizer(directory, trust_remote_code=trust_remote_code, template_from=template_from)
+    lm = load_causal_lm(directory, dtype=torch.float32, device=CPU, trust_remote_code=trust_remote_code)
+    return TrainableAV(_trainable(lm, checkpointing), sidecar, tokenizer)
+
+
+def load_ar(
+    directory: Path,
+    *,
+    sidecar: Sidecar | None = None,
+    checkpointing: bool = False,
+    trust_remote_code: bool = False,
+) -> TrainableAR:
+    """A reconstructor on the CPU to train on.
+
+    With `sidecar` the directory is the target's: its blocks 0..K are taken and the head is the identity.
+    Raises CheckpointError.
+    """
+    own = sidecar or read_sidecar(directory, role="ar")
+    backbone = load_backbone(
+        directory, layers=None if sidecar is None else own.layer + 1, final_norm=False,
+        dtype=torch.float32, device=CPU, trust_remote_code=trust_remote_code,
+    )  # fmt: skip
+    head = _identity(own.d_model) if sidecar is not None else _stored_head(directory, own.d_model)
+    tokenizer = load_tokenizer(directory, trust_remote_code=trust_remote_code)
+    return TrainableAR(_trainable(backbone, checkpointing), head, own, tokenizer)
+
+
+def new_av(target: Path, sidecar: Sidecar, **options: Any) -> TrainableAV:
+    """A verbalizer that starts as the target itself; `options` as of `load_av`."""
+    return load_av(target, sidecar=replace(sidecar, role="av"), **options)
+
+
+def new_ar(target: Path, sidecar: Sidecar, **options: Any) -> TrainableAR:
+    """A reconstructor that starts as blocks 0..K of the target; `options` as of `load_ar`."""
+    return load_ar(target, sidecar=replace(sidecar, role="ar"), **options)
+
+
+@contextmanager
+def autocast(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
+    """Matrix products in `dtype`; nothing changes for float32."""
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+        yield
+
+
+def _trainable(model: Any, checkpointing: bool) -> Any:
+    model.requires_grad_(True).train()
+    if checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    return model
+
+
+def _identity(d_model: int) -> nn.Linear:
+    """A default initialisation would cost 17 % of the starting loss."""
+    head = nn.Linear(d_model, d_model, bias=False)
+    nn.init.eye_(head.weight)
+    return head
+
+
+def _stored_head(directory: Path, d_model: int) -> nn.Linear:
+    stored = open_value_head(directory, d_model)
+    for name in stored.names:
+        stored.check_finite(name)
+    head = nn.Linear(d_model, d_model, bias="bias" in stored.names)
+    head.load_state_dict({name: stored.tensor(name).float() for name in stored.names})
+    return head
