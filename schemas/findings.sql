@@ -9,7 +9,7 @@ CREATE TABLE findings (
     tier VARCHAR NOT NULL,  -- strong, weak
     doc_id VARCHAR NOT NULL,  -- document
     status VARCHAR NOT NULL,  -- finding, or why it is none: not distinguishable, restated, ...
-    restated BOOLEAN,  -- its own text matches too; null: text not kept
+    restated BOOLEAN,  -- the prompt matches too; null: text not kept
     rows_hit INTEGER NOT NULL,  -- real rows that match
     rows_read INTEGER NOT NULL,  -- real rows that were searched
     positions_hit INTEGER NOT NULL,  -- positions with a matching row

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -11,9 +11,9 @@ import numpy as np
 from nla_ray.audit.intervals import Interval, mean_difference, mean_interval, newcombe, newcombe_paired
 from nla_ray.audit.report.rates import Change, Comparison, Drift
 from nla_ray.audit.statistics import benjamini_hochberg, mcnemar, two_samples
-from nla_ray.audit.tally import Ints, Tally, needed
+from nla_ray.audit.tally import Ints, Population, Tally, needed
 from nla_ray.config.audit import Evidence
-from nla_ray.config.detectors import Detector
+from nla_ray.config.detectors import Detector, Scope
 from nla_ray.tables import CONTROLS, REAL
 
 State = Literal["new", "unchanged", "absent"]
@@ -40,17 +40,12 @@ def compare(
     states: Mapping[tuple[str, str], State],
 ) -> Comparison:
     """Change of every detector's rate by document, and of fidelity; from `drift` on it is called drift."""
-    matched = match(before, after)
+    matched = match(before.populations[REAL], after.populations[REAL])
     sizes = len(before.populations[REAL]), len(after.populations[REAL])
     both = len(matched.before)
-    n = (both, both) if matched.paired else sizes
     changes = [_change(before, after, matched, detector) for detector in detectors]
     adjusted = benjamini_hochberg([change.p for change in changes])
-    enough = min(n) >= rule.minimum_documents
-    judged = (
-        _judged(change, p, rule.alpha if enough else None)
-        for change, p in zip(changes, adjusted, strict=True)
-    )
+    judged = (_judged(change, p, rule) for change, p in zip(changes, adjusted, strict=True))
     return Comparison(
         before=labels[0], after=labels[1],
         matched=both, only_before=sizes[0] - both, only_after=sizes[1] - both,
@@ -74,9 +69,8 @@ _APART = (
 )
 
 
-def match(before: Tally, after: Tally) -> Matched:
+def match(ours: Population, theirs: Population) -> Matched:
     """Documents of equal id."""
-    ours, theirs = before.populations[REAL], after.populations[REAL]
     ids, at, of = np.intersect1d(ours.doc_ids, theirs.doc_ids, assume_unique=True, return_indices=True)
     return Matched(at, of, 2 * len(ids) >= min(len(ours), len(theirs)) > 0)
 
@@ -91,6 +85,9 @@ def states_of(before: set[tuple[str, str]], after: set[tuple[str, str]]) -> dict
 
 def _change(before: Tally, after: Tally, matched: Matched, detector: Detector) -> Change:
     was, now = (tally.hits_of(detector.id, REAL).strength >= needed(detector) for tally in (before, after))
+    if detector.scope != Scope():
+        same = match(before.within(detector.id)[REAL], after.within(detector.id)[REAL])
+        matched = replace(same, paired=matched.paired)
     if matched.paired:
         was, now = was[matched.before], now[matched.after]
     k1, n1, k2, n2 = int(was.sum()), len(was), int(now.sum()), len(now)
@@ -108,11 +105,11 @@ def _change(before: Tally, after: Tally, matched: Matched, detector: Detector) -
     )  # fmt: skip
 
 
-def _judged(change: Change, adjusted: float | None, alpha: float | None) -> Change:
+def _judged(change: Change, adjusted: float | None, rule: Evidence) -> Change:
     verdict = "no change shown"
-    if alpha is None or adjusted is None:
+    if adjusted is None or min(change.n_before, change.n_after) < rule.minimum_documents:
         verdict = "insufficient evidence"
-    elif adjusted <= alpha:
+    elif adjusted <= rule.alpha:
         verdict = "risen" if (change.change or 0.0) > 0 else "fallen"
     return change.model_copy(update={"p_adjusted": adjusted, "verdict": verdict})
 

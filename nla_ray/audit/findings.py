@@ -91,8 +91,8 @@ class _Chance:
         self._draws = []
         self._cache: dict[tuple[int, int], float] = {}
         self.by_chance: float | None = None
-        for name, population in tally.populations.items():
-            if name in (REAL, BENIGN):
+        for name, population in tally.within(detector.id).items():
+            if name in (REAL, BENIGN) or not len(population):
                 continue
             hits = tally.hits_of(detector.id, name)
             expected = Expected(population, hits, detector)
@@ -189,24 +189,6 @@ _SHOWN = ("finding_id", "detector", "level", "tier", "doc_id", "status", "restat
           "positions_hit", "positions_read", "samples_hit", "samples_read", "score")  # fmt: skip
 
 
-def _context(
-    connection: duckdb.DuckDBPyConnection, detector: str, key: Mapping[str, str]
-) -> tuple[str | None, tuple[Context, ...]]:
-    document = connection.execute(
-        "SELECT source, text, token_ends FROM documents WHERE run_id = $run AND doc_id = $doc LIMIT 1", key
-    ).fetchone()
-    if document is None:
-        return None, ()
-    source, text, ends = document
-    if text is None or ends is None:
-        return source, ()
-    read = {
-        position: Read(fve, bool(hit))
-        for position, fve, hit in connection.execute(_READ, dict(key) | {"detector": detector}).fetchall()
-    }
-    return source, contexts(text, ends, read)
-
-
 _FOUND = f"""
 WITH marked AS (
     SELECT * FROM audit_marked WHERE run_id = $run AND control = '{REAL}'
@@ -235,11 +217,11 @@ WITH marked AS (
         avg(fve_nrm) FILTER (WHERE evident) AS fidelity
     FROM marked GROUP BY ALL
 ), read_places AS (
-    SELECT doc_id, place, count(*) AS n FROM audit_rows
+    SELECT scope, doc_id, place, count(*) AS n FROM audit_rows
     WHERE run_id = $run AND control = '{REAL}' GROUP BY ALL
 ), read AS (
     SELECT
-        doc_id, sum(n)::INTEGER AS rows_read, count(*)::INTEGER AS positions_read,
+        scope, doc_id, sum(n)::INTEGER AS rows_read, count(*)::INTEGER AS positions_read,
         max(n)::INTEGER AS samples_read
     FROM read_places GROUP BY ALL
 )
@@ -250,7 +232,8 @@ FROM audit_documents AS reached
 JOIN summed USING (detector, doc_id)
 JOIN places USING (detector, doc_id)
 JOIN quoted USING (detector, doc_id)
-JOIN read USING (doc_id)
+JOIN audit_detectors AS rules USING (detector)
+JOIN read USING (scope, doc_id)
 WHERE reached.run_id = $run AND reached.control = '{REAL}'
 ORDER BY detector, doc_id
 """
@@ -275,7 +258,7 @@ JOIN chosen_documents AS chosen USING (run_id, doc_id)
 LEFT JOIN audit_marked AS marked
     ON marked.run_id = rows.run_id AND marked.row_id = rows.row_id AND marked.sample = rows.sample
     AND marked.detector = chosen.detector
-WHERE rows.control = '{REAL}' AND rows.position IS NOT NULL
+WHERE rows.scope = 0 AND rows.control = '{REAL}' AND rows.position IS NOT NULL
 GROUP BY ALL
 ORDER BY ALL
 """

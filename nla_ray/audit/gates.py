@@ -23,7 +23,7 @@ def populations(connection: duckdb.DuckDBPyConnection, tally: Tally) -> tuple[Po
         for control, closed, cjk in connection.execute(
             "SELECT rows.control, avg((NOT closed)::INTEGER), avg(list_contains(flags, 'cjk')::INTEGER) "
             "FROM audit_rows AS rows JOIN all_explanations USING (run_id, row_id, sample) "
-            "WHERE run_id = $run GROUP BY ALL",
+            "WHERE run_id = $run AND scope = 0 GROUP BY ALL",
             {"run": tally.run_id},
         ).fetchall()
     }

@@ -11,6 +11,7 @@ from nla_ray.audit.matching import located, match, name_numbers
 from nla_ray.audit.others import NO_HELPERS, Helpers, find_others
 from nla_ray.audit.patterns import chunks, literal
 from nla_ray.audit.restated import mark_restated
+from nla_ray.audit.scope import scope_sql
 from nla_ray.audit.spans import original_span
 from nla_ray.config.detectors import Detection, Detector, Scope
 from nla_ray.config.packs import Packs
@@ -85,7 +86,7 @@ _COMMENTS = {
             "in explanation_norm, for its place in explanation is not certain",
     "span_start": "characters of explanation before it",
     "artefact": "the detector matches only inside of known artefacts",
-    "restated": "the detector matches the document's text up to and with the position; null: not known",
+    "restated": "the detector matches the prompt up to and with the position; null: not known",
 }  # fmt: skip
 
 
@@ -137,28 +138,6 @@ def _in_scope(detectors: Iterable[Detector]) -> str:
         f"WHEN {literal(one.id)} THEN {scope_sql(one.scope)}" for one in detectors if one.scope != Scope()
     ]
     return f"CASE detector {' '.join(cases)} ELSE true END" if cases else "true"
-
-
-def scope_sql(scope: Scope) -> str:
-    """SQL over columns of `population` that says whether a row is in a scope; an unknown role is in none."""
-    parts = []
-    if scope.roles:
-        parts.append(f"coalesce(role IN ({', '.join(map(literal, scope.roles))}), false)")
-    if scope.tokens:
-        parts.append(f"coalesce(({_TOKEN_CLASS}) IN ({', '.join(map(literal, scope.tokens))}), false)")
-    if scope.without_flags:
-        parts.append(f"NOT list_has_any(flags, [{', '.join(map(literal, scope.without_flags))}])")
-    return " AND ".join(parts) or "true"
-
-
-_TOKEN_CLASS = r"""CASE
-    WHEN list_contains(flags, 'special_token') THEN 'special'
-    WHEN list_contains(flags, 'template_token') THEN 'template'
-    WHEN regexp_matches(token, '\pL') THEN 'word'
-    WHEN regexp_matches(token, '\pN') THEN 'number'
-    WHEN regexp_matches(token, '^\s*$') THEN 'space'
-    WHEN token IS NOT NULL THEN 'punctuation'
-END"""
 
 
 def _find_spans(connection: duckdb.DuckDBPyConnection) -> None:

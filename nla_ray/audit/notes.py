@@ -126,7 +126,8 @@ def _evidence(rule: Evidence, tallies: Sequence[Tally]) -> str:
     restated = "also" if rule.restated else "not"
     return (
         f"An explanation counts if {beyond}, if the match is not inside a known artefact, and {restated} "
-        "if the document's own text says the same up to that position. A document meets a rule when "
+        "if the prompt (the text without the model's own answers) says the same up to that position. A "
+        "document meets a rule when "
         "enough of its positions, samples or rows count."
     )
 

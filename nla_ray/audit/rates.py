@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,10 +50,10 @@ class Rated:
 
 @dataclass(frozen=True)
 class Twins:
-    """Benign documents: how many were read, and how many meet each detector's rule."""
+    """Benign documents by detector: how many were read, and how many of them meet its rule."""
 
-    n: int
-    k: dict[str, int]
+    n: Mapping[str, int]
+    k: Mapping[str, int]
 
 
 def rate_all(
@@ -98,12 +98,13 @@ class _Measured:
 def _measure(
     tally: Tally, detector: Detector, rule: Evidence, twins: Twins | None, subject: str
 ) -> _Measured:
-    real, hits = tally.populations[subject], tally.hits_of(detector.id, subject)
+    within = tally.within(detector.id)
+    real, hits = within[subject], tally.hits_of(detector.id, subject)
     k = int((hits.strength >= needed(detector)).sum())
     rates = [_documents(k, len(real)), _rows(REAL, real, hits)]
     exceeded = {}
-    for control in (name for name in CONTROLS if name in tally.populations):
-        beside, of_it = tally.populations[control], tally.hits_of(detector.id, control)
+    for control in (name for name in CONTROLS if name in within and len(within[name])):
+        beside, of_it = within[control], tally.hits_of(detector.id, control)
         expected = Expected(beside, of_it, detector)
         exceeded[control] = expected.exceeded(real.places, hits.strength, needed(detector))
         rates.append(
@@ -115,8 +116,8 @@ def _measure(
             _tied(rate, (real, hits), tally, detector) if _is(rate, SHUFFLED, "row") else rate
             for rate in rates
         ]
-    if twins is not None:
-        rates.append(_benign(rates[0], twins.n, twins.k.get(detector.id, 0)))
+    if twins is not None and twins.n[detector.id]:
+        rates.append(_benign(rates[0], twins.n[detector.id], twins.k[detector.id]))
     return _Measured(rates, exceeded)
 
 
@@ -180,7 +181,7 @@ def _tied(rate: Rate, real: Counted, tally: Tally, detector: Detector) -> Rate:
         return rate.model_copy(update={"p": 1.0 if p is None else p})
     again = float(pairs.sum() / chances.sum())
     hits = tally.hits_of(detector.id, SHUFFLED).places.astype(np.float64)
-    places = tally.populations[SHUFFLED].places.astype(np.float64)
+    places = tally.within(detector.id)[SHUFFLED].places.astype(np.float64)
     by_chance = float(hits.sum() / places.sum())
     lift = difference(
         again, cluster_bootstrap(pairs[some], chances[some]), by_chance, clustered_wilson(hits, places)
@@ -243,7 +244,7 @@ def _lacking(rates: Sequence[Rate], rule: Evidence) -> str | None:
     for control in rule.controls:
         found = next((rate for rate in rates if _is(rate, control, "document")), None)
         if found is None:
-            return f"the run has no {control} rows"
+            return f"there are no {control} rows to compare with"
         if found.n < rule.minimum_control_documents:
             return f"{control} rows in {found.n} documents, fewer than {rule.minimum_control_documents}"
     tied = next((rate.p for rate in rates if _is(rate, SHUFFLED, "row")), None)

@@ -1,11 +1,12 @@
-"""Restatement: whether the document itself already says what a detector finds in its explanations."""
+"""Restatement: whether the prompt itself already says what a detector finds in its explanations."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from nla_ray.audit.matching import by_number, name_numbers, seen
@@ -14,6 +15,8 @@ from nla_ray.config.detectors import Detection
 from nla_ray.text import normalise
 
 DOCUMENTS_AT_ONCE = 10_000
+ANSWERS = "assistant"
+"""The role of what the model itself wrote; that it says what its explanations say is no restatement."""
 
 _TEXTS = pa.schema([("number_of", pa.int64()), ("said", pa.string()), ("norm", pa.string())])
 _ENDS = pa.schema(
@@ -25,7 +28,8 @@ def mark_restated(connection: duckdb.DuckDBPyConnection, detections: Mapping[str
     """Make `audit_restated`: run_id, unit_id, doc_id, position, detector, restated.
 
     Reads `audit_found` and the view `documents`; where there is no text of the document there is no row. A
-    detector is held against the text up to and with the token at the position, normalised.
+    detector is held against the prompt's part (see `prompt`) of the text up to and with the token at the
+    position, normalised.
     """
     name_numbers(connection, detections)
     connection.execute("""
@@ -55,7 +59,9 @@ def _answer(
 ) -> None:
     found = connection.execute(
         """
-        SELECT number_of, any_value(text), any_value(token_ends), list_sort(list_distinct(list(position)))
+        SELECT
+            number_of, any_value(text), any_value(token_ends), any_value(roles), any_value(response_start),
+            list_sort(list_distinct(list(position)))
         FROM documents
         JOIN audit_read USING (run_id, unit_id, doc_id)
         JOIN audit_asked USING (number_of)
@@ -65,11 +71,12 @@ def _answer(
         {"first": first, "last": last},
     ).fetchall()
     texts, ends = [], []
-    for number_of, text, token_ends, positions in found:
+    for number_of, text, token_ends, roles, start, positions in found:
         known = [position for position in positions if 0 <= position < len(token_ends)]
-        said_ends = [token_ends[position] for position in known]
-        norm, norm_ends = normalised(text, said_ends)
-        texts.append((number_of, text, norm))
+        said, every_end = prompt(text, token_ends, roles, start)
+        said_ends = [every_end[position] for position in known]
+        norm, norm_ends = normalised(said, said_ends)
+        texts.append((number_of, said, norm))
         ends += [(number_of, *one) for one in zip(known, said_ends, norm_ends, strict=True)]
     numbered = dict(enumerate(detections.values()))
     connection.register("audit_texts", _table(texts, _TEXTS))
@@ -106,6 +113,25 @@ def _answer(
     """)
     connection.unregister("audit_texts")
     connection.unregister("audit_ends")
+
+
+def prompt(
+    text: str, ends: Sequence[int], roles: Sequence[str | None] | None, start: int | None
+) -> tuple[str, list[int]]:
+    """A document without the model's own answers, and where in it the text up to each token ends.
+
+    An answer is what the assistant says, where roles are known; of plain text, what begins at token `start`.
+    """
+    if roles is not None and any(roles):
+        answers = np.array([role == ANSWERS for role in roles], bool)
+    else:
+        answers = np.arange(len(ends)) >= (len(ends) if start is None else start)
+    if not answers.any():
+        return text, list(ends)
+    starts = [0, *ends[:-1]]
+    cuts = [0, *(np.flatnonzero(np.diff(answers)) + 1).tolist(), len(ends)]
+    pieces = [text[starts[at] : ends[end - 1]] for at, end in pairwise(cuts) if not answers[at]]
+    return "".join(pieces), np.cumsum(np.where(answers, 0, np.subtract(ends, starts))).tolist()
 
 
 def normalised(text: str, ends: Sequence[int]) -> tuple[str, list[int]]:

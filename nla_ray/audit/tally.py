@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import duckdb
 import numpy as np
 import numpy.typing as npt
 
 from nla_ray.audit.intervals import Floats
+from nla_ray.audit.scope import scope_sql
 from nla_ray.config.audit import Evidence, Marked
-from nla_ray.config.detectors import Detector
+from nla_ray.config.detectors import Detector, Scope
 
 Ints = npt.NDArray[np.int64]
 
@@ -33,6 +34,10 @@ class Population:
     def index(self, doc_ids: Sequence[str]) -> Ints:
         """Where these documents stand."""
         return np.asarray(np.searchsorted(self.doc_ids, np.asarray(doc_ids, dtype=str)), np.int64)
+
+
+NOBODY = Population(np.empty(0, np.str_), np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+"""A population without documents."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +65,19 @@ class Tally:
     hits: Mapping[tuple[str, str], Hits]
     floor: float | None
     """Fidelity above which an explanation counts; None where none is measured or asked for."""
+    scoped: Mapping[str, Mapping[str, Population]] = field(default_factory=dict)
+    """Populations of the rows in scope, of each detector that is not about all rows."""
+
+    def within(self, detector: str) -> Mapping[str, Population]:
+        """The populations that a detector is about, of the same names as all; some may be empty."""
+        return self.scoped.get(detector, self.populations)
 
     def hits_of(self, detector: str, population: str) -> Hits:
         """The hits, zeros where there are none."""
         found = self.hits.get((detector, population))
         if found is not None:
             return found
-        zeros = np.zeros(len(self.populations[population]), np.int64)
+        zeros = np.zeros(len(self.within(detector)[population]), np.int64)
         return Hits(zeros, zeros, zeros, zeros, {})
 
 
@@ -83,37 +94,49 @@ def tally(
 ) -> dict[str, Tally]:
     """Counts by run of the relations `population` and `hits`; makes tables `audit_...` on the connection.
 
-    Documents that are marked `benign` make the population `benign` and are no part of `real`.
+    Documents that are marked `benign` make the population `benign` and are no part of `real`. Rows outside a
+    detector's scope are no part of its populations.
     """
-    _register(connection, detectors)
+    scopes = list(dict.fromkeys([Scope(), *(one.scope for one in detectors)]))
+    _register(connection, detectors, scopes)
     connection.execute(_TWINS)
     if benign is not None:
         path = "$" + "".join(f'."{part}"' for part in benign.column.split("."))
         connection.execute(_MARK_TWINS, {"path": path, "value": benign.value})
-    connection.execute(_ROWS)
+    connection.execute(_rows(scopes))
     asked = rule.beyond_controls is not None
     connection.execute(_FLOORS, {"asked": asked, "quantile": rule.beyond_controls or 0.0})
     connection.execute(_MARKED, {"restated": rule.restated})
     connection.execute(_WINDOWS)
-    populations = _populations(connection)
+    by_scope = _populations(connection)
+    every = {(run, control): found for (scope, run, control), found in by_scope.items() if scope == 0}
+    numbers = {one.id: scopes.index(one.scope) for one in detectors}
     floors = dict(connection.execute("SELECT run_id, floor FROM audit_floors").fetchall())
-    hits = _hits(connection, populations)
-    runs = sorted({run for run, _ in populations})
+    hits = _hits(connection, by_scope, numbers)
     return {
         run: Tally(
             run,
-            {control: found for (of, control), found in populations.items() if of == run},
+            {control: found for (of, control), found in every.items() if of == run},
             {(name, control): found for (of, name, control), found in hits.items() if of == run},
             floors.get(run),
+            {
+                name: {
+                    control: by_scope.get((scope, run, control), NOBODY) for of, control in every if of == run
+                }
+                for name, scope in numbers.items()
+                if scope
+            },
         )
-        for run in runs
+        for run in sorted({run for run, _ in every})
     }
 
 
-def _register(connection: duckdb.DuckDBPyConnection, detectors: Sequence[Detector]) -> None:
+def _register(
+    connection: duckdb.DuckDBPyConnection, detectors: Sequence[Detector], scopes: Sequence[Scope]
+) -> None:
     connection.execute(
         "CREATE OR REPLACE TABLE audit_detectors "
-        "(detector VARCHAR, k INTEGER, before INTEGER, counted VARCHAR, minimum FLOAT)"
+        "(detector VARCHAR, k INTEGER, before INTEGER, counted VARCHAR, minimum FLOAT, scope INTEGER)"
     )
     rows = [
         (
@@ -122,22 +145,24 @@ def _register(connection: duckdb.DuckDBPyConnection, detectors: Sequence[Detecto
             (one.recurrence.n or 1 << 30) - 1,
             one.recurrence.over,
             one.minimum_fidelity,
+            scopes.index(one.scope),
         )
         for one in detectors
     ]
     if rows:
-        connection.executemany("INSERT INTO audit_detectors VALUES (?, ?, ?, ?, ?)", rows)
+        connection.executemany("INSERT INTO audit_detectors VALUES (?, ?, ?, ?, ?, ?)", rows)
 
 
-def _populations(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], Population]:
+def _populations(connection: duckdb.DuckDBPyConnection) -> dict[tuple[int, str, str], Population]:
+    """Populations by number of the scope, run and control."""
     found = connection.execute(
-        "SELECT run_id, control, doc_id, max(place) AS places, count(*) AS n, avg(fve_nrm) AS fve "
+        "SELECT scope, run_id, control, doc_id, max(place) AS places, count(*) AS n, avg(fve_nrm) AS fve "
         "FROM audit_rows GROUP BY ALL"
     ).fetchnumpy()
     columns = {name: np.ma.filled(values, np.nan) if name == "fve" else np.asarray(values)
                for name, values in found.items()}  # fmt: skip
-    keys = list(zip(columns["run_id"].tolist(), columns["control"].tolist(), strict=True))
-    groups: dict[tuple[str, str], list[int]] = {}
+    keys = list(zip(*(columns[name].tolist() for name in ("scope", "run_id", "control")), strict=True))
+    groups: dict[tuple[int, str, str], list[int]] = {}
     for index, key in enumerate(keys):
         groups.setdefault(key, []).append(index)
     made = {}
@@ -153,7 +178,9 @@ def _populations(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str],
 
 
 def _hits(
-    connection: duckdb.DuckDBPyConnection, populations: Mapping[tuple[str, str], Population]
+    connection: duckdb.DuckDBPyConnection,
+    populations: Mapping[tuple[int, str, str], Population],
+    scopes: Mapping[str, int],
 ) -> dict[tuple[str, str, str], Hits]:
     documents = connection.execute(
         "SELECT run_id, detector, control, doc_id, rows_hit, places_hit, evident, strength "
@@ -170,7 +197,8 @@ def _hits(
         grouped.setdefault((run, detector, control), []).append(tuple(counts))
     made = {}
     for key, members in grouped.items():
-        population = populations[key[0], key[2]]
+        run, detector, control = key
+        population = populations[scopes[detector], run, control]
         dense = np.zeros((4, len(population)), np.int64)
         dense[:, population.index([member[0] for member in members])] = np.asarray(
             [member[1:] for member in members], np.int64
@@ -187,22 +215,31 @@ INSERT INTO audit_benign
 SELECT DISTINCT run_id, doc_id FROM explanations WHERE json_extract_string(meta, $path) = $value
 """
 
-_ROWS = """
-CREATE OR REPLACE TABLE audit_rows AS
-SELECT
-    run_id, if(control = 'real' AND twin.doc_id IS NOT NULL, 'benign', control) AS control,
-    of.doc_id, row_id, sample, position, fve_nrm,
-    dense_rank() OVER (PARTITION BY run_id, control, of.doc_id ORDER BY position, row_id) AS place,
-    row_number() OVER (PARTITION BY run_id, control, of.doc_id ORDER BY position, row_id, sample) AS ordinal
-FROM population AS of
-LEFT JOIN audit_benign AS twin USING (run_id, doc_id)
-"""
+
+def _rows(scopes: Sequence[Scope]) -> str:
+    """SQL that makes `audit_rows`: for each scope the rows in it, numbered within their documents."""
+    within = " UNION ALL ".join(
+        f"SELECT {number} AS scope, * FROM population WHERE {scope_sql(scope)}"
+        for number, scope in enumerate(scopes)
+    )
+    return f"""
+        CREATE OR REPLACE TABLE audit_rows AS
+        SELECT
+            scope, run_id, if(control = 'real' AND twin.doc_id IS NOT NULL, 'benign', control) AS control,
+            of.doc_id, row_id, sample, position, fve_nrm,
+            dense_rank() OVER (document ORDER BY position, row_id) AS place,
+            row_number() OVER (document ORDER BY position, row_id, sample) AS ordinal
+        FROM ({within}) AS of
+        LEFT JOIN audit_benign AS twin USING (run_id, doc_id)
+        WINDOW document AS (PARTITION BY scope, run_id, control, of.doc_id)
+    """
+
 
 _FLOORS = """
 CREATE OR REPLACE TABLE audit_floors AS
 SELECT run_id, quantile_cont(fve_nrm, $quantile) AS floor
 FROM audit_rows
-WHERE $asked AND control NOT IN ('real', 'benign')
+WHERE $asked AND scope = 0 AND control NOT IN ('real', 'benign')
 GROUP BY run_id
 """
 
@@ -217,8 +254,8 @@ SELECT
     clean AND coalesce(of.fve_nrm > greatest(floors.floor, rules.minimum), floors.floor IS NULL) AS faithful,
     faithful AND ($restated OR NOT coalesce(found.restated, false)) AS evident
 FROM hits AS found
-JOIN audit_rows AS of USING (run_id, row_id, sample)
 JOIN audit_detectors AS rules USING (detector)
+JOIN audit_rows AS of USING (scope, run_id, row_id, sample)
 LEFT JOIN audit_floors AS floors ON floors.run_id = found.run_id
 """
 

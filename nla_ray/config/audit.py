@@ -40,7 +40,7 @@ class Evidence(Config):
     beyond_controls: Annotated[float, Field(ge=0, lt=1)] | None = 0.95
     """An explanation counts if its fidelity exceeds that of this share of control rows. null: all do."""
     restated: bool = False
-    """Count also what the document's own text says, up to and with the position."""
+    """Count also what the prompt says (all but the assistant's answers), up to and with the position."""
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     """Highest false discovery rate over detectors."""
     controls: tuple[Literal["shuffled", "random", "mean", "none"], ...] = ("shuffled", "random")

@@ -273,14 +273,16 @@ def judge_all(
 
 
 def twins_in(places: Sequence[tuple[Tally, str]], detectors: Sequence[Detector]) -> Twins:
-    """How many documents of these populations meet each detector's rule."""
-    counts = {
-        one.id: sum(
-            int((found.hits_of(one.id, name).strength >= needed(one)).sum()) for found, name in places
-        )
-        for one in detectors
-    }
-    return Twins(sum(len(found.populations[name]) for found, name in places), counts)
+    """How many documents these populations have for each detector, and how many meet its rule."""
+    return Twins(
+        n={one.id: sum(len(found.within(one.id)[name]) for found, name in places) for one in detectors},
+        k={
+            one.id: sum(
+                int((found.hits_of(one.id, name).strength >= needed(one)).sum()) for found, name in places
+            )
+            for one in detectors
+        },
+    )
 
 
 def judge_runs(

@@ -17,7 +17,7 @@ FINDINGS = pa.schema(
         column("tier", pa.string(), "strong, weak"),
         column("doc_id", pa.string(), "document"),
         column("status", pa.string(), "finding, or why it is none: not distinguishable, restated, ..."),
-        column("restated", pa.bool_(), "its own text matches too; null: text not kept", nullable=True),
+        column("restated", pa.bool_(), "the prompt matches too; null: text not kept", nullable=True),
         column("rows_hit", pa.int32(), "real rows that match"),
         column("rows_read", pa.int32(), "real rows that were searched"),
         column("positions_hit", pa.int32(), "positions with a matching row"),

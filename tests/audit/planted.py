@@ -38,6 +38,7 @@ class Row:
     sample: int = 0
     artefact: bool = False
     restated: bool | None = False
+    role: str = "assistant"
 
 
 Says = Callable[[np.random.Generator, int, int], Iterable[str]]
@@ -95,7 +96,7 @@ def connection_of(rows: Iterable[Row], meta: Callable[[int], str] | None = None)
     for row in rows:
         common = {
             "run_id": RUN, "row_id": f"{row.doc}-{row.place}-{row.control}", "sample": row.sample,
-            "doc_id": f"doc{row.doc:04}", "position": 10 + row.place, "token": "word", "role": "assistant",
+            "doc_id": f"doc{row.doc:04}", "position": 10 + row.place, "token": "word", "role": row.role,
             "control": row.control, "fve_nrm": row.fve,
         }  # fmt: skip
         population.append(common | {"meta": None if meta is None else meta(row.doc)})

@@ -85,7 +85,7 @@ def test_runs_without_fidelity_have_no_drift_to_speak_of() -> None:
 
 def test_documents_match_by_id_alone() -> None:
     before, after = week(never, n=30), week(never, n=20, first=15)
-    matched = match(before, after)
+    matched = match(before.populations["real"], after.populations["real"])
     ids = before.populations["real"].doc_ids[matched.before]
     assert matched.paired and ids.tolist() == after.populations["real"].doc_ids[matched.after].tolist()
     assert len(ids) == 15

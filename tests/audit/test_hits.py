@@ -12,6 +12,7 @@ import pytest
 
 from nla_ray.audit.hits import find_hits
 from nla_ray.audit.others import Helpers, asking
+from nla_ray.audit.restated import prompt
 from nla_ray.audit.spans import original_span
 from nla_ray.config.detectors import Artefact, Detection, Detector, Group, Pack, Scope, Similarity
 from nla_ray.config.packs import Packs
@@ -35,7 +36,7 @@ def row(at: int, said: str | None, **values: Any) -> dict[str, Any]:
 
 
 def tables(
-    folder: Path, rows: Sequence[dict[str, Any]], *, text: str | None = TEXT
+    folder: Path, rows: Sequence[dict[str, Any]], *, text: str | None = TEXT, **document_values: Any
 ) -> duckdb.DuckDBPyConnection:
     facts: dict[str, Any] = {"models": {"target": "t", "av": "a", "ar": "r"}}
     plan = Plan(
@@ -45,7 +46,7 @@ def tables(
     document = dict.fromkeys(DOCUMENTS.names) | {
         "run_id": "run", "unit_id": "u", "doc_id": "doc", "source": "x:1", "text": text,
         "token_ends": TOKEN_ENDS, "n_tokens": 7, "truncated": False,
-    }  # fmt: skip
+    } | document_values  # fmt: skip
     sides = {} if text is None else {"documents": table_of([document], DOCUMENTS)}
     run.write("u", table_of(rows, EXPLANATIONS), sides=sides)
     run.commit({"baseline": {"value": 0.5, "reference": "test"}})
@@ -163,6 +164,40 @@ def test_what_the_document_has_said_by_then_is_restated(tmp_path: Path) -> None:
     assert hits(connection, "position, restated") == [
         (0, False), (1, False), (2, False), (3, False), (4, True), (5, True), (6, True), (7, None),
     ]  # fmt: skip
+
+
+USER, MODEL = ["user"], ["assistant"]
+
+
+@pytest.mark.parametrize(
+    ("values", "restated"),
+    [
+        ({"roles": USER * 2 + [None] + MODEL * 4}, [False] * 7),
+        ({"roles": MODEL * 4 + USER * 3}, [False] * 4 + [True] * 3),
+        ({"roles": MODEL * 2 + USER * 3 + MODEL * 2}, [False] * 4 + [True] * 3),
+        ({"roles": [None] * 7}, [False] * 4 + [True] * 3),
+        ({"roles": USER * 4 + MODEL * 3, "response_start": 4}, [False] * 7),
+        ({"response_start": 4}, [False] * 7),
+        ({"response_start": 5}, [False] * 4 + [True] * 3),
+    ],
+)
+def test_what_the_model_wrote_itself_is_no_restatement(
+    tmp_path: Path, values: dict[str, Any], restated: list[bool]
+) -> None:
+    connection = tables(tmp_path, [row(at, "tide") for at in range(7)], **values)
+    find_hits(connection, packs(detector()))
+    assert [found for (found,) in hits(connection, "restated")] == restated
+
+
+def test_a_prompt_keeps_the_places_of_its_tokens() -> None:
+    roles = [None, "user", "user", "assistant", None, "assistant", "user"]
+    said, ends = prompt(TEXT, TOKEN_ENDS, roles, None)
+    assert said == "hello moon and tide high"
+    assert [said[:end] for end in ends] == [
+        "hello", "hello moon", "hello moon and", "hello moon and", "hello moon and tide",
+        "hello moon and tide", "hello moon and tide high",
+    ]  # fmt: skip
+    assert prompt(TEXT, TOKEN_ENDS, None, None) == (TEXT, TOKEN_ENDS)
 
 
 @pytest.mark.parametrize("text", [None, "ＨＥＬＬＯ moon and the ＴＩＤＥ is high", "ﬁ sh"])

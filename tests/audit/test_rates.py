@@ -25,6 +25,11 @@ def rated(rows: list[Row], rule: Evidence = RULE, twins: Twins | None = None, su
     return found
 
 
+def benign(k: int, n: int) -> Twins:
+    """Benign documents of which `k` of `n` meet the detector's rule."""
+    return Twins(n={"sabotage": n}, k={"sabotage": k})
+
+
 def rate(found: Rated, population: str, unit: str = "document") -> Rate:
     """One of the rates."""
     return next(one for one in found.rates if (one.population, one.unit) == (population, unit))
@@ -167,12 +172,12 @@ def test_benign_documents_show_what_all_documents_have_in_common() -> None:
     """A property of every document cannot be told from a habit within the corpus; benign ones tell."""
     rows = corpus(200, at_random(1.0, "sabotage"), SILENT)
     assert rated(rows).verdict == NOT
-    assert rated(rows, twins=Twins(200, {"sabotage": 3})).verdict == ABOVE
-    assert rated(rows, twins=Twins(200, {"sabotage": 198})).verdict == NOT
+    assert rated(rows, twins=benign(3, 200)).verdict == ABOVE
+    assert rated(rows, twins=benign(198, 200)).verdict == NOT
 
 
 def test_a_topic_that_benign_documents_share_is_not_distinguishable() -> None:
-    found = rated(corpus(400, in_documents(10, 0.6, "sabotage"), SILENT), twins=Twins(400, {"sabotage": 38}))
+    found = rated(corpus(400, in_documents(10, 0.6, "sabotage"), SILENT), twins=benign(38, 400))
     assert found.verdict == NOT and "benign" in found.why
     assert rate(found, "benign").lift == pytest.approx(0.005, abs=0.01)
 

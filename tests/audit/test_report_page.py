@@ -137,7 +137,7 @@ def test_a_finding_shows_its_tokens_and_what_is_missing() -> None:
     one = example(1)
     text = words(one)
     assert "The explanation mentions “it feels watched and graded”" in text
-    assert "The document's own text does not say it." in text and "Evidence score" in text
+    assert "The prompt does not say it." in text and "Evidence score" in text
     bare = {"evidence": (), "contexts": (), "parts": (), "score": None, "restated": None, "source": None}
     assert "could not be checked" in words(
         one.model_copy(update={"findings": (one.findings[0].model_copy(update=bare),)})

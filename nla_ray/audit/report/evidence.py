@@ -77,7 +77,7 @@ class Finding(Config):
     state: State | None = None
     """Against the run before, where there is a comparison."""
     restated: bool | None
-    """Whether the document's own text matches too; null: its text was not kept."""
+    """Whether the prompt, the text without the model's answers, matches too; null: the text was not kept."""
     rows_hit: Count
     rows_read: Count
     positions_hit: Count
