@@ -88,7 +88,8 @@ class Sides:
     def ours(self, sampling: Sampling) -> list[tuple[int, ...]]:
         """Answers of our engine, in the order of the vectors."""
         requests = [Request(vector, key) for key, vector in enumerate(self._vectors)]
-        return [tokens for _, tokens, _ in sorted(self._decoder.decode(requests, sampling))]
+        answers = sorted(self._decoder.decode(requests, sampling), key=lambda answer: answer.index)
+        return [answer.token_ids for answer in answers]
 
     @torch.inference_mode()
     def peer(self, sampling: Sampling) -> list[tuple[int, ...]]:

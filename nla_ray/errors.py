@@ -35,3 +35,9 @@ class InputError(NlaError):
 
 class EngineError(NlaError):
     """A model runs but does not do what it must: an injection that does not arrive, a broken engine."""
+
+
+class TrainingError(NlaError):
+    """Training went wrong by itself: a guard tripped, a loss is not finite."""
+
+    exit_code = 1

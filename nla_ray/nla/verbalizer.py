@@ -27,6 +27,8 @@ class Sampling:
     top_p: float = 1.0
     max_new_tokens: int = 150
     seed: int = 0
+    logps: bool = False
+    """Also give the log-probability of every drawn token."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature < float("inf"):
@@ -52,6 +54,18 @@ class Generation:
     raw_text: str
     finish_reason: FinishReason
     reason: str | None = None
+    logps: tuple[float, ...] = ()
+    """With `Sampling.logps`, of each token: its log-probability at temperature 1, before `top_p`."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an engine decoded for request `index`: tokens with the stop token, and whether it stopped."""
+
+    index: int
+    token_ids: tuple[int, ...]
+    stopped: bool
+    logps: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,10 +89,8 @@ class Verbalizer(ABC):
         """Size of the vectors."""
 
     @abstractmethod
-    def decode(
-        self, requests: Sequence[Request], sampling: Sampling
-    ) -> Iterator[tuple[int, tuple[int, ...], bool]]:
-        """(index of the request, token ids with the stop token, stopped?), as the answers finish."""
+    def decode(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Answer]:
+        """The answers, as they finish."""
 
     @abstractmethod
     def text(self, token_ids: Sequence[int]) -> str:
@@ -110,10 +122,13 @@ class Verbalizer(ABC):
             for row, sample in asked
         ]
         done: dict[tuple[int, int], Generation] = {}
-        for index, tokens, stopped in self.decode(requests, sampling):
-            row, sample = asked[index]
-            raw = self.text(tokens[:-1] if stopped else tokens)
-            done[row, sample] = Generation(row_ids[row], sample, tokens, raw, "stop" if stopped else "length")
+        for answer in self.decode(requests, sampling):
+            row, sample = asked[answer.index]
+            raw = self.text(answer.token_ids[:-1] if answer.stopped else answer.token_ids)
+            done[row, sample] = Generation(
+                row_ids[row], sample, answer.token_ids, raw, "stop" if answer.stopped else "length",
+                logps=answer.logps,
+            )  # fmt: skip
         return [
             done.get(at) or Generation(row_ids[at[0]], at[1], (), "", "failed", reasons[at[0]])
             for at in slots

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import nn
+
+from nla_ray.errors import EngineError
 
 _CACHE_LINE = 16
 """float32 numbers in 64 bytes."""
@@ -37,3 +41,25 @@ def pack(model: nn.Module) -> None:
         for name, child in list(parent.named_children()):
             if type(child) is nn.Linear and child.weight.is_cpu and child.weight.dtype == torch.float32:
                 setattr(parent, name, PackedLinear(child))
+
+
+@torch.no_grad()
+def overwrite(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
+    """Copy tensors, named as before packing, into the model in place.
+
+    Raises EngineError where one that the model has is missing or of another shape.
+    """
+    targets = {
+        f"{name}.weight": module.weight_IO.t()
+        for name, module in model.named_modules()
+        if isinstance(module, PackedLinear)
+    }
+    for name, target in (targets | model.state_dict()).items():
+        found = weights.get(name)
+        if found is None or found.shape != target.shape:
+            shape = None if found is None else list(found.shape)
+            raise EngineError(
+                f"new weights: {name}: found {shape}, the engine's model has {list(target.shape)}; "
+                "they belong to another model"
+            )
+        target.copy_(found)

@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.functional import cross_entropy
 
 from nla_ray.errors import ConfigError
 from nla_ray.nla.attention import SlotPass
 from nla_ray.nla.injection import inject, rescale
 from nla_ray.nla.kv import Prefix, SlotKV, Span
 from nla_ray.nla.sampling import choose, uniforms
-from nla_ray.nla.verbalizer import Request, Sampling
+from nla_ray.nla.verbalizer import Answer, Request, Sampling
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,7 @@ class SlotDecoder:
         embeds: torch.Tensor = self.body.get_input_embeddings()(token_ids)
         return embeds
 
-    def decode(
-        self, requests: Sequence[Request], sampling: Sampling
-    ) -> Iterator[tuple[int, tuple[int, ...], bool]]:
+    def decode(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Answer]:
         """See `Verbalizer.decode`."""
         with torch.inference_mode():
             yield from _Run(self, requests, sampling).answers()
@@ -143,9 +142,11 @@ class _Run:
         self.tokens_S = torch.zeros_like(self.keys_S)
         self.stopped_S = torch.ones(layout.slots, dtype=torch.bool, device=device)
         self.answers_SN = torch.zeros(layout.slots, sampling.max_new_tokens, dtype=torch.int64, device=device)
+        self.logps_S = torch.zeros(layout.slots, device=device)
+        self.logps_SN = torch.zeros(self.answers_SN.shape, device=device)
         self.flags = _LateFlags(len(self.cohorts), device)
 
-    def answers(self) -> Iterator[tuple[int, tuple[int, ...], bool]]:
+    def answers(self) -> Iterator[Answer]:
         while self.queue or any(self.cohorts):
             for index, batch in enumerate(self.cohorts):
                 if batch is None and self.queue:
@@ -172,7 +173,7 @@ class _Run:
         self.stopped_S[slots] = torch.arange(size, device=self.keys_S.device) >= len(requests)
         logits_BV = self.decoder.prefill([request.vector for request in requests], self.kv, slots)
         self._sample(logits_BV, slots)
-        self.answers_SN[slots, 0] = self.tokens_S[slots]
+        self.answers_SN[slots, 0], self.logps_SN[slots, 0] = self.tokens_S[slots], self.logps_S[slots]
         return batch
 
     def _step(self) -> None:
@@ -187,6 +188,7 @@ class _Run:
         self._sample(logits_SV, slice(None))
         for batch in batches:
             self.answers_SN[batch.slots, batch.length] = self.tokens_S[batch.slots]
+            self.logps_SN[batch.slots, batch.length] = self.logps_S[batch.slots]
             batch.length += 1
         self.flags.exchange(self.stopped_S.view(len(self.cohorts), -1).all(dim=1), self.cohorts)
 
@@ -194,15 +196,24 @@ class _Run:
         uniforms_B = uniforms(self.keys_S[slots], self.steps_S[slots])
         tokens_B = choose(logits_BV, uniforms_B, self.sampling.temperature, self.sampling.top_p)
         self.tokens_S[slots] = tokens_B
+        if self.sampling.logps:
+            self.logps_S[slots] = -cross_entropy(logits_BV.float(), tokens_B, reduction="none")
         self.steps_S[slots] += 1
         self.stopped_S[slots] |= (tokens_B[:, None] == self.decoder.stop_ids).any(dim=1)
 
-    def _harvest(self, batch: _Batch) -> Iterator[tuple[int, tuple[int, ...], bool]]:
+    def _harvest(self, batch: _Batch) -> Iterator[Answer]:
         stop_ids = set(self.decoder.stop_ids.tolist())
         answers = self.answers_SN[batch.slots, : batch.length].tolist()
-        for row, tokens in zip(batch.rows, answers, strict=False):
+        logps = (
+            self.logps_SN[batch.slots, : batch.length].tolist()
+            if self.sampling.logps
+            else [()] * len(answers)
+        )
+        for row, tokens, logp in zip(batch.rows, answers, logps, strict=False):
             end = next((at for at, token in enumerate(tokens) if token in stop_ids), None)
-            yield row, tuple(tokens if end is None else tokens[: end + 1]), end is not None
+            stop = len(tokens) if end is None else end + 1
+            known = tuple(logp[:stop]) if self.sampling.logps else ()
+            yield Answer(row, tuple(tokens[:stop]), end is not None, known)
 
 
 class _LateFlags:

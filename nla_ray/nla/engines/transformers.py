@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,11 @@ from transformers import PreTrainedTokenizerBase
 from nla_ray.errors import CheckpointError, EngineError
 from nla_ray.nla import attention
 from nla_ray.nla.backbone import load_causal_lm
-from nla_ray.nla.engines.packing import pack
+from nla_ray.nla.engines.packing import overwrite, pack
 from nla_ray.nla.engines.slots import SlotDecoder, SlotLayout
 from nla_ray.nla.prompt import load_tokenizer, render_av_prompt
 from nla_ray.nla.sidecar import check_width, read_sidecar
-from nla_ray.nla.verbalizer import Request, Sampling, Verbalizer
+from nla_ray.nla.verbalizer import Answer, Request, Sampling, Verbalizer
 
 
 class TransformersVerbalizer(Verbalizer):
@@ -47,23 +47,28 @@ class TransformersVerbalizer(Verbalizer):
         self.model = load_slot_lm(directory, dtype, device, trust_remote_code=trust_remote_code)
         check_width(sidecar, int(self.model.get_input_embeddings().weight.shape[1]))
         self.stop_ids = stop_ids(self.model, self.tokenizer, directory)
-        self.decoder = SlotDecoder(
-            self.model,
-            self.prompt.ids,
-            self.prompt.slot,
-            self.stop_ids,
-            sidecar.injection_scale,
-            layout or SlotLayout(),
-        )
+        self.scale, self.layout = sidecar.injection_scale, layout or SlotLayout()
+        self.decoder = self._bind()
         self.check_injection()
+
+    def _bind(self) -> SlotDecoder:
+        return SlotDecoder(
+            self.model, self.prompt.ids, self.prompt.slot, self.stop_ids, self.scale, self.layout
+        )
+
+    def load_weights(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Take the weights of a model that trains, under its names as a causal LM.
+
+        Raises EngineError where one is missing or has another shape.
+        """
+        overwrite(self.model, weights)
+        self.decoder = self._bind()
 
     @property
     def d_model(self) -> int:
         return self.decoder.d_model
 
-    def decode(
-        self, requests: Sequence[Request], sampling: Sampling
-    ) -> Iterator[tuple[int, tuple[int, ...], bool]]:
+    def decode(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Answer]:
         return self.decoder.decode(requests, sampling)
 
     def text(self, token_ids: Sequence[int]) -> str:
