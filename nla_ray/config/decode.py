@@ -140,3 +140,8 @@ class DecodeConfig(Config):
         if self.continuation is None and self.positions.part != "both":
             raise ValueError("positions.part: there is no response without continuation")
         return self
+
+    @property
+    def target(self) -> ModelRef | None:
+        """The model that is read."""
+        return self.models.target

@@ -5,33 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
-from nla_ray.config.base import Config
+from nla_ray.config.chat import ChatConfig
 
 
-class JudgeConfig(Config):
+class JudgeConfig(ChatConfig):
     """Where the judge is, and what it may cost."""
 
-    without_effect: ClassVar[frozenset[str]] = frozenset(
-        {"key_env", "cache", "concurrency", "timeout_s", "attempts"}
-    )
+    without_effect: ClassVar[frozenset[str]] = ChatConfig.without_effect | {"cache"}
 
-    base_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#]+$")]
-    """Of the endpoint; `/chat/completions` is added."""
-    model: Annotated[str, StringConstraints(min_length=1)]
-    """Name of the model, as the endpoint knows it."""
-    key_env: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = None
-    """Name of the environment variable that holds the key; without it none is sent."""
     cache: Path
     """Folder for answers: the same question about the same text is asked once."""
     max_requests: Annotated[int, Field(ge=0)] = 1000
     """At most so many requests in one audit, repeated ones included; what is then left is UNCLEAR."""
     max_tokens: Annotated[int, Field(ge=1)] = 200
     """Of one answer."""
-    concurrency: Annotated[int, Field(ge=1, le=64)] = 4
-    """Requests under way at once."""
-    timeout_s: Annotated[float, Field(gt=0)] = 60.0
-    """Seconds to wait for one answer."""
-    attempts: Annotated[int, Field(ge=1, le=10)] = 3
-    """Of one request, where the server is busy or does not answer."""

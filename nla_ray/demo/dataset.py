@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,9 +44,17 @@ class Encoded:
 
     def shown_from(self) -> dict[str, int]:
         """For each planted property the first position at which it has been shown."""
+        return self._first({mark: mark.end for mark in self.document.marks})
+
+    def evident_from(self) -> dict[str, int]:
+        """For each planted property the first position at which it is plain."""
+        return self._first({mark: mark.evident for mark in self.document.marks})
+
+    def _first(self, offsets: Mapping[world.Mark, int]) -> dict[str, int]:
+        """The first token that ends at the offset of one of a property's marks, or past it."""
         marks: dict[str, int] = {}
-        for mark in self.document.marks:
-            marks[mark.prop] = min(marks.get(mark.prop, 1 << 30), bisect_left(self.ends, mark.end))
+        for mark, offset in offsets.items():
+            marks[mark.prop] = min(marks.get(mark.prop, 1 << 30), bisect_left(self.ends, offset))
         if self.document.prompt is not None:
             marks |= {"topic": self.start, "item": self.start}
         return marks

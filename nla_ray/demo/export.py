@@ -71,7 +71,10 @@ def save_sidecar(
 
 
 def write_corpus(path: Path, encoded: Sequence[Encoded]) -> None:
-    """Documents as JSON lines (`id`, `messages` or `text`) with their truth, also by token position."""
+    """Documents as JSON lines (`id`, `messages` or `text`) with their truth.
+
+    `shown` and `evident` say from which token on each planted property has been stated, and is plain.
+    """
     with path.open("w", encoding="utf-8") as lines:
         for doc in encoded:
             document = doc.document
@@ -79,7 +82,8 @@ def write_corpus(path: Path, encoded: Sequence[Encoded]) -> None:
                 {"text": document.text} if document.prompt is None else {"messages": document.messages()}
             )
             truth = {name: getattr(document, name) for name in ("topic", "item", "mood", "safety", "theme")}
-            row = {"id": document.doc_id, **content, "truth": truth | {"shown": doc.shown_from()}}
+            where = {"shown": doc.shown_from(), "evident": doc.evident_from()}
+            row = {"id": document.doc_id, **content, "truth": truth | where}
             lines.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""Reading the sidecars of activation files: `{file}.parquet.nla_meta.yaml`."""
+"""Reading and writing the sidecars of activation files: `{file}.parquet.nla_meta.yaml`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from nla_ray.nla.sidecar_fields import Fields, load_mapping
 
@@ -51,3 +53,20 @@ def read_dataset_sidecar(parquet_path: Path) -> DatasetSidecar:
         extra=fields.meta,
         path=path,
     )
+
+
+def dataset_sidecar_text(
+    *, stage: str, rows: int, base_model: str, d_model: int, layer: int, extraction: Mapping[str, Any],
+    extra: Mapping[str, Any],
+) -> str:  # fmt: skip
+    """The sidecar of a file of raw activations; `extraction` and `extra` add to the keys of the contract."""
+    meta: dict[str, Any] = {
+        "kind": "nla_dataset",
+        "schema_version": 1,
+        "stage": stage,
+        "row_count": rows,
+        "extraction": {
+            "base_model": base_model, "d_model": d_model, "layer_index": layer, "norm": "none", **extraction,
+        },
+    }  # fmt: skip
+    return yaml.safe_dump(meta | dict(extra), sort_keys=False, allow_unicode=True)

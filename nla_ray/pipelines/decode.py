@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
 from nla_ray.config.decode import DecodeConfig
+from nla_ray.config.training_set import TrainingSetConfig
 from nla_ray.errors import InputError
 from nla_ray.pipelines.baseline import own_baseline
 from nla_ray.pipelines.isolate import PATIENCE, isolate, retry
@@ -159,7 +160,7 @@ def require_shared(run: Run) -> None:
         )
 
 
-def runner_of(config: DecodeConfig, stages: Sequence[Stage]) -> Runner:
+def runner_of(config: DecodeConfig | TrainingSetConfig, stages: Sequence[Stage]) -> Runner:
     """The configured runner over these stages."""
     if config.runner.name == "local":
         return LocalRunner(stages)

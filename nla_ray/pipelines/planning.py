@@ -11,6 +11,7 @@ from pydantic import JsonValue
 
 from nla_ray.config.decode import Baseline, DecodeConfig, Engine, Models
 from nla_ray.config.reference import ModelRef, local_path
+from nla_ray.config.training_set import TrainingSetConfig
 from nla_ray.errors import CheckpointError, ConfigError
 from nla_ray.ids import digest
 from nla_ray.nla.preflight import check
@@ -93,7 +94,7 @@ def plan_decode(config: DecodeConfig, doing: Doing) -> Decode:
     return Decode(config, checkpoints, sidecar, identity, baseline, survey, tasks, plan, warnings)
 
 
-def settled(config: DecodeConfig) -> Engine:
+def settled(config: DecodeConfig | TrainingSetConfig) -> Engine:
     """The engine with device and type as they will be: equal on every worker, and part of the plan."""
     engine, runner = config.engine, config.runner
     if runner.name == "local":

@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from nla_ray.config.decode import DecodeConfig
+from nla_ray.config.corpus import Continuation, Corpus, Positions
+from nla_ray.config.decode import Engine
+from nla_ray.config.reference import ModelRef
 from nla_ray.errors import InputError
 from nla_ray.ids import digest, sampling_key
 from nla_ray.nla.backbone import load_config, text_config
@@ -31,6 +34,28 @@ from nla_ray.stages.tally import Tally
 from nla_ray.stages.work import Task, Work, unit_id_of, where
 
 
+class Extracts(Protocol):
+    """What a configuration says of what is read; without a target, vectors come with the corpus."""
+
+    @property
+    def target(self) -> ModelRef | None: ...
+
+    @property
+    def corpus(self) -> Corpus: ...
+
+    @property
+    def continuation(self) -> Continuation | None: ...
+
+    @property
+    def positions(self) -> Positions: ...
+
+    @property
+    def engine(self) -> Engine: ...
+
+    @property
+    def seed(self) -> int: ...
+
+
 class ExtractStage(Stage):
     """From a task to its documents and their vectors [n, d], the output of block K at every position.
 
@@ -41,7 +66,7 @@ class ExtractStage(Stage):
 
     def __init__(
         self,
-        config: DecodeConfig,
+        config: Extracts,
         identity: Identity,
         *,
         d_model: int,
@@ -52,7 +77,7 @@ class ExtractStage(Stage):
 
     def setup(self) -> None:
         """Load the target up to block K; for a corpus of vectors at most its tokenizer."""
-        config, ref = self._config, self._config.models.target
+        config, ref = self._config, self._config.target
         reads = ref is not None and config.corpus.vectors is None
         target = None if ref is None else resolve(ref, weights=reads)
         self._tokenizer = tokenizer_of(config, target)
@@ -169,19 +194,19 @@ def flags_of(
     return ("template_token", *flags) if of_template else flags
 
 
-def tokenizer_of(config: DecodeConfig, target: Path | None) -> PreTrainedTokenizerBase | None:
+def tokenizer_of(config: Extracts, target: Path | None) -> PreTrainedTokenizerBase | None:
     """The target's tokenizer; None for a corpus of vectors without a target."""
-    if target is None or config.models.target is None:
+    if target is None or config.target is None:
         return None
-    return load_tokenizer(target, trust_remote_code=config.models.target.trust_remote_code)
+    return load_tokenizer(target, trust_remote_code=config.target.trust_remote_code)
 
 
-def answer_of(config: DecodeConfig, target: Path) -> Answer | None:
+def answer_of(config: Extracts, target: Path) -> Answer | None:
     """How the target answers documents; None where it is not asked to. Loads the whole target."""
-    if config.continuation is None or config.models.target is None:
+    if config.continuation is None or config.target is None:
         return None
     device, dtype = device_of(config.engine)
-    remote, drawn, seed = config.models.target.trust_remote_code, config.continuation, config.seed
+    remote, drawn, seed = config.target.trust_remote_code, config.continuation, config.seed
     continuer = Continuer(target, dtype=dtype, device=device, trust_remote_code=remote)
     sampling = Sampling(drawn.temperature, drawn.top_p, drawn.max_new_tokens, seed)
 
@@ -193,7 +218,7 @@ def answer_of(config: DecodeConfig, target: Path) -> Answer | None:
 
 
 def reader_of(
-    config: DecodeConfig,
+    config: Extracts,
     tokenizer: PreTrainedTokenizerBase | None,
     *,
     d_model: int,
@@ -209,7 +234,7 @@ def reader_of(
         return VectorReader(tokenizer, d_model=d_model, layer=layer)
     if config.corpus.messages is not None and tokenizer.chat_template is None:
         raise InputError(
-            f"{config.models.target}: the target has no chat template, so corpus.messages "
+            f"{config.target}: the target has no chat template, so corpus.messages "
             f"({config.corpus.messages!r}) cannot be rendered; name a column with plain text in corpus.text"
         )
     return Reader(
@@ -222,9 +247,9 @@ def reader_of(
     )
 
 
-def vocabulary_of(config: DecodeConfig, target: Path | None) -> int | None:
+def vocabulary_of(config: Extracts, target: Path | None) -> int | None:
     """How many tokens the target knows; a tokenizer may have more."""
-    if target is None or config.models.target is None:
+    if target is None or config.target is None:
         return None
-    remote = config.models.target.trust_remote_code
+    remote = config.target.trust_remote_code
     return int(text_config(load_config(target, trust_remote_code=remote)).vocab_size)

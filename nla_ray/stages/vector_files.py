@@ -25,8 +25,8 @@ class VectorOrigin:
     warnings: tuple[str, ...]
 
 
-def check_vectors(corpus: Corpus, *, d_model: int, layer: int) -> VectorOrigin:
-    """Check every file of vectors against the verbalizer's `d_model` and K, without reading vectors.
+def check_vectors(corpus: Corpus, *, d_model: int, layer: int, whose: str = "the verbalizer") -> VectorOrigin:
+    """Check every file of vectors against the `d_model` and K of whom they are for, without reading vectors.
 
     A file need not have a sidecar. Raises InputError: another size, another layer, more than one base model,
     a sidecar that cannot be read.
@@ -34,14 +34,14 @@ def check_vectors(corpus: Corpus, *, d_model: int, layer: int) -> VectorOrigin:
     models: dict[str, str] = {}
     warnings = []
     for source in corpus_files(corpus.paths):
-        rows = _check_schema(source, corpus, d_model)
+        rows = _check_schema(source, corpus, d_model, whose)
         sidecar = _sidecar(source)
         if sidecar is None:
             continue
         for name, found, wanted in (("d_model", sidecar.d_model, d_model), ("layer", sidecar.layer, layer)):
             if found != wanted:
                 raise InputError(
-                    f"{sidecar.path}: {name} is {found}, the verbalizer's is {wanted}; "
+                    f"{sidecar.path}: {name} is {found}, {whose}'s is {wanted}; "
                     "take the pair that was made for these vectors"
                 )
         models[sidecar.base_model] = source.label
@@ -53,7 +53,7 @@ def check_vectors(corpus: Corpus, *, d_model: int, layer: int) -> VectorOrigin:
     return VectorOrigin(next(iter(models), None), tuple(warnings))
 
 
-def _check_schema(source: Source, corpus: Corpus, d_model: int) -> int | None:
+def _check_schema(source: Source, corpus: Corpus, d_model: int, whose: str) -> int | None:
     """Rows of a Parquet file, None of another; an Arrow file is checked where it is read."""
     if source.format != "parquet" or corpus.vectors is None:
         return None
@@ -66,7 +66,7 @@ def _check_schema(source: Source, corpus: Corpus, d_model: int) -> int | None:
     at = schema.get_field_index(corpus.vectors.column)
     length = None if at < 0 else vector_length(source.label, schema.field(at))
     if length not in (None, d_model):
-        raise InputError(f"{source.label}: vectors of {length} values, the verbalizer takes {d_model}")
+        raise InputError(f"{source.label}: vectors of {length} values, {whose} takes {d_model}")
     return rows
 
 

@@ -125,6 +125,19 @@ def refuse_other_plans(store: Store, plan: Plan) -> None:
     )
 
 
+def refuse_any_other_plan(store: Store, plan: Plan) -> None:
+    """Raise ConfigError, naming what differs, where a place for one run alone holds the units of another."""
+    others = other_plans(store, plan)
+    if others:
+        keys = differing_keys(
+            *({k: v for k, v in one.facts.items() if k != _SUMMED_UP} for one in (others[0], plan))
+        )
+        raise ConfigError(
+            f"{store.url}: output holds another plan, run {others[0].run_id}; it differs in "
+            f"{_some(keys) if keys else 'units alone'}: give its config to continue it, or another output"
+        )
+
+
 def planned_runs(store: Store) -> list[str]:
     """Ids of all runs that have a plan."""
     return [listed.key.removeprefix(PLANS).removesuffix(".json") for listed in store.entries(PLANS)]

@@ -1,0 +1,26 @@
+"""Build a training set, as `nla-ray training-set`: `jobs/build_training_set.py --config FILE [KEY=VALUE]...`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nla_ray.cli.entry import run
+from nla_ray.cli.training_set import Overrides, training_set_command
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def job(
+    config: Annotated[Path, typer.Option(help="YAML file; see schemas/training_set.schema.json.")],
+    overrides: Overrides = None,
+) -> None:
+    """From a corpus to the tables that a pair is trained with and measured on."""
+    training_set_command(config, overrides)
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,80 @@
+"""`nla-ray training-set`: a corpus to the tables that a pair is trained with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from nla_ray.cli.output import printable, progress
+
+if TYPE_CHECKING:
+    from nla_ray.pipelines.training_set import Built
+
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="For example corpus.limit=100.")
+]
+
+
+def training_set_command(
+    config: Annotated[
+        Path, typer.Argument(metavar="CONFIG", help="YAML file; see schemas/training_set.schema.json.")
+    ],
+    overrides: Overrides = None,
+) -> None:
+    """Build a training set: activations, split by content, explained, in the published schema.
+
+    The same command again goes on where it stopped; no answer is paid for twice. Exits 2 when an input is not
+    usable, 3 when the provider's budget is spent before the end.
+    """
+    from nla_ray.config.load import load
+    from nla_ray.config.training_set import TrainingSetConfig
+    from nla_ray.stages.sources import corpus_files
+    from nla_ray.store.address import open_store
+
+    settings = load(TrainingSetConfig, config, overrides or ())
+    corpus_files(settings.corpus.paths)
+    open_store(settings.output)
+    from nla_ray.pipelines.training_set import build_training_set
+
+    console = Console()
+    with progress(console) as report:
+        built = build_training_set(settings, report=report)
+    print_built(built, console)
+
+
+def print_built(built: Built, console: Console) -> None:
+    """The splits, the duplicates, what the explanations cost, what could not be used."""
+    found = built.set
+    for warning in built.warnings:
+        _line(console, "warning", warning)
+    table = Table()
+    for name in ("split", "documents", "rows", "files"):
+        table.add_column(name, justify="left" if name == "split" else "right")
+    for name, split in found.splits.items():
+        table.add_row(name, str(split.documents), str(split.rows), str(len(split.files)))
+    console.print(table)
+    copies = found.duplicates
+    said = f"{copies.equal} equal and {copies.near} nearly equal to another of {copies.documents} documents"
+    _line(console, "copies", f"{said}; largest group {copies.largest}; always in one split")
+    if copies.unknown:
+        _line(console, "  not known", f"copies of {copies.unknown} documents, which have no text")
+    dropped = ", ".join(f"{count} x {reason}" for reason, count in found.explaining.dropped.items())
+    paid = f"{found.explaining.requests} requests, {found.explaining.tokens:,} tokens"
+    _line(console, "explained", f"{found.explaining.explained} rows; {paid}; dropped: {dropped or 'none'}")
+    if found.unusable:
+        _line(console, "not usable", f"{found.unusable} documents or vectors, such as")
+        for problem in found.problems:
+            _line(console, "  ", problem)
+    of = f"Var(v_nrm) = {found.baseline.value:.4f} over {found.baseline.n} vectors"
+    _line(console, "vectors", f"{of}; norm at 75 %: {found.norm_p75:g}")
+    done = " (built before; nothing was done)" if built.again else ""
+    _line(console, "training set", f"{built.output}{done}")
+
+
+def _line(console: Console, name: str, value: str) -> None:
+    console.print(Text.assemble((f"{name}: ", "bold"), printable(value)), soft_wrap=True)

@@ -1,0 +1,28 @@
+"""The configuration of a language model behind any endpoint of the OpenAI kind."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field, StringConstraints
+
+from nla_ray.config.base import Config
+
+
+class ChatConfig(Config):
+    """Where the endpoint is, and how it is asked."""
+
+    without_effect: ClassVar[frozenset[str]] = frozenset({"key_env", "concurrency", "timeout_s", "attempts"})
+
+    base_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#]+$")]
+    """Of the endpoint; `/chat/completions` is added."""
+    model: Annotated[str, StringConstraints(min_length=1)]
+    """Name of the model, as the endpoint knows it."""
+    key_env: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = None
+    """Name of the environment variable that holds the key; without it none is sent."""
+    concurrency: Annotated[int, Field(ge=1, le=64)] = 4
+    """Requests under way at once."""
+    timeout_s: Annotated[float, Field(gt=0)] = 60.0
+    """Seconds to wait for one answer."""
+    attempts: Annotated[int, Field(ge=1, le=10)] = 3
+    """Of one request, where the server is busy or does not answer."""

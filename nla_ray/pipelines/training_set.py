@@ -1,0 +1,207 @@
+"""Build a training set: extract, split, explain, write; each step goes on where it stopped."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from nla_ray.config.training_set import TrainingSetConfig
+from nla_ray.errors import ConfigError
+from nla_ray.pipelines.decode import Progress, Report, runner_of
+from nla_ray.pipelines.isolate import PATIENCE, isolate, retry
+from nla_ray.pipelines.training_plan import BASE, EXPLAINED, Ready, anchored, plan_training_set
+from nla_ray.pipelines.training_splits import split_documents
+from nla_ray.pipelines.training_tables import EXPLAINED_SPLITS, Tables
+from nla_ray.providers.make import provider_of
+from nla_ray.runtime.runner import Runner
+from nla_ray.stages.base_table import SHOWN_PROBLEMS, BaseStage
+from nla_ray.stages.explain import ExplainStage
+from nla_ray.stages.extract import ExtractStage
+from nla_ray.stages.tally import Tally
+from nla_ray.stages.work import Done, Task
+from nla_ray.store.address import open_store
+from nla_ray.store.objects import Store
+from nla_ray.store.plan import differing_keys, put_plan, refuse_any_other_plan
+from nla_ray.store.training_set import (
+    MANIFEST,
+    Duplicates,
+    Explaining,
+    Reference,
+    TrainingSet,
+    get_training_set,
+)
+from nla_ray.store.units import done_units, footer_of
+
+MAX_FAILED = 0.01
+"""Share of the documents that may be left out because no worker survives them."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """A finished training set; `again` if it was finished before."""
+
+    output: str
+    set: TrainingSet
+    again: bool
+    warnings: tuple[str, ...]
+
+
+def build_training_set(config: TrainingSetConfig, *, report: Report = lambda _: None) -> Built:
+    """Build the training set at `config.output`, or go on where an earlier attempt stopped.
+
+    Raises NlaError for what cannot be used, BudgetError where the provider's budget is spent; all that was
+    made and answered by then is kept.
+    """
+    out, work = places(config)
+    there = get_training_set(out)
+    ready = plan_training_set(config, lambda doing, documents: report(Progress(doing, documents)))
+    if there is not None:
+        require_same(ready, there, out)
+        return Built(config.output, there, True, ready.warnings)
+    refuse_any_other_plan(work, ready.plan)
+    provider = provider_of(ready.config)
+    work.probe()
+    put_plan(work, ready.plan)
+    settings = anchored(ready.config)
+    base = [
+        ExtractStage(settings, ready.identity, d_model=ready.d_model),
+        BaseStage(settings.corpus, settings.layer, ready.d_model, work, ready.ref(BASE)),
+    ]
+    make(ready, work, BASE, runner_of(settings, base), Meter("extracting", ready, report))
+    report(Progress("splitting", ready.survey.documents))
+    duplicates = split_documents(ready, work)
+    stage = ExplainStage(provider, EXPLAINED_SPLITS, work, ready.ref(BASE), ready.ref(EXPLAINED))
+    make(ready, work, EXPLAINED, runner_of(settings, [stage]), Meter("explaining", ready, report))
+    finished = write(ready, work, out, duplicates, report)
+    return Built(config.output, finished, False, ready.warnings)
+
+
+def places(config: TrainingSetConfig) -> tuple[Store, Store]:
+    """The stores of the set and of what is made on the way."""
+    out = open_store(config.output, overwrites=config.overwrites)
+    return out, open_store(f"{config.output.rstrip('/')}/work", overwrites=config.overwrites)
+
+
+def require_same(ready: Ready, there: TrainingSet, out: Store) -> None:
+    """Raise ConfigError, naming what differs, where a place holds another finished set."""
+    if there.set_id == ready.set_id:
+        return
+    keys = differing_keys(there.config, ready.config.effective()) or ["the corpus or the target's weights"]
+    raise ConfigError(
+        f"{out.url}: holds another training set; it differs in {', '.join(keys[:5])}: name another output"
+    )
+
+
+def make(ready: Ready, work: Store, table: str, runner: Runner, meter: Meter) -> None:
+    """Make the units of one table that are missing, those that fail without the documents at fault."""
+    done = done_units(work, ready.ref(table))
+    tasks = [task for task in ready.tasks if task.unit_id not in done]
+    meter.start(len(ready.tasks) - len(tasks))
+    if not tasks:
+        return
+    with runner as opened:
+        failed = yield_all(meter, retry(tasks, opened.stream, patience=PATIENCE if table == BASE else 0))
+        again = [task for task, _ in failed.values()]
+        allowed = MAX_FAILED * ready.survey.documents
+        yield_all(meter, isolate(again, opened.stream, allowed=allowed, alone=len(again) == len(tasks)))
+
+
+def yield_all(meter: Meter, units: Generator[Done, None, Any]) -> dict[str, tuple[Task, str]]:
+    """Count all units that are made; what the generator returns."""
+    while True:
+        try:
+            meter.count(next(units))
+        except StopIteration as end:
+            return cast(dict[str, tuple[Task, str]], end.value)
+
+
+class Meter:
+    """Counts units and rows of one step and reports how far it is."""
+
+    def __init__(self, doing: str, ready: Ready, report: Report) -> None:
+        self._doing, self._ready, self._report = doing, ready, report
+        self._before, self._units, self._rows = 0, 0, 0
+        self._started = time.perf_counter()
+
+    def start(self, before: int) -> None:
+        """Begin; so many units were there before."""
+        self._before, self._started = before, time.perf_counter()
+        self._tell()
+
+    def count(self, done: Done) -> None:
+        """A unit was made."""
+        self._units, self._rows = self._units + 1, self._rows + done.tally.vectors
+        self._tell()
+
+    def _tell(self) -> None:
+        self._report(
+            Progress(
+                self._doing,
+                documents=self._ready.survey.documents,
+                units=self._before + self._units,
+                of_units=len(self._ready.tasks),
+                before=self._before,
+                vectors=self._rows,
+                seconds=time.perf_counter() - self._started,
+            )
+        )
+
+
+def write(ready: Ready, work: Store, out: Store, duplicates: Duplicates, report: Report) -> TrainingSet:
+    """Write the tables, and the manifest last."""
+    tables = Tables(ready, work, out)
+    meter = Meter("writing", ready, report)
+    meter.start(0)
+    for task in ready.tasks:
+        tables.add(task.unit_id)
+        meter.count(Done(task, None, Tally()))
+    splits = {name: parts.finish() for name, parts in tables.parts.items()}
+    unusable, problems = problems_of(ready, work)
+    made = TrainingSet(
+        set_id=ready.set_id,
+        target=ready.base_model,
+        layer=ready.config.layer,
+        d_model=ready.d_model,
+        splits=splits,
+        templates=ready.config.templates,
+        baseline=Reference(
+            value=tables.directions.variance_nrm(),
+            reference="the vectors of this training set, held_out left out",
+            n=tables.directions.n,
+        ),
+        norm_p75=tables.norm_p75(),
+        duplicates=duplicates,
+        explaining=explaining(ready, work),
+        unusable=unusable,
+        problems=problems,
+        config=ready.config.effective(),
+        weights=ready.plan.facts["weights"],
+        versions=cast(dict[str, str], ready.plan.facts["versions"]),
+    )
+    out.put_new(MANIFEST, (made.model_dump_json(indent=1) + "\n").encode())
+    return made
+
+
+def tallies(ready: Ready, work: Store, table: str) -> Sequence[dict[str, Any]]:
+    """What the writers of all units counted."""
+    ref = ready.ref(table)
+    return work.map(lambda task: footer_of(work, ref, task.unit_id).tally, ready.tasks)
+
+
+def problems_of(ready: Ready, work: Store) -> tuple[int, tuple[str, ...]]:
+    """How many documents and vectors could not be used, and why some of them."""
+    found = tallies(ready, work, BASE)
+    shown = [problem for one in found for problem in one["problems"]]
+    return sum(one["unusable"] for one in found), tuple(shown[: 2 * SHOWN_PROBLEMS])
+
+
+def explaining(ready: Ready, work: Store) -> Explaining:
+    """What became of all rows that were to be explained."""
+    found, dropped = tallies(ready, work, EXPLAINED), Counter[str]()
+    for one in found:
+        dropped.update(one["dropped"])
+    sums = {name: sum(one[name] for one in found) for name in ("explained", "requests", "tokens")}
+    return Explaining(dropped=dict(sorted(dropped.items())), **sums)

@@ -1,0 +1,68 @@
+"""What a provider of explanations is, and what counts as an explanation."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nla_ray.errors import NlaError
+from nla_ray.nla.outcomes import extract, storable
+
+FEATURES = 2
+"""Paragraphs that an explanation by a language model must have."""
+
+
+class BudgetError(NlaError):
+    """The budget is spent; what was answered is kept."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True)
+class Place:
+    """One activation to explain: where it is, the text up to its token, that token, the last few tokens.
+
+    What is not known is None. `meta` are the columns that the corpus carries along.
+    """
+
+    doc_id: str
+    position: int | None
+    text: str | None
+    token: str | None
+    tail: str | None
+    meta: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Said:
+    """An explanation, or the reason why there is none. `requests` and `tokens` were paid for it just now."""
+
+    text: str | None
+    reason: str | None = None
+    requests: int = 0
+    tokens: int = 0
+
+
+class Provider(ABC):
+    """Explains places; light to make and to send, heavy only after `setup`."""
+
+    def setup(self) -> None:  # noqa: B027 (most providers need none)
+        """Open what is needed, in the process that explains."""
+
+    @abstractmethod
+    def explain(self, places: Sequence[Place]) -> Iterator[tuple[int, Said]]:
+        """Each place's index with what was said of it, in any order. Raises NlaError, BudgetError."""
+
+
+def parsed(raw: str) -> Said:
+    """The explanation in a language model's answer: closed, and of at least `FEATURES` paragraphs."""
+    text, closed = extract(storable(raw))
+    if not closed:
+        return Said(None, "no closing tag")
+    features = [part.strip() for part in re.split(r"\n\s*\n", text) if part.strip()]
+    if len(features) < FEATURES:
+        return Said(None, "fewer than two features")
+    return Said("\n\n".join(features))
