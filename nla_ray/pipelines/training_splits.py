@@ -53,9 +53,7 @@ def split_documents(ready: Ready, work: Store) -> Duplicates:
     groups, found = grouped(documents, ready.config.near_duplicates)
     splits = assigned(documents, groups, ready.config)
     require_documents(splits, ready.config.shares)
-    table = pa.table(
-        {"doc_id": pa.array(documents.index, pa.string()), "split": pa.array(splits, pa.string())}
-    )
+    columns = {"doc_id": pa.array(documents.index, pa.string()), "split": pa.array(splits, pa.string())}
     work.put_new(SPLITS_KEY, to_bytes(pa.table(columns), {"set": ready.set_id}))
     return found
 
@@ -96,7 +94,7 @@ def assigned(documents: Documents, groups: Sequence[int], config: TrainingSetCon
 
 
 def split_of(seed: int, key: str, shares: Shares) -> str:
-    """The split of a content hash: where a uniform number that it and the seed determine falls in the shares."""
+    """The split of a content hash: where a number that it and the seed draw falls in the shares."""
     number, upto = int(digest("split", seed, key)[:13], 16) / 2.0**52, 0.0
     wanted = [(name, getattr(shares, name)) for name in SPLITS if getattr(shares, name) > 0]
     for name, share in wanted:

@@ -30,8 +30,8 @@ class DemoProvider(Provider):
         truth = place.meta.get(TRUTH)
         if not isinstance(truth, Mapping) or not {"topic", "item", "mood", "theme", "safety"} <= truth.keys():
             raise InputError(
-                f"provider demo: document {place.doc_id} has no truth of the demo world in its column {TRUTH!r}; take "
-                "documents of the demo world, or another provider"
+                f"provider demo: document {place.doc_id} has no truth of the demo world in its column "
+                f"{TRUTH!r}; take documents of the demo world, or another provider"
             )
         document = world.Document("", None, "", **{name: truth[name] for name in _PLANTED}, marks=())
         last = place.tail or " ".join((place.text or "").split()[-LAST_WORDS:])
