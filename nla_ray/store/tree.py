@@ -60,17 +60,28 @@ class Tree:
                 part.unlink(missing_ok=True)
 
     def names(self, folder: str) -> list[str]:
-        """Files directly in a folder below the root, sorted, without the folder; none where it is not there."""
+        """Files directly in a folder below the root, sorted, by their last names; none where it is not there."""
+        return self._listed(folder, "file")
+
+    def folders(self, folder: str) -> list[str]:
+        """Folders directly in a folder below the root, in the same way."""
+        return self._listed(folder, "directory")
+
+    def _listed(self, folder: str, kind: str) -> list[str]:
         with self._explained(folder):
             if self.folder is not None:
                 there = self.folder / folder
-                found = [path.name for path in there.iterdir() if path.is_file()] if there.is_dir() else []
-                return sorted(name for name in found if not name.startswith("."))
+                paths = (
+                    [path for path in there.iterdir() if not path.name.startswith(".")]
+                    if there.is_dir()
+                    else []
+                )
+                return sorted(path.name for path in paths if path.is_dir() == (kind == "directory"))
             try:
                 entries = self._s3().ls(self._key(folder), detail=True)
             except FileNotFoundError:
                 return []
-            return sorted(entry["name"].rpartition("/")[2] for entry in entries if entry["type"] == "file")
+            return sorted(entry["name"].rpartition("/")[2] for entry in entries if entry["type"] == kind)
 
     def upload(self, source: Path, name: str) -> None:
         """Copy a local file, or the files of a local folder, there; nothing to do where it is there already."""

@@ -1,4 +1,4 @@
-"""The two models while they train: float32 weights, plain attention, the vector injected by one pure function.
+"""The two models while they train: float32 weights, plain attention, the vector put in by one pure function.
 
 The verbalizer (AV) is a whole causal LM; the reconstructor (AR) is blocks 0..K without a final norm, with a
 linear head that starts as the identity. Shapes: B rows, T tokens, D width.
@@ -28,6 +28,9 @@ CPU = torch.device("cpu")
 
 class TrainableAV(nn.Module):
     """A verbalizer: `lm` is any causal LM of transformers, `scale` the norm that vectors are rescaled to."""
+
+    lm: Any
+    prompt_T: torch.Tensor
 
     def __init__(self, lm: Any, sidecar: Sidecar, tokenizer: PreTrainedTokenizerBase) -> None:
         """Raises CheckpointError where sidecar, tokenizer and model do not belong together."""

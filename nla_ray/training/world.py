@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -23,7 +23,7 @@ class World:
 
     rank: int = 0
     size: int = 1
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @property
     def first(self) -> bool:
@@ -59,7 +59,8 @@ def prepare(model: nn.Module, world: World, parallel: Parallel) -> nn.Module:
     for layers in [part for part in model.modules() if isinstance(part, nn.ModuleList)]:
         for block in layers:
             fully_shard(block, mesh=mesh)
-    return fully_shard(model, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+    return model
 
 
 @contextmanager
@@ -81,7 +82,7 @@ def plain(model: nn.Module) -> nn.Module:
 
 
 def full_state(model: nn.Module) -> dict[str, torch.Tensor]:
-    """All tensors of the model on the CPU under the names that it had before `prepare`; all ranks must call it.
+    """All tensors of the model on the CPU under the names from before `prepare`; all ranks must call it.
 
     A tensor may share memory with a parameter: copy it before the next step.
     """

@@ -1,0 +1,178 @@
+"""Checkpoints of a stage on a folder or S3: complete or absent, written beside the training, the best kept.
+
+A checkpoint is a folder of safetensors, one file per rank (torch.distributed.checkpoint), and beside it a
+record that is written last. What has no record does not exist: it is overwritten by nothing and read by
+nobody. No file is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import secrets
+import shutil
+import tempfile
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import distributed
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import async_save
+
+from nla_ray.errors import InputError
+from nla_ray.store.tree import Tree, full
+from nla_ray.training.world import World
+
+
+@dataclass(frozen=True)
+class Record:
+    """A complete checkpoint: so many steps were taken; `fve_nrm` where it was measured then."""
+
+    step: int
+    folder: str
+    fve_nrm: float | None
+
+
+class Checkpoints:
+    """The checkpoints of one stage below `tree`/`prefix`; all ranks call its methods, in the same order."""
+
+    def __init__(self, tree: Tree, prefix: str, world: World, keep: int) -> None:
+        self._tree, self._prefix, self._world, self._keep = tree, prefix, world, keep
+        self._group = distributed.new_group(backend="gloo") if world.size > 1 else None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._pending: Future[None] | None = None
+        if world.first:
+            self._clear()
+
+    def records(self) -> list[Record]:
+        """The complete ones, oldest first."""
+        names = [name for name in self._tree.names(self._prefix) if name.endswith(".json")]
+        found = [json.loads(self._tree.read(f"{self._prefix}/{name}") or b"null") for name in names]
+        return sorted((Record(**one) for one in found if one), key=lambda one: one.step)
+
+    def best(self) -> Record | None:
+        """The one with the highest `fve_nrm`; the newest where none was measured."""
+        records = self.records()
+        return max(records, key=_worth, default=None)
+
+    def newest(self) -> Record | None:
+        """The one to go on from."""
+        return next(reversed(self.records()), None)
+
+    def save(self, step: int, state: dict[str, Any], fve_nrm: float | None) -> None:
+        """Save `state` (Stateful objects) as it is now; it is written while training goes on.
+
+        Waits for the one before. Raises InputError where that could not be written; older ones stay usable.
+        """
+        self.wait()
+        record = Record(step, f"step-{step:08d}-{self._attempt():06x}", fve_nrm)
+        local = self._local(record.folder)
+        local.mkdir(parents=True, exist_ok=True)
+        writer = HuggingFaceStorageWriter(str(local), save_distributed=True)
+        alone = self._world.size == 1
+        saving: Any = async_save(
+            {name: part.state_dict() for name, part in state.items()},
+            storage_writer=writer, process_group=self._group, no_dist=alone,
+        )  # fmt: skip
+        self._pending = self._thread.submit(self._finish, saving, record, local)
+
+    def wait(self) -> None:
+        """Until the last checkpoint is complete. Raises InputError where it could not be written."""
+        if self._pending is None:
+            return
+        pending, self._pending = self._pending, None
+        try:
+            pending.result()
+        except (Exception, CheckpointException) as error:
+            where, causes = f"{self._tree.url}: {self._prefix}", _causes(error)
+            said = next((text for one in causes if (text := full(where, one))), None)
+            raise InputError(said or f"{where}: a checkpoint cannot be written: {causes[-1]}") from error
+
+    def restore(self, record: Record, state: dict[str, Any]) -> None:
+        """Load a checkpoint into `state`, whatever the number of workers that wrote it."""
+        with tempfile.TemporaryDirectory(prefix="nla_ray-") as scratch:
+            folder = self._tree.fetch(f"{self._prefix}/{record.folder}", Path(scratch))
+            tensors = {name: part.state_dict() for name, part in state.items()}
+            try:
+                load(
+                    tensors, storage_reader=HuggingFaceStorageReader(str(folder)),
+                    process_group=self._group, no_dist=self._world.size == 1,
+                )  # fmt: skip
+            except (Exception, CheckpointException) as error:
+                raise InputError(
+                    f"{self._tree.url}/{self._prefix}/{record.folder}: this checkpoint cannot be read: "
+                    f"{_causes(error)[-1]}; remove it and its .json to go on from the one before"
+                ) from error
+            for name, part in state.items():
+                part.load_state_dict(tensors[name])
+
+    def close(self) -> None:
+        """Wait for what is being written, and end the thread."""
+        try:
+            self.wait()
+        finally:
+            self._thread.shutdown()
+
+    def _attempt(self) -> int:
+        """A number that all ranks agree on and that no attempt before had: shards of two must not mix."""
+        drawn = secrets.randbelow(1 << 24) if self._world.first else 0
+        return int(self._world.total(torch.tensor(drawn, device=self._world.device)))
+
+    def _local(self, folder: str) -> Path:
+        if self._tree.folder is not None:
+            return self._tree.folder / self._prefix / folder
+        return Path(tempfile.gettempdir(), f"nla_ray-{folder}-{self._world.rank}")
+
+    def _finish(self, saving: Any, record: Record, local: Path) -> None:
+        """In the thread: once all ranks have written, the record, and then what is not kept any more."""
+        written = torch.zeros(1)
+        try:
+            saving.result()
+            self._tree.upload(local, f"{self._prefix}/{record.folder}")
+            written += 1
+        finally:
+            if self._tree.folder is None:
+                shutil.rmtree(local, ignore_errors=True)
+            if self._group is not None:
+                distributed.all_reduce(written, group=self._group)
+        if written != self._world.size:
+            raise InputError(f"{record.folder}: another worker could not write its part")
+        if self._world.first:
+            self._tree.write(f"{self._prefix}/{record.folder}.json", json.dumps(asdict(record)).encode())
+            self._prune()
+
+    def _clear(self) -> None:
+        """Remove what an interrupted training left without a record."""
+        complete = {record.folder for record in self.records()}
+        for folder in self._tree.folders(self._prefix):
+            if folder not in complete:
+                self._tree.remove(f"{self._prefix}/{folder}")
+
+    def _prune(self) -> None:
+        records = self.records()
+        best = max(records, key=_worth)
+        for record in records[: -self._keep]:
+            if record != best:
+                self._tree.remove(f"{self._prefix}/{record.folder}.json")
+                self._tree.remove(f"{self._prefix}/{record.folder}")
+
+
+def _worth(record: Record) -> tuple[float, int]:
+    measured = record.fve_nrm is not None and math.isfinite(record.fve_nrm)
+    return (record.fve_nrm if measured and record.fve_nrm is not None else -math.inf, record.step)
+
+
+def _causes(error: BaseException | None) -> list[BaseException]:
+    """The error and what it was made from; torch puts those of other ranks into a mapping."""
+    found: list[BaseException] = []
+    while error is not None:
+        found.append(error)
+        failures = getattr(error, "failures", {})
+        found += [one[0] for one in failures.values()]
+        error = error.__cause__ or error.__context__
+    return found
