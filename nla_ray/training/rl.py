@@ -74,7 +74,7 @@ class RlLearner:
         self.world = world or World()
         if settings.vectors % self.world.size:
             raise InputError(
-                f"rl.vectors: {settings.vectors} activations a step do not divide among {self.world.size} workers"
+                f"rl.vectors: {settings.vectors} a step do not divide among {self.world.size} workers"
             )
         if len(train.names) < max(2, settings.vectors) or len(held_out.names) < 2:
             raise InputError(

@@ -37,5 +37,5 @@ def test_training_stops_after_as_many_bad_steps_in_a_row_as_patience_says() -> N
     watch, bad = Watch(Guards(patience=2)), FINE | {"loops": 1.0}
     for step, metrics in enumerate([bad, FINE, bad]):
         watch.check(step, metrics)
-    with pytest.raises(TrainingError, match=r"rl: stopped at step 3, 2 steps in a row .* 100% of the answers"):
+    with pytest.raises(TrainingError, match=r"stopped at step 3, 2 steps in a row .* 100% of the answers"):
         watch.check(3, bad)

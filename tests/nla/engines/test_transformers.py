@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from nla_ray import ids
 from nla_ray.errors import CheckpointError, ConfigError, EngineError
+from nla_ray.nla.backbone import load_causal_lm
 from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
 from nla_ray.nla.sampling import choose, uniforms
@@ -149,3 +151,52 @@ def test_the_injection_scale_can_be_given(nla: Nla) -> None:
 def test_slots_must_be_whole_cohorts() -> None:
     with pytest.raises(ConfigError, match="multiple"):
         SlotLayout(slots=10, cohort=4)
+
+
+@pytest.mark.parametrize("top_p", [1.0, 0.9])
+def test_log_probabilities_are_those_of_the_full_model(nla: Nla, top_p: float) -> None:
+    av = nla("qwen2")[1]
+    engine = TransformersVerbalizer(av, layout=SMALL)
+    asked = Sampling(temperature=0.8, top_p=top_p, max_new_tokens=10, seed=4, logps=True)
+    silent = Sampling(temperature=0.8, top_p=top_p, max_new_tokens=10, seed=4)
+    answers, model, prompts = engine.generate(VECTORS, ROWS, asked), full_model(av), injected_prompts(av)
+    for row, answer in enumerate(answers):
+        said = torch.tensor(answer.token_ids)
+        embeds_1TD = torch.cat([prompts[row], model.get_input_embeddings()(said)])[None]
+        logits_TV = model(inputs_embeds=embeds_1TD).logits[0, -len(said) - 1 : -1]
+        wanted = logits_TV.log_softmax(-1).gather(1, said[:, None])[:, 0]
+        torch.testing.assert_close(torch.tensor(answer.logps), wanted, rtol=1e-4, atol=1e-4)
+    plain = engine.generate(VECTORS, ROWS, silent)
+    assert [one.token_ids for one in plain] == [one.token_ids for one in answers]
+    assert {one.logps for one in plain} == {()}
+
+
+def test_new_weights_give_the_answers_of_their_model(nla: Nla, tmp_path: Path) -> None:
+    av, other = nla("qwen2")[1], av_of(nla, tmp_path, seed=9)
+    engine = TransformersVerbalizer(av, layout=SMALL)
+    before = engine.generate(VECTORS, ROWS, DRAWN)
+    engine.load_weights(load_causal_lm(other, dtype=torch.float32, device="cpu").state_dict())
+    wanted = TransformersVerbalizer(other, layout=SMALL).generate(VECTORS, ROWS, DRAWN)
+    assert engine.generate(VECTORS, ROWS, DRAWN) == wanted != before
+
+
+def av_of(nla: Nla, path: Path, seed: int) -> Path:
+    """A copy of a tiny AV with other random weights."""
+    av = shutil.copytree(nla("qwen2")[1], path / "other")
+    rng = torch.Generator().manual_seed(seed)
+    weights = load_file(av / "model.safetensors")
+    noise = {name: torch.randn(one.shape, generator=rng) * one.std() for name, one in weights.items()}
+    mixed = {name: one + 0.5 * noise[name] for name, one in weights.items()}
+    save_file(mixed, av / "model.safetensors", metadata={"format": "pt"})
+    return av
+
+
+def test_weights_of_another_model_are_refused(nla: Nla) -> None:
+    engine = TransformersVerbalizer(nla("qwen2")[1], layout=SMALL)
+    weights = load_causal_lm(nla("qwen2")[1], dtype=torch.float32, device="cpu").state_dict()
+    name = "model.layers.0.mlp.up_proj.weight"
+    with pytest.raises(EngineError, match=rf"{name}: found \[3, 3\]"):
+        engine.load_weights(weights | {name: torch.zeros(3, 3)})
+    del weights[name]
+    with pytest.raises(EngineError, match=f"{name}: found None"):
+        engine.load_weights(weights)
