@@ -1,4 +1,4 @@
-"""The configuration of a training: data, where the pair starts, the stages, checkpoints, and where it runs."""
+"""The configuration of a training: data, where the pair starts, stages, checkpoints, and where it runs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pydantic import Field, StringConstraints, model_validator
 from nla_ray.config.base import Config
 from nla_ray.config.corpus import Name
 from nla_ray.config.decode import Reference
+from nla_ray.config.reinforce import Reinforce
 from nla_ray.config.runner import Pool
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
 Split = Literal["ar_sft", "av_sft", "rl", "held_out"]
 
 
@@ -42,7 +42,7 @@ class Init(Config):
     ar: Reference | None = None
     """A reconstructor to go on with."""
     marker: Annotated[str, StringConstraints(min_length=1, max_length=8)] | None = None
-    """Of a new verbalizer: the character whose embedding is overwritten; null: as the data say, else chosen."""
+    """Of a new verbalizer: the character whose embedding is overwritten; null: one that is one token."""
     injection_scale: Positive | None = None
     """Of a new verbalizer: the norm that vectors are rescaled to; null: 75 % of the data's are shorter."""
 
@@ -70,50 +70,6 @@ class Supervised(Config):
 
     Without it, the model itself is measured with other rows' vectors.
     """
-
-
-class Guards(Config):
-    """Joint training stops when a step is beyond one of these; null: it is not looked at."""
-
-    unclosed: Share | None = 0.5
-    """Share of the answers without a closing tag."""
-    mean_length: Positive | None = None
-    """Tokens of an answer, on average."""
-    cjk: Share | None = 0.5
-    """Share of the answers that are mostly Chinese, Japanese or Korean."""
-    repetition: Share | None = 0.5
-    """Share of the answers that repeat themselves."""
-    shuffled_reward: float | None = None
-    """Mean reward of answers to other rows' vectors."""
-
-
-class Reinforce(Config):
-    """Joint training: the verbalizer by GRPO on its reconstruction, the reconstructor on the same answers."""
-
-    steps: Count
-    """Optimiser steps of both models."""
-    groups: Count = 16
-    """Vectors of a step, over all workers; a multiple of their number."""
-    group_size: Annotated[int, Field(ge=2)] = 8
-    """Answers to each vector."""
-    av_lr: Positive = 1e-5
-    ar_lr: Positive = 5e-5
-    kl: Annotated[float, Field(ge=0)] = 0.01
-    """Weight of the divergence from the verbalizer that the stage starts with."""
-    reward: Literal["mse", "log"] = "mse"
-    """`mse`: -mse_nrm. `log`: -log(mse_nrm); faster, and worse writing."""
-    contrastive: Annotated[float, Field(ge=0)] = 0.0
-    """Weight of the similarity to another row's vector, which is taken off the reward."""
-    length_penalty: Annotated[float, Field(ge=0)] = 0.0
-    """Taken off the reward for each token."""
-    max_new_tokens: Count = 150
-    """A longer answer gets the reward of an orthogonal vector."""
-    temperature: Positive = 1.0
-    rollouts: Literal["local", "actors"] = "local"
-    """`local`: answers are sampled in the learner's process. `actors`: in Ray actors of their own."""
-    pool: Pool = Pool()
-    """The actors that sample; only with `rollouts: actors`."""
-    guards: Guards = Guards()
 
 
 class Stages(Config):
@@ -187,11 +143,15 @@ class TrainRunner(Config):
     """`ddp`: every worker holds the models. `fsdp2`: they are sharded over the workers."""
     max_failures: Annotated[int, Field(ge=0)] = 3
     """So many times workers that died are started again from the last checkpoint."""
+    rollouts: Pool | None = None
+    """Ray actors that sample the answers of `stages.rl`; null: every worker samples its own."""
 
     @model_validator(mode="after")
     def _one_process(self) -> TrainRunner:
         if self.name == "local" and self.workers > 1:
             raise ValueError("workers: the local runner is one process; several need name: ray")
+        if self.name == "local" and self.rollouts is not None:
+            raise ValueError("rollouts: actors need name: ray")
         return self
 
 
@@ -205,7 +165,7 @@ class TrainConfig(Config):
     output: Name
     """A folder or `s3://bucket/prefix` for this training alone: pairs, checkpoints, metrics."""
     target: Reference | None = None
-    """The model that the vectors are from; only a pair that goes on from `init.av` and `init.ar` can do without."""
+    """The model that the vectors are from; only what goes on from `init.av` and `init.ar` can do without."""
     data: Data
     init: Init = Init()
     stages: Stages
@@ -233,10 +193,17 @@ class TrainConfig(Config):
                     f"stages.{name}.batch {stage.batch} is not a multiple of {self.runner.workers} workers"
                 )
         rl = self.stages.rl
-        if rl is not None and rl.groups % self.runner.workers:
+        if rl is not None and rl.vectors % self.runner.workers:
             raise ValueError(
-                f"stages.rl.groups {rl.groups} is not a multiple of {self.runner.workers} workers"
+                f"stages.rl.vectors {rl.vectors} is not a multiple of {self.runner.workers} workers"
             )
+        for role, stage in (("av", self.stages.sft_av), ("ar", self.stages.sft_ar)):
+            known = stage is not None or getattr(self.init, role) is not None
+            if not known and (rl is not None or role == "ar"):
+                raise ValueError(
+                    f"init.{role}: name one, or train it first with stages.sft_{role}; "
+                    + ("joint training needs a warm pair" if rl else "fidelity needs a reconstructor")
+                )
         if self.target is None and (self.init.av is None or self.init.ar is None):
             raise ValueError("target: name the model that a new verbalizer or reconstructor starts as")
         return self

@@ -60,7 +60,7 @@ class Tree:
                 part.unlink(missing_ok=True)
 
     def names(self, folder: str) -> list[str]:
-        """Files directly in a folder below the root, sorted, by their last names; none where it is not there."""
+        """Last names of the files directly in a folder below the root, sorted; none where it is not there."""
         return self._listed(folder, "file")
 
     def folders(self, folder: str) -> list[str]:
@@ -84,7 +84,7 @@ class Tree:
             return sorted(entry["name"].rpartition("/")[2] for entry in entries if entry["type"] == kind)
 
     def upload(self, source: Path, name: str) -> None:
-        """Copy a local file, or the files of a local folder, there; nothing to do where it is there already."""
+        """Copy a local file, or the files of a local folder, to S3; a local tree has it in place already."""
         with self._explained(name):
             if self.folder is None:
                 files = sorted(source.iterdir()) if source.is_dir() else [source]
@@ -93,7 +93,7 @@ class Tree:
                     self._s3().put_file(str(file), self._key(key))
 
     def fetch(self, name: str, into: Path) -> Path:
-        """A local folder with the files of a folder below the root: the folder itself, else a copy in `into`."""
+        """A local folder with the files of a folder below the root: that folder, else a copy in `into`."""
         if self.folder is not None:
             return self.folder / name
         into.mkdir(parents=True, exist_ok=True)

@@ -26,16 +26,17 @@ from torch.distributed.checkpoint.state_dict_saver import async_save
 
 from nla_ray.errors import InputError
 from nla_ray.store.tree import Tree, full
+from nla_ray.training.learner import FVE, Metrics
 from nla_ray.training.world import World
 
 
 @dataclass(frozen=True)
 class Record:
-    """A complete checkpoint: so many steps were taken; `fve_nrm` where it was measured then."""
+    """A complete checkpoint: so many steps were taken; what was measured then, if anything was."""
 
     step: int
     folder: str
-    fve_nrm: float | None
+    held_out: Metrics
 
 
 class Checkpoints:
@@ -64,13 +65,13 @@ class Checkpoints:
         """The one to go on from."""
         return next(reversed(self.records()), None)
 
-    def save(self, step: int, state: dict[str, Any], fve_nrm: float | None) -> None:
+    def save(self, step: int, state: dict[str, Any], held_out: Metrics) -> None:
         """Save `state` (Stateful objects) as it is now; it is written while training goes on.
 
         Waits for the one before. Raises InputError where that could not be written; older ones stay usable.
         """
         self.wait()
-        record = Record(step, f"step-{step:08d}-{self._attempt():06x}", fve_nrm)
+        record = Record(step, f"step-{step:08d}-{self._attempt():06x}", held_out)
         local = self._local(record.folder)
         local.mkdir(parents=True, exist_ok=True)
         writer = HuggingFaceStorageWriter(str(local), save_distributed=True)
@@ -163,8 +164,8 @@ class Checkpoints:
 
 
 def _worth(record: Record) -> tuple[float, int]:
-    measured = record.fve_nrm is not None and math.isfinite(record.fve_nrm)
-    return (record.fve_nrm if measured and record.fve_nrm is not None else -math.inf, record.step)
+    fve = record.held_out.get(FVE, math.nan)
+    return (fve if math.isfinite(fve) else -math.inf, record.step)
 
 
 def _causes(error: BaseException | None) -> list[BaseException]:

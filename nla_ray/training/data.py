@@ -218,11 +218,12 @@ def _convert(files: Sequence[str], name: Name, d_model: int, copy: Path) -> None
 
 def _read(file: str, name: Name, d_model: int, said: _Said) -> Iterator[list[pa.Array]]:
     """Columns vector, text and doc_id of the usable rows, some thousand at a time."""
-    text = TEXT[name]
     with opened(file) as stream:
         try:
             parquet = pq.ParquetFile(stream)
             schema = parquet.schema_arrow
+            optional = name == "held_out" and TEXT[name] not in schema.names
+            text = None if optional else TEXT[name]
             wanted = [one for one in (text, VECTOR, "doc_id") if one]
             missing = [one for one in wanted if one not in schema.names]
             if missing:

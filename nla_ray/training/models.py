@@ -18,6 +18,7 @@ from torch.nn import functional
 from transformers import PreTrainedTokenizerBase
 
 from nla_ray.nla.backbone import load_backbone, load_causal_lm
+from nla_ray.nla.engines.transformers import stop_ids
 from nla_ray.nla.injection import inject, rescale
 from nla_ray.nla.prompt import AvPrompt, ar_prompt_ids, check_ar_suffix, load_tokenizer, render_av_prompt
 from nla_ray.nla.sidecar import Sidecar, check_ar_depth, check_width, read_sidecar
@@ -137,6 +138,18 @@ def new_av(target: Path, sidecar: Sidecar, **options: Any) -> TrainableAV:
 def new_ar(target: Path, sidecar: Sidecar, **options: Any) -> TrainableAR:
     """A reconstructor that starts as blocks 0..K of the target; `options` as of `load_ar`."""
     return load_ar(target, sidecar=replace(sidecar, role="ar"), **options)
+
+
+def end_of_turn(model: TrainableAV) -> int:
+    """The token that ends an answer in the model's chat template; it must be one that stops generation."""
+    stops = stop_ids(model.lm, model.tokenizer, model.sidecar.path.parent)
+    turn = [{"role": "user", "content": "A"}]
+    asked, answered = (
+        str(model.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=last))
+        for messages, last in ((turn, True), ([*turn, {"role": "assistant", "content": "A"}], False))
+    )
+    ids = model.tokenizer.encode(answered.removeprefix(asked), add_special_tokens=False)
+    return next((one for one in ids if one in stops), stops[0])
 
 
 @contextmanager

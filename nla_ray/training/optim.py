@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -11,13 +10,6 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_
 
 _FLAT = StateDictOptions(flatten_optimizer_state_dict=True)
 _MODEL = "model."
-
-
-def cosine(step: int, steps: int, warmup: int) -> float:
-    """Learning rate factor in (0, 1]: linear over `warmup` steps, then half a cosine down to 5 %."""
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
 
 def adamw(model: nn.Module, weight_decay: float = 0.01) -> torch.optim.AdamW:

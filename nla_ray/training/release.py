@@ -1,0 +1,110 @@
+"""Write a verbalizer or a reconstructor as a directory in the released dialect, the sidecar last."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import save_torch_state_dict
+from safetensors.torch import save_file
+from transformers import PreTrainedTokenizerBase
+
+from nla_ray.errors import CheckpointError
+from nla_ray.nla.backbone import quiet
+from nla_ray.nla.prompt import ar_prompt_ids, encode_av_prompt
+from nla_ray.nla.sidecar import Marker, Sidecar
+from nla_ray.nla.sidecar_write import write_sidecar
+from nla_ray.nla.weights import HEAD_NAME
+
+MARKERS = ("㈎", "㈜", "㎡", "㊗", "㈀", "㉠", "⍰", "☍")
+"""Characters that hardly occur in text; the first that the tokenizer has as one token is taken."""
+SUFFIX_TOKENS = 4
+
+_BACKBONE, _HEAD, _LM = "backbone.", "head.", "lm."
+
+
+def new_sidecar(
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    d_model: int,
+    layer: int,
+    av_template: str,
+    ar_template: str,
+    injection_scale: float,
+    marker: str | None,
+) -> Sidecar:
+    """What a pair that starts as its target says about itself: templates, and the marker in its prompt.
+
+    Templates hold `{injection_char}` and `{explanation}`. Raises CheckpointError where the marker is not one
+    token of this tokenizer, or does not stand alone in the prompt.
+    """
+    chosen, token_id = _marker(tokenizer, marker)
+    bare = Sidecar(
+        role="av", d_model=d_model, layer=layer, av_template=av_template, ar_template=ar_template,
+        injection_scale=injection_scale, mse_scale=math.sqrt(d_model), marker=Marker(chosen, token_id, 0, 0),
+    )  # fmt: skip
+    _, ids = encode_av_prompt(tokenizer, bare)
+    if ids.count(token_id) != 1 or not 0 < ids.index(token_id) < len(ids) - 1:
+        raise CheckpointError(
+            f"init.marker: {chosen!r} stands {ids.count(token_id)} times inside the verbalizer's prompt; "
+            "choose another one"
+        )
+    slot = ids.index(token_id)
+    suffix = ar_prompt_ids(tokenizer, bare, ["A"])[0][-SUFFIX_TOKENS:]
+    known = Marker(chosen, token_id, ids[slot - 1], ids[slot + 1])
+    return replace(bare, marker=known, ar_suffix_ids=tuple(suffix))
+
+
+def write_av(
+    directory: Path, lm: Any, weights: Mapping[str, torch.Tensor], tokenizer: Any, sidecar: Sidecar
+) -> None:
+    """`weights` (names of the causal LM) in the layout of `lm`, which may be sharded; raises OSError."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with quiet():
+        lm.save_pretrained(directory, state_dict=dict(weights))
+    tokenizer.save_pretrained(directory)
+    write_sidecar(directory, replace(sidecar, role="av"))
+
+
+def write_ar(
+    directory: Path, backbone: Any, weights: Mapping[str, torch.Tensor], tokenizer: Any, sidecar: Sidecar
+) -> None:
+    """`weights` under `backbone.` (blocks 0..K and the embedding) and `head.`; raises OSError."""
+    directory.mkdir(parents=True, exist_ok=True)
+    config = copy.deepcopy(backbone.config)
+    config.architectures = [type(backbone).__name__.removesuffix("Model") + "ForCausalLM"]
+    config.save_pretrained(directory)
+    blocks = {f"model.{name}": tensor for name, tensor in below(weights, _BACKBONE).items()}
+    save_torch_state_dict(blocks, directory, max_shard_size="5GB")
+    head = {name: tensor.contiguous() for name, tensor in below(weights, _HEAD).items()}
+    save_file(head, directory / HEAD_NAME)
+    tokenizer.save_pretrained(directory)
+    write_sidecar(directory, replace(sidecar, role="ar", injection_scale=None))
+
+
+def of_lm(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors of a `TrainableAV` under the names of its causal LM."""
+    return below(weights, _LM)
+
+
+def below(weights: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """The tensors whose names start with the prefix, without it."""
+    return {
+        name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)
+    }
+
+
+def _marker(tokenizer: PreTrainedTokenizerBase, wanted: str | None) -> tuple[str, int]:
+    for char in MARKERS if wanted is None else (wanted,):
+        ids = tokenizer.encode(char, add_special_tokens=False)
+        if len(ids) == 1 and ids[0] != tokenizer.unk_token_id and tokenizer.decode(ids) == char:
+            return char, int(ids[0])
+    tried = ", ".join(repr(char) for char in (MARKERS if wanted is None else (wanted,)))
+    raise CheckpointError(
+        f"init.marker: none of {tried} is one token of this tokenizer; name a rare character that is"
+    )
