@@ -1,4 +1,4 @@
-"""Build a training set, as `nla-ray training-set`: `jobs/build_training_set.py --config FILE [KEY=VALUE]...`."""
+"""Build a training set, as `nla-ray training-set` does: `jobs/build_training_set.py --config FILE`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nla_ray.cli.entry import run
-from nla_ray.cli.training_set import Overrides, training_set_command
+from nla_ray.cli.training_set import DryRun, Overrides, training_set_command
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -17,9 +17,10 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def job(
     config: Annotated[Path, typer.Option(help="YAML file; see schemas/training_set.schema.json.")],
     overrides: Overrides = None,
+    dry_run: DryRun = False,
 ) -> None:
     """From a corpus to the tables that a pair is trained with and measured on."""
-    training_set_command(config, overrides)
+    training_set_command(config, overrides, dry_run)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from nla_ray.config.chat import ChatConfig
 from nla_ray.errors import ConfigError, InputError
@@ -70,6 +72,20 @@ class Chat:
                     ) from None
                 time.sleep(self._pause(attempt, busy.retry_after))
         return None
+
+    def require_listener(self) -> None:
+        """Raise InputError where nobody listens at the endpoint; nothing is asked. A proxy is not asked."""
+        place = urlsplit(self._config.base_url)
+        if place.scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(place.netloc):
+            return
+        port = place.port or (443 if place.scheme == "https" else 80)
+        try:
+            socket.create_connection((place.hostname or "", port), self._config.timeout_s).close()
+        except OSError as error:
+            raise InputError(
+                f"{self._asker}.base_url: nobody answers at {self._config.base_url} ({type(error).__name__}); "
+                "start it, or correct the URL"
+            ) from None
 
     def _pause(self, attempt: int, asked_for: float) -> float:
         """Seconds: what the endpoint asked for, or doubled with every attempt; shorter for a hasty caller."""

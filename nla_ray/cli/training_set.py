@@ -13,10 +13,17 @@ from rich.text import Text
 from nla_ray.cli.output import printable, progress
 
 if TYPE_CHECKING:
+    from nla_ray.pipelines.training_estimate import Estimate
+    from nla_ray.pipelines.training_plan import Ready
     from nla_ray.pipelines.training_set import Built
 
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="For example corpus.limit=100.")
+]
+
+
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would be done and asked; load, ask and write nothing.")
 ]
 
 
@@ -25,6 +32,7 @@ def training_set_command(
         Path, typer.Argument(metavar="CONFIG", help="YAML file; see schemas/training_set.schema.json.")
     ],
     overrides: Overrides = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Build a training set: activations, split by content, explained, in the published schema.
 
@@ -39,12 +47,45 @@ def training_set_command(
     settings = load(TrainingSetConfig, config, overrides or ())
     corpus_files(settings.corpus.paths)
     open_store(settings.output)
-    from nla_ray.pipelines.training_set import build_training_set
+    from nla_ray.pipelines.training_set import build_training_set, plan
 
     console = Console()
+    if dry_run:
+        with progress(console) as report:
+            ready, found = plan(settings, report=report)
+        print_estimate(ready, found, console)
+        return
     with progress(console) as report:
         built = build_training_set(settings, report=report)
     print_built(built, console)
+
+
+def print_estimate(ready: Ready, found: Estimate, console: Console) -> None:
+    """How large the set will be and what it will cost, about."""
+    config = ready.config
+    for warning in ready.warnings:
+        _line(console, "warning", warning)
+    _line(console, "target", f"{ready.base_model}, layer {config.layer}, {ready.d_model} values a vector")
+    unusable = f", {found.unusable} of them not usable" if found.unusable else ""
+    _line(console, "corpus", f"{found.documents} documents in {found.units} units{unusable}")
+    size = f"{found.bytes / 2**20:.0f} MiB"
+    _line(console, "vectors", f"about {found.vectors}; {size} with the tables")
+    _line(
+        console,
+        "explanations",
+        f"about {found.explanations}, by {config.provider.kind if config.provider else 'nobody'}",
+    )
+    if found.requests is not None:
+        done = (
+            f"; {found.explained_units} of {found.units} units are explained" if found.explained_units else ""
+        )
+        _line(console, "asking", f"about {found.requests} requests, {found.tokens:,} tokens{done}")
+    over = found.over(config.provider)
+    if over is not None:
+        _line(
+            console, "budget", f"too small: {over}; the building would stop there and go on once it is raised"
+        )
+    _line(console, "output", f"{config.output}; nothing was asked or written")
 
 
 def print_built(built: Built, console: Console) -> None:

@@ -81,11 +81,20 @@ def explain(error: ValidationError, model: type[BaseModel]) -> tuple[str, tuple[
 
 def _keys_at(model: type[BaseModel], path: Sequence[str]) -> list[str]:
     """Field names of the model that lies at `path` below `model`."""
+    kinds = [model]
     for name in path:
-        field = model.model_fields.get(name)
+        # Of several kinds of a part, pydantic's path names the one that was meant.
+        kinds = [kind for kind in kinds if name in _tags(kind)] or kinds
+        field = next((kind.model_fields[name] for kind in kinds if name in kind.model_fields), None)
         if field is not None:
-            model = next((kind for kind in _models_in(field.annotation)), model)
-    return list(model.model_fields)
+            kinds = _models_in(field.annotation) or kinds
+    return list(kinds[0].model_fields)
+
+
+def _tags(model: type[BaseModel]) -> list[str]:
+    """The values of a model's discriminator."""
+    field = model.model_fields.get("kind")
+    return [str(value) for value in get_args(field.annotation)] if field is not None else []
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, JsonValue, StringConstraints, model_validator
 
 from nla_ray.config.base import Config
 from nla_ray.config.chat import ChatConfig
@@ -102,6 +102,8 @@ class Endpoint(ChatConfig, Asking):
     kind: Literal["endpoint"]
     max_requests: Annotated[int, Field(ge=1)]
     """The budget: at most so many requests for this set, repeated ones and earlier attempts included."""
+    body: dict[str, JsonValue] = Field(default_factory=dict)
+    """Further fields of the request; null leaves one out, such as `temperature` where it is not allowed."""
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     """The budget: no request once so many tokens were read and written, as the endpoint counts them."""
 
@@ -153,8 +155,8 @@ class TrainingSetConfig(Config):
 
     null: only equal texts are.
     """
-    provider: Provider
-    """Who explains the activations of av_sft, ar_sft and held_out."""
+    provider: Provider | None = None
+    """Who explains the activations of av_sft, ar_sft and held_out; null: nobody, for vectors alone."""
     templates: Templates = Templates()
     engine: Engine = Engine()
     """Device and type of the target, and of a `local` provider."""
@@ -168,7 +170,9 @@ class TrainingSetConfig(Config):
         vectors = self.corpus.vectors is not None
         if self.target is None and not vectors:
             raise ValueError("target: name the model that is read; only corpus.vectors do without")
-        if self.provider.kind == "column" and not vectors:
+        if self.provider is None and (self.shares.av_sft or self.shares.ar_sft):
+            raise ValueError("provider: av_sft and ar_sft need explanations; name a provider, or shares of 0")
+        if isinstance(self.provider, Column) and not vectors:
             raise ValueError("provider: a column explains vectors that were extracted before; "
                              "name them in corpus.vectors")  # fmt: skip
         if self.runner.pools is not None:

@@ -68,7 +68,8 @@ def plan_training_set(config: TrainingSetConfig, doing: Doing) -> Ready:
         pinned = config.target.model_copy(update={"revision": commit_of(target) or config.target.revision})
         config = config.model_copy(update={"target": pinned})
     d_model = width_of(config, target)
-    origin, warnings = None, ()
+    origin: str | None = None
+    warnings: tuple[str, ...] = ()
     if config.corpus.vectors is not None:
         found = check_vectors(config.corpus, d_model=d_model, layer=config.layer, whose="the target")
         origin, warnings = found.base_model, found.warnings

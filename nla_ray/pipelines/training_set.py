@@ -8,14 +8,17 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from nla_ray.config.training_set import TrainingSetConfig
-from nla_ray.errors import ConfigError
+from nla_ray.config.training_set import Local, TrainingSetConfig
+from nla_ray.errors import ConfigError, EngineError
 from nla_ray.pipelines.decode import Progress, Report, runner_of
 from nla_ray.pipelines.isolate import PATIENCE, isolate, retry
+from nla_ray.pipelines.training_estimate import Estimate, estimate, require_room
 from nla_ray.pipelines.training_plan import BASE, EXPLAINED, Ready, anchored, plan_training_set
 from nla_ray.pipelines.training_splits import split_documents
 from nla_ray.pipelines.training_tables import EXPLAINED_SPLITS, Tables
 from nla_ray.providers.make import provider_of
+from nla_ray.providers.provider import Provider
+from nla_ray.runtime.local import LocalRunner
 from nla_ray.runtime.runner import Runner
 from nla_ray.stages.base_table import SHOWN_PROBLEMS, BaseStage
 from nla_ray.stages.explain import ExplainStage
@@ -62,7 +65,8 @@ def build_training_set(config: TrainingSetConfig, *, report: Report = lambda _: 
         require_same(ready, there, out)
         return Built(config.output, there, True, ready.warnings)
     refuse_any_other_plan(work, ready.plan)
-    provider = provider_of(ready.config)
+    provider = provider_of(ready.config, open_store(config.answers) if config.answers else work)
+    require_room(estimate(ready, work), work)
     work.probe()
     put_plan(work, ready.plan)
     settings = anchored(ready.config)
@@ -70,13 +74,25 @@ def build_training_set(config: TrainingSetConfig, *, report: Report = lambda _: 
         ExtractStage(settings, ready.identity, d_model=ready.d_model),
         BaseStage(settings.corpus, settings.layer, ready.d_model, work, ready.ref(BASE)),
     ]
-    make(ready, work, BASE, runner_of(settings, base), Meter("extracting", ready, report))
+    extract(ready, work, runner_of(settings, base), Meter("extracting", ready, report))
     report(Progress("splitting", ready.survey.documents))
     duplicates = split_documents(ready, work)
     stage = ExplainStage(provider, EXPLAINED_SPLITS, work, ready.ref(BASE), ready.ref(EXPLAINED))
-    make(ready, work, EXPLAINED, runner_of(settings, [stage]), Meter("explaining", ready, report))
+    runner = runner_of(settings, [stage]) if isinstance(settings.provider, Local) else LocalRunner([stage])
+    explain(ready, work, provider, runner, Meter("explaining", ready, report))
     finished = write(ready, work, out, duplicates, report)
     return Built(config.output, finished, False, ready.warnings)
+
+
+def plan(config: TrainingSetConfig, *, report: Report = lambda _: None) -> tuple[Ready, Estimate]:
+    """What building would do and cost; nothing is written, nothing is asked."""
+    out, work = places(config)
+    there = get_training_set(out)
+    ready = plan_training_set(config, lambda doing, documents: report(Progress(doing, documents)))
+    if there is not None:
+        require_same(ready, there, out)
+    refuse_any_other_plan(work, ready.plan)
+    return ready, estimate(ready, work)
 
 
 def places(config: TrainingSetConfig) -> tuple[Store, Store]:
@@ -95,18 +111,43 @@ def require_same(ready: Ready, there: TrainingSet, out: Store) -> None:
     )
 
 
-def make(ready: Ready, work: Store, table: str, runner: Runner, meter: Meter) -> None:
-    """Make the units of one table that are missing, those that fail without the documents at fault."""
+def missing(ready: Ready, work: Store, table: str, meter: Meter) -> list[Task]:
+    """The units of one table that are still to be made."""
     done = done_units(work, ready.ref(table))
     tasks = [task for task in ready.tasks if task.unit_id not in done]
     meter.start(len(ready.tasks) - len(tasks))
+    return tasks
+
+
+def extract(ready: Ready, work: Store, runner: Runner, meter: Meter) -> None:
+    """Make the base tables that are missing, those that fail without the documents at fault."""
+    tasks = missing(ready, work, BASE, meter)
     if not tasks:
         return
     with runner as opened:
-        failed = yield_all(meter, retry(tasks, opened.stream, patience=PATIENCE if table == BASE else 0))
+        failed = yield_all(meter, retry(tasks, opened.stream, patience=PATIENCE))
         again = [task for task, _ in failed.values()]
         allowed = MAX_FAILED * ready.survey.documents
         yield_all(meter, isolate(again, opened.stream, allowed=allowed, alone=len(again) == len(tasks)))
+
+
+def explain(ready: Ready, work: Store, provider: Provider, runner: Runner, meter: Meter) -> None:
+    """Explain the units that are missing. Raises EngineError where one cannot be, as it stands."""
+    tasks = missing(ready, work, EXPLAINED, meter)
+    if not tasks:
+        return
+    waiting = {task.unit_id for task in tasks}
+    paid = [
+        footer_of(work, ready.ref(EXPLAINED), task.unit_id).tally
+        for task in ready.tasks
+        if task.unit_id not in waiting
+    ]
+    provider.remember(*(sum(cast(int, one[name]) for one in paid) for name in ("requests", "tokens")))
+    with runner as opened:
+        failed = yield_all(meter, retry(tasks, opened.stream))
+        still = yield_all(meter, retry([task for task, _ in failed.values()], opened.stream))
+    for task, reason in still.values():
+        raise EngineError(f"unit {task.unit_id} cannot be explained: {reason}; what is written stays")
 
 
 def yield_all(meter: Meter, units: Generator[Done, None, Any]) -> dict[str, tuple[Task, str]]:

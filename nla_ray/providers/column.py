@@ -17,7 +17,7 @@ class ColumnProvider(Provider):
         self._column = config.column
         self._before, _, self._after = ar_template.partition(AR_SLOT)
 
-    def explain(self, places: Sequence[Place]) -> Iterator[tuple[int, Said]]:
+    def explain(self, places: Sequence[Place], unit: str) -> Iterator[tuple[int, Said]]:
         """See Provider. Raises InputError where the column is not there."""
         for index, place in enumerate(places):
             if self._column not in place.meta:

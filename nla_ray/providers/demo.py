@@ -21,7 +21,7 @@ class DemoProvider(Provider):
     def __init__(self, seed: int) -> None:
         self._seed = seed
 
-    def explain(self, places: Sequence[Place]) -> Iterator[tuple[int, Said]]:
+    def explain(self, places: Sequence[Place], unit: str) -> Iterator[tuple[int, Said]]:
         """See Provider. Raises InputError for rows that have no truth."""
         for index, place in enumerate(places):
             yield index, Said(self._explanation(place))

@@ -4,28 +4,44 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from nla_ray.config.training_set import Asking, Column, Demo, TrainingSetConfig
+from nla_ray.config.training_set import Asking, Column, Demo, Endpoint, TrainingSetConfig
 from nla_ray.errors import ConfigError
+from nla_ray.providers.answers import Answers
 from nla_ray.providers.column import ColumnProvider
 from nla_ray.providers.demo import DemoProvider
-from nla_ray.providers.provider import Provider
+from nla_ray.providers.endpoint import EndpointProvider
+from nla_ray.providers.local import LocalProvider
+from nla_ray.providers.provider import Nobody, Provider
+from nla_ray.store.objects import Store
 
 
-def provider_of(config: TrainingSetConfig) -> Provider:
-    """The provider of a configuration. Raises ConfigError where its key or its instruction is not there."""
+def provider_of(config: TrainingSetConfig, answers: Store) -> Provider:
+    """The provider of a configuration; answers that cost something are kept at `answers`.
+
+    Raises ConfigError where its key or its instruction is not there, InputError for a dead endpoint.
+    """
     match config.provider:
+        case None:
+            return Nobody()
         case Demo():
             return DemoProvider(config.seed)
         case Column() as column:
             return ColumnProvider(column, config.templates.ar)
-    raise NotImplementedError
+        case Endpoint() as endpoint:
+            return EndpointProvider(endpoint, instruction_of(endpoint), Answers(answers))
+        case local:
+            kept = Answers(answers)
+            return LocalProvider(local, instruction_of(local), kept, config.engine, config.seed)
 
 
 def instruction_of(config: Asking) -> str:
-    """What a language model is told. Raises ConfigError where the file cannot be read."""
+    """What a language model is told. Raises ConfigError where the file cannot be read or says nothing."""
     if config.instruction is None:
         return files("nla_ray.providers").joinpath("instruction.txt").read_text(encoding="utf-8")
     try:
-        return config.instruction.read_text(encoding="utf-8")
+        said = config.instruction.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"provider.instruction: cannot read {config.instruction}: {error}") from None
+    if not said.strip():
+        raise ConfigError(f"provider.instruction: {config.instruction} is empty; write what to ask for")
+    return said

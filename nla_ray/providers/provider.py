@@ -38,7 +38,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Said:
-    """An explanation, or the reason why there is none. `requests` and `tokens` were paid for it just now."""
+    """An explanation, or the reason why there is none. `requests` and `tokens` this unit paid for it."""
 
     text: str | None
     reason: str | None = None
@@ -47,14 +47,28 @@ class Said:
 
 
 class Provider(ABC):
-    """Explains places; light to make and to send, heavy only after `setup`."""
+    """Explains places; light to make, heavy only after `setup`."""
 
     def setup(self) -> None:  # noqa: B027 (most providers need none)
         """Open what is needed, in the process that explains."""
 
+    def remember(self, requests: int, tokens: int) -> None:  # noqa: B027 (most providers cost nothing)
+        """Be told of what earlier attempts at the same set have paid."""
+
     @abstractmethod
-    def explain(self, places: Sequence[Place]) -> Iterator[tuple[int, Said]]:
-        """Each place's index with what was said of it, in any order. Raises NlaError, BudgetError."""
+    def explain(self, places: Sequence[Place], unit: str) -> Iterator[tuple[int, Said]]:
+        """Each place's index with what was said of it, in any order; `unit` names who asks.
+
+        Raises NlaError, BudgetError.
+        """
+
+
+class Nobody(Provider):
+    """Explains nothing."""
+
+    def explain(self, places: Sequence[Place], unit: str) -> Iterator[tuple[int, Said]]:
+        """See Provider."""
+        return ((index, Said(None, "nobody was asked")) for index in range(len(places)))
 
 
 def parsed(raw: str) -> Said:

@@ -68,7 +68,8 @@ class BaseStage(Stage):
         wanted = np.array([work.task.wants(read.document) for read in work.reads], bool)
         with np.errstate(invalid="ignore", over="ignore"):
             norms = np.linalg.norm(work.vectors.astype(np.float64), axis=1)
-        return wanted & np.isfinite(norms) & (norms > 0)
+        usable: np.ndarray = wanted & np.isfinite(norms) & (norms > 0)
+        return usable
 
     def _table(self, work: Work, usable: np.ndarray) -> pa.Table:
         contents = [content_of(reading, self._corpus) for reading in work.readings]

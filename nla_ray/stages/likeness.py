@@ -40,7 +40,8 @@ def signature(text: str) -> bytes:
     factors, offsets = _functions()
     # Multiply-shift hashing (Dietzfelbinger 1997): wraps in 64 bits, the upper half is kept.
     mixed = (factors[:, None] * values[None, :] + offsets[:, None]) >> np.uint64(32)
-    return mixed.min(axis=1).astype("<u4").tobytes()
+    least: npt.NDArray[np.uint32] = mixed.min(axis=1).astype("<u4")
+    return least.tobytes()
 
 
 def _functions() -> tuple[_UINT64, _UINT64]:

@@ -1,0 +1,92 @@
+"""What providers that ask a language model share: the question, and that none is asked twice."""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from nla_ray.config.training_set import Asking
+from nla_ray.ids import digest
+from nla_ray.providers.answers import Answers, Kept
+from nla_ray.providers.provider import Place, Provider, Said, parsed
+
+Messages = list[dict[str, str]]
+NOT_KNOWN = Said(None, "the text is not known")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came of one question: an answer, or why the model would give none."""
+
+    answer: Kept | None
+    reason: str | None = None
+
+
+class AskingProvider(Provider):
+    """Asks what is not kept yet; every answer is kept before it is used.
+
+    A text that stands at several places is asked about once; the first place pays.
+    """
+
+    def __init__(self, config: Asking, instruction: str, answers: Answers) -> None:
+        self._asking, self._instruction, self._answers = config, instruction, answers
+
+    @abstractmethod
+    def asked_as(self) -> Mapping[str, Any]:
+        """All that determines an answer beside the messages."""
+
+    @abstractmethod
+    def ask(self, questions: Mapping[str, Messages], unit: str) -> Iterator[tuple[str, Reply]]:
+        """Replies by the key of their question, in any order; answers are kept already.
+
+        Raises NlaError, BudgetError where not all could be asked; what was answered is kept by then.
+        """
+
+    def explain(self, places: Sequence[Place], unit: str) -> Iterator[tuple[int, Said]]:
+        """See Provider."""
+        waiting: dict[str, list[int]] = {}
+        questions: dict[str, Messages] = {}
+        for index, place in enumerate(places):
+            if place.text is None:
+                yield index, NOT_KNOWN
+                continue
+            messages = self.messages(place.text, place.token)
+            key = digest(json.dumps([dict(self.asked_as()), messages], sort_keys=True))
+            questions[key] = messages
+            waiting.setdefault(key, []).append(index)
+        kept = dict(zip(questions, self._answers.store.map(self._answers.get, questions), strict=True))
+        own = [answer.tokens for answer in kept.values() if answer is not None and answer.unit == unit]
+        self.remember(len(own), sum(own))
+        for key, answer in kept.items():
+            if answer is not None:
+                yield from shared(said_of(answer, unit), waiting[key])
+        unasked = {key: messages for key, messages in questions.items() if kept[key] is None}
+        for key, reply in self.ask(unasked, unit):
+            said = Said(None, reply.reason) if reply.answer is None else said_of(reply.answer, unit)
+            yield from shared(said, waiting[key])
+
+    def messages(self, text: str, token: str | None) -> Messages:
+        """The question about one place: of a long text the end."""
+        most = self._asking.max_chars
+        shown = text if len(text) <= most else f"[...]{text[-most:]}"
+        final = "" if token is None else f"\n\nIts final token: {json.dumps(token, ensure_ascii=False)}"
+        return [
+            {"role": "system", "content": self._instruction},
+            {"role": "user", "content": f"<text>\n{shown}\n</text>{final}"},
+        ]
+
+
+def said_of(answer: Kept, unit: str) -> Said:
+    """The explanation in an answer; its cost, where it was this unit that asked for it."""
+    said = parsed(answer.raw)
+    return replace(said, requests=1, tokens=answer.tokens) if answer.unit == unit else said
+
+
+def shared(said: Said, places: Sequence[int]) -> Iterator[tuple[int, Said]]:
+    """The same for several places; the first one pays."""
+    yield places[0], said
+    for place in places[1:]:
+        yield place, replace(said, requests=0, tokens=0)

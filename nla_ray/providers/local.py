@@ -1,0 +1,58 @@
+"""Explanations from a language model that runs here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from nla_ray.config.decode import Engine
+from nla_ray.config.training_set import Local
+from nla_ray.ids import sampling_key
+from nla_ray.nla.answering import Answerer
+from nla_ray.nla.backbone import DTYPES
+from nla_ray.nla.resolve import resolve
+from nla_ray.nla.verbalizer import Sampling
+from nla_ray.providers.answers import Answers, Kept
+from nla_ray.providers.asking import AskingProvider, Messages, Reply
+
+
+class LocalProvider(AskingProvider):
+    """A causal language model with a chat template, in batches; each batch is kept as it is finished."""
+
+    def __init__(self, config: Local, instruction: str, answers: Answers, engine: Engine, seed: int) -> None:
+        """`engine` with its device and its type settled, not `auto`."""
+        super().__init__(config, instruction, answers)
+        self._config, self._engine, self._seed = config, engine, seed
+
+    def setup(self) -> None:
+        """Load the model."""
+        self._model = Answerer(
+            resolve(self._config.model),
+            dtype=DTYPES[self._engine.dtype],
+            device=self._engine.device,
+            trust_remote_code=self._config.model.trust_remote_code,
+        )
+
+    def asked_as(self) -> Mapping[str, Any]:
+        """See AskingProvider."""
+        config = self._config
+        drawn = None if config.temperature == 0 else self._seed
+        return {
+            "model": str(config.model), "max_tokens": config.answer_tokens,
+            "temperature": config.temperature, "seed": drawn,
+        }  # fmt: skip
+
+    def ask(self, questions: Mapping[str, Messages], unit: str) -> Iterator[tuple[str, Reply]]:
+        """See AskingProvider."""
+        sampling = Sampling(self._config.temperature, 1.0, self._config.answer_tokens, self._seed)
+        # Of alike length together: what is padded is computed too.
+        ordered = sorted(questions.items(), key=lambda item: -len(item[1][-1]["content"]))
+        for first in range(0, len(ordered), self._config.batch):
+            some = ordered[first : first + self._config.batch]
+            keys = [sampling_key(self._seed, key, 0) for key, _ in some]
+            for (key, _), answer in zip(
+                some, self._model.answers([one for _, one in some], keys, sampling), strict=True
+            ):
+                kept = Kept(raw=answer.text, tokens=answer.tokens, unit=unit)
+                self._answers.put(key, kept)
+                yield key, Reply(kept)
