@@ -58,20 +58,21 @@ def located(candidates: str, detections: Mapping[str, Detection], key: str) -> s
 def _located(candidates: str, numbered: Mapping[int, Detection], key: str) -> str:
     numbers = ", ".join(map(str, numbered)) or "NULL"
     quotes = by_number(numbered, lambda one: quote(one, "seen"))
-    return f"""
+    # MATERIALIZED: else DuckDB computes `seen` and `quote` anew wherever they are named.
+    return f"""(
+        WITH looked_at AS MATERIALIZED (
+            SELECT {key}, number, {by_number(numbered, seen)} AS seen
+            FROM ({candidates}) WHERE number IN ({numbers})
+        ), quoted AS MATERIALIZED (
+            SELECT {key}, number, seen, {quotes}::VARCHAR AS quote FROM looked_at
+        )
         SELECT
             {key}, detector, quote, {by_number(numbered, lambda one: before(one, "seen"))} ::BIGINT AS before,
             {by_number(numbered, lambda one: str(one.case == "fold"))}::BOOLEAN AS folded
-        FROM (
-            SELECT {key}, number, seen, {quotes}::VARCHAR AS quote
-            FROM (
-                SELECT {key}, number, {by_number(numbered, seen)} AS seen
-                FROM ({candidates}) WHERE number IN ({numbers})
-            )
-        )
+        FROM quoted
         JOIN audit_names USING (number)
         WHERE quote <> ''
-    """
+    )"""
 
 
 def seen(detection: Detection) -> str:
