@@ -21,8 +21,9 @@ import torch
 from torch import distributed
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
+from torch.distributed.checkpoint.staging import BlockingAsyncStager
 from torch.distributed.checkpoint.state_dict_loader import load
-from torch.distributed.checkpoint.state_dict_saver import async_save
+from torch.distributed.checkpoint.state_dict_saver import save
 
 from nla_ray.errors import InputError
 from nla_ray.store.tree import Tree, full
@@ -74,13 +75,8 @@ class Checkpoints:
         record = Record(step, f"step-{step:08d}-{self._attempt():06x}", held_out)
         local = self._local(record.folder)
         local.mkdir(parents=True, exist_ok=True)
-        writer = HuggingFaceStorageWriter(str(local), save_distributed=True)
-        alone = self._world.size == 1
-        saving: Any = async_save(
-            {name: part.state_dict() for name, part in state.items()},
-            storage_writer=writer, process_group=self._group, no_dist=alone,
-        )  # fmt: skip
-        self._pending = self._thread.submit(self._finish, saving, record, local)
+        copied = BlockingAsyncStager().stage({name: part.state_dict() for name, part in state.items()})
+        self._pending = self._thread.submit(self._write, copied, record, local)
 
     def wait(self) -> None:
         """Until the last checkpoint is complete. Raises InputError where it could not be written."""
@@ -129,11 +125,14 @@ class Checkpoints:
             return self._tree.folder / self._prefix / folder
         return Path(tempfile.gettempdir(), f"nla_ray-{folder}-{self._world.rank}")
 
-    def _finish(self, saving: Any, record: Record, local: Path) -> None:
-        """In the thread: once all ranks have written, the record, and then what is not kept any more."""
+    def _write(self, copied: dict[str, Any], record: Record, local: Path) -> None:
+        """In the thread: the parts, once all ranks have written the record, then what is not kept any more."""
         written = torch.zeros(1)
         try:
-            saving.result()
+            save(
+                copied, storage_writer=HuggingFaceStorageWriter(str(local), save_distributed=True),
+                process_group=self._group, no_dist=self._world.size == 1,
+            )  # fmt: skip
             self._tree.upload(local, f"{self._prefix}/{record.folder}")
             written += 1
         finally:

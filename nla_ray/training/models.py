@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional
 from transformers import PreTrainedTokenizerBase
 
-from nla_ray.nla.backbone import load_backbone, load_causal_lm
+from nla_ray.nla.backbone import load_backbone, load_causal_lm, load_config
 from nla_ray.nla.engines.transformers import stop_ids
 from nla_ray.nla.injection import inject, rescale
 from nla_ray.nla.prompt import AvPrompt, ar_prompt_ids, check_ar_suffix, load_tokenizer, render_av_prompt
@@ -32,6 +32,8 @@ class TrainableAV(nn.Module):
 
     lm: Any
     prompt_T: torch.Tensor
+    stored: torch.dtype = torch.float32
+    """The type that the weights came in and are released in."""
 
     def __init__(self, lm: Any, sidecar: Sidecar, tokenizer: PreTrainedTokenizerBase) -> None:
         """Raises CheckpointError where sidecar, tokenizer and model do not belong together."""
@@ -64,6 +66,9 @@ class TrainableAV(nn.Module):
 
 class TrainableAR(nn.Module):
     """A reconstructor: a decoder stack without final norm, read at the last token through a linear head."""
+
+    stored: torch.dtype = torch.float32
+    """The type that the blocks came in and are released in."""
 
     def __init__(
         self, backbone: Any, head: nn.Linear, sidecar: Sidecar, tokenizer: PreTrainedTokenizerBase
@@ -105,7 +110,9 @@ def load_av(
     sidecar = sidecar or read_sidecar(directory, role="av")
     tokenizer = load_tokenizer(directory, trust_remote_code=trust_remote_code, template_from=template_from)
     lm = load_causal_lm(directory, dtype=torch.float32, device=CPU, trust_remote_code=trust_remote_code)
-    return TrainableAV(_trainable(lm, checkpointing), sidecar, tokenizer)
+    model = TrainableAV(_trainable(lm, checkpointing), sidecar, tokenizer)
+    model.stored = stored_dtype(directory)
+    return model
 
 
 def load_ar(
@@ -127,7 +134,9 @@ def load_ar(
     )  # fmt: skip
     head = _identity(own.d_model) if sidecar is not None else _stored_head(directory, own.d_model)
     tokenizer = load_tokenizer(directory, trust_remote_code=trust_remote_code)
-    return TrainableAR(_trainable(backbone, checkpointing), head, own, tokenizer)
+    model = TrainableAR(_trainable(backbone, checkpointing), head, own, tokenizer)
+    model.stored = stored_dtype(directory)
+    return model
 
 
 def new_av(target: Path, sidecar: Sidecar, **options: Any) -> TrainableAV:
@@ -138,6 +147,12 @@ def new_av(target: Path, sidecar: Sidecar, **options: Any) -> TrainableAV:
 def new_ar(target: Path, sidecar: Sidecar, **options: Any) -> TrainableAR:
     """A reconstructor that starts as blocks 0..K of the target; `options` as of `load_ar`."""
     return load_ar(target, sidecar=replace(sidecar, role="ar"), **options)
+
+
+def stored_dtype(directory: Path) -> torch.dtype:
+    """What the checkpoint's config.json says that its weights are in."""
+    found = load_config(directory).dtype
+    return found if isinstance(found, torch.dtype) else torch.float32
 
 
 def end_of_turn(model: TrainableAV) -> int:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from huggingface_hub import save_torch_state_dict
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from transformers import PreTrainedTokenizerBase
 
-from nla_ray.errors import CheckpointError
-from nla_ray.nla.backbone import quiet
+from nla_ray.errors import CheckpointError, InputError
 from nla_ray.nla.prompt import ar_prompt_ids, encode_av_prompt
-from nla_ray.nla.sidecar import Marker, Sidecar
+from nla_ray.nla.sidecar import SIDECAR_NAME, Marker, Sidecar
 from nla_ray.nla.sidecar_write import write_sidecar
 from nla_ray.nla.weights import HEAD_NAME
+from nla_ray.store.tree import Tree, full
+from nla_ray.training.models import TrainableAR, TrainableAV
 
 MARKERS = ("㈎", "㈜", "㎡", "㊗", "㈀", "㉠", "⍰", "☍")
 """Characters that hardly occur in text; the first that the tokenizer has as one token is taken."""
@@ -61,29 +64,34 @@ def new_sidecar(
 
 
 def write_av(
-    directory: Path, lm: Any, weights: Mapping[str, torch.Tensor], tokenizer: Any, sidecar: Sidecar
+    directory: Path, model: TrainableAV, weights: Mapping[str, torch.Tensor], sidecar: Sidecar
 ) -> None:
-    """`weights` (names of the causal LM) in the layout of `lm`, which may be sharded; raises OSError."""
+    """Write the AV with these weights (`full_state`) in the type that it came in; raises OSError."""
     directory.mkdir(parents=True, exist_ok=True)
-    with quiet():
-        lm.save_pretrained(directory, state_dict=dict(weights))
-    tokenizer.save_pretrained(directory)
+    config = _config(model.lm, type(model.lm).__name__, model.stored)
+    config.save_pretrained(directory)
+    model.lm.generation_config.save_pretrained(directory)
+    tensors = of_lm(weights)
+    if config.tie_word_embeddings:
+        tensors.pop("lm_head.weight", None)
+    _write(directory, tensors, model.stored)
+    model.tokenizer.save_pretrained(directory)
     write_sidecar(directory, replace(sidecar, role="av"))
 
 
 def write_ar(
-    directory: Path, backbone: Any, weights: Mapping[str, torch.Tensor], tokenizer: Any, sidecar: Sidecar
+    directory: Path, model: TrainableAR, weights: Mapping[str, torch.Tensor], sidecar: Sidecar
 ) -> None:
-    """`weights` under `backbone.` (blocks 0..K and the embedding) and `head.`; raises OSError."""
+    """Write the AR with these weights (`full_state`): blocks 0..K and the embedding, beside them its head."""
     directory.mkdir(parents=True, exist_ok=True)
-    config = copy.deepcopy(backbone.config)
-    config.architectures = [type(backbone).__name__.removesuffix("Model") + "ForCausalLM"]
-    config.save_pretrained(directory)
+    name = type(model.backbone).__name__.removesuffix("Model") + "ForCausalLM"
+    _config(model.backbone, name, model.stored).save_pretrained(directory)
     blocks = {f"model.{name}": tensor for name, tensor in below(weights, _BACKBONE).items()}
-    save_torch_state_dict(blocks, directory, max_shard_size="5GB")
-    head = {name: tensor.contiguous() for name, tensor in below(weights, _HEAD).items()}
-    save_file(head, directory / HEAD_NAME)
-    tokenizer.save_pretrained(directory)
+    _write(directory, blocks, model.stored)
+    save_file(
+        {name: tensor.contiguous() for name, tensor in below(weights, _HEAD).items()}, directory / HEAD_NAME
+    )
+    model.tokenizer.save_pretrained(directory)
     write_sidecar(directory, replace(sidecar, role="ar", injection_scale=None))
 
 
@@ -94,9 +102,47 @@ def of_lm(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 def below(weights: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     """The tensors whose names start with the prefix, without it."""
-    return {
-        name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)
-    }
+    return {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
+
+
+def place(tree: Tree, name: str, write: Callable[[Path], None]) -> None:
+    """Put a directory that `write` makes into the tree: complete or absent, for its sidecar comes last.
+
+    Raises InputError where there is no room for it.
+    """
+    with TemporaryDirectory(prefix="nla_ray-", dir=_beside(tree)) as scratch:
+        made = Path(scratch, "made")
+        try:
+            write(made)
+        except (OSError, SafetensorError) as error:
+            raise InputError(full(f"{tree.url}/{name}", error) or f"{tree.url}/{name}: {error}") from error
+        tree.remove(name)
+        if tree.folder is not None:
+            (tree.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            made.rename(tree.folder / name)
+            return
+        sidecar = made.rename(Path(scratch, "whole")) / SIDECAR_NAME
+        last = sidecar.rename(Path(scratch, SIDECAR_NAME))
+        tree.upload(Path(scratch, "whole"), name)
+        tree.upload(last, f"{name}/{SIDECAR_NAME}")
+
+
+def _beside(tree: Tree) -> Path | None:
+    """Where a directory can be made that is then renamed into the tree."""
+    if tree.folder is not None:
+        tree.folder.mkdir(parents=True, exist_ok=True)
+    return tree.folder
+
+
+def _config(model: Any, architecture: str, dtype: torch.dtype) -> Any:
+    config = copy.deepcopy(model.config)
+    config.architectures, config.dtype = [architecture], dtype
+    return config
+
+
+def _write(directory: Path, tensors: Mapping[str, torch.Tensor], dtype: torch.dtype) -> None:
+    whole = {name: tensor.to(dtype).contiguous() for name, tensor in tensors.items()}
+    save_torch_state_dict(whole, directory, max_shard_size="5GB")
 
 
 def _marker(tokenizer: PreTrainedTokenizerBase, wanted: str | None) -> tuple[str, int]:

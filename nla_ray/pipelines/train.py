@@ -1,0 +1,159 @@
+"""Train a pair: check what goes in, run the stages here or on Ray, and say what came out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nla_ray.config.train import TrainConfig
+from nla_ray.errors import ConfigError
+from nla_ray.pipelines.provenance import model_record
+from nla_ray.pipelines.train_parts import Parts
+from nla_ray.pipelines.train_rank import FOLDER, Rank, done
+from nla_ray.store.tree import Tree
+from nla_ray.training.learner import Metrics
+from nla_ray.training.metrics import Report
+from nla_ray.training.world import World
+
+RECORD = "run.json"
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """A finished stage: the step whose models were released, and what was measured with them."""
+
+    stage: str
+    steps: int
+    best_step: int
+    held_out: Metrics
+
+
+@dataclass(frozen=True)
+class TrainedPair:
+    """What a training left: stages, and where the newest AV and AR are (None: not trained)."""
+
+    stages: tuple[StageResult, ...]
+    baseline: str
+    dropped: dict[str, int]
+    uploaded: str | None
+    av: str | None
+    ar: str | None
+
+
+def train(config: TrainConfig, report: Report) -> TrainedPair:
+    """Train as configured; the same output goes on where it stopped, a finished one is only reported.
+
+    Raises InputError, CheckpointError and ConfigError before anything is trained, and TrainingError.
+    """
+    tree, parts = Tree(config.output), Parts(config)
+    baseline = parts.baseline
+    _require_same(tree, _recorded(config, parts))
+    provenance = {"git_commit": git_commit()}
+    if all(done(tree, stage) for stage in parts.stages):
+        pass
+    elif config.runner.name == "ray":
+        from nla_ray.runtime.ray_train import train_on_ray
+
+        train_on_ray(config, run_rank, provenance, report)
+    else:
+        run_rank(config, World(device=local_device(config)), report, provenance)
+    stages = [StageResult(**found) for stage in parts.stages if (found := done(tree, stage))]
+    places = {role: _newest(config, parts.stages, role) for role in ("av", "ar")}
+    said = f"Var(v_nrm) = {baseline.value:.4f} of {baseline.reference}, {baseline.n} vectors"
+    dropped = {name: split.dropped for name, split in parts.splits.items() if split.dropped}
+    uploaded = None
+    if config.upload is not None:
+        from nla_ray.pipelines.train_upload import upload
+
+        uploaded = upload(tree, config.upload, {role: place for role, place in places.items() if place})
+    return TrainedPair(
+        tuple(stages), said, dropped, uploaded,
+        **{role: f"{tree.url}/{place}" if place else None for role, place in places.items()},
+    )  # fmt: skip
+
+
+def run_rank(
+    config: TrainConfig, world: World, report: Report, provenance: dict[str, Any], sampler: Any = None
+) -> None:
+    """One rank of the training, in this process."""
+    if config.runner.threads is not None:
+        torch.set_num_threads(config.runner.threads)
+    Rank(config, world, report, sampler, provenance).run()
+
+
+def local_device(config: TrainConfig) -> torch.device:
+    """CUDA where there is one and it is not refused (`runner.gpus: 0`)."""
+    gpu = config.runner.gpus != 0 and torch.cuda.is_available()
+    if config.runner.gpus and not gpu:
+        raise ConfigError("runner.gpus: this machine has no CUDA device; leave it out, or set 0 for the CPU")
+    return torch.device("cuda" if gpu else "cpu")
+
+
+def git_commit() -> str | None:
+    """The commit of this code, where it runs from a repository."""
+    folder = Path(__file__).parent
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return None
+    return found.stdout.strip() or None
+
+
+def _newest(config: TrainConfig, stages: list[str], role: str) -> str | None:
+    """Where in the output the last stage left this model."""
+    trains = {"sft_ar": ("ar",), "sft_av": ("av",), "rl": ("av", "ar")}
+    folders = [FOLDER[stage] for stage in stages if role in trains[stage]]
+    return f"{folders[-1]}/{role}" if folders else None
+
+
+def _recorded(config: TrainConfig, parts: Parts) -> dict[str, Any]:
+    """What decides the result, and must stay as it is while a training is continued."""
+    refs = {"target": config.target, "init.av": config.init.av, "init.ar": config.init.ar}
+    paths = {"target": parts.target, "init.av": parts.start("av"), "init.ar": parts.start("ar")}
+    models = {
+        name: model_record(ref, path).sha256
+        for name, ref in refs.items()
+        if ref is not None and (path := paths[name]) is not None
+    }
+    _ = parts.sidecars
+    data = {name: split.identity for name, split in parts.splits.items()}
+    return config.effective() | {"content": {"data": data, "models": models}}
+
+
+def _require_same(tree: Tree, recorded: Mapping[str, Any]) -> None:
+    """Record what this training is; raise ConfigError where the output holds another one, naming the keys."""
+    before = tree.read(RECORD)
+    if before is None:
+        tree.write(RECORD, json.dumps(recorded, indent=1, sort_keys=True).encode())
+        return
+    was, now = dict(_flat(json.loads(before))), dict(_flat(recorded))
+    keys = sorted(key for key in was.keys() | now.keys() if was.get(key) != now.get(key))
+    if keys:
+        said = ", ".join(f"{key} (was {_short(was.get(key))}, is {_short(now.get(key))})" for key in keys[:6])
+        more = f" and {len(keys) - 6} more" if len(keys) > 6 else ""
+        raise ConfigError(
+            f"output: {tree.url} holds a training with another configuration: {said}{more}; "
+            "set them back to go on with it, or name another output"
+        )
+
+
+def _flat(value: object, name: str = "") -> Iterator[tuple[str, object]]:
+    """Dotted keys and single values."""
+    if isinstance(value, Mapping):
+        for key, below in value.items():
+            yield from _flat(below, f"{name}.{key}" if name else str(key))
+    else:
+        yield name, value
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else text[:39] + "…"

@@ -1,0 +1,237 @@
+"""What every rank of a training runs: the stages in their order, each resumed, measured and released."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from nla_ray import __version__
+from nla_ray.config.train import Supervised, TrainConfig
+from nla_ray.nla.engines.slots import SlotLayout
+from nla_ray.nla.engines.transformers import TransformersVerbalizer
+from nla_ray.nla.reconstructor import Reconstructor
+from nla_ray.nla.sidecar import SIDECAR_NAME, Role, Sidecar
+from nla_ray.nla.verbalizer import Sampling
+from nla_ray.pipelines.train_parts import Parts
+from nla_ray.store.tree import Tree
+from nla_ray.training.checkpoint import Checkpoints
+from nla_ray.training.data import Split
+from nla_ray.training.heldout import HeldOut, fve_of_answers, held_out_rows
+from nla_ray.training.learner import Learner, Metrics
+from nla_ray.training.metrics import Journal, Report
+from nla_ray.training.models import TrainableAR, TrainableAV, load_ar, load_av, new_ar
+from nla_ray.training.release import of_lm, place, write_ar, write_av
+from nla_ray.training.rl import Models, RlLearner, Vectors
+from nla_ray.training.rollout import LocalSampler, Sampler
+from nla_ray.training.run import Every, Run
+from nla_ray.training.sft import Reading, Setting, Sft, Writing
+from nla_ray.training.world import World, full_state, plain, prepare
+
+CHECKPOINTS, STAGES = "checkpoints", "stages"
+FOLDER = {"sft_ar": "sft", "sft_av": "sft", "rl": "rl"}
+"""Where in the output a stage leaves its models."""
+
+MakeSampler = Callable[[Path, SlotLayout, torch.dtype], Sampler]
+
+
+@dataclass
+class Rank:
+    """One rank's share of a training. `sampler` makes what draws the answers of joint training."""
+
+    config: TrainConfig
+    world: World
+    report: Report
+    sampler: MakeSampler | None = None
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.tree, self.parts = Tree(self.config.output), Parts(self.config)
+        device = self.world.device.type
+        bfloat = self.config.dtype == "bfloat16" or (self.config.dtype == "auto" and device == "cuda")
+        self.dtype = torch.bfloat16 if bfloat else torch.float32
+        self.rows: HeldOut = held_out_rows(
+            self.parts.splits["held_out"], self.config.held_out.rows, self.config.seed
+        )
+
+    def run(self) -> None:
+        """Every stage that is not done yet. Raises NlaError."""
+        for stage in self.parts.stages:
+            if done(self.tree, stage) is None:
+                with TemporaryDirectory(prefix="nla_ray-") as scratch:
+                    self._stage(stage, Path(scratch))
+                self.world.barrier()
+
+    def _stage(self, stage: str, scratch: Path) -> None:
+        learner, models = self._joint(scratch) if stage == "rl" else self._warm(stage, scratch)
+        saving = self.config.saving
+        checkpoints = Checkpoints(self.tree, f"{CHECKPOINTS}/{stage}", self.world, saving.keep)
+        try:
+            run = Run(stage, learner, checkpoints, Every(saving.every, saving.measures))
+            journal = Journal(self.tree, stage, run.start) if self.world.first else None
+            try:
+                found = run.finish(journal, self.report)
+            finally:
+                if journal is not None:
+                    journal.close()
+        finally:
+            checkpoints.close()
+        for role, model in models.items():
+            self._release(stage, role, model, found.held_out)
+        if self.world.first:
+            said = {
+                "stage": stage,
+                "steps": learner.steps,
+                "best_step": found.step,
+                "held_out": found.held_out,
+            }
+            self.tree.write(f"{STAGES}/{stage}.json", json.dumps(said, indent=1).encode())
+
+    def _warm(self, stage: str, scratch: Path) -> tuple[Learner, dict[Role, nn.Module]]:
+        role: Role = "ar" if stage == "sft_ar" else "av"
+        options: Supervised = getattr(self.config.stages, stage)
+        make = self._ar if role == "ar" else self._av
+        model, twin = make(scratch), make(scratch) if options.train_twin else None
+        split: Split = self.parts.splits["ar_sft" if role == "ar" else "av_sft"]
+        task: Any = Reading(cast(TrainableAR, model)) if role == "ar" else Writing(cast(TrainableAV, model))
+        setting = Setting(
+            self.world, self.dtype, self.config.seed, self.config.runner.parallel, self.parts.baseline
+        )
+        fidelity = self._fidelity(scratch) if role == "av" else None
+        learner = Sft(model, twin, task, split, self.rows, options, setting, fidelity)
+        return learner, {role: learner.model}
+
+    def _joint(self, scratch: Path) -> tuple[Learner, dict[Role, nn.Module]]:
+        settings = self.config.stages.rl
+        if settings is None:
+            raise RuntimeError("no joint training is configured")
+        parallel, world = self.config.runner.parallel, self.world
+        reference = self._av(scratch).eval().requires_grad_(False)
+        sharded = world.size > 1 and parallel == "fsdp2"
+        models = Models(
+            prepare(self._av(scratch), world, parallel),
+            prepare(self._ar(scratch), world, parallel),
+            prepare(reference, world, parallel) if sharded else reference.to(world.device),
+        )
+        rows = len(self.rows) // world.size * world.size
+        learner = RlLearner(
+            models, self._sampler(scratch), _vectors(self.parts.splits["rl"]),
+            Vectors(self.rows.vectors[:rows], self.rows.names[:rows]), self.parts.baseline, settings,
+            seed=self.config.seed, world=world, dtype=self.dtype,
+        )  # fmt: skip
+        return learner, {"av": models.av, "ar": models.ar}
+
+    def _fidelity(self, scratch: Path) -> Callable[[nn.Module], Metrics]:
+        """Answers of the engine with the verbalizer's weights, read by the newest reconstructor."""
+        sampler = LocalSampler(self._engine(self._directory("av", scratch)))
+        reader = Reconstructor(self._directory("ar", scratch), dtype=self.dtype, device=self.world.device)
+        sampling = Sampling(max_new_tokens=self.config.held_out.max_new_tokens, seed=self.config.seed)
+
+        def measure(model: nn.Module) -> Metrics:
+            weights = of_lm(full_state(model))
+            return fve_of_answers(
+                sampler, weights, reader, self.rows, self.parts.baseline, sampling, self.world
+            )
+
+        return measure
+
+    def _sampler(self, scratch: Path) -> Sampler:
+        directory = self._directory("av", scratch)
+        if self.sampler is None:
+            return LocalSampler(self._engine(directory))
+        return self.sampler(directory, self._layout, self.dtype)
+
+    @property
+    def _layout(self) -> SlotLayout:
+        slots = self.config.held_out.slots
+        return SlotLayout(slots=slots, cohort=slots)
+
+    def _engine(self, directory: Path) -> TransformersVerbalizer:
+        return TransformersVerbalizer(
+            directory, dtype=self.dtype, device=self.world.device, layout=self._layout,
+            template_from=self.parts.target,
+        )  # fmt: skip
+
+    def _directory(self, role: Role, scratch: Path) -> Path:
+        """Where the newest AV or AR is: of an earlier stage, else where it starts."""
+        name = f"sft/{role}"
+        if self.tree.read(f"{name}/{SIDECAR_NAME}") is not None:
+            return self.tree.fetch(name, scratch / role)
+        return self.parts.directory(role, scratch)
+
+    def _av(self, scratch: Path) -> TrainableAV:
+        return load_av(
+            self._directory("av", scratch), checkpointing=self.config.gradient_checkpointing,
+            template_from=self.parts.target,
+        )  # fmt: skip
+
+    def _ar(self, scratch: Path) -> TrainableAR:
+        keep = self.config.gradient_checkpointing
+        trained = self.tree.read(f"sft/ar/{SIDECAR_NAME}") is not None
+        if not trained and self.parts.start("ar") is None and self.parts.target is not None:
+            return new_ar(self.parts.target, self.parts.sidecars["ar"], checkpointing=keep)
+        return load_ar(self._directory("ar", scratch), checkpointing=keep)
+
+    def _release(self, stage: str, role: Role, model: nn.Module, held_out: Metrics) -> None:
+        """All ranks bring their share of the weights, the first one writes."""
+        weights, whole = full_state(model), plain(model)
+        if not self.world.first:
+            return
+        sidecar = self._stated(stage, role, held_out)
+        name = f"{FOLDER[stage]}/{role}"
+        if isinstance(whole, TrainableAV):
+            place(self.tree, name, lambda path: write_av(path, whole, weights, sidecar))
+        elif isinstance(whole, TrainableAR):
+            place(self.tree, name, lambda path: write_ar(path, whole, weights, sidecar))
+
+    def _stated(self, stage: str, role: Role, held_out: Metrics) -> Sidecar:
+        """The sidecar with where the model comes from."""
+        sidecar, options = self.parts.sidecars[role], getattr(self.config.stages, stage)
+        rates = {"rl": f"{role}_lr"}
+        parents = [str(ref) for ref in (self.config.init.av, self.config.init.ar) if ref is not None]
+        said: dict[str, Any] = {
+            "stage": "rl" if stage == "rl" else "sl",
+            "base_checkpoint": str(self.config.target) if self.config.target else None,
+            "trained_on": {name: split.identity for name, split in self.parts.splits.items()},
+            "parent_checkpoints": parents,
+            "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "created_by": f"nla-ray {__version__}",
+            "training": {
+                "stage": stage, "lr": getattr(options, rates.get(stage, "lr")), "steps": options.steps,
+                "loss_type": {"sft_ar": "mse_nrm", "sft_av": "next_token", "rl": "grpo"}[stage],
+                "global_batch_size": options.vectors * options.group if stage == "rl" else options.batch,
+            },
+            "fve_baseline": asdict(self.parts.baseline),
+            "nla_ray": {"config": self.config.fingerprint(), "held_out": held_out} | self.provenance,
+        }  # fmt: skip
+        extra = dict(sidecar.extra) | {name: value for name, value in said.items() if value is not None}
+        extra["extraction"] = dict(extra.get("extraction") or {}) | {"norm": "none"}
+        return replace(sidecar, extra=extra)
+
+
+def done(tree: Tree, stage: str) -> dict[str, Any] | None:
+    """What a finished stage left: steps, the step that was released, what was measured there."""
+    found = tree.read(f"{STAGES}/{stage}.json")
+    return None if found is None else dict(json.loads(found))
+
+
+class _Lazy:
+    """Rows of a memory-mapped split, read as they are asked for."""
+
+    def __init__(self, split: Split) -> None:
+        self._split = split
+
+    def __getitem__(self, rows: list[int]) -> np.ndarray:
+        return self._split.vectors(np.asarray(rows, dtype=np.int64))
+
+
+def _vectors(split: Split) -> Vectors:
+    return Vectors(cast(np.ndarray, _Lazy(split)), [f"rl-{row}" for row in range(len(split))])
