@@ -47,6 +47,11 @@ class HeldOut:
         mine = slice(rank, None, size)
         return HeldOut(self.vectors[mine], self.others[mine], self.names[mine], self.texts[mine])
 
+    def first(self, count: int) -> HeldOut:
+        """The first rows."""
+        mine = slice(count)
+        return HeldOut(self.vectors[mine], self.others[mine], self.names[mine], self.texts[mine])
+
     def with_text(self) -> HeldOut:
         """The rows that have a text."""
         rows = [row for row, text in enumerate(self.texts) if text]

@@ -16,9 +16,12 @@ from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
 from nla_ray.nla.fidelity import Baseline
 from nla_ray.nla.resolve import resolve
+from nla_ray.training.heldout import HeldOut
 from nla_ray.training.models import load_ar, load_av
-from nla_ray.training.rl import Models, RlLearner, Vectors
+from nla_ray.training.rl import InMemory, RlLearner
 from nla_ray.training.rollout import LocalSampler
+from nla_ray.training.sft import Setting
+from nla_ray.training.world import World
 
 LENIENT = Guards(unclosed=1.0, mean_tokens=(0, 1000), cjk=1.0, loops=1.0, gap=-10)
 """Random models write what they like; the importance ratio must be 1 all the same."""
@@ -37,20 +40,22 @@ def demo() -> Dirs:
     return target, av, ar
 
 
-def some(n: int, d: int, name: str) -> Vectors:
-    values = np.random.default_rng(len(name)).standard_normal((n, d)).astype(np.float32)
-    return Vectors(values, [f"{name}-{i}" for i in range(n)])
+def vectors(n: int, d: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((n, d)).astype(np.float32)
 
 
 def learner(dirs: Dirs, settings: Reinforce = SETTINGS, *, scale: float | None = None) -> RlLearner:
     """On (target, AV, AR); `scale` is another injection scale for the sampler alone."""
     _, av, ar = dirs
     engine = TransformersVerbalizer(av, layout=SlotLayout(slots=4, cohort=4), injection_scale=scale)
-    models = Models(load_av(av), load_ar(ar), load_av(av).requires_grad_(False))
-    d = engine.d_model
+    held = vectors(6, engine.d_model, 1)
+    held_out = HeldOut(held, np.roll(held, 3, 0), [f"held-{row}" for row in range(6)], [None] * 6)
+    setting = Setting(
+        world=World(), dtype=torch.float32, seed=3, parallel="ddp", baseline=Baseline(0.9, "a test", 9)
+    )
     return RlLearner(
-        models, LocalSampler(engine), some(9, d, "train"), some(6, d, "held"),
-        Baseline(0.9, "a test", 9), settings, seed=3,
+        load_av(av), load_ar(ar), load_av(av), LocalSampler(engine),
+        InMemory(vectors(9, engine.d_model, 2)), held_out, settings, setting,
     )  # fmt: skip
 
 
@@ -104,12 +109,12 @@ def test_a_step_is_a_function_of_state_and_number(demo: Dirs) -> None:
 
 def test_both_models_move_and_the_reference_does_not(demo: Dirs) -> None:
     one = learner(demo)
-    av, ar, reference = (weights(model) for model in (one.models.av, one.models.ar, one.models.reference))
+    av, ar, reference = (weights(model) for model in (one.av.model, one.ar.model, one.reference))
     assert one.step(0)["kl"] == pytest.approx(0, abs=1e-6)
     assert one.step(1)["kl"] > 0
-    assert not same(av, one.models.av.state_dict())
-    assert same(reference, one.models.reference.state_dict())
-    assert same(ar, one.models.ar.state_dict()) == (one.step(2)["unclosed"] == 1)
+    assert not same(av, one.av.model.state_dict())
+    assert same(reference, one.reference.state_dict())
+    assert same(ar, one.ar.model.state_dict()) == (one.step(2)["unclosed"] == 1)
 
 
 def test_micro_batches_change_nothing(demo: Dirs) -> None:
@@ -121,34 +126,34 @@ def test_micro_batches_change_nothing(demo: Dirs) -> None:
 
 def test_every_activation_comes_once_before_any_comes_again(demo: Dirs) -> None:
     one = learner(demo, SETTINGS.model_copy(update={"vectors": 3}))
-    epoch = [name for n in range(3) for name in one._vectors_of(n)[0].names]
-    assert sorted(epoch) == sorted(one.train.names)
-    assert epoch != one.train.names
+    epoch = [row for n in range(3) for row in one._batch(n).rows.tolist()]
+    assert sorted(epoch) == list(range(9))
+    assert epoch != list(range(9))
 
 
 def test_the_other_activation_of_a_vector_is_another_one(demo: Dirs) -> None:
-    mine, others = learner(demo)._vectors_of(0)
-    assert not (torch.from_numpy(mine.values) == others).all(dim=1).any()
+    batch = learner(demo)._batch(0)
+    assert not (batch.vectors_VD == batch.others_VD).all(dim=1).any()
 
 
 def test_answers_that_never_close_teach_the_reconstructor_nothing_and_trip_the_guard(demo: Dirs) -> None:
     guards = LENIENT.model_copy(update={"unclosed": 0.5, "patience": 2})
     one = learner(demo, SETTINGS.model_copy(update={"max_new_tokens": 2, "guards": guards}))
-    before = weights(one.models.ar)
+    before = weights(one.ar.model)
     assert one.step(0)["reward"] == -2.0
-    assert same(before, one.models.ar.state_dict())
+    assert same(before, one.ar.model.state_dict())
     with pytest.raises(TrainingError, match="100% of the answers are unfinished"):
         one.step(1)
 
 
 def test_evaluation_is_repeatable_and_moves_nothing(demo: Dirs) -> None:
     one = learner(demo)
-    before = weights(one.models.av)
+    before = weights(one.av.model)
     assert one.evaluate() == one.evaluate()
-    assert same(before, one.models.av.state_dict())
+    assert same(before, one.av.model.state_dict())
     assert {"fve_nrm", "shuffled", "unclosed"} <= set(one.evaluate())
 
 
 def test_too_few_activations_are_refused(demo: Dirs) -> None:
-    with pytest.raises(InputError, match=r"9 activations to train on and 6 held out; 16 and 2 are needed"):
+    with pytest.raises(InputError, match=r"9 activations to train on and 6 held out; at least 16 and 1"):
         learner(demo, SETTINGS.model_copy(update={"vectors": 16}))
