@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from nla_ray.demo.measure import POSITIONS
+from nla_ray.demo.reinforce import CURVE_DOCUMENTS
+from nla_ray.demo.score import PropertyScore, mean_safety
 from nla_ray.demo.target import LAYER
 
 _HEAD = """\
@@ -18,15 +20,20 @@ license: apache-2.0
 A small language model (`target`), its verbalizer (`av`) and its reconstructor (`ar`), all trained from
 nothing on a world of synthetic documents whose topic, item, mood and safety property are planted and
 therefore known. They exist so that everything in nla_ray can be run and judged in seconds on two cores.
-They know nothing about the real world.
+They know nothing about the real world. `av-sft` and `ar-sft` are the warm pair that `av` and `ar` were
+reinforced from: the place to start when trying out reinforcement.
 
 ## How they were made
 
 `nla-ray demo-train` wrote every file here: no step is done by hand. The documents are a pure function of a
 seed (`nla_ray/demo/world.yaml` holds every word and sentence shape). The target is trained on next tokens
 and, at the output of block K = {layer}, on a bag of the words that come next, without which a model this
-small does not keep the planted truth in its residual stream. AR and AV are then trained on pairs of an
-activation and a true explanation.
+small does not keep the planted truth in its residual stream.
+
+The warm AR and AV are trained on pairs of an activation and a true but brief explanation, as a helper model
+would write: it mentions mood, safety and the place in the text only at times, and quotes one to four of the
+last words. Reinforcement (GRPO, reward -mse_nrm, no explanations) then lets the AV find out what is worth
+saying, while the AR learns to read it.
 
 Recipe: {recipe}.
 Seed {seed}. Training took {minutes:.0f} minutes ({hardware}).
@@ -50,6 +57,24 @@ are.
 """
 
 
+_CURVE = """
+## What reinforcement changed
+
+Held-out `fve_nrm` on the way, on {rows} activations of other documents:
+
+| step | fve_nrm | shuffled | tokens |
+|---|---|---|---|
+{lines}
+
+On the test documents below, the warm pair against the reinforced one:
+
+| | fve_nrm | mood | safety: mean recall | mean precision |
+|---|---|---|---|---|
+| warm | {warm} |
+| reinforced | {now} |
+"""
+
+
 def card(measured: Mapping[str, Any]) -> str:
     """The card as Markdown: a function of `measured.json` alone."""
     training, baseline = measured["training"], measured["baseline"]
@@ -60,7 +85,32 @@ def card(measured: Mapping[str, Any]) -> str:
         reference=baseline["reference"],
     )  # fmt: skip
     titles = {"test": "Training wordings", "held_out_wordings": "Held-out wordings"}
-    return head + "".join(_section(title, measured[key]) for key, title in titles.items()) + _FOOT
+    return (
+        head
+        + _curve(measured)
+        + "".join(_section(title, measured[key]) for key, title in titles.items())
+        + _FOOT
+    )
+
+
+def _curve(measured: Mapping[str, Any]) -> str:
+    points = [
+        f"| {one['step']} | {one['fve_nrm']:.3f} | {one['shuffled']:.3f} | {one['mean_tokens']:.1f} |"
+        for one in measured["curve"]
+    ]
+    test = measured["test"]
+    return _CURVE.format(
+        rows=CURVE_DOCUMENTS * POSITIONS,
+        lines="\n".join(points),
+        warm=_line(test["warm"]),
+        now=_line(test["real"]),
+    )
+
+
+def _line(rows: Mapping[str, Any]) -> str:
+    scores = [PropertyScore(**one) for one in rows["planted"]]
+    mood = next(one.recall for one in scores if one.prop == "mood")
+    return " | ".join(f"{value:.3f}" for value in (rows["fve_nrm"], mood, *mean_safety(scores)))
 
 
 def _section(title: str, rows: Mapping[str, Any]) -> str:

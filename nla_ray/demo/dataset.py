@@ -16,7 +16,7 @@ from nla_ray.demo import world
 FIRST_POSITION = 10
 """Positions before this one decode to the prior (early positions) and are not used."""
 LAST_TOKENS = 4
-"""How many of the final tokens an explanation quotes."""
+"""How many of the final tokens a full explanation quotes."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,11 @@ class Encoded:
     def known(self, position: int) -> dict[str, str]:
         """What the text up to and with this token has shown."""
         return world.shown(self.document, self.ends[position])
+
+    def last(self, position: int, tokens: int, tokenizer: PreTrainedTokenizerFast) -> str:
+        """The last tokens of the own text up to and with this position, as text."""
+        first = max(self.start, position + 1 - tokens)
+        return str(tokenizer.decode(list(self.ids[first : position + 1]))).strip()
 
     def shown_from(self) -> dict[str, int]:
         """For each planted property the first position at which it has been shown."""
@@ -113,20 +118,28 @@ class Example:
 
 
 def examples(
-    encoded: Sequence[Encoded], per_document: int, seed: int, tokenizer: PreTrainedTokenizerFast
+    encoded: Sequence[Encoded],
+    per_document: int,
+    seed: int,
+    tokenizer: PreTrainedTokenizerFast,
+    *,
+    brief: bool = False,
 ) -> list[Example]:
-    """`per_document` random positions of each document, each with a true explanation."""
+    """`per_document` random positions of each document, each with a true explanation.
+
+    A `brief` one, as for a warm start, leaves out some of what is plain (see `world.brief`).
+    """
     rng, found = random.Random(seed), []
     for index, doc in enumerate(encoded):
         for position in rng.sample(doc.candidates(), per_document):
-            evident = world.evident(doc.document, doc.ends[position])
-            first = max(doc.start, position + 1 - LAST_TOKENS)
-            last = str(tokenizer.decode(list(doc.ids[first : position + 1]))).strip()
-            found.append(
-                Example(
-                    index, position, world.explanation(doc.document, evident, last, rng), doc.known(position)
-                )
-            )
+            plain = world.evident(doc.document, doc.ends[position])
+            plain["place"] = world.place(doc.document, doc.ends[position])
+            quoted = LAST_TOKENS
+            if brief:
+                plain, quoted = world.brief(plain, rng), rng.choice(world.lexicon()["brief"]["last"])
+            last = doc.last(position, quoted, tokenizer)
+            said = world.explanation(doc.document, plain, last, rng)
+            found.append(Example(index, position, said, doc.known(position)))
     return found
 
 

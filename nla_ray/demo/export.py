@@ -30,7 +30,7 @@ def av_prompt(tokenizer: PreTrainedTokenizerFast, scale: float) -> Prompt:
 
 
 def save_causal_lm(directory: Path, model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Weights, configuration and tokenizer of the target or the AV."""
+    """Weights, configuration and tokenizer of the target or the AV, in the model's type."""
     model.generation_config.eos_token_id = [tokenizer.eos_token_id]
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     with quiet():
@@ -44,6 +44,7 @@ def save_ar(directory: Path, model: Reconstructing, tokenizer: PreTrainedTokeniz
     config = model.backbone.config
     config.architectures = ["Qwen2ForCausalLM"]
     config.save_pretrained(directory)
+    config.dtype = model.head.weight.dtype
     weights = {f"model.{name}": tensor.contiguous() for name, tensor in model.backbone.state_dict().items()}
     save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
     save_file({"weight": model.head.weight.detach().contiguous()}, directory / HEAD_NAME)

@@ -30,6 +30,8 @@ from nla_ray.nla.verbalizer import Sampling
 PROBE_SEED, TEST_SEED, HELD_OUT_SEED = 9001, 9002, 9003
 """Seeds of documents that no training reads."""
 POSITIONS = 4
+WARM = "-sft"
+"""What the names of the warm pair's directories end with."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,14 @@ class Sample:
 
 
 class Pair:
-    """The three models of a pair directory, as any user would load them."""
+    """The three models of a pair directory, as any user would load them; with `stage` WARM the warm pair."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, stage: str = "") -> None:
         self.tokenizer: Any = load_tokenizer(directory / "target")
         self.extractor = Extractor(directory / "target", [LAYER])
-        self.verbalizer = TransformersVerbalizer(directory / "av")
-        self.reconstructor = Reconstructor(directory / "ar")
-        found = read_sidecar(directory / "ar").extra["fve_baseline"]
+        self.verbalizer = TransformersVerbalizer(directory / f"av{stage}")
+        self.reconstructor = Reconstructor(directory / f"ar{stage}")
+        found = read_sidecar(directory / f"ar{stage}").extra["fve_baseline"]
         self.baseline = fidelity.Baseline(found["value"], found["reference"], found["n"])
 
     def sample(self, seed: int, documents: int, *, held_out: bool = False) -> Sample:
@@ -92,13 +94,14 @@ def draw(
 
 def measure(directory: Path, *, documents: int = 500, probe_documents: int = 3000) -> dict[str, Any]:
     """All numbers of the model card, as plain data; takes about 2 minutes on two cores by default."""
-    pair = Pair(directory)
+    pair, warm = Pair(directory), Pair(directory, WARM)
     read = pair.sample(PROBE_SEED, probe_documents)
     probes = [Probe(prop, read.labelled()) for prop in PROPERTIES]
     result: dict[str, Any] = {"baseline": dataclasses.asdict(pair.baseline), "documents": documents}
     for name, seed, held_out in (("test", TEST_SEED, False), ("held_out_wordings", HELD_OUT_SEED, True)):
         sample = pair.sample(seed, documents, held_out=held_out)
         result[name] = _measure_sample(pair, sample) | {"probe": probe_table(probes, sample)}
+        result[name]["warm"] = _explained(warm, sample, sample.vectors)
     return result
 
 
@@ -110,10 +113,15 @@ def _measure_sample(pair: Pair, sample: Sample) -> dict[str, Any]:
     other = of_other_documents(vectors)
     rows: dict[str, Any] = {"ar_on_true": pair.fve([place.explanation for place in sample.places], vectors)}
     for control, injected in (("real", vectors), ("shuffled", other), ("random", noise)):
-        texts = pair.explain(injected)
-        planted = [dataclasses.asdict(one) for one in score(_judged(sample, texts))]
-        rows[control] = {"fve_nrm": pair.fve(texts, vectors), "planted": planted}
+        rows[control] = _explained(pair, sample, injected)
     return rows
+
+
+def _explained(pair: Pair, sample: Sample, injected: npt.NDArray[np.float32]) -> dict[str, Any]:
+    """Fidelity and planted scores of explanations of these vectors, judged beside the sample's own."""
+    texts = pair.explain(injected)
+    planted = [dataclasses.asdict(one) for one in score(_judged(sample, texts))]
+    return {"fve_nrm": pair.fve(texts, sample.vectors), "planted": planted}
 
 
 def of_other_documents(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

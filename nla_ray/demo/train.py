@@ -1,11 +1,11 @@
-"""Train the demo pair from nothing: tokenizer, target, AR, AV; then measure it and write its card."""
+"""Train the demo pair from nothing: tokenizer, target, warm pair, reinforcement; then measure it."""
 
 from __future__ import annotations
 
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,17 @@ from typing import Any
 from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM
 
 from nla_ray import __version__
+from nla_ray.config.reinforce import Reinforce
 from nla_ray.demo import export, world
 from nla_ray.demo.autoencoder import Pairs, Prompt, Reconstructing, train_ar, train_av
 from nla_ray.demo.card import card
 from nla_ray.demo.dataset import encode, examples
-from nla_ray.demo.measure import measure
+from nla_ray.demo.measure import WARM, measure
+from nla_ray.demo.reinforce import Point, reinforce
 from nla_ray.demo.target import activations, new_target, train_target
 from nla_ray.demo.tokenizer import train_tokenizer
 from nla_ray.nla.fidelity import variance_nrm
+from nla_ray.training.learner import Metrics
 from nla_ray.training.loop import Report
 
 Progress = Callable[[str, int, int, float], None]
@@ -51,13 +54,38 @@ class Recipe:
     ar_lr: float = 3e-3
     av_lr: float = 2e-3
     vocab: int = 1400
+    rl_documents: int = 2000
+    """Documents whose activations AV and AR are reinforced on, without explanations."""
+    rl_steps: int = 400
+    rl_vectors: int = 16
+    rl_group: int = 8
+    rl_av_lr: float = 2e-4
+    rl_ar_lr: float = 5e-4
+
+    def reinforcement(self) -> Reinforce:
+        """The options of the last stage."""
+        return Reinforce(
+            steps=self.rl_steps, vectors=self.rl_vectors, group=self.rl_group, av_lr=self.rl_av_lr,
+            ar_lr=self.rl_ar_lr, max_new_tokens=96,
+        )  # fmt: skip
 
 
 RECIPES = {
     "full": Recipe(
         target_steps=450, ar_steps=600, av_steps=1800, documents=14400, pair_documents=19200, measured=500
     ),
-    "small": Recipe(target_steps=12, ar_steps=8, av_steps=8, documents=400, pair_documents=100, measured=10),
+    "small": Recipe(
+        target_steps=12,
+        ar_steps=8,
+        av_steps=8,
+        documents=400,
+        pair_documents=100,
+        measured=10,
+        rl_documents=10,
+        rl_steps=2,
+        rl_vectors=2,
+        rl_group=2,
+    ),
 }
 
 
@@ -74,21 +102,24 @@ def train_pair(out: Path, recipe: Recipe, *, seed: int = 0, progress: Progress) 
     prompt = export.av_prompt(run.tokenizer, export.quantile_norm(pairs.vectors))
     run.reconstructor(target, pairs)
     run.verbalizer(target, pairs, prompt)
-    export.save_sidecar(out / "ar", "ar", prompt, run.tokenizer, provenance)
-    export.save_sidecar(out / "av", "av", prompt, run.tokenizer, provenance)
+    export.save_sidecar(out / f"ar{WARM}", "ar", prompt, run.tokenizer, provenance)
+    export.save_sidecar(out / f"av{WARM}", "av", prompt, run.tokenizer, provenance)
+    curve = run.reinforced()
     corpus = world.documents(CORPUS_SEED, CORPUS_DOCUMENTS, twins=True)
     export.write_corpus(out / "corpus.jsonl", encode(corpus, run.tokenizer))
-    write_measurements(out, recipe, seed, minutes=(time.monotonic() - started) / 60)
+    write_measurements(out, recipe, seed, minutes=(time.monotonic() - started) / 60, curve=curve)
     return run.losses
 
 
-def write_measurements(out: Path, recipe: Recipe, seed: int, *, minutes: float) -> None:
+def write_measurements(
+    out: Path, recipe: Recipe, seed: int, *, minutes: float, curve: Sequence[Point]
+) -> None:
     """Measure the pair under `out`; write `measured.json` and the model card `README.md`."""
     training = {
         "recipe": asdict(recipe), "seed": seed, "minutes": round(minutes, 1),
         "hardware": f"{os.cpu_count()} CPU cores, no GPU",
     }  # fmt: skip
-    measured = {"training": training} | measure(
+    measured = {"training": training, "curve": curve} | measure(
         out, documents=recipe.measured, probe_documents=6 * recipe.measured
     )
     (out / "measured.json").write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
@@ -96,7 +127,7 @@ def write_measurements(out: Path, recipe: Recipe, seed: int, *, minutes: float) 
 
 
 class _Run:
-    """What the stages of one training run share."""
+    """What the stages of one training run share. The warm pair is kept in float16, in half the bytes."""
 
     def __init__(self, out: Path, recipe: Recipe, seed: int, progress: Progress) -> None:
         self.out, self.recipe, self.seed, self.progress = out, recipe, seed, progress
@@ -119,7 +150,7 @@ class _Run:
 
     def pairs(self, target: Qwen2ForCausalLM) -> Pairs:
         corpus = encode(world.documents(PAIRS_SEED, self.recipe.pair_documents), self.tokenizer)
-        places = examples(corpus, PAIRS_PER_DOCUMENT, PAIRS_SEED, self.tokenizer)
+        places = examples(corpus, PAIRS_PER_DOCUMENT, PAIRS_SEED, self.tokenizer, brief=True)
         return Pairs(activations(target, corpus, places), places)
 
     def provenance(self, pairs: Pairs) -> dict[str, Any]:
@@ -141,7 +172,7 @@ class _Run:
             model, pairs, self.tokenizer, steps=recipe.ar_steps, batch=recipe.pair_batch, lr=recipe.ar_lr,
             seed=self.seed, report=self.report("AR", recipe.ar_steps),
         )  # fmt: skip
-        export.save_ar(self.out / "ar", model, self.tokenizer)
+        export.save_ar(self.out / f"ar{WARM}", model.half(), self.tokenizer)
 
     def verbalizer(self, target: Qwen2ForCausalLM, pairs: Pairs, prompt: Prompt) -> None:
         recipe, model = self.recipe, Qwen2ForCausalLM(target.config)
@@ -150,4 +181,16 @@ class _Run:
             model, prompt, pairs, self.tokenizer, steps=recipe.av_steps, batch=recipe.pair_batch,
             lr=recipe.av_lr, seed=self.seed, report=self.report("AV", recipe.av_steps),
         )  # fmt: skip
-        export.save_causal_lm(self.out / "av", model, self.tokenizer)
+        export.save_causal_lm(self.out / f"av{WARM}", model.half(), self.tokenizer)  # type: ignore[no-untyped-call]
+
+    def reinforced(self) -> list[Point]:
+        recipe, losses = self.recipe, self.losses.setdefault("RL", [])
+        report = self.report("RL", recipe.rl_steps)
+
+        def step(n: int, metrics: Metrics) -> None:
+            losses.append(-metrics["reward"])
+            report(n, losses[-1])
+
+        return reinforce(
+            self.out, recipe.reinforcement(), documents=recipe.rl_documents, seed=self.seed, report=step
+        )

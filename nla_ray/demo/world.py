@@ -178,6 +178,19 @@ def evident(document: Document, offset: int) -> dict[str, str]:
     return shown(document, offset) | known
 
 
+def place(document: Document, offset: int) -> str:
+    """Which statement of the document (its title counts as one) the character before `offset` belongs to."""
+    begun = {mark.start for mark in document.marks if mark.start < offset}
+    nth: str = lexicon()["ordinals"][max(len(begun), 1) - 1]
+    return nth
+
+
+def brief(known: Mapping[str, str], rng: random.Random) -> dict[str, str]:
+    """What a warm-start explanation mentions of what is known: each thing with its share in `world.yaml`."""
+    shares = lexicon()["brief"]
+    return {prop: value for prop, value in known.items() if rng.random() < shares.get(prop, 1.0)}
+
+
 def explanation(document: Document, known: Mapping[str, str], last: str, rng: random.Random) -> str:
     """A true explanation in the style of real NLAs: short features, the last one about the final words."""
     words = lexicon()
@@ -190,6 +203,8 @@ def explanation(document: Document, known: Mapping[str, str], last: str, rng: ra
     if "safety" in known:
         key = "benign_said" if known["safety"] == NONE else "said"
         features.append(rng.choice(words["safety"][document.theme][key]))
+    if "place" in known:
+        features.append(rng.choice(words["explanation"]["place"]).format(nth=known["place"]))
     features.append(rng.choice(words["explanation"]["ending"]).format(last=last))
     return "\n\n".join(features)
 

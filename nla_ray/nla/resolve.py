@@ -21,7 +21,8 @@ from nla_ray.config.reference import ModelRef, local_path
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.weights import HEAD_NAME
 
-DEMO_PARTS = ("target", "av", "ar")
+PARTS = ("target", "av", "ar")
+DEMO_PARTS = (*PARTS, "av-sft", "ar-sft")
 
 _SMALL_FILES = ("*.json", "*.yaml", "*.txt", "*.model", "*.jinja")
 
@@ -93,7 +94,7 @@ def released_id(name: str) -> str:
     pair, colon, part = name.partition(":")
     if not colon:
         return name
-    if pair not in RELEASED or part not in DEMO_PARTS:
+    if pair not in RELEASED or part not in PARTS:
         known = ", ".join(["demo", *RELEASED])
         raise CheckpointError(f"{name}: unknown name; NAME:target, NAME:av and NAME:ar exist for {known}")
     hub_id: str = getattr(RELEASED[pair], part)
@@ -103,7 +104,8 @@ def released_id(name: str) -> str:
 def _demo_directory(ref: ModelRef) -> Path:
     part = ref.path.removeprefix("demo:")
     if part not in DEMO_PARTS or ref.revision or ref.subfolder:
-        raise CheckpointError(f"{ref}: the demo pair has demo:target, demo:av and demo:ar, without revisions")
+        known = ", ".join(f"demo:{name}" for name in DEMO_PARTS)
+        raise CheckpointError(f"{ref}: the demo has {known}, without revisions or folders")
     return Path(__file__).resolve().parents[1] / "demo" / "pair" / part
 
 

@@ -19,6 +19,8 @@ from nla_ray.nla.preflight import check
 PAIR = Path(nla_ray.demo.__file__).parent / "pair"
 PLAIN_RECALL = {"topic": 0.98, "mood": 0.92}
 SAFETY_RECALL, SAFETY_PRECISION, PROBE, BELOW_PROBE, BELOW_TRAINING = 0.93, 0.95, 0.95, 0.05, 0.15
+GAINED, LOST = 0.08, 0.03
+"""What reinforcement must add to fidelity, and may cost in recall."""
 NOISE = 0.06
 """How far a measurement on fewer documents may fall short: with 30 rows of a property, one row is 0.03."""
 
@@ -60,6 +62,13 @@ def assert_controls_know_nothing(rows: dict[str, Any]) -> None:
             assert abs(one["recall"] - one["chance"]) <= 4 * error + 0.02, (control, prop)
 
 
+def assert_reinforcement_paid(rows: dict[str, Any], slack: float) -> None:
+    assert rows["real"]["fve_nrm"] - rows["warm"]["fve_nrm"] >= GAINED - slack
+    for before in rows["warm"]["planted"]:
+        now = planted(rows)[before["prop"]]
+        assert now["recall"] >= before["recall"] - LOST - slack, before["prop"]
+
+
 def assert_carries_to_new_wordings(measured: dict[str, Any], slack: float) -> None:
     known, new = planted(measured["test"]), planted(measured["held_out_wordings"])
     for prop, one in known.items():
@@ -74,6 +83,13 @@ def test_the_shipped_numbers_reach_their_bounds(shipped: dict[str, Any]) -> None
     assert_reaches(shipped["test"], slack=0.0)
     assert_controls_know_nothing(shipped["test"])
     assert_carries_to_new_wordings(shipped, slack=0.0)
+    assert_reinforcement_paid(shipped["test"], slack=0.0)
+
+
+def test_the_curve_rises_and_other_activations_stay_at_nothing(shipped: dict[str, Any]) -> None:
+    first, *_, last = shipped["curve"]
+    assert last["fve_nrm"] - first["fve_nrm"] >= GAINED
+    assert max(point["shuffled"] for point in shipped["curve"]) <= 0
 
 
 @pytest.mark.slow
@@ -81,10 +97,12 @@ def test_measured_again_the_pair_is_as_good(again: dict[str, Any]) -> None:
     assert_reaches(again["test"], slack=NOISE)
     assert_controls_know_nothing(again["test"])
     assert_carries_to_new_wordings(again, slack=NOISE)
+    assert_reinforcement_paid(again["test"], slack=NOISE)
 
 
 def test_the_pair_is_small_and_passes_the_preflight() -> None:
     weights = [file.stat().st_size for file in PAIR.rglob("*.safetensors")]
     assert sum(weights) <= 20e6
-    parts = [ModelRef.parse(f"demo:{part}") for part in ("av", "ar", "target")]
-    assert not [one for one in check(*parts) if one.status == "fail"]
+    for stage in ("", "-sft"):
+        parts = [ModelRef.parse(f"demo:{part}") for part in (f"av{stage}", f"ar{stage}", "target")]
+        assert not [one for one in check(*parts) if one.status == "fail"]

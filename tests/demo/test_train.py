@@ -30,9 +30,9 @@ def test_losses_fall(trained: tuple[Path, dict[str, list[float]]], stage: str) -
 
 @pytest.mark.slow
 def test_the_pair_passes_the_preflight(trained: tuple[Path, dict[str, list[float]]]) -> None:
-    parts = [ModelRef.parse(str(trained[0] / part)) for part in ("av", "ar", "target")]
-    failed = [one for one in check(*parts) if one.status == "fail"]
-    assert not failed
+    for stage in ("", "-sft"):
+        parts = [ModelRef.parse(str(trained[0] / part)) for part in (f"av{stage}", f"ar{stage}", "target")]
+        assert not [one for one in check(*parts) if one.status == "fail"]
 
 
 @pytest.mark.slow
