@@ -83,8 +83,8 @@ class Chat:
             socket.create_connection((place.hostname or "", port), self._config.timeout_s).close()
         except OSError as error:
             raise InputError(
-                f"{self._asker}.base_url: nobody answers at {self._config.base_url} ({type(error).__name__}); "
-                "start it, or correct the URL"
+                f"{self._asker}.base_url: nobody answers at {self._config.base_url} "
+                f"({type(error).__name__}); start the server, or correct the URL"
             ) from None
 
     def _pause(self, attempt: int, asked_for: float) -> float:

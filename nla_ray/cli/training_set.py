@@ -68,7 +68,7 @@ def print_estimate(ready: Ready, found: Estimate, console: Console) -> None:
     _line(console, "target", f"{ready.base_model}, layer {config.layer}, {ready.d_model} values a vector")
     unusable = f", {found.unusable} of them not usable" if found.unusable else ""
     _line(console, "corpus", f"{found.documents} documents in {found.units} units{unusable}")
-    size = f"{found.bytes / 2**20:.0f} MiB"
+    size = f"{found.bytes / 2**20:,.1f} MiB"
     _line(console, "vectors", f"about {found.vectors}; {size} with the tables")
     _line(
         console,

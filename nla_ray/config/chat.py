@@ -14,8 +14,8 @@ class ChatConfig(Config):
 
     without_effect: ClassVar[frozenset[str]] = frozenset({"key_env", "concurrency", "timeout_s", "attempts"})
 
-    base_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#]+$")]
-    """Of the endpoint; `/chat/completions` is added."""
+    base_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#@]+$")]
+    """Of the endpoint; `/chat/completions` is added. Keys and passwords do not belong here."""
     model: Annotated[str, StringConstraints(min_length=1)]
     """Name of the model, as the endpoint knows it."""
     key_env: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = None

@@ -66,6 +66,11 @@ class ModelRef(BaseModel):
             raise ValueError(f"sub-folder {subfolder!r}: a relative path inside the checkpoint was expected")
         return str(folder)
 
+    def anchored(self) -> ModelRef:
+        """The same; a folder on this machine by its whole path, for workers may run in another one."""
+        folder = local_path(self.path)
+        return self if folder is None else self.model_copy(update={"path": str(folder.absolute())})
+
     def __str__(self) -> str:
         revision = f"@{self.revision}" if self.revision else ""
         return f"{self.path}{revision}" + (f"#{self.subfolder}" if self.subfolder else "")

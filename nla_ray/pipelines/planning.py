@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from nla_ray.config.decode import Baseline, DecodeConfig, Engine, Models
-from nla_ray.config.reference import ModelRef, local_path
+from nla_ray.config.reference import ModelRef
 from nla_ray.config.training_set import TrainingSetConfig
 from nla_ray.errors import CheckpointError, ConfigError
 from nla_ray.ids import digest
@@ -146,15 +146,8 @@ def pinned(models: Models, checkpoints: Checkpoints) -> Models:
 def anchored(config: DecodeConfig) -> DecodeConfig:
     """The configuration as workers get it: folders of models are absolute, for they may run elsewhere."""
     named = {role: getattr(config.models, role) for role in ("target", "av", "ar")}
-    found = {role: (ref, None if ref is None else local_path(ref.path)) for role, ref in named.items()}
-    models = config.models.model_copy(
-        update={
-            role: ref.model_copy(update={"path": str(path.absolute())})
-            for role, (ref, path) in found.items()
-            if path is not None
-        }
-    )
-    return config.model_copy(update={"models": models})
+    found = {role: ref.anchored() for role, ref in named.items() if ref is not None}
+    return config.model_copy(update={"models": config.models.model_copy(update=found)})
 
 
 def survey_corpus(

@@ -8,13 +8,12 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from nla_ray.config.reference import ModelRef, local_path
-from nla_ray.config.training_set import Asking, Local, TrainingSetConfig
+from nla_ray.config.training_set import Asking, TrainingSetConfig
 from nla_ray.errors import CheckpointError, InputError
 from nla_ray.ids import digest
 from nla_ray.nla.backbone import load_config, text_config
 from nla_ray.nla.resolve import resolve
-from nla_ray.pipelines.planning import Doing, Survey, settled, weights_of
+from nla_ray.pipelines.planning import Doing, Survey, weights_of
 from nla_ray.pipelines.provenance import commit_of, model_record, versions
 from nla_ray.providers.make import instruction_of
 from nla_ray.stages.documents import read_documents
@@ -59,10 +58,12 @@ class Ready:
 
 
 def plan_training_set(config: TrainingSetConfig, doing: Doing) -> Ready:
-    """Everything that can be known without weights and without money. Raises NlaError."""
+    """Everything that can be known without weights and without money; the engine is settled already.
+
+    Raises NlaError.
+    """
     doing("checking the target", 0)
-    kept = config.corpus.meta
-    config = config.model_copy(update={"engine": settled(config)}).reading()
+    kept, config = config.corpus.meta, config.reading()
     target = None if config.target is None else resolve(config.target, weights=False)
     if target is not None and config.target is not None:
         pinned = config.target.model_copy(update={"revision": commit_of(target) or config.target.revision})
@@ -134,17 +135,3 @@ def survey_units(
         doing("planning", survey.documents)
     survey.sha256 = content.hexdigest()
     return survey, tuple(tasks)
-
-
-def anchored(config: TrainingSetConfig) -> TrainingSetConfig:
-    """The configuration as workers get it: folders of models are absolute, for they may run elsewhere."""
-    changes: dict[str, object] = {"target": absolute(config.target)}
-    if isinstance(config.provider, Local):
-        changes["provider"] = config.provider.model_copy(update={"model": absolute(config.provider.model)})
-    return config.model_copy(update=changes)
-
-
-def absolute(ref: ModelRef | None) -> ModelRef | None:
-    """A reference whose local folder, if it is one, is named by its whole path."""
-    path = None if ref is None else local_path(ref.path)
-    return ref if ref is None or path is None else ref.model_copy(update={"path": str(path.absolute())})

@@ -12,8 +12,9 @@ from nla_ray.config.training_set import Local, TrainingSetConfig
 from nla_ray.errors import ConfigError, EngineError
 from nla_ray.pipelines.decode import Progress, Report, runner_of
 from nla_ray.pipelines.isolate import PATIENCE, isolate, retry
+from nla_ray.pipelines.planning import settled
 from nla_ray.pipelines.training_estimate import Estimate, estimate, require_room
-from nla_ray.pipelines.training_plan import BASE, EXPLAINED, Ready, anchored, plan_training_set
+from nla_ray.pipelines.training_plan import BASE, EXPLAINED, Ready, plan_training_set
 from nla_ray.pipelines.training_splits import split_documents
 from nla_ray.pipelines.training_tables import EXPLAINED_SPLITS, Tables
 from nla_ray.providers.make import provider_of
@@ -23,7 +24,6 @@ from nla_ray.runtime.runner import Runner
 from nla_ray.stages.base_table import SHOWN_PROBLEMS, BaseStage
 from nla_ray.stages.explain import ExplainStage
 from nla_ray.stages.extract import ExtractStage
-from nla_ray.stages.tally import Tally
 from nla_ray.stages.work import Done, Task
 from nla_ray.store.address import open_store
 from nla_ray.store.objects import Store
@@ -60,16 +60,24 @@ def build_training_set(config: TrainingSetConfig, *, report: Report = lambda _: 
     """
     out, work = places(config)
     there = get_training_set(out)
-    ready = plan_training_set(config, lambda doing, documents: report(Progress(doing, documents)))
+    config = config.model_copy(update={"engine": settled(config)})
+
+    def doing(what: str, documents: int) -> None:
+        report(Progress(what, documents))
+
     if there is not None:
+        ready = plan_training_set(config, doing)
         require_same(ready, there, out)
         return Built(config.output, there, True, ready.warnings)
+    # The provider first: reading the corpus may take long, and what a provider lacks is known at once.
+    provider = provider_of(config, answers_of(config, work))
+    ready = plan_training_set(config, doing)
     refuse_any_other_plan(work, ready.plan)
-    provider = provider_of(ready.config, open_store(config.answers) if config.answers else work)
     require_room(estimate(ready, work), work)
     work.probe()
     put_plan(work, ready.plan)
-    settings = anchored(ready.config)
+    target = ready.config.target
+    settings = ready.config.model_copy(update={"target": target and target.anchored()})
     base = [
         ExtractStage(settings, ready.identity, d_model=ready.d_model),
         BaseStage(settings.corpus, settings.layer, ready.d_model, work, ready.ref(BASE)),
@@ -88,6 +96,7 @@ def plan(config: TrainingSetConfig, *, report: Report = lambda _: None) -> tuple
     """What building would do and cost; nothing is written, nothing is asked."""
     out, work = places(config)
     there = get_training_set(out)
+    config = config.model_copy(update={"engine": settled(config)})
     ready = plan_training_set(config, lambda doing, documents: report(Progress(doing, documents)))
     if there is not None:
         require_same(ready, there, out)
@@ -99,6 +108,11 @@ def places(config: TrainingSetConfig) -> tuple[Store, Store]:
     """The stores of the set and of what is made on the way."""
     out = open_store(config.output, overwrites=config.overwrites)
     return out, open_store(f"{config.output.rstrip('/')}/work", overwrites=config.overwrites)
+
+
+def answers_of(config: TrainingSetConfig, work: Store) -> Store:
+    """Where paid answers are kept."""
+    return work if config.answers is None else open_store(config.answers, overwrites=config.overwrites)
 
 
 def require_same(ready: Ready, there: TrainingSet, out: Store) -> None:
@@ -154,7 +168,7 @@ def yield_all(meter: Meter, units: Generator[Done, None, Any]) -> dict[str, tupl
     """Count all units that are made; what the generator returns."""
     while True:
         try:
-            meter.count(next(units))
+            meter.count(next(units).tally.vectors)
         except StopIteration as end:
             return cast(dict[str, tuple[Task, str]], end.value)
 
@@ -172,9 +186,9 @@ class Meter:
         self._before, self._started = before, time.perf_counter()
         self._tell()
 
-    def count(self, done: Done) -> None:
-        """A unit was made."""
-        self._units, self._rows = self._units + 1, self._rows + done.tally.vectors
+    def count(self, rows: int) -> None:
+        """A unit with so many rows was made."""
+        self._units, self._rows = self._units + 1, self._rows + rows
         self._tell()
 
     def _tell(self) -> None:
@@ -197,8 +211,7 @@ def write(ready: Ready, work: Store, out: Store, duplicates: Duplicates, report:
     meter = Meter("writing", ready, report)
     meter.start(0)
     for task in ready.tasks:
-        tables.add(task.unit_id)
-        meter.count(Done(task, None, Tally()))
+        meter.count(tables.add(task.unit_id))
     splits = {name: parts.finish() for name, parts in tables.parts.items()}
     unusable, problems = problems_of(ready, work)
     made = TrainingSet(

@@ -40,8 +40,8 @@ class Tables:
         self.directions = Directions(ready.d_model)
         self._norms: list[np.ndarray] = []
 
-    def add(self, unit_id: str) -> None:
-        """The rows of one unit, to their splits."""
+    def add(self, unit_id: str) -> int:
+        """The rows of one unit, to their splits; how many it has."""
         table = read_unit_table(self._work, self._ready.ref(BASE), unit_id)
         said = read_unit_table(self._work, self._ready.ref(EXPLAINED), unit_id)
         texts: list[str | None] = [None] * table.num_rows
@@ -55,6 +55,7 @@ class Tables:
             ]
             if rows:
                 self._add(parts, table.take(rows), [texts[at] for at in rows])
+        return int(table.num_rows)
 
     def _add(self, parts: Parts, table: pa.Table, texts: Sequence[str | None]) -> None:
         if parts.split != "held_out":

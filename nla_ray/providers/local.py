@@ -23,14 +23,15 @@ class LocalProvider(AskingProvider):
         """`engine` with its device and its type settled, not `auto`."""
         super().__init__(config, instruction, answers)
         self._config, self._engine, self._seed = config, engine, seed
+        self._ref = config.model.anchored()
 
     def setup(self) -> None:
         """Load the model."""
         self._model = Answerer(
-            resolve(self._config.model),
+            resolve(self._ref),
             dtype=DTYPES[self._engine.dtype],
             device=self._engine.device,
-            trust_remote_code=self._config.model.trust_remote_code,
+            trust_remote_code=self._ref.trust_remote_code,
         )
 
     def asked_as(self) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ from nla_ray.providers.provider import Place, Provider, Said
 from nla_ray.stages.stage import Stage
 from nla_ray.stages.tally import Tally
 from nla_ray.stages.work import Done, Task
+from nla_ray.store.files import opened
 from nla_ray.store.objects import Store
 from nla_ray.store.units import RunRef, write_unit
 from nla_ray.tables.training import EXPLAINED
@@ -95,8 +96,12 @@ def counts_of(said: Sequence[Said]) -> dict[str, Any]:
 def read_unit_table(
     store: Store, ref: RunRef, unit_id: str, columns: Sequence[str] | None = None
 ) -> pa.Table:
-    """A unit's table, or some of its columns."""
-    return pq.read_table(pa.BufferReader(store.get(ref.key(unit_id))), columns=columns)
+    """A unit's table, or some of its columns: then no others are fetched."""
+    key = ref.key(unit_id)
+    if columns is None:
+        return pq.read_table(pa.BufferReader(store.get(key)))
+    with opened(store.place(key)) as file:
+        return pq.ParquetFile(file).read(columns=columns)
 
 
 def read_splits(store: Store) -> dict[str, str]:

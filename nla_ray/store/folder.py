@@ -107,6 +107,10 @@ class FolderStore(Store):
             require_digest(f"{self.url}/{key}", file_sha256(path), sha256)
         return path
 
+    def place(self, key: str) -> str:
+        """See Store."""
+        return str(self.folder / key)
+
     def free(self) -> int | None:
         """See Store."""
         with self._explained(""):

@@ -75,6 +75,10 @@ class Store(ABC):
         Raises ChangedError where the content has another digest, FileNotFoundError.
         """
 
+    def place(self, key: str) -> str:
+        """Path or URL by which `nla_ray.store.files` reads parts of an object."""
+        return f"{self.url}/{key}"
+
     def free(self) -> int | None:
         """Bytes that can still be written there; None where nobody can tell."""
         return None

@@ -77,7 +77,14 @@ def test_the_demo_world_in_one_command(invoke: Invoke, tmp_path: Path) -> None:
             {"provider": {"key_env": "NO_SUCH_KEY"}},
             "provider.key_env: the environment variable NO_SUCH_KEY is not set",
         ),
-        ({}, "provider.base_url: nobody answers at http://127.0.0.1:9/v1"),
+        (
+            {"provider": {"base_url": "http://127.0.0.1:9/v1"}},
+            "provider.base_url: nobody answers at http://127.0.0.1:9",
+        ),
+        (
+            {"provider": {"base_url": "http://me:secret@127.0.0.1:9/v1"}},
+            "provider.endpoint.base_url: String should match",
+        ),
         ({"provider": {"instruction": "/no/such/file"}}, "provider.instruction: cannot read /no/such/file"),
         ({"layer": 4}, "layer 4: the model has 4 blocks, allowed 0..3"),
         ({"corpus": {"text": "body"}}, "no column 'body'"),
@@ -90,8 +97,10 @@ def test_the_demo_world_in_one_command(invoke: Invoke, tmp_path: Path) -> None:
 def test_what_a_user_can_get_wrong_is_one_line(
     invoke: Invoke, write: Write, tmp_path: Path, changes: dict[str, Any], words: str
 ) -> None:
-    assert words in invoke("training-set", write(**changes)).refused()
-    assert not (tmp_path / "set").exists()
+    with served(explains) as server:
+        path = write(**changes | {"provider": {"base_url": server.url} | changes.get("provider", {})})
+        assert words in invoke("training-set", path).refused()
+        assert server.seen == [] and not (tmp_path / "set").exists()
 
 
 def test_documents_without_truth(invoke: Invoke, write: Write, tmp_path: Path) -> None:

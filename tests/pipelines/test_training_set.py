@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,16 @@ from nla_ray.nla.dataset_sidecar import read_dataset_sidecar
 from nla_ray.nla.extraction import Extractor
 from nla_ray.nla.fidelity import variance_nrm
 from nla_ray.nla.prompt import load_tokenizer
+from nla_ray.pipelines.training_plan import BASE
 from nla_ray.pipelines.training_set import build_training_set, plan
 from nla_ray.providers.provider import BudgetError
+from nla_ray.stages.base_table import BaseStage
+from nla_ray.stages.extract import ExtractStage
+from nla_ray.stages.stage import Chain
 from nla_ray.store import open_store
 from nla_ray.store.folder import file_sha256
 from nla_ray.store.training_set import TrainingSet, get_training_set
+from nla_ray.store.units import footer_of
 from nla_ray.tables.training import published
 from tests.chat_server import explains, served
 from tests.decoded import snapshot
@@ -264,7 +270,7 @@ def test_vectors_of_another_width_or_layer_are_refused(
     given = published_file(tmp_path, built[0].output, "rl")
     corpus = {"paths": [str(given)], "vectors": {}, "id": "doc_id", "text": "detokenized_text_truncated"}
     with pytest.raises(InputError, match=r"layer is 2, the target's is 1"):
-        build_training_set(config(tmp_path, checkpoint("qwen2"), corpus=corpus, layer=1))
+        build_training_set(config(tmp_path, checkpoint("qwen2"), corpus=corpus, layer=1, **VECTORS_ALONE))
     rows = pa.table(
         {
             "doc_id": ["a"],
@@ -275,7 +281,7 @@ def test_vectors_of_another_width_or_layer_are_refused(
     pq.write_table(rows, tmp_path / "other.parquet")
     corpus = corpus | {"paths": [str(tmp_path / "other.parquet")], "text": None}
     with pytest.raises(InputError, match=r"vectors of 8 values, the target takes 32"):
-        build_training_set(config(tmp_path, checkpoint("qwen2"), corpus=corpus))
+        build_training_set(config(tmp_path, checkpoint("qwen2"), corpus=corpus, **VECTORS_ALONE))
     assert not (tmp_path / "set").exists()
 
 
@@ -286,6 +292,34 @@ def test_what_cannot_be_used_is_counted(tmp_path: Path, checkpoint: Target) -> N
     assert [problem.split(": ", 1)[1] for problem in made.problems] == [
         "no position to read in 1 tokens; see positions.min_position", "'text' is empty",
     ]  # fmt: skip
+
+
+def test_vectors_that_are_none_are_counted(tmp_path: Path) -> None:
+    values = [[1.0] * 8, [float("nan")] * 8, [0.0] * 8, [2.0] * 8]
+    columns = {"doc_id": list("abcd"), "n_raw_tokens": [60] * 4, "activation_vector": values}
+    pq.write_table(pa.table(columns), tmp_path / "base.parquet")
+    corpus = {"paths": [str(tmp_path / "base.parquet")], "vectors": {}, "id": "doc_id"}
+    shares = {"av_sft": 0, "ar_sft": 0, "rl": 1, "held_out": 0}
+    made = build_training_set(config(tmp_path, None, provider=None, corpus=corpus, shares=shares)).set
+    assert (made.splits["rl"].rows, made.d_model, made.unusable, made.duplicates.unknown) == (2, 8, 2, 2)
+    assert made.target == "not known" and "a vector that is zero or not finite" in made.problems[0]
+
+
+def test_documents_that_no_worker_survives_are_left_out(tmp_path: Path, checkpoint: Target) -> None:
+    write_corpus(tmp_path)
+    ready, _ = plan(config(tmp_path, checkpoint("qwen2"), **VECTORS_ALONE))
+    store = open_store(tmp_path / "work")
+    chain = Chain([
+        ExtractStage(ready.config, ready.identity, d_model=D_MODEL),
+        BaseStage(ready.config.corpus, LAYER, D_MODEL, store, ready.ref(BASE)),
+    ])  # fmt: skip
+    chain.setup()
+    task = ready.tasks[0]
+    assert chain(task.trial([3])).file is None and store.entries("") == []
+    done = chain(replace(task, skip={3: "its worker died"}))
+    assert done.file.rows == (task.documents - 1) * 3
+    tally = footer_of(store, ready.ref(BASE), task.unit_id).tally
+    assert tally["unusable"] == 1 and str(tally["problems"]).endswith("corpus.jsonl:4: its worker died']")
 
 
 def test_an_empty_split_is_refused_before_anything_is_paid_for(tmp_path: Path, checkpoint: Target) -> None:
