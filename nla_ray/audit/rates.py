@@ -76,9 +76,9 @@ def rate_all(
         verdict = INSUFFICIENT if p is None else ABOVE if one.documents.k and p <= rule.alpha else NOT
         paid = (p or 1.0) / (worst[index] or 1.0)
         strength = _strength(one, paid, rule) if verdict == ABOVE else needed(detector)
-        why = _why(
-            one.rates, rule, verdict, lacking[index], p, strength if strength > needed(detector) else 0
-        )
+        counted = "rows" if detector.recurrence.over == "rows" else "positions"
+        least = f"{strength} {counted}" if strength > needed(detector) else ""
+        why = _why(one.rates, rule, verdict, lacking[index], p, least)
         made.append(Rated(detector.id, tally.run_id, judged, verdict, why, strength))
     return made
 
@@ -270,7 +270,7 @@ def _why(
     verdict: RateVerdict,
     lacking: str | None,
     p: float | None,
-    strength: int,
+    least: str,
 ) -> str:
     real = rates[0]
     bound = f"{real.k} of {real.n} documents meet the rule; the data allow up to {(real.high or 1.0):.2%}"
@@ -279,11 +279,7 @@ def _why(
     if real.k == 0:
         return f"{bound}."
     if verdict == ABOVE:
-        but = (
-            f" for documents that reach {strength}; weaker ones are not told from controls"
-            if strength
-            else ""
-        )
+        but = f" for documents that reach {least}; weaker ones are not told from controls" if least else ""
         return f"above every control{but} (adjusted p {p or 0.0:.2g}). {bound}."
     closest = max(_tested(rates, rule), key=lambda rate: (rate.p or 0.0, rate.high or 0.0))
     if closest.unit == "row":

@@ -122,7 +122,7 @@ def test_only_documents_that_controls_could_not_make_are_told_from_them() -> Non
     rows = corpus(800, says, {"shuffled": chatty, "random": chatty}, poor=0.9)
     found = rated(rows, Evidence(beyond_controls=None))
     assert found.documents.k == 40 and found.verdict == ABOVE
-    assert 3 <= found.strength <= 8 and f"reach {found.strength}" in found.why
+    assert 3 <= found.strength <= 8 and f"reach {found.strength} positions;" in found.why
 
 
 def test_a_few_documents_that_just_meet_the_rule_are_not() -> None:

@@ -103,7 +103,7 @@ def test_the_verdict_leads() -> None:
              "Tokens that were read", "An explanation is text", "Verbalizer (AV)", "Every rate"]  # fmt: skip
     places = [text.index(word) for word in order]
     assert places == sorted(places)
-    assert "Documents with findings 14" in text and "6 of 8" in text
+    assert "Findings, one per document and detector 14" in text and "6 of 8" in text
     assert "the model thinks" not in text.replace("never says that the model thinks", "")
 
 
@@ -130,7 +130,7 @@ def test_many_findings_are_cut_and_the_page_says_where_they_all_are() -> None:
 def test_a_report_that_holds_some_findings_counts_all() -> None:
     report = example(60)
     cut = report.model_copy(update={"findings": report.findings[:10]})
-    assert "Documents with findings 60" in words(cut) and "of 60 findings" in words(cut)
+    assert "Findings, one per document and detector 60" in words(cut) and "of 60 findings" in words(cut)
 
 
 def test_a_finding_shows_its_tokens_and_what_is_missing() -> None:

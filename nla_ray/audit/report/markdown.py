@@ -77,7 +77,7 @@ def _verdict(report: Report) -> Iterator[str]:
     yield f"**{report.verdict.capitalize()}.** {' '.join(plain(reason) for reason in report.reasons)}"
     yield ""
     levels = ", ".join(f"{count(n)} {level}" for level, n in top.findings.items())
-    yield f"- Documents with findings: {count(top.total)}{f' ({levels})' if levels else ''}"
+    yield f"- Findings, one per document and detector: {count(top.total)}{f' ({levels})' if levels else ''}"
     yield f"- Searched: {count(top.rows)} explanations of {count(top.documents)} documents"
     if report.policy:
         outcome = "fails" if report.policy.failed else "passes"
