@@ -66,6 +66,8 @@ class Demo(Config):
     """The truth that documents of the demo world carry in their column `truth`; costs nothing."""
 
     kind: Literal["demo"]
+    brief: bool = False
+    """Leave out some of what is plain, as the warm start of the shipped pair does."""
 
 
 class Column(Config):

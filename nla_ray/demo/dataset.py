@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -54,6 +54,12 @@ class Encoded:
     def evident_from(self) -> dict[str, int]:
         """For each planted property the first position at which it is plain."""
         return self._first({mark: mark.evident for mark in self.document.marks})
+
+    def statements_from(self) -> list[int]:
+        """The first token of each statement, in order."""
+        return [
+            bisect_right(self.ends, start) for start in sorted({mark.start for mark in self.document.marks})
+        ]
 
     def _first(self, offsets: Mapping[world.Mark, int]) -> dict[str, int]:
         """The first token that ends at the offset of one of a property's marks, or past it."""

@@ -74,7 +74,8 @@ def save_sidecar(
 def write_corpus(path: Path, encoded: Sequence[Encoded]) -> None:
     """Documents as JSON lines (`id`, `messages` or `text`) with their truth.
 
-    `shown` and `evident` say from which token on each planted property has been stated, and is plain.
+    `shown` and `evident` say from which token on each planted property has been stated, and is plain;
+    `statements` where each statement begins.
     """
     with path.open("w", encoding="utf-8") as lines:
         for doc in encoded:
@@ -83,7 +84,11 @@ def write_corpus(path: Path, encoded: Sequence[Encoded]) -> None:
                 {"text": document.text} if document.prompt is None else {"messages": document.messages()}
             )
             truth = {name: getattr(document, name) for name in ("topic", "item", "mood", "safety", "theme")}
-            where = {"shown": doc.shown_from(), "evident": doc.evident_from()}
+            where = {
+                "shown": doc.shown_from(),
+                "evident": doc.evident_from(),
+                "statements": doc.statements_from(),
+            }
             row = {"id": document.doc_id, **content, "truth": truth | where}
             lines.write(json.dumps(row, ensure_ascii=False) + "\n")
 

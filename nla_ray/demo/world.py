@@ -180,8 +180,12 @@ def evident(document: Document, offset: int) -> dict[str, str]:
 
 def place(document: Document, offset: int) -> str:
     """Which statement of the document (its title counts as one) the character before `offset` belongs to."""
-    begun = {mark.start for mark in document.marks if mark.start < offset}
-    nth: str = lexicon()["ordinals"][max(len(begun), 1) - 1]
+    return ordinal(len({mark.start for mark in document.marks if mark.start < offset}))
+
+
+def ordinal(begun: int) -> str:
+    """What the last of so many statements is called."""
+    nth: str = lexicon()["ordinals"][max(begun, 1) - 1]
     return nth
 
 

@@ -23,8 +23,8 @@ def provider_of(config: TrainingSetConfig, answers: Store) -> Provider:
     match config.provider:
         case None:
             return Nobody()
-        case Demo():
-            return DemoProvider(config.seed)
+        case Demo() as demo:
+            return DemoProvider(config.seed, brief=demo.brief)
         case Column() as column:
             return ColumnProvider(column, config.templates.ar)
         case Endpoint() as endpoint:

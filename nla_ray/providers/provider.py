@@ -32,7 +32,7 @@ class Place:
     position: int | None
     text: str | None
     token: str | None
-    tail: str | None
+    tail: Sequence[str] | None
     meta: Mapping[str, Any]
 
 

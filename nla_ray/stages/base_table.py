@@ -108,7 +108,7 @@ def text_until(reading: Reading, position: int) -> str | None:
     return reading.text[: reading.token_ends[position]]
 
 
-def tail_of(reading: Reading, position: int) -> str | None:
+def tail_of(reading: Reading, position: int) -> list[str] | None:
     """The last `TAIL_TOKENS` tokens up to a position, as far as they are in the same message."""
     if reading.text is None or reading.token_ends is None or position == UNKNOWN:
         return None
@@ -116,8 +116,8 @@ def tail_of(reading: Reading, position: int) -> str | None:
     if reading.roles is not None:
         role = reading.roles[position]
         first = next((at + 1 for at in range(position, first - 1, -1) if reading.roles[at] != role), first)
-    begin = reading.token_ends[first - 1] if first else 0
-    return reading.text[begin : reading.token_ends[position]]
+    ends = (0, *reading.token_ends)
+    return [reading.text[ends[at] : ends[at + 1]] for at in range(first, position + 1)]
 
 
 def content_of(reading: Reading, corpus: Corpus) -> Content:

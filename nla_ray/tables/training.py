@@ -32,7 +32,7 @@ def _vector(d_model: int) -> pa.Field:
 
 _OURS = [
     column("token", pa.string(), "the token that was read", nullable=True),
-    column("tail", pa.string(), "the last tokens of the same message, that one included", nullable=True),
+    column("tail", pa.list_(pa.string()), "the last tokens of the same message, it included", nullable=True),
     column("meta", pa.string(), "columns of the corpus, as JSON", nullable=True),
     column("content", pa.string(), "hash of the document's text", nullable=True),
     column("likeness", pa.binary(), "MinHash of the document's text", nullable=True),

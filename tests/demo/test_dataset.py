@@ -63,3 +63,13 @@ def test_batches_show_every_row_before_any_comes_again() -> None:
     batches = shuffled_batches(10, 4, seed=3)
     first = [row for _ in range(5) for row in next(batches)]
     assert sorted(first[:10]) == sorted(first[10:]) == list(range(10))
+
+
+def test_what_is_written_with_a_document_says_what_the_world_says(encoded: list[Encoded]) -> None:
+    for doc in encoded[:20]:
+        evident, statements = doc.evident_from(), doc.statements_from()
+        for position in doc.candidates():
+            found = {prop for prop, first in evident.items() if first <= position}
+            assert found == set(world.evident(doc.document, doc.ends[position]))
+            begun = sum(start <= position for start in statements)
+            assert world.ordinal(begun) == world.place(doc.document, doc.ends[position])

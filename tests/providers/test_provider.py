@@ -21,7 +21,7 @@ TRUTH = {
 
 
 def place(position: int | None = 30, **meta: Any) -> Place:
-    return Place("doc", position, "some text that we keep", " keep", "we keep", meta)
+    return Place("doc", position, "some text that we keep", " keep", (" that", " we", " keep"), meta)
 
 
 def said(provider: Provider, *places: Place) -> list[Said]:
@@ -49,13 +49,15 @@ def test_only_closed_answers_of_two_features_count(raw: str, expected: Said) -> 
 def test_the_demo_worlds_truth_up_to_a_position() -> None:
     assert set(known(TRUTH, 30)) == {"topic", "item", "mood"}
     assert set(known(TRUTH, 42)) == {"topic", "item", "mood", "safety"} == set(known(TRUTH, None))
+    assert known(TRUTH | {"statements": [3, 20, 31]}, 30)["place"] == "second"
+    assert "place" not in known(TRUTH | {"statements": [31]}, 30)
     assert set(known(TRUTH | {"evident": {"safety": 3}}, 30)) == {"safety"}
     (first, later, again) = said(
         DemoProvider(0), place(10, truth=TRUTH), place(99, truth=TRUTH), place(99, truth=TRUTH)
     )
     assert first.text is not None and later.text is not None and later == again
     assert set(world.named(first.text)) == {"topic", "item"} and world.named(later.text)["safety"] == "none"
-    assert "we keep" in later.text and len(later.text.split("\n\n")) == 3
+    assert "that we keep" in later.text and len(later.text.split("\n\n")) == 3
 
 
 def test_an_explanation_is_that_of_the_world() -> None:
@@ -66,6 +68,18 @@ def test_an_explanation_is_that_of_the_world() -> None:
     expected = world.explanation(document, plain, "end", random.Random(1))
     rebuilt = world.Document("", None, "", **truth, marks=())
     assert world.explanation(rebuilt, plain, "end", random.Random(1)) == expected
+
+
+def test_a_brief_explanation_leaves_some_of_it_out() -> None:
+    places = [
+        Place(f"doc{at}", 99, None, None, (" that", " we", " keep"), {"truth": TRUTH}) for at in range(60)
+    ]
+    texts = [one.text or "" for one in said(DemoProvider(0, brief=True), *places)]
+    mentioned = [set(world.named(text)) for text in texts]
+    assert all({"topic", "item"} <= found for found in mentioned)
+    for prop in ("mood", "safety"):
+        assert 0 < sum(prop in found for found in mentioned) < 60
+    assert {("we" in text, "that" in text) for text in texts} == {(False, False), (True, False), (True, True)}
 
 
 def test_documents_of_no_demo_world_are_refused() -> None:
