@@ -33,6 +33,7 @@ class AskingProvider(Provider):
 
     def __init__(self, config: Asking, instruction: str, answers: Answers) -> None:
         self._asking, self._instruction, self._answers = config, instruction, answers
+        self._asked: set[str] = set()
 
     @abstractmethod
     def asked_as(self) -> Mapping[str, Any]:
@@ -58,12 +59,17 @@ class AskingProvider(Provider):
             questions[key] = messages
             waiting.setdefault(key, []).append(index)
         kept = dict(zip(questions, self._answers.store.map(self._answers.get, questions), strict=True))
-        own = [answer.tokens for answer in kept.values() if answer is not None and answer.unit == unit]
-        self.remember(len(own), sum(own))
+        before = [
+            answer.tokens
+            for key, answer in kept.items()
+            if answer is not None and answer.unit == unit and key not in self._asked
+        ]
+        self.remember(len(before), sum(before))
         for key, answer in kept.items():
             if answer is not None:
                 yield from shared(said_of(answer, unit), waiting[key])
         unasked = {key: messages for key, messages in questions.items() if kept[key] is None}
+        self._asked.update(unasked)
         for key, reply in self.ask(unasked, unit):
             said = Said(None, reply.reason) if reply.answer is None else said_of(reply.answer, unit)
             yield from shared(said, waiting[key])

@@ -43,9 +43,6 @@ class BaseStage(Stage):
         self._schema = base(d_model)
         self._store, self._ref = store, ref
 
-    def setup(self) -> None:
-        """Nothing: tokens were decoded by the stage before."""
-
     def __call__(self, work: Work) -> Done:
         """Write all rows of a unit; a trial is not written."""
         if work.task.only is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,16 @@ def test_the_demo_world_in_one_command(invoke: Invoke, tmp_path: Path) -> None:
     assert ended.code == 0, ended.err
     for row in tables(tmp_path / "set")["av_sft"].to_pylist():
         assert json.loads(row["meta"])["truth"]["item"] in row["response"]
+
+
+def test_more_documents_of_the_demo_world(tmp_path: Path) -> None:
+    write = runpy.run_path(str(ROOT / "jobs" / "demo_documents.py"))["job"]
+    for name in ("one", "two"):
+        write(tmp_path / name / "world.jsonl", 5, 7)
+    first, second = ((tmp_path / name / "world.jsonl").read_text() for name in ("one", "two"))
+    assert first == second and [json.loads(line)["id"] for line in first.splitlines()] == [
+        f"world-7-{at}" for at in range(5)
+    ]
 
 
 @pytest.mark.parametrize(

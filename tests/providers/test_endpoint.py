@@ -104,6 +104,12 @@ def test_a_budget_stops_and_what_was_answered_is_kept(tmp_path: Path, budget: di
         assert all(one.text for one in said(provider(server, tmp_path))) and len(server.seen) == 8
 
 
+def test_what_one_process_asked_is_counted_once(tmp_path: Path) -> None:
+    with served(explains) as server:
+        asked = provider(server, tmp_path)
+        assert said(asked) == said(asked) and (asked.budget.requests, asked.budget.tokens) == (8, 800)
+
+
 def test_tokens_are_never_overspent(tmp_path: Path) -> None:
     with served(explains, usage=False) as server:
         asked = provider(server, tmp_path, concurrency=8, max_tokens=1200)
