@@ -11,6 +11,7 @@ from nla_ray.config.base import Config
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.config.detectors import Pack
 from nla_ray.config.evaluate import EvaluateConfig
+from nla_ray.config.train import TrainConfig
 from nla_ray.config.training_set import TrainingSetConfig
 from nla_ray.evaluation.model import Evaluation
 from nla_ray.store.manifest import Manifest
@@ -33,6 +34,7 @@ def render() -> dict[str, str]:
         "manifest.schema.json": json_schema(Manifest),
         "plan.schema.json": json_schema(Plan),
         "report.schema.json": json_schema(Report),
+        "train.schema.json": json_schema(TrainConfig),
         "training_set.schema.json": json_schema(TrainingSetConfig),
         "training_set_manifest.schema.json": json_schema(TrainingSet),
         "macros.sql": macros_sql(),

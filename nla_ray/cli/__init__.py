@@ -17,6 +17,7 @@ from nla_ray.cli.show import EXAMPLES as SHOW_EXAMPLES
 from nla_ray.cli.show import show_command
 from nla_ray.cli.sql import EXAMPLES as SQL_EXAMPLES
 from nla_ray.cli.sql import sql_command
+from nla_ray.cli.train import train_command
 from nla_ray.cli.training_set import training_set_command
 from nla_ray.cli.verify import verify_command
 
@@ -35,6 +36,7 @@ app.command("evaluate")(evaluate_command)
 app.command("import")(import_command)
 app.command("show", epilog=SHOW_EXAMPLES)(show_command)
 app.command("sql", epilog=SQL_EXAMPLES)(sql_command)
+app.command("train")(train_command)
 app.command("training-set")(training_set_command)
 app.command("verify")(verify_command)
 

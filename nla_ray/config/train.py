@@ -11,6 +11,7 @@ from nla_ray.config.corpus import Name
 from nla_ray.config.decode import Reference
 from nla_ray.config.reinforce import Reinforce
 from nla_ray.config.runner import Pool
+from nla_ray.errors import ConfigError
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -72,6 +73,10 @@ class Supervised(Config):
     """
 
 
+READS: dict[str, Split] = {"sft_ar": "ar_sft", "sft_av": "av_sft", "rl": "rl"}
+"""The stages in their order, and the split that each reads."""
+
+
 class Stages(Config):
     """What is trained, in this order; a stage that is null is left out."""
 
@@ -82,9 +87,14 @@ class Stages(Config):
     rl: Reinforce | None = None
     """Both together, without texts; starts from the warm pair."""
 
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """The names of the stages that are not left out, in their order."""
+        return tuple(name for name in READS if getattr(self, name) is not None)
+
     @model_validator(mode="after")
     def _something(self) -> Stages:
-        if self.sft_ar is None and self.sft_av is None and self.rl is None:
+        if not self.chosen:
             raise ValueError("name at least one of sft_ar, sft_av, rl")
         return self
 
@@ -183,6 +193,19 @@ class TrainConfig(Config):
 
     The token is the one in HF_TOKEN.
     """
+
+    @property
+    def splits(self) -> dict[Split, str]:
+        """Where the splits are that the stages read, and the held-out one.
+
+        Raises ConfigError for one that nothing names.
+        """
+        wanted: list[Split] = [*(READS[stage] for stage in self.stages.chosen), "held_out"]
+        found = {name: self.data.of(name) for name in wanted}
+        for name, url in found.items():
+            if url is None:
+                raise ConfigError(f"data.{name}: nothing names this split; give data.path or data.{name}")
+        return {name: url for name, url in found.items() if url is not None}
 
     @model_validator(mode="after")
     def _fits_together(self) -> TrainConfig:

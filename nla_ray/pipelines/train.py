@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from nla_ray.config.train import TrainConfig
+from nla_ray.config.train import Split, TrainConfig
 from nla_ray.errors import ConfigError
 from nla_ray.pipelines.provenance import model_record
 from nla_ray.pipelines.train_parts import Parts
@@ -40,7 +40,7 @@ class TrainedPair:
 
     stages: tuple[StageResult, ...]
     baseline: str
-    dropped: dict[str, int]
+    dropped: dict[Split, int]
     uploaded: str | None
     av: str | None
     ar: str | None
@@ -55,7 +55,7 @@ def train(config: TrainConfig, report: Report) -> TrainedPair:
     baseline = parts.baseline
     _require_same(tree, _recorded(config, parts))
     provenance = {"git_commit": git_commit()}
-    if all(done(tree, stage) for stage in parts.stages):
+    if all(done(tree, stage) for stage in config.stages.chosen):
         pass
     elif config.runner.name == "ray":
         from nla_ray.runtime.ray_train import train_on_ray
@@ -63,8 +63,8 @@ def train(config: TrainConfig, report: Report) -> TrainedPair:
         train_on_ray(config, run_rank, provenance, report)
     else:
         run_rank(config, World(device=local_device(config)), report, provenance)
-    stages = [StageResult(**found) for stage in parts.stages if (found := done(tree, stage))]
-    places = {role: _newest(config, parts.stages, role) for role in ("av", "ar")}
+    stages = [StageResult(**found) for stage in config.stages.chosen if (found := done(tree, stage))]
+    places = {role: _newest(config, config.stages.chosen, role) for role in ("av", "ar")}
     said = f"Var(v_nrm) = {baseline.value:.4f} of {baseline.reference}, {baseline.n} vectors"
     dropped = {name: split.dropped for name, split in parts.splits.items() if split.dropped}
     uploaded = None
@@ -107,7 +107,7 @@ def git_commit() -> str | None:
     return found.stdout.strip() or None
 
 
-def _newest(config: TrainConfig, stages: list[str], role: str) -> str | None:
+def _newest(config: TrainConfig, stages: tuple[str, ...], role: str) -> str | None:
     """Where in the output the last stage left this model."""
     trains = {"sft_ar": ("ar",), "sft_av": ("av",), "rl": ("av", "ar")}
     folders = [FOLDER[stage] for stage in stages if role in trains[stage]]

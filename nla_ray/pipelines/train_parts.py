@@ -26,8 +26,6 @@ SCALE_ROWS = 20_000
 SCALE_SHARE = 0.75
 """The published choice: the norm that three quarters of the vectors do not exceed."""
 
-_READ_BY: dict[str, SplitName] = {"sft_ar": "ar_sft", "sft_av": "av_sft", "rl": "rl"}
-
 
 @dataclass(frozen=True)
 class Parts:
@@ -36,20 +34,9 @@ class Parts:
     config: TrainConfig
 
     @cached_property
-    def stages(self) -> list[str]:
-        """The stages that are configured, in their order."""
-        return [name for name in _READ_BY if getattr(self.config.stages, name) is not None]
-
-    @cached_property
     def splits(self) -> dict[SplitName, Split]:
-        """Those that the stages need, and `held_out`. Raises InputError, also for different vectors in them."""
-        wanted: list[SplitName] = [*(_READ_BY[stage] for stage in self.stages), "held_out"]
-        found = {}
-        for name in wanted:
-            url = self.config.data.of(name)
-            if url is None:
-                raise InputError(f"data.{name}: nothing names this split; give data.path or data.{name}")
-            found[name] = open_split(url, name)
+        """Those that the stages need, and `held_out`. Raises InputError, also where their vectors differ."""
+        found = {name: open_split(url, name) for name, url in self.config.splits.items()}
         kinds = {(one.sidecar.d_model, one.sidecar.layer) for one in found.values()}
         if len(kinds) > 1:
             said = "; ".join(
@@ -87,7 +74,7 @@ class Parts:
         said = self.sidecars["ar"].extra.get("fve_baseline")
         if isinstance(said, dict) and {"value", "reference", "n"} <= said.keys():
             return Baseline(float(said["value"]), str(said["reference"]), int(said["n"] or 0))
-        return baseline_of(self.splits[_READ_BY[self.stages[0]]])
+        return baseline_of(next(iter(self.splits.values())))
 
     def directory(self, role: Role, scratch: Path) -> Path:
         """A directory that loads as this model: the one to go on with, else the target with its sidecar."""

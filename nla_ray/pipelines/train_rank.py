@@ -10,7 +10,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -30,11 +29,11 @@ from nla_ray.training.learner import Learner, Metrics
 from nla_ray.training.metrics import Journal, Report
 from nla_ray.training.models import TrainableAR, TrainableAV, load_ar, load_av, new_ar
 from nla_ray.training.release import of_lm, place, write_ar, write_av
-from nla_ray.training.rl import Models, RlLearner, Vectors
+from nla_ray.training.rl import RlLearner
 from nla_ray.training.rollout import LocalSampler, Sampler
 from nla_ray.training.run import Every, Run
 from nla_ray.training.sft import Reading, Setting, Sft, Writing
-from nla_ray.training.world import World, full_state, plain, prepare
+from nla_ray.training.world import World, full_state, plain
 
 CHECKPOINTS, STAGES = "checkpoints", "stages"
 FOLDER = {"sft_ar": "sft", "sft_av": "sft", "rl": "rl"}
@@ -64,7 +63,7 @@ class Rank:
 
     def run(self) -> None:
         """Every stage that is not done yet. Raises NlaError."""
-        for stage in self.parts.stages:
+        for stage in self.config.stages.chosen:
             if done(self.tree, stage) is None:
                 with TemporaryDirectory(prefix="nla_ray-") as scratch:
                     self._stage(stage, Path(scratch))
@@ -102,32 +101,24 @@ class Rank:
         model, twin = make(scratch), make(scratch) if options.train_twin else None
         split: Split = self.parts.splits["ar_sft" if role == "ar" else "av_sft"]
         task: Any = Reading(cast(TrainableAR, model)) if role == "ar" else Writing(cast(TrainableAV, model))
-        setting = Setting(
-            self.world, self.dtype, self.config.seed, self.config.runner.parallel, self.parts.baseline
-        )
         fidelity = self._fidelity(scratch) if role == "av" else None
-        learner = Sft(model, twin, task, split, self.rows, options, setting, fidelity)
+        learner = Sft(model, twin, task, split, self.rows, options, self._setting, fidelity)
         return learner, {role: learner.model}
 
     def _joint(self, scratch: Path) -> tuple[Learner, dict[Role, nn.Module]]:
         settings = self.config.stages.rl
         if settings is None:
             raise RuntimeError("no joint training is configured")
-        parallel, world = self.config.runner.parallel, self.world
-        reference = self._av(scratch).eval().requires_grad_(False)
-        sharded = world.size > 1 and parallel == "fsdp2"
-        models = Models(
-            prepare(self._av(scratch), world, parallel),
-            prepare(self._ar(scratch), world, parallel),
-            prepare(reference, world, parallel) if sharded else reference.to(world.device),
-        )
-        rows = len(self.rows) // world.size * world.size
         learner = RlLearner(
-            models, self._sampler(scratch), _vectors(self.parts.splits["rl"]),
-            Vectors(self.rows.vectors[:rows], self.rows.names[:rows]), self.parts.baseline, settings,
-            seed=self.config.seed, world=world, dtype=self.dtype,
+            self._av(scratch), self._ar(scratch), self._av(scratch).eval(), self._sampler(scratch),
+            self.parts.splits["rl"], self.rows, settings, self._setting,
         )  # fmt: skip
-        return learner, {"av": models.av, "ar": models.ar}
+        return learner, {"av": learner.av.model, "ar": learner.ar.model}
+
+    @property
+    def _setting(self) -> Setting:
+        parallel, baseline = self.config.runner.parallel, self.parts.baseline
+        return Setting(self.world, self.dtype, self.config.seed, parallel, baseline)
 
     def _fidelity(self, scratch: Path) -> Callable[[nn.Module], Metrics]:
         """Answers of the engine with the verbalizer's weights, read by the newest reconstructor."""
@@ -221,17 +212,3 @@ def done(tree: Tree, stage: str) -> dict[str, Any] | None:
     """What a finished stage left: steps, the step that was released, what was measured there."""
     found = tree.read(f"{STAGES}/{stage}.json")
     return None if found is None else dict(json.loads(found))
-
-
-class _Lazy:
-    """Rows of a memory-mapped split, read as they are asked for."""
-
-    def __init__(self, split: Split) -> None:
-        self._split = split
-
-    def __getitem__(self, rows: list[int]) -> np.ndarray:
-        return self._split.vectors(np.asarray(rows, dtype=np.int64))
-
-
-def _vectors(split: Split) -> Vectors:
-    return Vectors(cast(np.ndarray, _Lazy(split)), [f"rl-{row}" for row in range(len(split))])

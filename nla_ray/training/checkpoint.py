@@ -12,7 +12,10 @@ import math
 import secrets
 import shutil
 import tempfile
+import warnings
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -96,10 +99,11 @@ class Checkpoints:
             folder = self._tree.fetch(f"{self._prefix}/{record.folder}", Path(scratch))
             tensors = {name: part.state_dict() for name, part in state.items()}
             try:
-                load(
-                    tensors, storage_reader=HuggingFaceStorageReader(str(folder)),
-                    process_group=self._group, no_dist=self._world.size == 1,
-                )  # fmt: skip
+                with _alone():
+                    load(
+                        tensors, storage_reader=HuggingFaceStorageReader(str(folder)),
+                        process_group=self._group, no_dist=self._world.size == 1,
+                    )  # fmt: skip
             except (Exception, CheckpointException) as error:
                 raise InputError(
                     f"{self._tree.url}/{self._prefix}/{record.folder}: this checkpoint cannot be read: "
@@ -126,13 +130,14 @@ class Checkpoints:
         return Path(tempfile.gettempdir(), f"nla_ray-{folder}-{self._world.rank}")
 
     def _write(self, copied: dict[str, Any], record: Record, local: Path) -> None:
-        """In the thread: the parts, once all ranks have written the record, then what is not kept any more."""
+        """In the thread: this rank's part; once all have theirs the record; then what is not kept goes."""
         written = torch.zeros(1)
         try:
-            save(
-                copied, storage_writer=HuggingFaceStorageWriter(str(local), save_distributed=True),
-                process_group=self._group, no_dist=self._world.size == 1,
-            )  # fmt: skip
+            with _alone():
+                save(
+                    copied, storage_writer=HuggingFaceStorageWriter(str(local), save_distributed=True),
+                    process_group=self._group, no_dist=self._world.size == 1,
+                )  # fmt: skip
             self._tree.upload(local, f"{self._prefix}/{record.folder}")
             written += 1
         finally:
@@ -160,6 +165,14 @@ class Checkpoints:
             if record != best:
                 self._tree.remove(f"{self._prefix}/{record.folder}.json")
                 self._tree.remove(f"{self._prefix}/{record.folder}")
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """A single process is meant, and needs no warning."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "torch.distributed is disabled")
+        yield
 
 
 def _worth(record: Record) -> tuple[float, int]:

@@ -205,7 +205,9 @@ def _convert(files: Sequence[str], name: Name, d_model: int, copy: Path) -> None
             for file in files:
                 for columns in _read(file, name, d_model, said):
                     writer.write_batch(pa.record_batch(columns, schema=schema))
-        copy.with_suffix(".json").write_text(json.dumps(asdict(said)), encoding="utf-8")
+        beside = part.with_suffix(".json")
+        beside.write_text(json.dumps(asdict(said)), encoding="utf-8")
+        beside.replace(copy.with_suffix(".json"))
         part.replace(copy)
     except OSError as error:
         raise InputError(

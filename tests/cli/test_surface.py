@@ -44,6 +44,7 @@ OPTIONS = {
         "--max-rows",
         "--max-bytes",
     ],
+    "train": ["config", "overrides"],
     "training-set": ["config", "overrides", "--dry-run"],
     "verify": ["tables"],
 }

@@ -1,0 +1,26 @@
+"""Train a pair, as `nla-ray train` does: `jobs/train_nla.py --config FILE [KEY=VALUE]...`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nla_ray.cli.entry import run
+from nla_ray.cli.train import Overrides, train_command
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def job(
+    config: Annotated[Path, typer.Option(help="YAML file; see schemas/train.schema.json.")],
+    overrides: Overrides = None,
+) -> None:
+    """Train a pair: warm start of the reconstructor, of the verbalizer, then both together."""
+    train_command(config, overrides)
+
+
+if __name__ == "__main__":
+    run(app)

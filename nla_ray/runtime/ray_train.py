@@ -1,0 +1,170 @@
+"""Training on Ray Train: the same ranks as in one process, started again from our checkpoints if they die."""
+
+from __future__ import annotations
+
+import math
+import secrets
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Protocol
+
+import ray
+import torch
+from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer, get_device
+from ray.train.v2.api.exceptions import TrainingFailedError
+
+from nla_ray.config.runner import Runner
+from nla_ray.config.train import TrainConfig
+from nla_ray.errors import EngineError, NlaError
+from nla_ray.runtime.cluster import connected, require_cluster
+from nla_ray.runtime.rollouts import RemoteSampler
+from nla_ray.training.metrics import Progress, Report
+from nla_ray.training.world import World
+
+POLL_S = 0.5
+RAY_FOLDER = ".ray"
+
+
+class RunRank(Protocol):
+    """What one rank does."""
+
+    def __call__(
+        self, config: TrainConfig, world: World, report: Report, provenance: dict[str, Any], sampler: Any
+    ) -> None: ...
+
+
+def train_on_ray(config: TrainConfig, run_rank: RunRank, provenance: dict[str, Any], report: Report) -> None:
+    """Run every rank to its end. Raises what a rank raises, and EngineError where Ray gives up.
+
+    Ray keeps no checkpoint of its own: what it starts again goes on from those of the output.
+    """
+    runner, place = config.runner, Runner(name="ray", address=config.runner.address)
+    require_cluster(place, config.output)
+    pool = runner.rollouts
+    cpus = runner.workers * runner.cpus + (0.0 if pool is None else pool.actors * pool.cpus)
+    with connected(place, cpus=cpus + 1), tempfile.TemporaryDirectory(prefix="nla_ray-") as scratch:
+        board: Any = _Board.options(num_cpus=0).remote()  # type: ignore[attr-defined]
+        trainer = TorchTrainer(
+            _worker,
+            train_loop_config={
+                "config": config, "run_rank": run_rank, "provenance": provenance, "board": board,
+            },
+            scaling_config=ScalingConfig(
+                num_workers=runner.workers,
+                use_gpu=_with_gpus(runner.gpus, runner.workers),
+                resources_per_worker={"CPU": runner.cpus},
+            ),
+            run_config=RunConfig(
+                # A name that was there before would be resumed from Ray's own state.
+                name=f"nla-ray-{secrets.token_hex(4)}",
+                storage_path=scratch if "://" in config.output else f"{config.output}/{RAY_FOLDER}",
+                failure_config=FailureConfig(max_failures=runner.max_failures),
+            ),
+        )  # fmt: skip
+        with _listening(board, report):
+            try:
+                trainer.fit()
+            except TrainingFailedError as error:
+                _raise(ray.get(board.failure.remote()))
+                said = " ".join(str(error).split())[:300]
+                raise EngineError(
+                    f"Ray Train gave up after {runner.max_failures} restarts: {said}; run the same command "
+                    "again to go on from the last checkpoint"
+                ) from None
+        _raise(ray.get(board.failure.remote()))
+
+
+def _worker(settings: dict[str, Any]) -> None:
+    """One rank. What it raises on purpose is told to the driver; another attempt then does nothing."""
+    config, board = settings["config"], settings["board"]
+    if ray.get(board.failure.remote()) is not None:
+        return
+    context, runner = ray.train.get_context(), config.runner
+    world = World(context.get_world_rank(), context.get_world_size(), get_device())
+    torch.set_num_threads(runner.threads or max(1, math.floor(runner.cpus)))
+    sampler = None if runner.rollouts is None else partial(RemoteSampler, runner.rollouts, world)
+    try:
+        settings["run_rank"](config, world, _Telling(board, world), settings["provenance"], sampler)
+    except NlaError as error:
+        ray.get(board.fail.remote(error))
+        # Leaving quietly would let the other ranks wait for this one.
+        raise
+
+
+class _Telling:
+    """Progress of the first rank for the driver, and what was measured for Ray's own views."""
+
+    def __init__(self, board: Any, world: World) -> None:
+        self._board, self._world = board, world
+        self._measured: dict[str, float] = {}
+
+    def __call__(self, now: Progress) -> None:
+        if self._world.first:
+            self._board.tell.remote(now)
+        if now.held_out != self._measured:
+            self._measured = now.held_out
+            ray.train.report({"stage": now.stage, "step": now.step} | now.held_out)
+
+
+@ray.remote
+class _Board:
+    """What ranks tell the driver."""
+
+    def __init__(self) -> None:
+        self._told: list[Progress] = []
+        self._failure: NlaError | None = None
+
+    def tell(self, now: Progress) -> None:
+        self._told.append(now)
+
+    def told(self) -> list[Progress]:
+        """What is new since the last call."""
+        told, self._told = self._told, []
+        return told
+
+    def fail(self, error: NlaError) -> None:
+        self._failure = self._failure or error
+
+    def failure(self) -> NlaError | None:
+        return self._failure
+
+
+@contextmanager
+def _listening(board: Any, report: Report) -> Iterator[None]:
+    """Reports from the ranks arrive in the driver, in a thread, until the block ends."""
+    ended = threading.Event()
+
+    def listen() -> None:
+        while not ended.wait(POLL_S):
+            _pass_on(board, report)
+
+    thread = threading.Thread(target=listen, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        _pass_on(board, report)
+
+
+def _pass_on(board: Any, report: Callable[[Progress], None]) -> None:
+    for now in ray.get(board.told.remote()):
+        report(now)
+
+
+def _raise(error: NlaError | None) -> None:
+    if error is not None:
+        raise error
+
+
+def _with_gpus(wanted: int | None, workers: int) -> bool:
+    """As configured; else a GPU for each worker where the cluster has so many."""
+    if wanted is not None:
+        return wanted == 1
+    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return there.get("GPU", 0.0) >= workers
