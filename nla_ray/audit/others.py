@@ -74,7 +74,7 @@ def find_others(
     for one in detectors:
         if one.sql is not None:
             ask = _needed(helpers.ask, one)
-            _add(connection, one, _shaped(one, ask(one.sql)))
+            _add(connection, one, _shaped(one, _answered(one, one.sql, ask)))
         elif one.similarity is not None:
             embed = _needed(helpers.embed, one)
             _add(connection, one, near_sentences(connection, one.similarity, embed))
@@ -90,6 +90,13 @@ def _needed(helper: T | None, detector: Detector) -> T:
             "which this audit has not; name one, or leave the detector out"
         )
     return helper
+
+
+def _answered(detector: Detector, sql: str, ask: Callable[[str], pa.Table]) -> pa.Table:
+    try:
+        return ask(sql)
+    except InputError as error:
+        raise InputError(f"detector {detector.id}: {error}") from None
 
 
 def _shaped(detector: Detector, found: pa.Table) -> pa.Table:

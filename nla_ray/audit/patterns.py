@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from nla_ray.audit.anchors import END, AnchorFinder, Anchors, Vocabulary
@@ -127,11 +128,15 @@ class Filter:
         return " OR ".join(_matches(text, chunk) for chunk in chunks(self.others)) or "false"
 
 
-def _kept(anchors: Anchors | None, words: Iterable[str]) -> Sequence[str] | None:
-    """The words that stand for these anchors: themselves, or what they begin with."""
+def _kept(anchors: Anchors | None, words: Sequence[str]) -> Sequence[str] | None:
+    """The words that stand for these anchors: themselves, or what they begin with.
+
+    `words` are sorted and none begins with another, so that only the last one up to an anchor can begin it.
+    """
     if anchors is None:
         return None
-    kept = [word for word in words if any(anchor.startswith(word) for anchor in anchors)]
+    nearest = {words[at - 1] for anchor in anchors if (at := bisect_right(words, anchor))}
+    kept = [word for word in sorted(nearest) if any(anchor.startswith(word) for anchor in anchors)]
     return [word.removesuffix(END) for word in kept]
 
 

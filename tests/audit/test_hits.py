@@ -222,7 +222,7 @@ def test_an_analysts_sql_is_a_detector(tmp_path: Path) -> None:
     [
         ("SELECT run_id, row_id FROM explanations", "sample is missing"),
         ("SELECT run_id, row_id, 'x' AS sample FROM explanations", "other types"),
-        ("DROP TABLE hits", "SELECT"),
+        ("DROP TABLE hits", "detector tides: .*SELECT"),
         ("SELECT * FROM read_csv('/etc/passwd')", "sql"),
     ],
 )
