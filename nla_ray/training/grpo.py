@@ -1,8 +1,8 @@
 """Group relative policy optimisation (GRPO) as pure functions. Shapes: G groups, N answers, B rows, T tokens.
 
 Group advantages and the clipped surrogate: DeepSeekMath (Shao et al. 2024), equations 3 and 4, with the mean
-over all tokens of the batch instead of per answer, so that long answers are not favoured. KL: the estimator
-k3 of Schulman (2020). Rewards: the NLA paper (2026).
+over all tokens of the batch instead of per answer, so that long answers are not favoured. KL: the estimators
+k2 and k3 of Schulman (2020). Rewards: the NLA paper (2026).
 """
 
 from __future__ import annotations
@@ -57,8 +57,18 @@ def policy_loss(
     return -torch.minimum(ratio_BT * gain_B1, ratio_BT.clamp(1 - clip, 1 + clip) * gain_B1)
 
 
+def kl_loss(logp_BT: torch.Tensor, reference_BT: torch.Tensor) -> torch.Tensor:
+    """What to minimise to stay close to the reference, per drawn token [B, T]: (logp - reference)^2 / 2, k2.
+
+    On average over own draws its gradient is that of the KL divergence. The gradient of k3, which GRPO's
+    paper takes, is at most 1 however unlikely a token is under the reference: words that no reader would
+    write then pay, once the AR has learnt to read them.
+    """
+    return (logp_BT - reference_BT).square() / 2
+
+
 def kl(logp_BT: torch.Tensor, reference_BT: torch.Tensor) -> torch.Tensor:
-    """KL to the reference per drawn token [B, T]: exp(d) - 1 - d with d = reference - logp; 0 or more."""
+    """KL to the reference per drawn token [B, T], to be looked at: exp(d) - 1 - d, d = reference - logp, k3."""
     difference_BT = reference_BT - logp_BT
     return torch.expm1(difference_BT) - difference_BT
 

@@ -179,7 +179,6 @@ class RlLearner:
             length_penalty=options.reward.length_penalty,
         )  # fmt: skip
         gains_B = grpo.advantages(rewards_B.view(-1, options.group)).flatten()
-        inside_BT = grpo.inside(lengths_B, tokens_BT.shape[1])
         (count,) = self._totals([lengths_B.sum()])
         sums = torch.zeros(4, device=device)
         for at, last in _with_last(self._parts(len(tokens_BT))):
@@ -189,19 +188,12 @@ class RlLearner:
                 with torch.no_grad():
                     reference_BT = self.reference(*here)
                 policy_BT = grpo.policy_loss(logp_BT, sampled_BT[at], gains_B[at], options.clip)
-                kl_BT = grpo.kl(logp_BT, reference_BT)
-                loss_BT = (policy_BT + options.kl * kl_BT) * inside_BT[at]
-                (loss_BT.sum() / count * self.world.size).backward()  # type: ignore[no-untyped-call]
-            log_ratio_BT = (logp_BT.detach() - sampled_BT[at]) * inside_BT[at]
-            ratio_BT = torch.exp(log_ratio_BT) * inside_BT[at]
-            sums += torch.stack(
-                (
-                    loss_BT.detach().sum(),
-                    (kl_BT.detach() * inside_BT[at]).sum(),
-                    ratio_BT.sum(),
-                    log_ratio_BT.abs().sum(),
-                )
-            )
+                loss_BT = policy_BT + options.kl * grpo.kl_loss(logp_BT, reference_BT)
+                inside_BT = grpo.inside(lengths_B[at], logp_BT.shape[1])
+                ((loss_BT * inside_BT).sum() / count * self.world.size).backward()  # type: ignore[no-untyped-call]
+            logp_BT, change_BT = logp_BT.detach(), logp_BT.detach() - sampled_BT[at]
+            seen = (loss_BT.detach(), grpo.kl(logp_BT, reference_BT), change_BT.exp(), change_BT.abs())
+            sums += torch.stack([(one_BT * inside_BT).sum() for one_BT in seen])
         norm = self._move("av", self.av, options.av_lr * factor)
         loss, divergence, ratio, distance = (value / count for value in self._totals(list(sums)))
         return _Moved(rewards_B, loss, divergence, ratio, distance, count, norm)

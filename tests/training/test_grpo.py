@@ -91,5 +91,18 @@ def test_the_mean_of_kl_over_draws_is_the_divergence() -> None:
     torch.testing.assert_close((p * grpo.kl(p.log()[None], q.log()[None])[0]).sum(), expected)
 
 
+def test_kl_loss_is_half_the_squared_difference() -> None:
+    close(grpo.kl_loss(torch.tensor([[-1.0, -1.0]]), torch.tensor([[-1.0, -4.0]])), [[0.0, 4.5]])
+
+
+def test_its_gradient_on_average_over_draws_is_that_of_the_divergence() -> None:
+    reference = torch.tensor([0.6, 0.39, 0.01]).log()
+    logits = torch.tensor([0.1, -0.4, 0.3], requires_grad=True)
+    p = logits.log_softmax(0)
+    exact = torch.autograd.grad((p.exp() * (p - reference)).sum(), logits, retain_graph=True)[0]
+    drawn = (p.exp().detach() * grpo.kl_loss(p[None], reference[None])[0]).sum()
+    torch.testing.assert_close(torch.autograd.grad(drawn, logits)[0], exact)
+
+
 def test_inside_marks_the_tokens_of_an_answer() -> None:
     assert grpo.inside(torch.tensor([1, 3]), 3).tolist() == [[YES, NO, NO], [YES, YES, YES]]
