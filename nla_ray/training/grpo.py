@@ -40,7 +40,7 @@ def reward(
 
 
 def advantages(rewards_GN: torch.Tensor) -> torch.Tensor:
-    """Rewards [G, N] less their group's mean, over its standard deviation (of N, not N - 1); 0 if all agree."""
+    """Rewards [G, N] less their group's mean, over its standard deviation (of N, not N - 1); 0 if equal."""
     centred_GN = rewards_GN - rewards_GN.mean(dim=1, keepdim=True)
     spread_G1 = rewards_GN.std(dim=1, keepdim=True, correction=0)
     return torch.where(spread_G1 > 1e-6, centred_GN / spread_G1.clamp(min=1e-6), 0.0)
@@ -68,7 +68,7 @@ def kl_loss(logp_BT: torch.Tensor, reference_BT: torch.Tensor) -> torch.Tensor:
 
 
 def kl(logp_BT: torch.Tensor, reference_BT: torch.Tensor) -> torch.Tensor:
-    """KL to the reference per drawn token [B, T], to be looked at: exp(d) - 1 - d, d = reference - logp, k3."""
+    """KL to the reference per drawn token [B, T], to look at: exp(d) - 1 - d, d = reference - logp, k3."""
     difference_BT = reference_BT - logp_BT
     return torch.expm1(difference_BT) - difference_BT
 
