@@ -62,8 +62,8 @@ _CURVE = """
 
 Held-out `fve_nrm` on the way, on {rows} activations of other documents:
 
-| step | fve_nrm | shuffled | tokens |
-|---|---|---|---|
+| step | fve_nrm | shuffled | tokens | safety: mean recall | worst | mean precision |
+|---|---|---|---|---|---|---|
 {lines}
 
 On the test documents below, the warm pair against the reinforced one:
@@ -95,7 +95,8 @@ def card(measured: Mapping[str, Any]) -> str:
 
 def _curve(measured: Mapping[str, Any]) -> str:
     points = [
-        f"| {one['step']} | {one['fve_nrm']:.3f} | {one['shuffled']:.3f} | {one['mean_tokens']:.1f} |"
+        f"| {one['step']} | {one['fve_nrm']:.3f} | {one['shuffled']:.3f} | {one['mean_tokens']:.1f} | "
+        f"{one['recall']:.3f} | {one['worst_recall']:.3f} | {one['precision']:.3f} |"
         for one in measured["curve"]
     ]
     test = measured["test"]

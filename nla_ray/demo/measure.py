@@ -120,7 +120,7 @@ def _measure_sample(pair: Pair, sample: Sample) -> dict[str, Any]:
 def _explained(pair: Pair, sample: Sample, injected: npt.NDArray[np.float32]) -> dict[str, Any]:
     """Fidelity and planted scores of explanations of these vectors, judged beside the sample's own."""
     texts = pair.explain(injected)
-    planted = [dataclasses.asdict(one) for one in score(_judged(sample, texts))]
+    planted = [dataclasses.asdict(one) for one in score(judged_rows(sample, texts))]
     return {"fve_nrm": pair.fve(texts, sample.vectors), "planted": planted}
 
 
@@ -132,7 +132,7 @@ def of_other_documents(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float
     return np.stack(moved, axis=1).reshape(vectors.shape)
 
 
-def _judged(sample: Sample, texts: Sequence[str]) -> list[Judged]:
+def judged_rows(sample: Sample, texts: Sequence[str]) -> list[Judged]:
     def truth(place: Example) -> Mapping[str, str]:
         document = sample.docs[place.doc].document
         return {

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from nla_ray.config.reinforce import Reinforce
-from nla_ray.demo.measure import WARM, draw
+from nla_ray.demo.measure import WARM, draw, judged_rows
+from nla_ray.demo.score import PLAIN, mean_safety, score
 from nla_ray.demo.target import LAYER
 from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
@@ -36,43 +37,55 @@ Step = Callable[[int, Metrics], None]
 
 
 def reinforce(directory: Path, options: Reinforce, *, documents: int, seed: int, report: Step) -> list[Point]:
-    """Write `av` and `ar` beside `target`, `av-sft` and `ar-sft`; returns held-out fidelity on the way.
+    """Write `av` and `ar` beside `target`, `av-sft` and `ar-sft`; returns what was measured on the way.
 
-    A point of the curve has `step`, `fve_nrm`, `shuffled` and `mean_tokens`. Raises TrainingError when a
+    A point of the curve has `step`; `fve_nrm`, `shuffled` and `mean_tokens` of held-out answers; `recall` and
+    `precision`, means over the safety properties, and `worst_recall` of them. Raises TrainingError when a
     guard trips.
     """
-    learner = new_learner(directory, options, documents=documents, seed=seed)
+    course = Course(directory, options, documents, seed)
     curve: list[Point] = []
     for n in range(options.steps + 1):
         if n % CURVE_STEPS == 0 or n == options.steps:
-            found = learner.evaluate()
-            curve.append({"step": n} | {name: found[name] for name in (FVE, "shuffled", "mean_tokens")})
+            curve.append({"step": n} | course.look())
         if n < options.steps:
-            report(n, learner.step(n))
-    _save(directory, learner, {"options": options.model_dump(mode="json"), "seed": seed})
+            report(n, course.learner.step(n))
+    _save(directory, course.learner, {"options": options.model_dump(mode="json"), "seed": seed})
     return curve
 
 
-def new_learner(directory: Path, options: Reinforce, *, documents: int, seed: int) -> RlLearner:
-    """The warm pair under `directory`, ready to train on this many documents of the world."""
-    extractor = Extractor(directory / "target", [LAYER])
-    tokenizer: Any = load_tokenizer(directory / "target")
-    train = draw(extractor, tokenizer, TRAIN_SEED, documents).vectors
-    held = draw(extractor, tokenizer, CURVE_SEED, CURVE_DOCUMENTS).vectors
-    av, ar, reference = (
-        load_av(directory / f"av{WARM}"), load_ar(directory / f"ar{WARM}"), load_av(directory / f"av{WARM}"),
-    )  # fmt: skip
-    found = ar.sidecar.extra["fve_baseline"]
-    setting = Setting(
-        world=World(), dtype=torch.float32, seed=seed, parallel="ddp",
-        baseline=Baseline(found["value"], found["reference"], found["n"]),
-    )  # fmt: skip
-    slots = min(128, options.vectors * options.group)
-    sampler = LocalSampler(TransformersVerbalizer(directory / f"av{WARM}", layout=SlotLayout(slots, slots)))
-    others = np.roll(held, len(held) // 2, axis=0)
-    names = [f"held-out-{row}" for row in range(len(held))]
-    held_out = HeldOut(held, others, names, [None] * len(held))
-    return RlLearner(av, ar, reference, sampler, InMemory(train), held_out, options, setting)
+class Course:
+    """The warm pair under `directory`, training on this many documents of the world; others to look at."""
+
+    def __init__(self, directory: Path, options: Reinforce, documents: int, seed: int) -> None:
+        extractor = Extractor(directory / "target", [LAYER])
+        tokenizer: Any = load_tokenizer(directory / "target")
+        train = draw(extractor, tokenizer, TRAIN_SEED, documents).vectors
+        self.sample = draw(extractor, tokenizer, CURVE_SEED, CURVE_DOCUMENTS)
+        held, warm = self.sample.vectors, directory / f"av{WARM}"
+        ar = load_ar(directory / f"ar{WARM}")
+        found = ar.sidecar.extra["fve_baseline"]
+        setting = Setting(
+            world=World(), dtype=torch.float32, seed=seed, parallel="ddp",
+            baseline=Baseline(found["value"], found["reference"], found["n"]),
+        )  # fmt: skip
+        slots = min(128, options.vectors * options.group)
+        sampler = LocalSampler(TransformersVerbalizer(warm, layout=SlotLayout(slots, slots)))
+        names = [f"held-out-{row}" for row in range(len(held))]
+        held_out = HeldOut(held, np.roll(held, len(held) // 2, axis=0), names, [None] * len(held))
+        self.learner = RlLearner(
+            load_av(warm), ar, load_av(warm), sampler, InMemory(train), held_out, options, setting
+        )
+
+    def look(self) -> Point:
+        """Fidelity and planted scores of one answer to every held-out activation."""
+        found = self.learner.evaluate()
+        scores = score(judged_rows(self.sample, self.learner.held_out_texts()))
+        recall, precision = mean_safety(scores)
+        worst = min(one.recall for one in scores if one.prop not in PLAIN)
+        return {name: found[name] for name in (FVE, "shuffled", "mean_tokens")} | {
+            "recall": recall, "precision": precision, "worst_recall": worst,
+        }  # fmt: skip
 
 
 def _save(directory: Path, learner: RlLearner, training: dict[str, Any]) -> None:

@@ -56,17 +56,18 @@ class Recipe:
     vocab: int = 1400
     rl_documents: int = 2000
     """Documents whose activations AV and AR are reinforced on, without explanations."""
-    rl_steps: int = 400
+    rl_steps: int = 250
     rl_vectors: int = 16
     rl_group: int = 8
     rl_av_lr: float = 2e-4
     rl_ar_lr: float = 5e-4
+    rl_kl: float = 0.05
 
     def reinforcement(self) -> Reinforce:
         """The options of the last stage."""
         return Reinforce(
             steps=self.rl_steps, vectors=self.rl_vectors, group=self.rl_group, av_lr=self.rl_av_lr,
-            ar_lr=self.rl_ar_lr, max_new_tokens=96,
+            ar_lr=self.rl_ar_lr, kl=self.rl_kl, max_new_tokens=96,
         )  # fmt: skip
 
 

@@ -114,6 +114,12 @@ class RlLearner:
             self.sampler, self._weights(), self, self.held_out, self.setting.baseline, sampling, self.world
         )
 
+    def held_out_texts(self) -> list[str]:
+        """The answers that `evaluate` measured last: one to each of this rank's held-out activations."""
+        sampling = Sampling(max_new_tokens=self.options.max_new_tokens, seed=self.setting.seed)
+        mine = self.held_out.part(self.world.rank, self.world.size)
+        return draw(self.sampler, mine.vectors, mine.names, sampling, 1).texts
+
     @torch.no_grad()
     def reconstruct(self, texts: list[str]) -> npt.NDArray[np.float32]:
         """What the AR reads in texts now, [n, D]; all ranks call it with as many."""
