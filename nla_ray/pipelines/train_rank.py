@@ -64,7 +64,8 @@ class Rank:
     def run(self) -> None:
         """Every stage that is not done yet. Raises NlaError."""
         for stage in self.config.stages.chosen:
-            if done(self.tree, stage) is None:
+            left = self.world.first and done(self.tree, stage) is None
+            if self.world.total(torch.tensor(float(left), device=self.world.device)):
                 with TemporaryDirectory(prefix="nla_ray-") as scratch:
                     self._stage(stage, Path(scratch))
                 self.world.barrier()

@@ -13,7 +13,7 @@ import secrets
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -61,13 +61,12 @@ class Checkpoints:
         return sorted((Record(**one) for one in found if one), key=lambda one: one.step)
 
     def best(self) -> Record | None:
-        """The one with the highest `fve_nrm`; the newest where none was measured."""
-        records = self.records()
-        return max(records, key=_worth, default=None)
+        """The one with the highest `fve_nrm`; the newest where none was measured. The first rank decides."""
+        return self._agreed(lambda: max(self.records(), key=_worth, default=None))
 
     def newest(self) -> Record | None:
-        """The one to go on from."""
-        return next(reversed(self.records()), None)
+        """The one to go on from. The first rank decides."""
+        return self._agreed(lambda: next(reversed(self.records()), None))
 
     def save(self, step: int, state: dict[str, Any], held_out: Metrics) -> None:
         """Save `state` (Stateful objects) as it is now; it is written while training goes on.
@@ -118,6 +117,13 @@ class Checkpoints:
             self.wait()
         finally:
             self._thread.shutdown()
+
+    def _agreed(self, choose: Callable[[], Record | None]) -> Record | None:
+        """The first rank's choice: another one may not see the newest record yet."""
+        chosen = [choose() if self._world.first else None]
+        if self._group is not None:
+            distributed.broadcast_object_list(chosen, src=0, group=self._group)
+        return chosen[0]
 
     def _attempt(self) -> int:
         """A number that all ranks agree on and that no attempt before had: shards of two must not mix."""

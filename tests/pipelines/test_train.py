@@ -1,0 +1,118 @@
+"""A whole training in one process: what it leaves, how it goes on, what it refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from nla_ray.config.reference import ModelRef
+from nla_ray.config.train import TrainConfig
+from nla_ray.errors import ConfigError
+from nla_ray.nla.preflight import check
+from nla_ray.pipelines.train import TrainedPair, train
+from nla_ray.training.metrics import Progress
+from tests.train_tables import train_values, write_set
+
+NlaDirs = tuple[Path, Path, Path]
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NLA_RAY_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def values(tmp_path: Path, nla: Callable[[str], NlaDirs]) -> dict[str, Any]:
+    """A training of a tiny target."""
+    return train_values(tmp_path, nla("qwen2")[0], write_set(tmp_path / "set"))
+
+
+def run(values: dict[str, Any], report: Callable[[Progress], None] = lambda _: None) -> TrainedPair:
+    return train(TrainConfig.model_validate(values), report)
+
+
+def lines(output: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path(output, "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_pair_in_the_released_dialect_with_its_provenance(
+    values: dict[str, Any], tmp_path: Path, nla: Callable[[str], NlaDirs]
+) -> None:
+    found = run(values)
+    assert [one.stage for one in found.stages] == ["sft_ar", "sft_av"]
+    out = Path(values["output"])
+    checks = check(*(ModelRef(path=str(path)) for path in (out / "sft/av", out / "sft/ar", nla("qwen2")[0])))
+    assert [one for one in checks if one.verdict not in ("pass", "skip")] == []
+    meta = yaml.safe_load((out / "sft/ar/nla_meta.yaml").read_text())
+    assert meta["stage"] == "sl" and meta["base_checkpoint"] == values["target"]
+    assert set(meta["trained_on"]) == {"ar_sft", "av_sft", "held_out"}
+    assert meta["fve_baseline"]["n"] == 24 and "ar_sft" in meta["fve_baseline"]["reference"]
+    assert meta["nla_ray"]["config"] == TrainConfig.model_validate(values).fingerprint()
+    assert list((out / "tensorboard/sft_av").iterdir())
+    for stage, steps in (("sft_ar", 6), ("sft_av", 4)):
+        said = [line for line in lines(values["output"]) if line["stage"] == stage]
+        assert [line["step"] for line in said if line["kind"] == "train"] == list(range(1, steps + 1))
+        assert all("fve_nrm" in line and "gap" in line for line in said if line["kind"] == "held_out")
+
+
+class Killed(Exception):
+    """As a signal would."""
+
+
+@pytest.mark.parametrize(("stage", "step"), [("sft_ar", 3), ("sft_av", 3)])
+def test_a_killed_driver_goes_on_to_the_same_pair(
+    values: dict[str, Any], tmp_path: Path, stage: str, step: int
+) -> None:
+    calm = run(values)
+    values = values | {"output": str(tmp_path / "killed")}
+
+    def kill(now: Progress) -> None:
+        if (now.stage, now.step) == (stage, step):
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(values, kill)
+    steps: list[tuple[str, int]] = []
+    found = run(values, lambda now: steps.append((now.stage, now.step)))
+    assert steps[0] == (stage, 3)
+    for one, other in zip(found.stages, calm.stages, strict=True):
+        assert one.steps == other.steps and one.held_out == pytest.approx(other.held_out, abs=1e-5)
+    for name in ("ar", "av"):
+        mine, theirs = (
+            load_file(Path(values["output"]).parent / folder / "sft" / name / "model.safetensors")
+            for folder in ("killed", "out")
+        )
+        assert all(torch.equal(mine[key], theirs[key]) for key in theirs)
+    said = [
+        line["step"] for line in lines(values["output"]) if (line["stage"], line["kind"]) == (stage, "train")
+    ]
+    assert said == sorted(set(said))
+    again: list[Progress] = []
+    assert run(values, again.append).stages == found.stages and not again
+
+
+def test_another_configuration_is_refused_by_name(values: dict[str, Any]) -> None:
+    values["stages"] = {"sft_ar": values["stages"]["sft_ar"] | {"steps": 1}}
+    run(values)
+    changed = values | {"stages": {"sft_ar": values["stages"]["sft_ar"] | {"lr": 0.5}}, "seed": 4}
+    with pytest.raises(ConfigError, match=r"seed \(was 3, is 4\), stages.sft_ar.lr \(was 0.003, is 0.5\)"):
+        run(changed)
+    harmless = {"saving": {"every": 1}, "gradient_checkpointing": True}
+    stages = {"sft_ar": values["stages"]["sft_ar"] | {"micro_batch": 2}}
+    assert run(values | harmless | {"stages": stages}).stages
+
+
+def test_a_twin_learns_from_other_vectors(values: dict[str, Any]) -> None:
+    values["stages"] = {"sft_ar": values["stages"]["sft_ar"] | {"train_twin": True, "steps": 12}}
+    values["saving"] = {"every": 12}
+    run(values)
+    train_lines = [line for line in lines(values["output"]) if line["kind"] == "train"]
+    assert all(line["gap"] == pytest.approx(line["twin_loss"] - line["loss"]) for line in train_lines)
+    assert lines(values["output"])[-1]["gap"] > 0.1
