@@ -177,7 +177,7 @@ def autocast(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
 def _trainable(model: Any, checkpointing: bool) -> Any:
     model.requires_grad_(True).train()
     if checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        model.activation_checkpointing_enable({"use_reentrant": False})
     return model
 
 

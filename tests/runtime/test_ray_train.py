@@ -6,17 +6,34 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nla_ray.config.train import TrainConfig
-from nla_ray.pipelines.train import train
-from nla_ray.training.metrics import Progress
-from tests.runtime.processes import family
+from nla_ray.pipelines.train import run_rank, train
+from nla_ray.runtime.ray_train import train_on_ray
+from nla_ray.training.metrics import Progress, Report
+from nla_ray.training.world import World
 from tests.train_tables import train_values, write_set
 
 NlaDirs = tuple[Path, Path, Path]
-WORKER = "RayTrainWorker"
+KILLED = "killed"
+
+
+def once_killed(
+    config: TrainConfig, world: World, report: Report, provenance: dict[str, Any], sampler: Any
+) -> None:
+    """A rank, the second of which dies after step 3 of its first attempt."""
+
+    def tell(now: Progress) -> None:
+        report(now)
+        killed = Path(config.output, KILLED)
+        if (world.rank, now.step) == (1, 3) and not killed.exists():
+            killed.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    run_rank(config, world, tell, provenance, sampler)
 
 
 @pytest.mark.slow
@@ -30,18 +47,12 @@ def test_two_sharded_workers_and_a_killed_one_end_as_one_process(
     values["stages"] = {"sft_ar": values["stages"]["sft_ar"] | {"steps": 8}}
     calm = train(TrainConfig.model_validate(values), lambda _: None)
 
-    steps: list[int] = []
-
-    def report(now: Progress) -> None:
-        steps.append(now.step)
-        if now.step == 3 and steps.count(3) == 1:
-            workers = [one for one in family(os.getpid()) if WORKER in one.title()]
-            os.kill(workers[-1].pid, signal.SIGKILL)
-
     runner = {"name": "ray", "workers": 2, "parallel": "fsdp2", "gpus": 0, "cpus": 0.5, "max_failures": 2}
-    found = train(
-        TrainConfig.model_validate(values | {"output": str(tmp_path / "sharded"), "runner": runner}), report
-    )
-    assert steps[-1] == 8 and len(steps) >= 8
+    config = TrainConfig.model_validate(values | {"output": str(tmp_path / "sharded"), "runner": runner})
+    steps: list[int] = []
+    train_on_ray(config, once_killed, {}, lambda now: steps.append(now.step))
+    assert Path(config.output, KILLED).exists() and steps[-1] == 8
+    assert steps.index(8) == len(steps) - 1 and steps.count(3) == 2
+    found = train(config, lambda _: None)
     assert found.stages[0].steps == calm.stages[0].steps
     assert found.stages[0].held_out == pytest.approx(calm.stages[0].held_out, abs=1e-3)

@@ -1,0 +1,82 @@
+"""`nla-ray train`: what a user sees when something is wrong, before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from nla_ray.cli import app
+from nla_ray.errors import NlaError
+from tests.train_tables import columns, train_values, write_set, write_split
+
+NlaDirs = tuple[Path, Path, Path]
+
+
+@pytest.fixture
+def values(tmp_path: Path, nla: Callable[[str], NlaDirs], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.setenv("NLA_RAY_CACHE", str(tmp_path / "cache"))
+    return train_values(tmp_path, nla("qwen2")[0], write_set(tmp_path / "set"))
+
+
+def refusal(tmp_path: Path, values: dict[str, Any], *overrides: str) -> str:
+    config = tmp_path / "train.yaml"
+    config.write_text(yaml.safe_dump(values))
+    result = CliRunner().invoke(app, ["train", str(config), *overrides])
+    assert isinstance(result.exception, NlaError) and result.exception.exit_code == 2, result.output
+    return str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("data.held_out=/nowhere", "/nowhere: no such"),
+        ("data.path=null", "data.ar_sft: nothing names this split"),
+        ("stages.sft_av.lr=fast", "stages.sft_av.lr"),
+        ("stages.sft_ar=null", "fidelity needs a reconstructor"),
+        ("runner.workers=2", "the local runner is one process"),
+        ("runner.rollouts.actors=2", "actors need name: ray"),
+        ("saving.evaluate_every=3", "not a multiple of every 2"),
+        ("target=null", "name the model that a new verbalizer or reconstructor starts as"),
+        ("init.marker=ab", "is one token"),
+        ("upload=me/pair", "HF_TOKEN"),
+        ("output=gs://bucket/x", "local folder or s3://"),
+    ],
+)
+def test_one_line_says_what_is_wrong(
+    tmp_path: Path, values: dict[str, Any], override: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    assert said in refusal(tmp_path, values, override)
+    assert not (tmp_path / "out").exists()
+
+
+def test_vectors_of_another_width(tmp_path: Path, values: dict[str, Any]) -> None:
+    values["data"] = {"path": str(write_set(tmp_path / "wide", d_model=48))}
+    assert "vectors of 48 values" in refusal(tmp_path, values)
+
+
+def test_an_empty_split(tmp_path: Path, values: dict[str, Any]) -> None:
+    path = tmp_path / "empty" / "part.parquet"
+    path.parent.mkdir()
+    table = columns("av_sft", 2, 32, 0, "{injection_char}", "{explanation}")
+    write_split(path, {name: column[:0] for name, column in table.items()}, "av_sft", 32, 2)
+    assert "the split av_sft is empty" in refusal(tmp_path, values, f"data.av_sft={path}")
+
+
+def test_a_pair_of_another_layer(
+    tmp_path: Path, values: dict[str, Any], nla: Callable[[str], NlaDirs]
+) -> None:
+    values["data"] = {"path": str(write_set(tmp_path / "early", layer=1))}
+    assert "layer 1, the AR has 2" in refusal(tmp_path, values, f"init.ar={nla('qwen2')[2]}")
+
+
+def test_data_in_another_template(
+    tmp_path: Path, values: dict[str, Any], nla: Callable[[str], NlaDirs]
+) -> None:
+    values["data"] = {"path": str(write_set(tmp_path / "other", ar="Say {explanation} again"))}
+    assert "do not stand in the AR's template" in refusal(tmp_path, values, f"init.ar={nla('qwen2')[2]}")

@@ -1,0 +1,92 @@
+"""One rank and two give the same loss curve, with DDP and with FSDP2, and read one another's checkpoints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import distributed
+from torch import multiprocessing as processes
+
+from nla_ray.config.train import Supervised
+from nla_ray.nla.fidelity import Baseline
+from nla_ray.store.tree import Tree
+from nla_ray.training.checkpoint import Checkpoints
+from nla_ray.training.data import open_split
+from nla_ray.training.heldout import held_out_rows
+from nla_ray.training.models import load_ar, load_av
+from nla_ray.training.sft import Reading, Setting, Sft, Writing
+from nla_ray.training.world import Parallel, World, full_state
+from tests.train_tables import write_set
+
+NlaDirs = tuple[Path, Path, Path]
+STEPS = 4
+TOLERANCE = 2e-4
+"""Of a loss: two ranks add up the same float32 numbers in another order, and Adam divides small ones."""
+
+
+def learners(av: Path, ar: Path, data: Path, world: World, parallel: Parallel) -> dict[str, Sft]:
+    setting = Setting(world, torch.float32, 0, parallel, Baseline(0.9, "a test", 9))
+    options = Supervised(steps=STEPS, lr=1e-3, batch=8, micro_batch=2)
+    rows = held_out_rows(open_split(str(data / "held_out"), "held_out"), 7, 0)
+    reading, writing = load_ar(ar), load_av(av)
+    return {
+        "ar": Sft(reading, None, Reading(reading), open_split(str(data / "ar_sft"), "ar_sft"), rows, options, setting),
+        "av": Sft(
+            writing, None, Writing(writing), open_split(str(data / "av_sft"), "av_sft"), rows, options, setting,
+            lambda model: {"fve_nrm": 0.0, "sum": float(sum(t.double().sum() for t in full_state(model).values()))},
+        ),
+    }  # fmt: skip
+
+
+def curves(
+    av: Path, ar: Path, data: Path, world: World, parallel: Parallel, out: Path
+) -> dict[str, list[float]]:
+    """Losses of every step and what is measured at the end; a checkpoint of each model stays in `out`."""
+    found = {}
+    for name, learner in learners(av, ar, data, world, parallel).items():
+        losses = [learner.step(n)["loss"] for n in range(STEPS)]
+        found[name] = [*losses, *learner.evaluate().values()]
+        checkpoints = Checkpoints(Tree(str(out)), name, world, 1)
+        checkpoints.save(STEPS, learner.state(), {})
+        checkpoints.close()
+    return found
+
+
+def rank_of_two(rank: int, av: Path, ar: Path, data: Path, out: Path, parallel: Parallel) -> None:
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", f"file://{out}/group", rank=rank, world_size=2)
+    found = curves(av, ar, data, World(rank, 2), parallel, out)
+    Path(out, f"curves-{rank}.json").write_text(json.dumps(found))
+    distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_ranks_are_one(
+    tmp_path: Path, nla: Callable[[str], NlaDirs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NLA_RAY_CACHE", str(tmp_path / "cache"))
+    _, av, ar = nla("qwen2")
+    data = write_set(tmp_path / "set")
+    alone = curves(av, ar, data, World(), "ddp", tmp_path / "alone")
+    ways: tuple[Parallel, ...] = ("ddp", "fsdp2")
+    for parallel in ways:
+        out = tmp_path / parallel
+        out.mkdir()
+        processes.spawn(rank_of_two, (av, ar, data, out, parallel), 2)
+        first, second = (json.loads((out / f"curves-{rank}.json").read_text()) for rank in range(2))
+        assert first == second
+        for name, curve in alone.items():
+            assert first[name] == pytest.approx(curve, abs=TOLERANCE, rel=TOLERANCE)
+        for name, learner in learners(av, ar, data, World(), "ddp").items():
+            checkpoints = Checkpoints(Tree(str(out)), name, World(), 1)
+            newest = checkpoints.newest()
+            assert newest is not None
+            checkpoints.restore(newest, learner.state())
+            assert list(learner.evaluate().values()) == pytest.approx(
+                alone[name][STEPS:], abs=TOLERANCE, rel=TOLERANCE
+            )
+            checkpoints.close()
