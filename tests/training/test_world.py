@@ -31,15 +31,17 @@ TOLERANCE = 2e-4
 def learners(av: Path, ar: Path, data: Path, world: World, parallel: Parallel) -> dict[str, Sft]:
     setting = Setting(world, torch.float32, 0, parallel, Baseline(0.9, "a test", 9))
     options = Supervised(steps=STEPS, lr=1e-3, batch=8, micro_batch=2)
+    ar_sft, av_sft = open_split(str(data / "ar_sft"), "ar_sft"), open_split(str(data / "av_sft"), "av_sft")
     rows = held_out_rows(open_split(str(data / "held_out"), "held_out"), 7, 0)
     reading, writing = load_ar(ar), load_av(av)
+
+    def weights(model: torch.nn.Module) -> dict[str, float]:
+        return {"fve_nrm": 0.0, "sum": float(sum(t.double().sum() for t in full_state(model).values()))}
+
     return {
-        "ar": Sft(reading, None, Reading(reading), open_split(str(data / "ar_sft"), "ar_sft"), rows, options, setting),
-        "av": Sft(
-            writing, None, Writing(writing), open_split(str(data / "av_sft"), "av_sft"), rows, options, setting,
-            lambda model: {"fve_nrm": 0.0, "sum": float(sum(t.double().sum() for t in full_state(model).values()))},
-        ),
-    }  # fmt: skip
+        "ar": Sft(reading, None, Reading(reading), ar_sft, rows, options, setting),
+        "av": Sft(writing, None, Writing(writing), av_sft, rows, options, setting, weights),
+    }
 
 
 def curves(
