@@ -30,12 +30,40 @@ def _below(node: yaml.Node | None, part: str | int) -> tuple[yaml.Node, int] | N
     return None
 
 
-def repeated_key(text: str) -> tuple[str, int] | None:
-    """A key that stands twice in one mapping, with its second line; YAML itself drops the first."""
-    return _repeated(yaml.compose(text, yaml.SafeLoader))
+class OverlookedError(Exception):
+    """What YAML allows and a reviewer would overlook, at a line (from 1)."""
+
+    def __init__(self, line: int, what: str) -> None:
+        super().__init__(what)
+        self.line, self.what = line, what
+
+
+class _Strict(yaml.SafeLoader):
+    """Refuses aliases while it parses: nested ones make a short file endless."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            line = self.peek_event().start_mark.line + 1  # type: ignore[no-untyped-call]
+            raise OverlookedError(line, "YAML aliases are not allowed here; write the value out")
+        return super().compose_node(parent, index)
+
+
+def strict(text: str) -> object:
+    """The YAML document, parsed once. Raises OverlookedError for aliases and repeated keys, and as PyYAML."""
+    loader = _Strict(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if repeated := _repeated(node):
+            raise OverlookedError(repeated[1], f"{repeated[0]}: this key stands twice; remove one")
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
 
 
 def _repeated(node: yaml.Node | None) -> tuple[str, int] | None:
+    """A key that stands twice in one mapping, with its second line; YAML itself drops the first."""
     if isinstance(node, yaml.MappingNode):
         seen = set()
         for key, value in node.value:
@@ -47,9 +75,3 @@ def _repeated(node: yaml.Node | None) -> tuple[str, int] | None:
     if isinstance(node, yaml.SequenceNode):
         return next((found for item in node.value if (found := _repeated(item))), None)
     return None
-
-
-def alias(text: str) -> int | None:
-    """Line of the first YAML alias: nested ones make a short file endless."""
-    tokens = yaml.scan(text, yaml.SafeLoader)
-    return next((token.start_mark.line + 1 for token in tokens if isinstance(token, yaml.AliasToken)), None)

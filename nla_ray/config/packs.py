@@ -6,12 +6,11 @@ from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
 
 from nla_ray.config.base import Config
 from nla_ray.config.detectors import Artefact, Detector, Pack
-from nla_ray.config.lines import alias, line_of, repeated_key
+from nla_ray.config.lines import OverlookedError, line_of, strict
 from nla_ray.config.load import NOT_YAML, explain
 from nla_ray.errors import ConfigError
 
@@ -75,7 +74,9 @@ def load_pack(file: Path) -> Pack:
     """One pack. Raises ConfigError as `load_packs` does."""
     text = _text(file)
     try:
-        values = _strict(file, text)
+        values = strict(text)
+    except OverlookedError as error:
+        raise ConfigError(f"{file}:{error.line}: {error.what}") from None
     except NOT_YAML as error:
         raise ConfigError(f"{file}{_mark(error)}: not YAML: {error}") from None
     try:
@@ -104,15 +105,6 @@ def _text(file: Path) -> str:
         raise ConfigError(f"{file}: cannot read this detector pack: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file}: not YAML: {error}") from None
-
-
-def _strict(file: Path, text: str) -> object:
-    """The YAML document, without what YAML allows and a reviewer would overlook."""
-    if line := alias(text):
-        raise ConfigError(f"{file}:{line}: YAML aliases are not allowed here; write the value out")
-    if repeated := repeated_key(text):
-        raise ConfigError(f"{file}:{repeated[1]}: {repeated[0]}: this key stands twice; remove one")
-    return yaml.safe_load(text)
 
 
 def _mark(error: Exception) -> str:
