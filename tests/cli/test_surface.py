@@ -50,7 +50,9 @@ OPTIONS = {
 }
 
 NAMES = {
-    "nla_ray.errors": ["CheckpointError", "ConfigError", "EngineError", "InputError", "NlaError"],
+    "nla_ray.errors": [
+        "CheckpointError", "ConfigError", "EngineError", "InputError", "NlaError", "TrainingError",
+    ],
     "nla_ray.ids": ["digest", "row_id", "sample_positions", "sampling_key"],
     "nla_ray.config.reference": ["ModelRef", "local_path"],
     "nla_ray.config.decode": [
@@ -58,7 +60,7 @@ NAMES = {
     ],
     "nla_ray.config.runner": ["Pool", "Pools", "Runner", "Share"],
     "nla_ray.config.corpus": ["Continuation", "Corpus", "Name", "Positions", "Vectors"],
-    "nla_ray.nla.verbalizer": ["FinishReason", "Generation", "Request", "Sampling", "Verbalizer"],
+    "nla_ray.nla.verbalizer": ["Answer", "FinishReason", "Generation", "Request", "Sampling", "Verbalizer"],
 }  # fmt: skip
 
 

@@ -16,7 +16,9 @@ from nla_ray.config.reference import ModelRef
 from nla_ray.config.train import TrainConfig
 from nla_ray.errors import ConfigError
 from nla_ray.nla.preflight import check
+from nla_ray.nla.reconstructor import Reconstructor
 from nla_ray.pipelines.train import TrainedPair, train
+from nla_ray.store.tree import Tree
 from nla_ray.training.metrics import Progress
 from tests.train_tables import train_values, write_set
 
@@ -133,3 +135,23 @@ def test_joint_training_after_a_warm_start_of_others(tmp_path: Path) -> None:
     assert {check.status for check in check(ModelRef(path=str(found.av)), ModelRef(path=str(found.ar)))} <= {
         "pass", "skip",
     }  # fmt: skip
+
+
+def test_a_training_on_s3_is_interrupted_and_goes_on(values: dict[str, Any], s3: str, tmp_path: Path) -> None:
+    values |= {"output": s3, "stages": {"sft_ar": values["stages"]["sft_ar"]}}
+
+    def kill(now: Progress) -> None:
+        if now.step == 3:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(values, kill)
+    steps: list[int] = []
+    found = run(values, lambda now: steps.append(now.step))
+    assert steps == [3, 4, 5, 6] and found.ar == f"{s3}/sft/ar"
+    tree = Tree(s3)
+    assert len(tree.folders("checkpoints/sft_ar")) <= 3
+    said = [json.loads(line) for line in (tree.read("metrics.jsonl") or b"").splitlines()]
+    assert [line["step"] for line in said if line["kind"] == "train"] == [1, 2, 3, 4, 5, 6]
+    copy = tree.fetch("sft/ar", tmp_path / "ar")
+    assert Reconstructor(copy).reconstruct(["true"]).shape == (1, 32)
