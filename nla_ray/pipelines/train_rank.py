@@ -39,7 +39,7 @@ CHECKPOINTS, STAGES = "checkpoints", "stages"
 FOLDER = {"sft_ar": "sft", "sft_av": "sft", "rl": "rl"}
 """Where in the output a stage leaves its models."""
 
-MakeSampler = Callable[[Path, SlotLayout, torch.dtype], Sampler]
+MakeSampler = Callable[[Path, SlotLayout, torch.dtype, Path | None], Sampler]
 
 
 @dataclass
@@ -139,7 +139,7 @@ class Rank:
         directory = self._directory("av", scratch)
         if self.sampler is None:
             return LocalSampler(self._engine(directory))
-        return self.sampler(directory, self._layout, self.dtype)
+        return self.sampler(directory, self._layout, self.dtype, self.parts.target)
 
     @property
     def _layout(self) -> SlotLayout:

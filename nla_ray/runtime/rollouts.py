@@ -22,10 +22,19 @@ from nla_ray.training.world import World
 class RolloutActor:
     """One engine, on the GPU that Ray gives the actor, else on its cores."""
 
-    def __init__(self, directory: Path, layout: SlotLayout, dtype: torch.dtype, threads: int) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        layout: SlotLayout,
+        dtype: torch.dtype,
+        template_from: Path | None,
+        threads: int,
+    ) -> None:
         torch.set_num_threads(threads)
         device = "cuda" if torch.cuda.is_available() and ray.get_gpu_ids() else "cpu"
-        self._engine = TransformersVerbalizer(directory, dtype=dtype, device=device, layout=layout)
+        self._engine = TransformersVerbalizer(
+            directory, dtype=dtype, device=device, layout=layout, template_from=template_from
+        )
 
     def update(self, weights: Mapping[str, torch.Tensor]) -> None:
         """Take the weights of the verbalizer that trains."""
@@ -45,13 +54,20 @@ class RemoteSampler:
     """
 
     def __init__(
-        self, pool: Pool, world: World, directory: Path, layout: SlotLayout, dtype: torch.dtype
+        self,
+        pool: Pool,
+        world: World,
+        directory: Path,
+        layout: SlotLayout,
+        dtype: torch.dtype,
+        template_from: Path | None = None,
     ) -> None:
-        """Every rank has the same number of actors, at least one."""
+        """Every rank has as many actors, at least one; they must be able to read the directories."""
         actor: Any = ray.remote(RolloutActor).options(num_cpus=pool.cpus, num_gpus=pool.gpus)
         threads = pool.threads or max(1, math.floor(pool.cpus))
         self._actors = [
-            actor.remote(directory, layout, dtype, threads) for _ in range(max(1, pool.actors // world.size))
+            actor.remote(directory, layout, dtype, template_from, threads)
+            for _ in range(max(1, pool.actors // world.size))
         ]
 
     def update(self, weights: Mapping[str, torch.Tensor]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -77,6 +78,8 @@ class Journal:
         """Flush, and let go of the files."""
         self.flush()
         self._board.close()
+        if self._tree.folder is None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _stays(self, line: bytes, start: int) -> bool:
         try:
