@@ -77,6 +77,7 @@ def write_av(
     _write(directory, tensors, model.stored)
     model.tokenizer.save_pretrained(directory)
     write_sidecar(directory, replace(sidecar, role="av"))
+    _share(directory)
 
 
 def write_ar(
@@ -93,6 +94,7 @@ def write_ar(
     )
     model.tokenizer.save_pretrained(directory)
     write_sidecar(directory, replace(sidecar, role="ar", injection_scale=None))
+    _share(directory)
 
 
 def of_lm(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -143,6 +145,13 @@ def _config(model: Any, architecture: str, dtype: torch.dtype) -> Any:
 def _write(directory: Path, tensors: Mapping[str, torch.Tensor], dtype: torch.dtype) -> None:
     whole = {name: tensor.to(dtype).contiguous() for name, tensor in tensors.items()}
     save_torch_state_dict(whole, directory, max_shard_size="5GB")
+
+
+def _share(directory: Path) -> None:
+    """Give every file the mode of the sidecar: safetensors are written for their owner's eyes alone."""
+    mode = (directory / SIDECAR_NAME).stat().st_mode
+    for file in directory.iterdir():
+        file.chmod(mode)
 
 
 def _marker(tokenizer: PreTrainedTokenizerBase, wanted: str | None) -> tuple[str, int]:
