@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import secrets
 import tempfile
 import threading
@@ -27,6 +28,8 @@ from nla_ray.training.world import World
 
 POLL_S = 0.5
 RAY_FOLDER = ".ray"
+_ERROR = re.compile(r"^[A-Za-z_.]*(?:Error|Exception): .*$", re.MULTILINE)
+"""The line of a traceback that says what was raised."""
 
 
 class RunRank(Protocol):
@@ -70,7 +73,8 @@ def train_on_ray(config: TrainConfig, run_rank: RunRank, provenance: dict[str, A
                 trainer.fit()
             except TrainingFailedError as error:
                 _raise(ray.get(board.failure.remote()))
-                said = " ".join(str(error).split())[:300]
+                told = _ERROR.findall(str(error)) or [str(error)]
+                said = " ".join(told[0].split())[:300]
                 raise EngineError(
                     f"Ray Train gave up after {runner.max_failures} restarts: {said}; run the same command "
                     "again to go on from the last checkpoint"

@@ -97,4 +97,7 @@ def clip(model: nn.Module, norm: float) -> float:
 
 def _whole(tensor: torch.Tensor) -> torch.Tensor:
     tensor = tensor.detach()
-    return (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).cpu()
+    if not isinstance(tensor, DTensor):
+        return tensor.cpu()
+    # What is gathered is a view of the shards with their padding, which cannot be stored.
+    return tensor.full_tensor().cpu().clone()
