@@ -21,7 +21,7 @@ from benchmarks._common import write_result
 from nla_ray.config.reference import ModelRef
 from nla_ray.config.reinforce import Reinforce
 from nla_ray.demo.reinforce import reinforce
-from nla_ray.demo.train import RECIPES
+from nla_ray.demo.train import RECIPES, Recipe
 from nla_ray.nla.resolve import resolve
 
 PARTS = ("target", "av-sft", "ar-sft")
@@ -38,21 +38,21 @@ def main() -> None:
     parser.add_argument("--kl", type=float, default=recipe.rl_kl)
     arguments = parser.parse_args()
     options = recipe.reinforcement().model_copy(update={"steps": arguments.steps, "kl": arguments.kl})
-    runs = [run(options, recipe.rl_documents, seed) for seed in arguments.seeds]
+    runs = [run(options, recipe, seed) for seed in arguments.seeds]
     write_result(
         "reinforce",
         {"config": options.model_dump(mode="json"), "documents": recipe.rl_documents, "runs": runs},
     )
 
 
-def run(options: Reinforce, documents: int, seed: int) -> dict[str, Any]:
+def run(options: Reinforce, recipe: Recipe, seed: int) -> dict[str, Any]:
     """One seed: the curve, the gain in held-out `fve_nrm`, the change of mean recall, minutes."""
     with TemporaryDirectory() as folder:
         for part in PARTS:
             shutil.copytree(resolve(ModelRef.parse(f"demo:{part}")), Path(folder, part))
         began, busy = time.monotonic(), time.process_time()
         curve = reinforce(
-            Path(folder), options, documents=documents, seed=seed,
+            Path(folder), options, documents=recipe.rl_documents, measured=recipe.rl_measured, seed=seed,
             report=lambda n, metrics: print(f"seed {seed}, step {n + 1}: reward {metrics['reward']:.4f}"),
         )  # fmt: skip
     first, last = curve[0], curve[-1]

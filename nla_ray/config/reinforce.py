@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -47,6 +47,8 @@ class Guards(Config):
 
 class Reinforce(Config):
     """GRPO on the verbalizer, and one step of the reconstructor on the same answers."""
+
+    without_effect: ClassVar[frozenset[str]] = frozenset({"micro_batch"})
 
     steps: Count
     vectors: Count = 16

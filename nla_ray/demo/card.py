@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from nla_ray.demo.measure import POSITIONS
-from nla_ray.demo.reinforce import CURVE_DOCUMENTS
 from nla_ray.demo.score import PropertyScore, mean_safety
 from nla_ray.demo.target import LAYER
 
@@ -101,7 +100,7 @@ def _curve(measured: Mapping[str, Any]) -> str:
     ]
     test = measured["test"]
     return _CURVE.format(
-        rows=CURVE_DOCUMENTS * POSITIONS,
+        rows=measured["training"]["recipe"]["rl_measured"] * POSITIONS,
         lines="\n".join(points),
         warm=_line(test["warm"]),
         now=_line(test["real"]),

@@ -30,20 +30,25 @@ from nla_ray.training.world import World, full_state, plain
 
 TRAIN_SEED, CURVE_SEED = 301, 9004
 """Seeds of the documents that it trains on, and of those on which it is measured on the way."""
-CURVE_DOCUMENTS, CURVE_STEPS = 125, 25
+CURVE_STEPS = 25
+"""Steps between measurements."""
+SLOTS = 128
 
 Point = dict[str, float]
 Step = Callable[[int, Metrics], None]
 
 
-def reinforce(directory: Path, options: Reinforce, *, documents: int, seed: int, report: Step) -> list[Point]:
+def reinforce(
+    directory: Path, options: Reinforce, *, documents: int, measured: int, seed: int, report: Step
+) -> list[Point]:
     """Write `av` and `ar` beside `target`, `av-sft` and `ar-sft`; returns what was measured on the way.
 
+    It trains on the activations of `documents` of the world and is measured on those of `measured` others.
     A point of the curve has `step`; `fve_nrm`, `shuffled` and `mean_tokens` of held-out answers; `recall` and
     `precision`, means over the safety properties, and `worst_recall` of them. Raises TrainingError when a
     guard trips.
     """
-    course = Course(directory, options, documents, seed)
+    course = Course(directory, options, documents, measured, seed)
     curve: list[Point] = []
     for n in range(options.steps + 1):
         if n % CURVE_STEPS == 0 or n == options.steps:
@@ -57,11 +62,11 @@ def reinforce(directory: Path, options: Reinforce, *, documents: int, seed: int,
 class Course:
     """The warm pair under `directory`, training on this many documents of the world; others to look at."""
 
-    def __init__(self, directory: Path, options: Reinforce, documents: int, seed: int) -> None:
+    def __init__(self, directory: Path, options: Reinforce, documents: int, measured: int, seed: int) -> None:
         extractor = Extractor(directory / "target", [LAYER])
         tokenizer: Any = load_tokenizer(directory / "target")
         train = draw(extractor, tokenizer, TRAIN_SEED, documents).vectors
-        self.sample = draw(extractor, tokenizer, CURVE_SEED, CURVE_DOCUMENTS)
+        self.sample = draw(extractor, tokenizer, CURVE_SEED, measured)
         held, warm = self.sample.vectors, directory / f"av{WARM}"
         ar = load_ar(directory / f"ar{WARM}")
         found = ar.sidecar.extra["fve_baseline"]
@@ -69,8 +74,7 @@ class Course:
             world=World(), dtype=torch.float32, seed=seed, parallel="ddp",
             baseline=Baseline(found["value"], found["reference"], found["n"]),
         )  # fmt: skip
-        slots = min(128, options.vectors * options.group)
-        sampler = LocalSampler(TransformersVerbalizer(warm, layout=SlotLayout(slots, slots)))
+        sampler = LocalSampler(TransformersVerbalizer(warm, layout=SlotLayout(SLOTS, SLOTS)))
         names = [f"held-out-{row}" for row in range(len(held))]
         held_out = HeldOut(held, np.roll(held, len(held) // 2, axis=0), names, [None] * len(held))
         self.learner = RlLearner(

@@ -56,6 +56,8 @@ class Recipe:
     vocab: int = 1400
     rl_documents: int = 2000
     """Documents whose activations AV and AR are reinforced on, without explanations."""
+    rl_measured: int = 125
+    """Documents that it is measured on, on the way."""
     rl_steps: int = 250
     rl_vectors: int = 16
     rl_group: int = 8
@@ -83,6 +85,7 @@ RECIPES = {
         pair_documents=100,
         measured=10,
         rl_documents=10,
+        rl_measured=4,
         rl_steps=2,
         rl_vectors=2,
         rl_group=2,
@@ -193,5 +196,10 @@ class _Run:
             report(n, losses[-1])
 
         return reinforce(
-            self.out, recipe.reinforcement(), documents=recipe.rl_documents, seed=self.seed, report=step
+            self.out,
+            recipe.reinforcement(),
+            documents=recipe.rl_documents,
+            measured=recipe.rl_measured,
+            seed=self.seed,
+            report=step,
         )
