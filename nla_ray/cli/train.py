@@ -40,11 +40,18 @@ def train_command(
     """
     from nla_ray.config.load import load
     from nla_ray.config.train import TrainConfig
-    from nla_ray.store.files import expand
+    from nla_ray.errors import InputError
+    from nla_ray.store.files import NoFileError, expand
 
     settings = load(TrainConfig, config, overrides or ())
-    for url in settings.splits.values():
-        expand(url)
+    for name, url in settings.splits.items():
+        try:
+            expand(url)
+        except NoFileError:
+            raise InputError(
+                f"{url}: there is no split {name} here; make a training set that has one with "
+                f"`nla-ray training-set`, or name another in data.path or data.{name}"
+            ) from None
     if settings.upload is not None:
         from nla_ray.pipelines.train_upload import require_token
 

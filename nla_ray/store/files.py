@@ -34,6 +34,10 @@ def expand(path: str) -> Listing:
         return _expand_s3(path) if path.startswith(S3) else _expand_local(path)
 
 
+class NoFileError(InputError):
+    """Nothing is there; the way out that the message names is a corpus's."""
+
+
 def exists(path: str) -> bool:
     """Whether there is a file. Raises InputError where that cannot be found out."""
     with _explained(path):
@@ -83,7 +87,7 @@ def _expand_s3(path: str) -> Listing:
 def _matched(path: str, files: list[str]) -> Listing:
     if not files:
         kind = "no file matches this pattern" if _WILD & set(path) else "no such corpus file"
-        raise InputError(f"{path}: {kind}; check corpus.paths")
+        raise NoFileError(f"{path}: {kind}; check corpus.paths")
     return Listing(tuple(sorted(files)))
 
 

@@ -34,7 +34,7 @@ def refusal(tmp_path: Path, values: dict[str, Any], *overrides: str) -> str:
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("data.held_out=/nowhere", "/nowhere: no such"),
+        ("data.held_out=/nowhere", "/nowhere: there is no split held_out"),
         ("data.path=null", "data.ar_sft: nothing names this split"),
         ("stages.sft_av.lr=fast", "stages.sft_av.lr"),
         ("stages.sft_ar=null", "fidelity needs a reconstructor"),
