@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import torch
 from transformers import PreTrainedTokenizerFast
 
 from nla_ray.demo import world
@@ -104,15 +102,6 @@ def _align(
     return Encoded(document, tuple(ids), ends, start, stop)
 
 
-def pad(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Right-padded ids [B, T] and lengths [B]."""
-    lengths = torch.tensor([len(row) for row in rows])
-    ids = torch.full((len(rows), int(lengths.max())), pad_id)
-    for i, row in enumerate(rows):
-        ids[i, : len(row)] = torch.tensor(row)
-    return ids, lengths
-
-
 @dataclass(frozen=True)
 class Example:
     """One vector's place, a true explanation of what is evident there, and what the text has fully shown."""
@@ -147,14 +136,3 @@ def examples(
             said = world.explanation(doc.document, plain, last, rng)
             found.append(Example(index, position, said, doc.known(position)))
     return found
-
-
-def shuffled_batches(n: int, batch: int, seed: int) -> Iterator[list[int]]:
-    """Batches of row numbers; every row once before any comes again."""
-    rng = np.random.default_rng(seed)
-    order: list[int] = []
-    while True:
-        while len(order) < batch:
-            order += rng.permutation(n).tolist()
-        yield order[:batch]
-        order = order[batch:]

@@ -26,6 +26,7 @@ from nla_ray.nla.prompt import load_tokenizer
 from nla_ray.nla.reconstructor import Reconstructor
 from nla_ray.nla.sidecar import read_sidecar
 from nla_ray.nla.verbalizer import Sampling
+from nla_ray.training.heldout import HeldOut
 
 PROBE_SEED, TEST_SEED, HELD_OUT_SEED = 9001, 9002, 9003
 """Seeds of documents that no training reads."""
@@ -45,6 +46,12 @@ class Sample:
     def labelled(self) -> tuple[torch.Tensor, list[Example]]:
         """The activations with what is planted at each, for a probe."""
         return torch.from_numpy(self.vectors), self.places
+
+    def held_out(self) -> HeldOut:
+        """To measure a training with: each activation with its explanation and another document's vector."""
+        names = [f"held-out-{row}" for row in range(len(self.places))]
+        others = np.roll(self.vectors, len(self.vectors) // 2, axis=0)
+        return HeldOut(self.vectors, others, names, [place.explanation for place in self.places])
 
 
 class Pair:
@@ -81,10 +88,15 @@ def draw(
     documents: int,
     *,
     held_out: bool = False,
+    positions: int = POSITIONS,
+    brief: bool = False,
 ) -> Sample:
-    """`POSITIONS` random places of each of `documents` documents, with their activations."""
+    """`positions` random places of each of `documents` documents, with their activations.
+
+    Explanations of a `brief` sample leave out some of what is plain (see `examples`).
+    """
     docs = encode(world.documents(seed, documents, held_out=held_out), tokenizer)
-    places = examples(docs, POSITIONS, seed, tokenizer)
+    places = examples(docs, positions, seed, tokenizer, brief=brief)
     wanted: list[list[int]] = [[] for _ in docs]
     for place in places:
         wanted[place.doc].append(place.position)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from nla_ray.config.reinforce import Reinforce
@@ -19,11 +18,11 @@ from nla_ray.nla.engines.transformers import TransformersVerbalizer
 from nla_ray.nla.extraction import Extractor
 from nla_ray.nla.fidelity import Baseline
 from nla_ray.nla.prompt import load_tokenizer
-from nla_ray.training.heldout import HeldOut
+from nla_ray.training.data import InMemory
 from nla_ray.training.learner import FVE, Metrics
 from nla_ray.training.models import load_ar, load_av
 from nla_ray.training.release import write_ar, write_av
-from nla_ray.training.rl import InMemory, RlLearner
+from nla_ray.training.rl import RlLearner
 from nla_ray.training.rollout import LocalSampler
 from nla_ray.training.sft import Setting
 from nla_ray.training.world import World, full_state, plain
@@ -67,7 +66,7 @@ class Course:
         tokenizer: Any = load_tokenizer(directory / "target")
         train = draw(extractor, tokenizer, TRAIN_SEED, documents).vectors
         self.sample = draw(extractor, tokenizer, CURVE_SEED, measured)
-        held, warm = self.sample.vectors, directory / f"av{WARM}"
+        warm = directory / f"av{WARM}"
         ar = load_ar(directory / f"ar{WARM}")
         found = ar.sidecar.extra["fve_baseline"]
         setting = Setting(
@@ -75,10 +74,15 @@ class Course:
             baseline=Baseline(found["value"], found["reference"], found["n"]),
         )  # fmt: skip
         sampler = LocalSampler(TransformersVerbalizer(warm, layout=SlotLayout(SLOTS, SLOTS)))
-        names = [f"held-out-{row}" for row in range(len(held))]
-        held_out = HeldOut(held, np.roll(held, len(held) // 2, axis=0), names, [None] * len(held))
         self.learner = RlLearner(
-            load_av(warm), ar, load_av(warm), sampler, InMemory(train), held_out, options, setting
+            load_av(warm),
+            ar,
+            load_av(warm),
+            sampler,
+            InMemory("rl", train),
+            self.sample.held_out(),
+            options,
+            setting,
         )
 
     def look(self) -> Point:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from nla_ray.demo.dataset import Encoded, Example, pad, shuffled_batches
-from nla_ray.training.loop import Report, fit
-from nla_ray.training.losses import bag_loss, inverse_document_frequency, next_token_loss
+from nla_ray.demo.dataset import Encoded
+from nla_ray.nla.batching import pad_right
+from nla_ray.training.data import Order
+from nla_ray.training.losses import bag_loss, inverse_document_frequency
+from nla_ray.training.optim import Trained, adamw, cosine
+
+Report = Callable[[int, float], None]
+"""Called with (step, loss) after each step."""
 
 LAYER = 3
 """K: the output of this block is what the demo NLA reads."""
@@ -18,6 +23,8 @@ HORIZON = 24
 LOOK_AHEAD = 1.0
 """Weight of the look-ahead loss. Without it a model this small fetches the truth late, by attention, and
 block K's output holds only what the next token needs: no verbalizer could read it."""
+WARMUP, LONGEST = 50, 1.0
+"""Steps over which the learning rate rises, and the longest gradient."""
 
 
 def new_target(vocab: int, seed: int) -> Qwen2ForCausalLM:
@@ -44,36 +51,18 @@ def train_target(
     vocab = model.config.vocab_size
     head = torch.nn.Linear(model.config.hidden_size, vocab)
     weights = inverse_document_frequency([doc.ids for doc in corpus], vocab)
-    rows = shuffled_batches(len(corpus), batch, seed)
-
-    def loss_of(_: int) -> torch.Tensor:
-        ids, lengths = pad([corpus[i].ids for i in next(rows)], pad_id=0)
-        out = model(input_ids=ids, output_hidden_states=True, use_cache=False)
+    both = torch.nn.ModuleList([model, head])
+    trained, order, losses = Trained(both, adamw(both)), Order(len(corpus), batch, seed), []
+    for n in range(steps):
+        rows = [corpus[row].ids for row in order.of(n)]
+        ids, lengths = pad_right(rows, "cpu"), torch.tensor([len(row) for row in rows])
         labels = ids.masked_fill(torch.arange(ids.shape[1]) >= lengths[:, None], -100)
-        ahead = bag_loss(head(out.hidden_states[LAYER + 1]), ids, lengths, HORIZON, weights)
-        loss: torch.Tensor = next_token_loss(out.logits, labels) + LOOK_AHEAD * ahead
-        return loss
-
-    return fit([*model.parameters(), *head.parameters()], loss_of, steps=steps, lr=lr, report=report)
-
-
-@torch.no_grad()
-def activations(
-    model: Qwen2ForCausalLM, corpus: Sequence[Encoded], wanted: Iterable[Example]
-) -> torch.Tensor:
-    """[N, D] float32 outputs of block K at the wanted places, in their order."""
-    places = list(wanted)
-    model.eval()  # type: ignore[no-untyped-call]
-    vectors = torch.empty(len(places), model.config.hidden_size)
-    order = sorted(range(len(places)), key=lambda i: places[i].doc)
-    for first in range(0, len(order), 256):
-        chosen = order[first : first + 256]
-        docs = sorted({places[i].doc for i in chosen})
-        ids, _ = pad([corpus[d].ids for d in docs], pad_id=0)
-        hidden = model.model(input_ids=ids, output_hidden_states=True, use_cache=False).hidden_states[
-            LAYER + 1
-        ]
-        row = {d: r for r, d in enumerate(docs)}
-        for i in chosen:
-            vectors[i] = hidden[row[places[i].doc], places[i].position].float()
-    return vectors
+        out = model(input_ids=ids, labels=labels, output_hidden_states=True, use_cache=False)
+        loss = out.loss + LOOK_AHEAD * bag_loss(
+            head(out.hidden_states[LAYER + 1]), ids, lengths, HORIZON, weights
+        )
+        loss.backward()
+        trained.move(lr * cosine(n, steps, min(WARMUP, steps // 4)), LONGEST)
+        losses.append(loss.item())
+        report(n, losses[-1])
+    return losses

@@ -10,21 +10,25 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM
+from transformers import PreTrainedTokenizerFast
 
 from nla_ray import __version__
 from nla_ray.config.reinforce import Reinforce
+from nla_ray.config.train import Supervised
 from nla_ray.demo import export, world
-from nla_ray.demo.autoencoder import Pairs, Prompt, Reconstructing, train_ar, train_av
+from nla_ray.demo.autoencoder import WarmStart, sidecar_of
 from nla_ray.demo.card import card
-from nla_ray.demo.dataset import encode, examples
-from nla_ray.demo.measure import WARM, measure
-from nla_ray.demo.reinforce import Point, reinforce
-from nla_ray.demo.target import activations, new_target, train_target
+from nla_ray.demo.dataset import encode
+from nla_ray.demo.measure import draw, measure
+from nla_ray.demo.reinforce import CURVE_SEED, Point, reinforce
+from nla_ray.demo.target import LAYER, Report, new_target, train_target
 from nla_ray.demo.tokenizer import train_tokenizer
-from nla_ray.nla.fidelity import variance_nrm
+from nla_ray.nla.extraction import Extractor
+from nla_ray.nla.fidelity import variance_baseline
+from nla_ray.nla.prompt import load_tokenizer
+from nla_ray.nla.sidecar import Role
+from nla_ray.training.data import injection_scale
 from nla_ray.training.learner import Metrics
-from nla_ray.training.loop import Report
 
 Progress = Callable[[str, int, int, float], None]
 """Called with (stage, step, steps, loss) after each step."""
@@ -65,6 +69,14 @@ class Recipe:
     rl_ar_lr: float = 5e-4
     rl_kl: float = 0.05
 
+    def warm(self) -> dict[Role, Supervised]:
+        """The options of the warm start, the reconstructor first."""
+        batch = self.pair_batch
+        return {
+            "ar": Supervised(steps=self.ar_steps, lr=self.ar_lr, batch=batch, micro_batch=batch),
+            "av": Supervised(steps=self.av_steps, lr=self.av_lr, batch=batch, micro_batch=batch),
+        }
+
     def reinforcement(self) -> Reinforce:
         """The options of the last stage."""
         return Reinforce(
@@ -100,19 +112,31 @@ def train_pair(out: Path, recipe: Recipe, *, seed: int = 0, progress: Progress) 
     """
     started = time.monotonic()
     run = _Run(out, recipe, seed, progress)
-    target = run.target()
-    pairs = run.pairs(target)
-    provenance = run.provenance(pairs)
-    prompt = export.av_prompt(run.tokenizer, export.quantile_norm(pairs.vectors))
-    run.reconstructor(target, pairs)
-    run.verbalizer(target, pairs, prompt)
-    export.save_sidecar(out / f"ar{WARM}", "ar", prompt, run.tokenizer, provenance)
-    export.save_sidecar(out / f"av{WARM}", "av", prompt, run.tokenizer, provenance)
+    run.target()
+    run.warm_pair()
     curve = run.reinforced()
     corpus = world.documents(CORPUS_SEED, CORPUS_DOCUMENTS, twins=True)
     export.write_corpus(out / "corpus.jsonl", encode(corpus, run.tokenizer))
     write_measurements(out, recipe, seed, minutes=(time.monotonic() - started) / 60, curve=curve)
     return run.losses
+
+
+def warm_start(out: Path, recipe: Recipe, seed: int) -> WarmStart:
+    """What AR and AV of the target under `out` learn from."""
+    extractor = Extractor(out / "target", [LAYER])
+    tokenizer: Any = load_tokenizer(out / "target")
+    sample = draw(
+        extractor, tokenizer, PAIRS_SEED, recipe.pair_documents, positions=PAIRS_PER_DOCUMENT, brief=True
+    )
+    reference = f"activations that AV and AR trained on (demo world, seed {PAIRS_SEED})"
+    baseline = variance_baseline(sample.vectors, reference)
+    provenance = {
+        "base_checkpoint": "demo:target", "created_by": f"nla-ray {__version__}",
+        "fve_baseline": asdict(baseline), "training": {"recipe": asdict(recipe), "seed": seed},
+    }  # fmt: skip
+    sidecar = sidecar_of(out, extractor.d_model, injection_scale(sample.vectors), provenance)
+    held_out = draw(extractor, tokenizer, CURVE_SEED, recipe.rl_measured).held_out()
+    return WarmStart(out, sidecar, sample, held_out, baseline, seed)
 
 
 def write_measurements(
@@ -131,7 +155,7 @@ def write_measurements(
 
 
 class _Run:
-    """What the stages of one training run share. The warm pair is kept in float16, in half the bytes."""
+    """What the stages of one training run share."""
 
     def __init__(self, out: Path, recipe: Recipe, seed: int, progress: Progress) -> None:
         self.out, self.recipe, self.seed, self.progress = out, recipe, seed, progress
@@ -141,7 +165,7 @@ class _Run:
     def report(self, stage: str, steps: int) -> Report:
         return lambda step, loss: self.progress(stage, step + 1, steps, loss)
 
-    def target(self) -> Qwen2ForCausalLM:
+    def target(self) -> None:
         recipe = self.recipe
         corpus = encode(world.documents(TARGET_SEED, recipe.documents), self.tokenizer)
         model = new_target(len(self.tokenizer), self.seed)
@@ -149,43 +173,13 @@ class _Run:
             model, corpus, steps=recipe.target_steps, batch=recipe.target_batch, lr=recipe.target_lr,
             seed=self.seed, report=self.report("target", recipe.target_steps),
         )  # fmt: skip
-        export.save_causal_lm(self.out / "target", model, self.tokenizer)
-        return model
+        export.save_target(self.out / "target", model, self.tokenizer)
 
-    def pairs(self, target: Qwen2ForCausalLM) -> Pairs:
-        corpus = encode(world.documents(PAIRS_SEED, self.recipe.pair_documents), self.tokenizer)
-        places = examples(corpus, PAIRS_PER_DOCUMENT, PAIRS_SEED, self.tokenizer, brief=True)
-        return Pairs(activations(target, corpus, places), places)
-
-    def provenance(self, pairs: Pairs) -> dict[str, Any]:
-        reference = f"activations that AV and AR trained on (demo world, seed {PAIRS_SEED})"
-        baseline = {
-            "value": variance_nrm(pairs.vectors.numpy()),
-            "reference": reference,
-            "n": len(pairs.places),
-        }
-        return {
-            "d_model": pairs.vectors.shape[1], "base_checkpoint": "demo:target",
-            "created_by": f"nla-ray {__version__}", "fve_baseline": baseline,
-            "training": {"recipe": asdict(self.recipe), "seed": self.seed},
-        }  # fmt: skip
-
-    def reconstructor(self, target: Qwen2ForCausalLM, pairs: Pairs) -> None:
-        recipe, model = self.recipe, Reconstructing(target)
-        self.losses["AR"] = train_ar(
-            model, pairs, self.tokenizer, steps=recipe.ar_steps, batch=recipe.pair_batch, lr=recipe.ar_lr,
-            seed=self.seed, report=self.report("AR", recipe.ar_steps),
-        )  # fmt: skip
-        export.save_ar(self.out / f"ar{WARM}", model.half(), self.tokenizer)
-
-    def verbalizer(self, target: Qwen2ForCausalLM, pairs: Pairs, prompt: Prompt) -> None:
-        recipe, model = self.recipe, Qwen2ForCausalLM(target.config)
-        model.load_state_dict(target.state_dict())
-        self.losses["AV"] = train_av(
-            model, prompt, pairs, self.tokenizer, steps=recipe.av_steps, batch=recipe.pair_batch,
-            lr=recipe.av_lr, seed=self.seed, report=self.report("AV", recipe.av_steps),
-        )  # fmt: skip
-        export.save_causal_lm(self.out / f"av{WARM}", model.half(), self.tokenizer)  # type: ignore[no-untyped-call]
+    def warm_pair(self) -> None:
+        start = warm_start(self.out, self.recipe, self.seed)
+        for role, options in self.recipe.warm().items():
+            name = role.upper()
+            self.losses[name] = start.train(role, options, self.report(name, options.steps))
 
     def reinforced(self) -> list[Point]:
         recipe, losses = self.recipe, self.losses.setdefault("RL", [])

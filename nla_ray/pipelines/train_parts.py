@@ -18,13 +18,11 @@ from nla_ray.nla.prompt import load_tokenizer
 from nla_ray.nla.resolve import resolve
 from nla_ray.nla.sidecar import AR_NAMES, AR_SLOT, AV_SLOT, Role, Sidecar, read_sidecar, split_template
 from nla_ray.nla.sidecar_write import write_sidecar
-from nla_ray.training.data import INJECT, Split, open_split
+from nla_ray.training.data import INJECT, Split, injection_scale, open_split
 from nla_ray.training.heldout import baseline_of
 from nla_ray.training.release import new_sidecar
 
 SCALE_ROWS = 20_000
-SCALE_SHARE = 0.75
-"""The published choice: the norm that three quarters of the vectors do not exceed."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +152,7 @@ class Parts:
         split = next((self.splits[name] for name in ("av_sft", "rl") if name in self.splits), None)
         split = split or self.splits["held_out"]
         rows = np.linspace(0, len(split) - 1, min(len(split), SCALE_ROWS)).astype(np.int64)
-        return round(float(np.quantile(np.linalg.norm(split.vectors(rows), axis=1), SCALE_SHARE)), 3)
+        return injection_scale(split.vectors(rows))
 
     def _check(self, role: Role, sidecar: Sidecar) -> None:
         """Data and model must be about the same vectors, in the same words."""

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,53 @@ TEXT: dict[Name, str | None] = {
 
 _FLOATS = (pa.float16(), pa.float32(), pa.float64())
 _BATCH = 4096
+
+
+class Examples(Protocol):
+    """Texts with the vector that each is about."""
+
+    @property
+    def name(self) -> str: ...
+
+    def __len__(self) -> int: ...
+
+    def vectors(self, rows: npt.NDArray[np.int64]) -> Floats:
+        """Raw vectors [n, D] of these rows, finite and not zero."""
+        ...
+
+    def texts(self, rows: npt.NDArray[np.int64]) -> list[str | None]:
+        """Texts of these rows."""
+        ...
+
+    def others(self, seed: int) -> npt.NDArray[np.int64]:
+        """For every row one of another document."""
+        ...
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """Rows that are all at hand: raw vectors [N, D], their texts, and of which document [N] each is."""
+
+    name: str
+    values: Floats
+    said: Sequence[str] = ()
+    documents: Sequence[int] = ()
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def vectors(self, rows: npt.NDArray[np.int64]) -> Floats:
+        """See `Examples`."""
+        found: Floats = self.values[rows]
+        return found
+
+    def texts(self, rows: npt.NDArray[np.int64]) -> list[str | None]:
+        """See `Examples`."""
+        return [self.said[row] for row in rows]
+
+    def others(self, seed: int) -> npt.NDArray[np.int64]:
+        """See `Examples`."""
+        return of_others(np.asarray(self.documents), seed)
 
 
 @dataclass(frozen=True)
@@ -77,28 +124,15 @@ class Split:
         return [column[int(row)].as_py() for row in rows]
 
     def others(self, seed: int) -> npt.NDArray[np.int64]:
-        """For every row another one, of another document where there are several: the shuffled twin's."""
-        rng = np.random.default_rng((seed, len(self)))
-        order = rng.permutation(len(self))
-        other = np.empty_like(order)
-        other[order] = np.roll(order, 1)
-        for _ in range(16):
-            same = np.flatnonzero(self._documents[other] == self._documents)
-            if not len(same):
-                break
-            other[same] = rng.integers(len(self), size=len(same))
-        return other
+        """See `of_others`."""
+        codes = self.table["doc_id"].combine_chunks().dictionary_encode().indices
+        return of_others(np.asarray(codes.to_numpy(), dtype=np.int64), seed)
 
     @cached_property
     def with_text(self) -> npt.NDArray[np.int64]:
         """The rows that have a text."""
         valid = self.table["text"].is_valid().to_numpy()
         return np.flatnonzero(valid)
-
-    @cached_property
-    def _documents(self) -> npt.NDArray[np.int64]:
-        codes = self.table["doc_id"].combine_chunks().dictionary_encode().indices
-        return np.asarray(codes.to_numpy(), dtype=np.int64)
 
     @cached_property
     def _chunks(self) -> list[Floats]:
@@ -109,6 +143,25 @@ class Split:
     def _starts(self) -> npt.NDArray[np.int64]:
         sizes = [len(chunk) for chunk in self._chunks]
         return np.concatenate(([0], np.cumsum(sizes[:-1]))).astype(np.int64)
+
+
+def injection_scale(vectors_ND: Floats) -> float:
+    """The norm that three quarters of the vectors do not exceed: the published choice."""
+    return round(float(np.quantile(np.linalg.norm(vectors_ND, axis=1), 0.75)), 3)
+
+
+def of_others(documents: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.int64]:
+    """For every row of these documents [N] another one, of another document where there are several."""
+    rng = np.random.default_rng((seed, len(documents)))
+    order = rng.permutation(len(documents))
+    other = np.empty_like(order)
+    other[order] = np.roll(order, 1)
+    for _ in range(16):
+        same = np.flatnonzero(documents[other] == documents)
+        if not len(same):
+            break
+        other[same] = rng.integers(len(documents), size=len(same))
+    return other
 
 
 @dataclass(frozen=True)

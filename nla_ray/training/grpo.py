@@ -73,12 +73,6 @@ def kl(logp_BT: torch.Tensor, reference_BT: torch.Tensor) -> torch.Tensor:
     return torch.expm1(difference_BT) - difference_BT
 
 
-def mse_rows(predicted_BD: torch.Tensor, vectors_BD: torch.Tensor) -> torch.Tensor:
-    """`mse_nrm` of each row [B]: 2 (1 - cos)."""
-    cos_B = torch.nn.functional.cosine_similarity(predicted_BD.float(), vectors_BD.float(), dim=-1, eps=1e-12)
-    return 2.0 * (1.0 - cos_B)
-
-
 def inside(lengths_B: torch.Tensor, steps: int) -> torch.Tensor:
     """[B, T] True at the tokens of an answer, False at its padding."""
     return torch.arange(steps, device=lengths_B.device) < lengths_B[:, None]

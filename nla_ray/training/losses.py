@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-
-
-def next_token_loss(logits_BTV: torch.Tensor, labels_BT: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy of token t+1 given logits at t; labels of -100 do not count."""
-    return F.cross_entropy(
-        logits_BTV[:, :-1].flatten(0, 1).float(), labels_BT[:, 1:].flatten(), ignore_index=-100
-    )
 
 
 def inverse_document_frequency(rows: Sequence[Sequence[int]], vocab: int) -> torch.Tensor:
@@ -46,8 +38,7 @@ def bag_loss(
     return losses_BT.sum() / (totals_BT > 0).sum().clamp(min=1)
 
 
-def mse_nrm(predicted_BD: torch.Tensor, vectors_BD: torch.Tensor) -> torch.Tensor:
-    """Mean squared error per element with both sides at norm sqrt(D): 2 (1 - cos), in [0, 4]."""
-    root = math.sqrt(vectors_BD.shape[-1])
-    predicted, wanted = F.normalize(predicted_BD.float(), dim=-1), F.normalize(vectors_BD.float(), dim=-1)
-    return F.mse_loss(predicted * root, wanted * root)
+def mse_rows(predicted_BD: torch.Tensor, vectors_BD: torch.Tensor) -> torch.Tensor:
+    """`mse_nrm` of each row [B]: 2 (1 - cos), in [0, 4]."""
+    cos_B = F.cosine_similarity(predicted_BD.float(), vectors_BD.float(), dim=-1, eps=1e-12)
+    return 2.0 * (1.0 - cos_B)

@@ -1,26 +1,30 @@
-"""The optimiser of every stage: AdamW whose learning rate is a function of the step."""
+"""The optimiser of every stage: AdamW, clipped gradients, a learning rate that is a function of the step."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
 
+from nla_ray.training.world import clip
+
 _FLAT = StateDictOptions(flatten_optimizer_state_dict=True)
 _MODEL = "model."
 
 
 def adamw(model: nn.Module, weight_decay: float = 0.01) -> torch.optim.AdamW:
-    """AdamW over all parameters; `set_rate` gives it its learning rate before each step."""
+    """AdamW over all parameters; `Trained.move` gives it its learning rate."""
     return torch.optim.AdamW(model.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=weight_decay)
 
 
-def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """The learning rate of the coming step."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate
+def cosine(step: int, steps: int, warmup: int) -> float:
+    """Learning rate factor in (0, 1]: linear over `warmup` steps, then half a cosine down to 5 %."""
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
 
 class Trained:
@@ -32,6 +36,19 @@ class Trained:
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         self.model, self.optimizer = model, optimizer
+
+    def move(self, rate: float, longest: float) -> float:
+        """Take a step at this rate along the gradients, clipped to a global L2 norm, and forget them.
+
+        Returns the norm that they had; where it is not finite, no step is taken.
+        """
+        norm = clip(self.model, longest)
+        if math.isfinite(norm):
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return norm
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """Parameters as `model.NAME`, and the moments and step counts of the optimiser."""

@@ -20,13 +20,13 @@ from nla_ray.training.data import Floats, Order
 from nla_ray.training.guards import Watch
 from nla_ray.training.heldout import HeldOut, fve_of_answers
 from nla_ray.training.learner import Metrics
-from nla_ray.training.loop import cosine
+from nla_ray.training.losses import mse_rows
 from nla_ray.training.models import TrainableAR, TrainableAV, autocast
-from nla_ray.training.optim import Trained, adamw, set_rate
+from nla_ray.training.optim import Trained, adamw, cosine
 from nla_ray.training.release import of_lm
 from nla_ray.training.rollout import Rollout, Sampler, draw
 from nla_ray.training.sft import Setting
-from nla_ray.training.world import clip, full_state, prepare, syncing
+from nla_ray.training.world import full_state, prepare, syncing
 
 
 class Activations(Protocol):
@@ -37,21 +37,6 @@ class Activations(Protocol):
     def vectors(self, rows: npt.NDArray[np.int64]) -> Floats:
         """[n, D] of these rows."""
         ...
-
-
-@dataclass(frozen=True)
-class InMemory:
-    """`Activations` [n, D] that are all at hand."""
-
-    values: Floats
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def vectors(self, rows: npt.NDArray[np.int64]) -> Floats:
-        """See `Activations`."""
-        found: Floats = self.values[rows]
-        return found
 
 
 class RlLearner:
@@ -165,11 +150,11 @@ class RlLearner:
         for at, last in _with_last(self._parts(len(finished_B))):
             with syncing(self.ar.model, last):
                 predicted_BD = self._predict(answers.texts[at])
-                errors_B = grpo.mse_rows(predicted_BD, vectors_BD[at])
+                errors_B = mse_rows(predicted_BD, vectors_BD[at])
                 loss = (errors_B * finished_B[at]).sum() / max(count, 1) * self.world.size
                 loss.backward()  # type: ignore[no-untyped-call]
             own.append(errors_B.detach())
-            other.append(grpo.mse_rows(predicted_BD.detach(), others_BD[at]))
+            other.append(mse_rows(predicted_BD.detach(), others_BD[at]))
         norm = self._move("ar", self.ar, self.options.ar_lr * factor)
         return _Read(torch.cat(own), torch.cat(other), finished_B, norm)
 
@@ -205,13 +190,10 @@ class RlLearner:
         return _Moved(rewards_B, loss, divergence, ratio, distance, count, norm)
 
     def _move(self, name: str, trained: Trained, rate: float) -> float:
-        """Clip, step, and forget the gradients; their norm before clipping."""
-        norm = clip(trained.model, self.options.clip_norm)
+        """A step along the gradients; their norm before clipping."""
+        norm = trained.move(rate, self.options.clip_norm)
         if not np.isfinite(norm):
             raise TrainingError(f"rl: the gradient of the {name.upper()} is {norm}; lower rl.{name}_lr")
-        set_rate(trained.optimizer, rate)
-        trained.optimizer.step()
-        trained.optimizer.zero_grad(set_to_none=True)
         return norm
 
     def _summary(self, answers: Rollout, read: _Read, moved: _Moved) -> Metrics:

@@ -21,14 +21,13 @@ from nla_ray.nla.batching import pad_right
 from nla_ray.nla.fidelity import Baseline
 from nla_ray.nla.outcomes import CLOSE, OPEN
 from nla_ray.nla.prompt import ar_template_parts
-from nla_ray.training.data import Floats, Order, Split
-from nla_ray.training.grpo import mse_rows
+from nla_ray.training.data import Examples, Floats, Order
 from nla_ray.training.heldout import HeldOut
 from nla_ray.training.learner import FVE, Metrics
-from nla_ray.training.loop import cosine
+from nla_ray.training.losses import mse_rows
 from nla_ray.training.models import TrainableAR, TrainableAV, autocast, end_of_turn
-from nla_ray.training.optim import Trained, adamw, set_rate
-from nla_ray.training.world import Parallel, World, clip, prepare, syncing
+from nla_ray.training.optim import Trained, adamw, cosine
+from nla_ray.training.world import Parallel, World, prepare, syncing
 
 Rows = npt.NDArray[np.int64]
 
@@ -126,7 +125,7 @@ class Sft:
         model: TrainableAR | TrainableAV,
         twin: TrainableAR | TrainableAV | None,
         task: Task,
-        split: Split,
+        split: Examples,
         held_out: HeldOut,
         options: Supervised,
         setting: Setting,
@@ -196,15 +195,12 @@ class Sft:
                     loss = self.task.loss(trained.model, encoded[at], vectors_BD)
                 (loss * (world.size / weight)).backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
-        norm = clip(trained.model, self.options.clip)
+        norm = trained.move(self.options.lr * factor, self.options.clip)
         if not np.isfinite(norm):
             raise TrainingError(
                 f"{self.split.name}: the gradient is {norm}; lower the learning rate ({self.options.lr:g}), "
                 "or take dtype: float32"
             )
-        set_rate(trained.optimizer, self.options.lr * factor)
-        trained.optimizer.step()
-        trained.optimizer.zero_grad(set_to_none=True)
         return float(world.total(total)) / weight, norm
 
     @torch.no_grad()

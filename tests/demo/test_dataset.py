@@ -6,7 +6,7 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from nla_ray.demo import world
-from nla_ray.demo.dataset import Encoded, encode, examples, shuffled_batches
+from nla_ray.demo.dataset import Encoded, encode, examples
 from nla_ray.demo.tokenizer import MARKER, train_tokenizer
 
 
@@ -57,12 +57,6 @@ def test_examples_name_what_is_known_and_end_with_the_last_words(
         assert all(value == getattr(doc.document, prop) for prop, value in named.items())
         upto = tokenizer.decode(list(doc.ids[doc.start : place.position + 1])).strip()
         assert upto.endswith(place.explanation.rsplit("… ", 1)[1].removesuffix('".').removesuffix('"'))
-
-
-def test_batches_show_every_row_before_any_comes_again() -> None:
-    batches = shuffled_batches(10, 4, seed=3)
-    first = [row for _ in range(5) for row in next(batches)]
-    assert sorted(first[:10]) == sorted(first[10:]) == list(range(10))
 
 
 def test_what_is_written_with_a_document_says_what_the_world_says(encoded: list[Encoded]) -> None:

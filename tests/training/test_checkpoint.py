@@ -12,7 +12,7 @@ import torch
 from nla_ray.errors import InputError
 from nla_ray.store.tree import Tree
 from nla_ray.training.checkpoint import Checkpoints
-from nla_ray.training.optim import Trained, adamw, set_rate
+from nla_ray.training.optim import Trained, adamw
 from nla_ray.training.world import World
 
 SIZE = 64
@@ -25,10 +25,8 @@ def trained(seed: int) -> Trained:
 
 
 def move(one: Trained) -> None:
-    set_rate(one.optimizer, 0.1)
     one.model(torch.ones(1, SIZE)).sum().backward()
-    one.optimizer.step()
-    one.optimizer.zero_grad()
+    one.move(rate=0.1, longest=1.0)
 
 
 def opened(tmp_path: Path, keep: int = 2) -> Checkpoints:

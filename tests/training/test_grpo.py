@@ -16,11 +16,6 @@ def close(found: torch.Tensor, wanted: list[object]) -> None:
     torch.testing.assert_close(found, torch.tensor(wanted), rtol=1e-5, atol=1e-6)
 
 
-def test_mse_of_a_row_is_two_minus_two_cosines() -> None:
-    predicted = torch.tensor([[2.0, 0.0], [0.0, 3.0], [-1.0, 0.0], [1.0, 1.0]])
-    close(grpo.mse_rows(predicted, torch.tensor([[5.0, 0.0]] * 4)), [0.0, 2.0, 4.0, 2 - math.sqrt(2)])
-
-
 def test_unfinished_answers_earn_what_an_orthogonal_vector_would() -> None:
     errors, others = torch.tensor([0.5, 0.1]), torch.tensor([1.5, 1.5])
     finished, lengths = torch.tensor([YES, NO]), torch.tensor([10, 20])

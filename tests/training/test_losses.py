@@ -7,13 +7,7 @@ import math
 import pytest
 import torch
 
-from nla_ray.training.losses import bag_loss, inverse_document_frequency, mse_nrm, next_token_loss
-
-
-def test_next_token_loss_skips_masked_labels_and_looks_one_ahead() -> None:
-    logits = torch.zeros(1, 3, 4)
-    logits[0, 0, 2] = math.log(5)  # p(2) = 5/8 for the token after the first
-    assert next_token_loss(logits, torch.tensor([[1, 2, -100]])).item() == pytest.approx(-math.log(5 / 8))
+from nla_ray.training.losses import bag_loss, inverse_document_frequency, mse_rows
 
 
 def test_document_frequency_weighs_rare_tokens_and_ignores_those_of_every_row() -> None:
@@ -54,6 +48,7 @@ def test_positions_without_a_bag_do_not_count() -> None:
     assert bag_loss(logits, ids, lengths, 2, torch.ones(2)).item() == pytest.approx(-math.log(1 / 4))
 
 
-@pytest.mark.parametrize(("other", "wanted"), [([2.0, 0.0], 0.0), ([0.0, 3.0], 2.0), ([-1.0, 0.0], 4.0)])
-def test_mse_nrm_is_two_times_one_minus_cosine(other: list[float], wanted: float) -> None:
-    assert mse_nrm(torch.tensor([other]), torch.tensor([[5.0, 0.0]])).item() == pytest.approx(wanted)
+def test_mse_of_a_row_is_two_minus_two_cosines() -> None:
+    predicted = torch.tensor([[2.0, 0.0], [0.0, 3.0], [-1.0, 0.0], [1.0, 1.0]])
+    found = mse_rows(predicted, torch.tensor([[5.0, 0.0]] * 4))
+    assert found.tolist() == pytest.approx([0.0, 2.0, 4.0, 2 - math.sqrt(2)])

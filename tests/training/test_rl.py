@@ -16,9 +16,10 @@ from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
 from nla_ray.nla.fidelity import Baseline
 from nla_ray.nla.resolve import resolve
+from nla_ray.training.data import InMemory
 from nla_ray.training.heldout import HeldOut
 from nla_ray.training.models import load_ar, load_av
-from nla_ray.training.rl import InMemory, RlLearner
+from nla_ray.training.rl import RlLearner
 from nla_ray.training.rollout import LocalSampler
 from nla_ray.training.sft import Setting
 from nla_ray.training.world import World
@@ -55,7 +56,7 @@ def learner(dirs: Dirs, settings: Reinforce = SETTINGS, *, scale: float | None =
     )
     return RlLearner(
         load_av(av), load_ar(ar), load_av(av), LocalSampler(engine),
-        InMemory(vectors(9, engine.d_model, 2)), held_out, settings, setting,
+        InMemory("rl", vectors(9, engine.d_model, 2)), held_out, settings, setting,
     )  # fmt: skip
 
 
