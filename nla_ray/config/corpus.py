@@ -50,7 +50,10 @@ class Corpus(Config):
     id: Name | None = None
     """Column with the document's id; without it the id is a hash of the content."""
     meta: tuple[Name, ...] = ()
-    """Columns that are carried along as JSON; `"*"` means all that have no other use."""
+    """Columns that are carried along as JSON; `"*"` means all that have no other use.
+
+    Of vectors in our own tables, `meta` brings back the columns that those carried along.
+    """
     text_per: Literal["line", "file"] = "line"
     """A document of a text file is a line that is not blank, or the whole file."""
     limit: Annotated[int, Field(ge=1)] | None = None

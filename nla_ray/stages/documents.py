@@ -182,7 +182,10 @@ def _is_id(name: object) -> bool:
 
 
 def _meta(row: Mapping[str, Any], corpus: Corpus) -> str | None:
-    """The columns that are carried along, as JSON; the text of a vector is one of them."""
+    """The columns that are carried along, as JSON; the text of a vector is one of them.
+
+    What our own tables carried along before, in `meta`, is carried on under its own names.
+    """
     given = corpus.vectors
     used = (
         {corpus.id, corpus.text, corpus.messages}
@@ -196,8 +199,20 @@ def _meta(row: Mapping[str, Any], corpus: Corpus) -> str | None:
     if not named:
         return None
     values = {name: row[name] for name in dict.fromkeys(named) if name in row}
+    if given is not None and (carried := _object(values.get("meta"))) is not None:
+        del values["meta"]
+        values |= carried
     # One lone surrogate would make every question about the whole column fail.
     return json.dumps(values, default=str, ensure_ascii=False).encode(errors="replace").decode()
+
+
+def _object(value: object) -> dict[str, Any] | None:
+    """The object that a JSON text holds; None for anything else."""
+    try:
+        found = json.loads(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _content(

@@ -50,6 +50,13 @@ def test_every_list_of_floats_is_read(kind: pa.DataType) -> None:
         assert found == wanted
 
 
+def test_what_was_carried_along_before_is_carried_on(tmp_path: Path) -> None:
+    said = ['{"truth": {"topic": "x"}}', "[1]", "{", None]
+    path = vectors_file(tmp_path / "a.parquet", doc_id=list("abcd"), n_raw_tokens=[9] * 4, meta=said)
+    found = [json.loads(one.meta or "") for one in read(path, id="doc_id", meta=["meta"])]
+    assert found == [{"truth": {"topic": "x"}}, {"meta": "[1]"}, {"meta": "{"}, {"meta": None}]
+
+
 def test_the_key_is_the_document_and_the_number_of_tokens(tmp_path: Path) -> None:
     path = vectors_file(tmp_path / "a.parquet", doc_id=["a", "a", "b", "a"], n_raw_tokens=[5, 9, 5, 9])
     one, two, three, twice = read(path, id="doc_id")
