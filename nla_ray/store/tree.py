@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from nla_ray.errors import InputError
 from nla_ray.store.address import open_store
 from nla_ray.store.folder import FolderStore
 
+OWNER = "owner"
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -24,12 +26,33 @@ class Tree:
     Every method raises InputError where the place itself fails: denied, full, unreachable.
     """
 
-    def __init__(self, url: str) -> None:
-        """Raises InputError for what is neither a folder nor `s3://bucket/prefix`; nothing is touched yet."""
+    def __init__(self, url: str, owner: str | None = None) -> None:
+        """For an owner (see `take_over`), what changes the tree raises InputError once another has taken it.
+
+        Raises InputError for what is neither a folder nor `s3://bucket/prefix`; nothing is touched yet.
+        """
         store = open_store(url)
+        self.owner = owner
         self.url = store.url
         self.folder = store.folder if isinstance(store, FolderStore) else None
         """The local folder; None on S3."""
+
+    def take_over(self) -> str:
+        """Make a new owner, which alone may change the tree from now on.
+
+        Nothing is locked: an owner that died holds nobody up, one that lives on finds out when it writes.
+        """
+        self.owner = secrets.token_hex(8)
+        self._put(OWNER, self.owner.encode())
+        return self.owner
+
+    def require_owner(self) -> None:
+        """Raise InputError where another owner has taken the tree over."""
+        if self.owner is not None and self.read(OWNER) != self.owner.encode():
+            raise InputError(
+                f"{self.url}: another training was started into this output and goes on from its newest "
+                "checkpoint; this one has stopped: leave it to the other, or name another output"
+            )
 
     def read(self, name: str) -> bytes | None:
         """A whole file, None where there is none."""
@@ -43,6 +66,10 @@ class Tree:
 
     def write(self, name: str, data: bytes) -> None:
         """Put a file in place, whole or not at all; one that is there is replaced."""
+        self.require_owner()
+        self._put(name, data)
+
+    def _put(self, name: str, data: bytes) -> None:
         with self._explained(name):
             if self.folder is None:
                 self._s3().pipe_file(self._key(name), data)
@@ -85,6 +112,7 @@ class Tree:
 
     def upload(self, source: Path, name: str) -> None:
         """Copy a local file, or the files of a local folder, to S3; a local tree has it in place already."""
+        self.require_owner()
         with self._explained(name):
             if self.folder is None:
                 files = sorted(source.iterdir()) if source.is_dir() else [source]
@@ -104,6 +132,7 @@ class Tree:
 
     def remove(self, name: str) -> None:
         """Remove a file or a folder with all that is in it; nothing happens where it is not there."""
+        self.require_owner()
         with self._explained(name):
             if self.folder is None:
                 if self._s3().exists(self._key(name)):

@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +31,8 @@ from torch.distributed.checkpoint.state_dict_saver import save
 from nla_ray.errors import InputError
 from nla_ray.store.tree import Tree, full
 from nla_ray.training.learner import FVE, Metrics
+from nla_ray.training.records import Record, records
 from nla_ray.training.world import World
-
-
-@dataclass(frozen=True)
-class Record:
-    """A complete checkpoint: so many steps were taken; what was measured then, if anything was."""
-
-    step: int
-    folder: str
-    held_out: Metrics
 
 
 class Checkpoints:
@@ -56,9 +48,7 @@ class Checkpoints:
 
     def records(self) -> list[Record]:
         """The complete ones, oldest first."""
-        names = [name for name in self._tree.names(self._prefix) if name.endswith(".json")]
-        found = [json.loads(self._tree.read(f"{self._prefix}/{name}") or b"null") for name in names]
-        return sorted((Record(**one) for one in found if one), key=lambda one: one.step)
+        return records(self._tree, self._prefix)
 
     def best(self) -> Record | None:
         """The one with the highest `fve_nrm`; the newest where none was measured. The first rank decides."""
@@ -71,9 +61,12 @@ class Checkpoints:
     def save(self, step: int, state: dict[str, Any], held_out: Metrics) -> None:
         """Save `state` (Stateful objects) as it is now; it is written while training goes on.
 
-        Waits for the one before. Raises InputError where that could not be written; older ones stay usable.
+        Waits for the one before. Raises InputError where that could not be written, and where the tree has
+        another owner; older ones stay usable.
         """
         self.wait()
+        if self._world.first:
+            self._tree.require_owner()
         record = Record(step, f"step-{step:08d}-{self._attempt():06x}", held_out)
         local = self._local(record.folder)
         local.mkdir(parents=True, exist_ok=True)
