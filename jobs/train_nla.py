@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nla_ray.cli.entry import run
-from nla_ray.cli.train import Overrides, train_command
+from nla_ray.cli.train import DryRun, Overrides, train_command
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -17,9 +17,10 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def job(
     config: Annotated[Path, typer.Option(help="YAML file; see schemas/train.schema.json.")],
     overrides: Overrides = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Train a pair: warm start of the reconstructor, of the verbalizer, then both together."""
-    train_command(config, overrides)
+    train_command(config, overrides, dry_run)
 
 
 if __name__ == "__main__":

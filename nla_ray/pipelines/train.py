@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ from nla_ray.config.train import Split, TrainConfig
 from nla_ray.errors import ConfigError
 from nla_ray.pipelines.provenance import model_record
 from nla_ray.pipelines.train_parts import Parts
-from nla_ray.pipelines.train_rank import FOLDER, Rank, done
+from nla_ray.pipelines.train_rank import FOLDER, ROLES, Attempt, Rank, done
 from nla_ray.store.tree import Tree
 from nla_ray.training.learner import Metrics
-from nla_ray.training.metrics import Report
+from nla_ray.training.metrics import Progress, Report, last_steps
 from nla_ray.training.world import World
 
 RECORD = "run.json"
@@ -26,22 +27,30 @@ RECORD = "run.json"
 
 @dataclass(frozen=True)
 class StageResult:
-    """A finished stage: the step whose models were released, and what was measured with them."""
+    """A finished stage: the step whose models were released, and what was measured with them.
+
+    `ratio` is the mean importance ratio of the last steps of joint training.
+    """
 
     stage: str
     steps: int
     best_step: int
     held_out: Metrics
+    ratio: float | None = None
 
 
 @dataclass(frozen=True)
 class TrainedPair:
-    """What a training left: stages, and where the newest AV and AR are (None: not trained)."""
+    """What a training left: stages, and where the newest AV and AR are (None: not trained).
+
+    `again` if it was finished before.
+    """
 
     stages: tuple[StageResult, ...]
     baseline: str
     dropped: dict[Split, int]
     uploaded: str | None
+    again: bool
     av: str | None
     ar: str | None
 
@@ -51,20 +60,24 @@ def train(config: TrainConfig, report: Report) -> TrainedPair:
 
     Raises InputError, CheckpointError and ConfigError before anything is trained, and TrainingError.
     """
-    tree, parts = Tree(config.output), Parts(config)
-    baseline = parts.baseline
-    _require_same(tree, _recorded(config, parts))
-    provenance = {"git_commit": git_commit()}
-    if all(done(tree, stage) for stage in config.stages.chosen):
-        pass
-    elif config.runner.name == "ray":
-        from nla_ray.runtime.ray_train import train_on_ray
+    tree, parts, recorded = ready(config, report)
+    again = all(done(tree, stage) for stage in config.stages.chosen)
+    if not again:
+        run_one_rank = partial(run_rank, Attempt(tree.take_over(), git_commit()))
+        tree.write(RECORD, json.dumps(recorded, indent=1, sort_keys=True).encode())
+        if config.runner.name == "ray":
+            from nla_ray.runtime.ray_train import train_on_ray
 
-        train_on_ray(config, run_rank, provenance, report)
-    else:
-        run_rank(config, World(device=local_device(config)), report, provenance)
-    stages = [StageResult(**found) for stage in config.stages.chosen if (found := done(tree, stage))]
+            train_on_ray(config, run_one_rank, report)
+        else:
+            run_one_rank(config, World(device=local_device(config)), report)
+    stages = tuple(
+        StageResult(**found, ratio=last_steps(tree, stage, "ratio"))
+        for stage in config.stages.chosen
+        if (found := done(tree, stage))
+    )
     places = {role: _newest(config, config.stages.chosen, role) for role in ("av", "ar")}
+    baseline = parts.baseline
     said = f"Var(v_nrm) = {baseline.value:.4f} of {baseline.reference}, {baseline.n} vectors"
     dropped = {name: split.dropped for name, split in parts.splits.items() if split.dropped}
     uploaded = None
@@ -73,18 +86,33 @@ def train(config: TrainConfig, report: Report) -> TrainedPair:
 
         uploaded = upload(tree, config.upload, {role: place for role, place in places.items() if place})
     return TrainedPair(
-        tuple(stages), said, dropped, uploaded,
+        stages, said, dropped, uploaded, again,
         **{role: f"{tree.url}/{place}" if place else None for role, place in places.items()},
     )  # fmt: skip
 
 
+def ready(config: TrainConfig, report: Report, *, weights: bool = True) -> tuple[Tree, Parts, dict[str, Any]]:
+    """The output, what goes in, and what decides the result, all checked; nothing is written.
+
+    Without `weights`, those of models from the hub need not be here. Raises NlaError.
+    """
+    tree, parts = Tree(config.output), Parts(config, weights)
+    report(Progress(doing=f"reading {', '.join(config.splits)}"))
+    _ = parts.splits
+    report(Progress(doing="checking the models"))
+    _ = parts.sidecars, parts.baseline
+    recorded = _recorded(config, parts)
+    _require_same(tree, recorded)
+    return tree, parts, recorded
+
+
 def run_rank(
-    config: TrainConfig, world: World, report: Report, provenance: dict[str, Any], sampler: Any = None
+    attempt: Attempt, config: TrainConfig, world: World, report: Report, sampler: Any = None
 ) -> None:
     """One rank of the training, in this process."""
     if config.runner.threads is not None:
         torch.set_num_threads(config.runner.threads)
-    Rank(config, world, report, sampler, provenance).run()
+    Rank(config, world, report, attempt, sampler).run()
 
 
 def local_device(config: TrainConfig) -> torch.device:
@@ -109,8 +137,7 @@ def git_commit() -> str | None:
 
 def _newest(config: TrainConfig, stages: tuple[str, ...], role: str) -> str | None:
     """Where in the output the last stage left this model."""
-    trains = {"sft_ar": ("ar",), "sft_av": ("av",), "rl": ("av", "ar")}
-    folders = [FOLDER[stage] for stage in stages if role in trains[stage]]
+    folders = [FOLDER[stage] for stage in stages if role in ROLES[stage]]
     return f"{folders[-1]}/{role}" if folders else None
 
 
@@ -123,16 +150,14 @@ def _recorded(config: TrainConfig, parts: Parts) -> dict[str, Any]:
         for name, ref in refs.items()
         if ref is not None and (path := paths[name]) is not None
     }
-    _ = parts.sidecars
     data = {name: split.identity for name, split in parts.splits.items()}
     return config.effective() | {"content": {"data": data, "models": models}}
 
 
 def _require_same(tree: Tree, recorded: Mapping[str, Any]) -> None:
-    """Record what this training is; raise ConfigError where the output holds another one, naming the keys."""
+    """Raise ConfigError where the output holds another training, naming the keys that differ."""
     before = tree.read(RECORD)
     if before is None:
-        tree.write(RECORD, json.dumps(recorded, indent=1, sort_keys=True).encode())
         return
     was, now = dict(_flat(json.loads(before))), dict(_flat(recorded))
     keys = sorted(key for key in was.keys() | now.keys() if was.get(key) != now.get(key))

@@ -27,9 +27,13 @@ SCALE_ROWS = 20_000
 
 @dataclass(frozen=True)
 class Parts:
-    """Everything that is read before a stage starts; opening it finds what does not fit together."""
+    """Everything that is read before a stage starts; opening it finds what does not fit together.
+
+    Without `weights`, only the small files of models come from the hub.
+    """
 
     config: TrainConfig
+    weights: bool = True
 
     @cached_property
     def splits(self) -> dict[SplitName, Split]:
@@ -47,12 +51,12 @@ class Parts:
     @cached_property
     def target(self) -> Path | None:
         """The directory of the target, where one is named."""
-        return None if self.config.target is None else resolve(self.config.target)
+        return None if self.config.target is None else resolve(self.config.target, weights=self.weights)
 
     def start(self, role: Role) -> Path | None:
         """The directory of the model to go on with; None for a new one."""
         ref = getattr(self.config.init, role)
-        return None if ref is None else resolve(ref)
+        return None if ref is None else resolve(ref, weights=self.weights)
 
     @cached_property
     def sidecars(self) -> dict[Role, Sidecar]:
@@ -81,14 +85,15 @@ class Parts:
             return start
         stub = scratch / f"new-{role}"
         stub.mkdir(exist_ok=True)
-        for file in self._target.iterdir():
+        for file in self.named_target.iterdir():
             if file.is_file() and not (stub / file.name).exists():
                 (stub / file.name).symlink_to(file.resolve())
         write_sidecar(stub, self.sidecars[role])
         return stub
 
     @property
-    def _target(self) -> Path:
+    def named_target(self) -> Path:
+        """The target, for what starts as it. Raises InputError where none is named."""
         if self.target is None:
             raise InputError("target: name the model that a new verbalizer or reconstructor starts as")
         return self.target
@@ -96,7 +101,7 @@ class Parts:
     @cached_property
     def _fresh(self) -> Sidecar:
         """The sidecar of a pair that starts as the target."""
-        width = load_config(self._target).hidden_size
+        width = load_config(self.named_target).hidden_size
         data = next(iter(self.splits.values()))
         if width != data.d_model:
             raise InputError(
@@ -104,7 +109,7 @@ class Parts:
                 "take the target that the data are from"
             )
         return new_sidecar(
-            load_tokenizer(self._target),
+            load_tokenizer(self.named_target),
             d_model=width,
             layer=data.sidecar.layer,
             av_template=self._av_template(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +14,10 @@ import torch
 from torch import nn
 
 from nla_ray import __version__
+from nla_ray.audit.intervals import cluster_bootstrap
 from nla_ray.config.train import Supervised, TrainConfig
+from nla_ray.errors import InputError
+from nla_ray.nla.batching import pad_right
 from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
 from nla_ray.nla.reconstructor import Reconstructor
@@ -24,10 +27,11 @@ from nla_ray.pipelines.train_parts import Parts
 from nla_ray.store.tree import Tree
 from nla_ray.training.checkpoint import Checkpoints
 from nla_ray.training.data import Split
-from nla_ray.training.heldout import HeldOut, fve_of_answers, held_out_rows
+from nla_ray.training.heldout import HeldOut, fve_of_answers, fve_of_texts, held_out_rows
 from nla_ray.training.learner import Learner, Metrics
-from nla_ray.training.metrics import Journal, Report
-from nla_ray.training.models import TrainableAR, TrainableAV, load_ar, load_av, new_ar
+from nla_ray.training.metrics import Journal, Progress, Report
+from nla_ray.training.models import TrainableAR, TrainableAV, autocast, load_ar, load_av, new_ar
+from nla_ray.training.records import CHECKPOINTS
 from nla_ray.training.release import of_lm, place, write_ar, write_av
 from nla_ray.training.rl import RlLearner
 from nla_ray.training.rollout import LocalSampler, Sampler
@@ -35,11 +39,24 @@ from nla_ray.training.run import Every, Run
 from nla_ray.training.sft import Reading, Setting, Sft, Writing
 from nla_ray.training.world import World, full_state, plain
 
-CHECKPOINTS, STAGES = "checkpoints", "stages"
+STAGES = "stages"
 FOLDER = {"sft_ar": "sft", "sft_av": "sft", "rl": "rl"}
 """Where in the output a stage leaves its models."""
+ROLES: dict[str, tuple[Role, ...]] = {"sft_ar": ("ar",), "sft_av": ("av",), "rl": ("av", "ar")}
+"""What a stage trains."""
+LOADING = {
+    "sft_ar": "loading the reconstructor", "sft_av": "loading the verbalizer", "rl": "loading the pair",
+}  # fmt: skip
 
 MakeSampler = Callable[[Path, SlotLayout, torch.dtype, Path | None], Sampler]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One start of the command: who owns the output until the next one, and the commit of the code."""
+
+    owner: str
+    git_commit: str | None
 
 
 @dataclass
@@ -49,34 +66,44 @@ class Rank:
     config: TrainConfig
     world: World
     report: Report
+    attempt: Attempt
     sampler: MakeSampler | None = None
-    provenance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.tree, self.parts = Tree(self.config.output), Parts(self.config)
+        self.tree, self.parts = Tree(self.config.output, self.attempt.owner), Parts(self.config)
         device = self.world.device.type
         bfloat = self.config.dtype == "bfloat16" or (self.config.dtype == "auto" and device == "cuda")
         self.dtype = torch.bfloat16 if bfloat else torch.float32
         self.rows: HeldOut = held_out_rows(
-            self.parts.splits["held_out"], self.config.held_out.rows, self.config.seed
+            self.parts.splits["held_out"], self.config.held_out.rows, self.config.seed, cluster_bootstrap
         )
 
     def run(self) -> None:
-        """Every stage that is not done yet. Raises NlaError."""
-        for stage in self.config.stages.chosen:
-            left = self.world.first and done(self.tree, stage) is None
-            if self.world.total(torch.tensor(float(left), device=self.world.device)):
-                with TemporaryDirectory(prefix="nla_ray-") as scratch:
-                    self._stage(stage, Path(scratch))
-                self.world.barrier()
+        """Every stage that is not done yet. Raises NlaError, also where another attempt took the output."""
+        try:
+            for stage in self.config.stages.chosen:
+                left = self.world.first and done(self.tree, stage) is None
+                if self.world.total(torch.tensor(float(left), device=self.world.device)):
+                    with TemporaryDirectory(prefix="nla_ray-") as scratch:
+                        self._stage(stage, Path(scratch))
+                    self.world.barrier()
+                else:
+                    steps = getattr(self.config.stages, stage).steps
+                    self.report(Progress(stage, steps, steps, before=steps))
+        except InputError:
+            # Whose output is taken away stumbles over what the other one removes: say that first.
+            self.tree.require_owner()
+            raise
 
     def _stage(self, stage: str, scratch: Path) -> None:
+        self.report(Progress(stage, steps=getattr(self.config.stages, stage).steps, doing=LOADING[stage]))
         learner, models = self._joint(scratch) if stage == "rl" else self._warm(stage, scratch)
         saving = self.config.saving
         checkpoints = Checkpoints(self.tree, f"{CHECKPOINTS}/{stage}", self.world, saving.keep)
         try:
             run = Run(stage, learner, checkpoints, Every(saving.every, saving.measures))
-            journal = Journal(self.tree, stage, run.start) if self.world.first else None
+            newest = None if run.newest is None else run.newest.step
+            journal = Journal(self.tree, stage, newest) if self.world.first else None
             try:
                 found = run.finish(journal, self.report)
             finally:
@@ -102,8 +129,10 @@ class Rank:
         model, twin = make(scratch), make(scratch) if options.train_twin else None
         split: Split = self.parts.splits["ar_sft" if role == "ar" else "av_sft"]
         task: Any = Reading(cast(TrainableAR, model)) if role == "ar" else Writing(cast(TrainableAV, model))
-        fidelity = self._fidelity(scratch) if role == "av" else None
-        learner = Sft(model, twin, task, split, self.rows, options, self._setting, fidelity)
+        measure = (
+            self._answers(scratch) if role == "av" else self._readings(cast(TrainableAR, model), options)
+        )
+        learner = Sft(model, twin, task, split, self.rows, options, self._setting, measure)
         return learner, {role: learner.model}
 
     def _joint(self, scratch: Path) -> tuple[Learner, dict[Role, nn.Module]]:
@@ -121,7 +150,23 @@ class Rank:
         parallel, baseline = self.config.runner.parallel, self.parts.baseline
         return Setting(self.world, self.dtype, self.config.seed, parallel, baseline)
 
-    def _fidelity(self, scratch: Path) -> Callable[[nn.Module], Metrics]:
+    def _readings(self, ar: TrainableAR, options: Supervised) -> Callable[[nn.Module], Metrics]:
+        """The reconstructor on the held-out texts."""
+        rows, device = self.rows.with_text(), self.world.device
+
+        def measure(model: nn.Module) -> Metrics:
+            def predict(texts: list[str]) -> torch.Tensor:
+                prompts = ar.prompts(texts)
+                lengths_B = torch.tensor([len(prompt) for prompt in prompts], device=device)
+                with autocast(device, self.dtype):
+                    read_BD: torch.Tensor = model(pad_right(prompts, device), lengths_B)
+                return read_BD
+
+            return fve_of_texts(predict, rows, self.parts.baseline, options.micro_batch, self.world)
+
+        return measure
+
+    def _answers(self, scratch: Path) -> Callable[[nn.Module], Metrics]:
         """Answers of the engine with the verbalizer's weights, read by the newest reconstructor."""
         sampler = LocalSampler(self._engine(self._directory("av", scratch)))
         reader = Reconstructor(self._directory("ar", scratch), dtype=self.dtype, device=self.world.device)
@@ -202,7 +247,9 @@ class Rank:
                 "global_batch_size": options.vectors * options.group if stage == "rl" else options.batch,
             },
             "fve_baseline": asdict(self.parts.baseline),
-            "nla_ray": {"config": self.config.fingerprint(), "held_out": held_out} | self.provenance,
+            "nla_ray": {"config": self.config.fingerprint(), "held_out": held_out,
+                "git_commit": self.attempt.git_commit,
+            },
         }  # fmt: skip
         extra = dict(sidecar.extra) | {name: value for name, value in said.items() if value is not None}
         extra["extraction"] = dict(extra.get("extraction") or {}) | {"norm": "none"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import secrets
+import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -35,12 +36,10 @@ _ERROR = re.compile(r"^[A-Za-z_.]*(?:Error|Exception): .*$", re.MULTILINE)
 class RunRank(Protocol):
     """What one rank does."""
 
-    def __call__(
-        self, config: TrainConfig, world: World, report: Report, provenance: dict[str, Any], sampler: Any
-    ) -> None: ...
+    def __call__(self, config: TrainConfig, world: World, report: Report, sampler: Any) -> None: ...
 
 
-def train_on_ray(config: TrainConfig, run_rank: RunRank, provenance: dict[str, Any], report: Report) -> None:
+def train_on_ray(config: TrainConfig, run_rank: RunRank, report: Report) -> None:
     """Run every rank to its end. Raises what a rank raises, and EngineError where Ray gives up.
 
     Ray keeps no checkpoint of its own: what it starts again goes on from those of the output.
@@ -49,13 +48,12 @@ def train_on_ray(config: TrainConfig, run_rank: RunRank, provenance: dict[str, A
     require_cluster(place, config.output)
     pool = runner.rollouts
     cpus = runner.workers * runner.cpus + (0.0 if pool is None else pool.actors * pool.cpus)
+    report(Progress(doing="starting the workers"))
     with connected(place, cpus=cpus + 1), tempfile.TemporaryDirectory(prefix="nla_ray-") as scratch:
         board: Any = _Board.options(num_cpus=0).remote()  # type: ignore[attr-defined]
         trainer = TorchTrainer(
             _worker,
-            train_loop_config={
-                "config": config, "run_rank": run_rank, "provenance": provenance, "board": board,
-            },
+            train_loop_config={"config": config, "run_rank": run_rank, "board": board},
             scaling_config=ScalingConfig(
                 num_workers=runner.workers,
                 use_gpu=_with_gpus(runner.gpus, runner.workers),
@@ -68,7 +66,7 @@ def train_on_ray(config: TrainConfig, run_rank: RunRank, provenance: dict[str, A
                 failure_config=FailureConfig(max_failures=runner.max_failures),
             ),
         )  # fmt: skip
-        with _listening(board, report):
+        with _listening(board, report), _interruptible():
             try:
                 trainer.fit()
             except TrainingFailedError as error:
@@ -92,7 +90,7 @@ def _worker(settings: dict[str, Any]) -> None:
     torch.set_num_threads(runner.threads or max(1, math.floor(runner.cpus)))
     sampler = None if runner.rollouts is None else partial(RemoteSampler, runner.rollouts, world)
     try:
-        settings["run_rank"](config, world, _Telling(board, world), settings["provenance"], sampler)
+        settings["run_rank"](config, world, _Telling(board, world), sampler)
     except NlaError as error:
         ray.get(board.fail.remote(error))
         # Leaving quietly would let the other ranks wait for this one.
@@ -104,13 +102,11 @@ class _Telling:
 
     def __init__(self, board: Any, world: World) -> None:
         self._board, self._world = board, world
-        self._measured: dict[str, float] = {}
 
     def __call__(self, now: Progress) -> None:
         if self._world.first:
             self._board.tell.remote(now)
-        if now.held_out != self._measured:
-            self._measured = now.held_out
+        if now.held_out:
             ray.train.report({"stage": now.stage, "step": now.step} | now.held_out)
 
 
@@ -135,6 +131,20 @@ class _Board:
 
     def failure(self) -> NlaError | None:
         return self._failure
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """An interrupt ends the block as such: Ray stops its workers then, and would leave with exit code 0."""
+    main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit:
+        raise KeyboardInterrupt from None
+    finally:
+        if main:
+            signal.signal(signal.SIGINT, handler)
 
 
 @contextmanager

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +18,8 @@ from nla_ray.training.learner import FVE, Metrics
 from nla_ray.training.rollout import Sampler, draw
 from nla_ray.training.world import World
 
+Wide = npt.NDArray[np.float64]
+
 BASELINE_ROWS = 100_000
 """So many rows at most make the denominator: its error is below 1 % from a few thousand on."""
 
@@ -30,44 +32,73 @@ class Reads(Protocol):
         ...
 
 
+Interval = Callable[[Wide, Wide], tuple[float, float]]
+"""Of a mean over rows, from the sum and the number of the rows of each document [documents]."""
+
+
 @dataclass(frozen=True)
 class HeldOut:
-    """Rows that no stage trains on: raw vectors [n, D], and for each another row's, a name and a text."""
+    """Rows that no stage trains on: raw vectors [n, D], and for each another row's, a name and a text.
+
+    `documents` says of which document each row is; without it every row is one of its own.
+    """
 
     vectors: Floats
     others: Floats
     names: list[str]
     texts: list[str | None]
+    documents: Sequence[int] = ()
+    interval: Interval | None = None
 
     def __len__(self) -> int:
         return len(self.names)
 
+    def of(self, rows: Sequence[int]) -> HeldOut:
+        """Some of the rows."""
+        mine = list(rows)
+        return replace(
+            self, vectors=self.vectors[mine], others=self.others[mine],
+            names=[self.names[row] for row in mine], texts=[self.texts[row] for row in mine],
+            documents=[self.documents[row] for row in mine] if self.documents else (),
+        )  # fmt: skip
+
     def part(self, rank: int, size: int) -> HeldOut:
         """A rank's share."""
-        mine = slice(rank, None, size)
-        return HeldOut(self.vectors[mine], self.others[mine], self.names[mine], self.texts[mine])
+        return self.of(range(len(self))[rank::size])
 
     def first(self, count: int) -> HeldOut:
         """The first rows."""
-        mine = slice(count)
-        return HeldOut(self.vectors[mine], self.others[mine], self.names[mine], self.texts[mine])
+        return self.of(range(len(self))[:count])
 
     def with_text(self) -> HeldOut:
         """The rows that have a text."""
-        rows = [row for row, text in enumerate(self.texts) if text]
-        return HeldOut(
-            self.vectors[rows], self.others[rows],
-            [self.names[row] for row in rows], [self.texts[row] for row in rows],
-        )  # fmt: skip
+        return self.of([row for row, text in enumerate(self.texts) if text])
+
+    def fve(self, own: Wide, other: Wide, baseline: Baseline) -> Metrics:
+        """`fve_nrm` from `mse_nrm` [n] against the own vectors; `shuffled` from that against the others.
+
+        `fve_nrm_low` and `fve_nrm_high` are its interval over `documents`, where there are several.
+        """
+        _, documents = np.unique(self.documents or range(len(self)), return_inverse=True)
+        sums, counts = (np.bincount(documents, each).astype(np.float64) for each in (own, np.ones(len(own))))
+        of = {FVE: own.mean(), "shuffled": other.mean()}
+        if self.interval is not None and len(counts) > 1 and np.isfinite(own).all():
+            of["fve_nrm_high"], of["fve_nrm_low"] = self.interval(sums, counts)
+        found = {name: float(fidelity.fve_nrm(mse, baseline)) for name, mse in of.items()}
+        return found | {"rows": float(len(self)), "documents": float(len(counts))}
 
 
-def held_out_rows(split: Split, rows: int, seed: int) -> HeldOut:
+def held_out_rows(split: Split, rows: int, seed: int, interval: Interval | None = None) -> HeldOut:
     """At most `rows` of the split, drawn by the seed, in the order of the table."""
     drawn = np.random.default_rng((seed, len(split))).permutation(len(split))[:rows]
     chosen = np.sort(drawn).astype(np.int64)
     others = split.others(seed)[chosen]
     names = [f"held-out-{row}" for row in chosen]
-    return HeldOut(split.vectors(chosen), split.vectors(others), names, split.texts(chosen))
+    documents = split.table["doc_id"].take(chosen).combine_chunks().dictionary_encode("encode").indices
+    return HeldOut(
+        split.vectors(chosen), split.vectors(others), names, split.texts(chosen), documents.to_pylist(),
+        interval,
+    )  # fmt: skip
 
 
 def baseline_of(split: Split) -> Baseline:
@@ -89,29 +120,46 @@ def fve_of_answers(
     sampling: Sampling,
     world: World,
 ) -> Metrics:
-    """`fve_nrm` of one answer per row with these weights; every rank generates its share.
+    """`HeldOut.fve` of one answer per row with these weights; every rank generates its share.
 
-    `shuffled`: of the same answers for other rows' vectors; `unclosed`: share of answers cut off or without
-    the closing tag; `mean_tokens` of an answer.
+    `unclosed`: share of answers cut off or without the closing tag; `mean_tokens` of an answer.
     """
     sampler.update(weights)
     mine = rows.part(world.rank, world.size)
-    sums = torch.zeros(5, dtype=torch.float64)
+    found = torch.zeros(4, len(rows), dtype=torch.float64)
     if len(mine):
         answers = draw(sampler, mine.vectors, mine.names, sampling, 1)
         read = reader.reconstruct(answers.texts)
-        sums = torch.tensor(
+        found[:, world.rank :: world.size] = torch.stack(
             [
-                float(fidelity.mse_nrm(mine.vectors, read).sum()),
-                float(fidelity.mse_nrm(mine.others, read).sum()),
-                float((~answers.finished_B).sum()), float(answers.lengths_B.sum()), len(mine),
-            ],
-            dtype=torch.float64,
-        )  # fmt: skip
-    own, other, unclosed, tokens, count = world.total(sums.to(world.device)).tolist()
-    return {
-        FVE: float(fidelity.fve_nrm(own / count, baseline)),
-        "shuffled": float(fidelity.fve_nrm(other / count, baseline)),
-        "unclosed": unclosed / count,
-        "mean_tokens": tokens / count,
+                torch.from_numpy(fidelity.mse_nrm(mine.vectors, read)),
+                torch.from_numpy(fidelity.mse_nrm(mine.others, read)),
+                ~answers.finished_B,
+                answers.lengths_B,
+            ]
+        )
+    own, other, unclosed, tokens = world.total(found.to(world.device)).cpu().numpy()
+    return rows.fve(own, other, baseline) | {
+        "unclosed": float(unclosed.mean()),
+        "mean_tokens": float(tokens.mean()),
     }
+
+
+@torch.no_grad()
+def fve_of_texts(
+    predict: Callable[[list[str]], torch.Tensor], rows: HeldOut, baseline: Baseline, batch: int, world: World
+) -> Metrics:
+    """`HeldOut.fve` of a reconstructor on the rows' own texts, `batch` of them at once.
+
+    `predict` reads texts as vectors [B, D]; every rank calls it equally often, some for nothing.
+    """
+    found = torch.zeros(2, len(rows), dtype=torch.float64)
+    for first in range(0, len(rows), batch * world.size):
+        mine = list(range(len(rows))[first + world.rank : first + batch * world.size : world.size])
+        part = rows.of(mine or [0])
+        read = predict([text or "" for text in part.texts]).float().cpu().numpy()
+        if mine:
+            errors = [fidelity.mse_nrm(vectors, read) for vectors in (part.vectors, part.others)]
+            found[:, mine] = torch.from_numpy(np.stack(errors))
+    own, other = world.total(found.to(world.device)).cpu().numpy()
+    return rows.fve(own, other, baseline)

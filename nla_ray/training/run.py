@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from nla_ray.training.checkpoint import Checkpoints
 from nla_ray.training.learner import Learner, Metrics
 from nla_ray.training.metrics import Journal, Progress, Report, Speed
+
+MEASURING = "measuring on held-out rows"
 
 
 @dataclass(frozen=True)
@@ -37,23 +40,33 @@ class Run:
 
     def finish(self, journal: Journal | None, report: Report) -> Done:
         """Take the steps that are left. Raises NlaError as the learner and the checkpoints do."""
+        tell = partial(Progress, self.stage, steps=self.learner.steps, before=self.start)
         if self.newest is not None:
+            report(tell(step=self.start, doing="reading the checkpoint"))
             self.checkpoints.restore(self.newest, self.learner.state())
-            held_out = self.newest.held_out
         else:
-            held_out = self._measure(0, journal)
+            report(tell(doing=MEASURING))
+            report(tell(held_out=self._measure(0, journal)))
         speed = Speed()
         for step in range(self.start, self.learner.steps):
-            began = time.monotonic()
+            began, taken = time.monotonic(), step + 1
             metrics = self.learner.step(step)
             speed.add(time.monotonic() - began, metrics.get("tokens", 0.0))
-            held_out = self._after(step + 1, metrics, held_out, journal)
-            report(
-                Progress(
-                    self.stage, step + 1, self.learner.steps, metrics, held_out,
-                    speed.seconds_per_step, speed.tokens_per_second,
-                )
+            if journal is not None:
+                journal.write(taken, "train", metrics)
+            now = tell(
+                step=taken, metrics=metrics,
+                seconds_per_step=speed.seconds_per_step, tokens_per_second=speed.tokens_per_second,
             )  # fmt: skip
+            report(now)
+            if self._due(taken, self.every.measure):
+                report(replace(now, doing=MEASURING))
+                now = replace(now, held_out=self._measure(taken, journal))
+                report(now)
+            if self._due(taken, self.every.save):
+                self.checkpoints.save(taken, self.learner.state(), now.held_out)
+                if journal is not None:
+                    journal.flush()
         self.checkpoints.wait()
         best = self.checkpoints.best()
         if best is None:
@@ -62,19 +75,8 @@ class Run:
             self.checkpoints.restore(best, self.learner.state())
         return Done(best.step, best.held_out)
 
-    def _after(self, taken: int, metrics: Metrics, held_out: Metrics, journal: Journal | None) -> Metrics:
-        """What a step is followed by: its line, a measurement, a checkpoint, as they are due."""
-        if journal is not None:
-            journal.write(taken, "train", metrics)
-        last = taken == self.learner.steps
-        fresh: Metrics = {}
-        if last or taken % self.every.measure == 0:
-            fresh = held_out = self._measure(taken, journal)
-        if last or taken % self.every.save == 0:
-            self.checkpoints.save(taken, self.learner.state(), fresh)
-            if journal is not None:
-                journal.flush()
-        return held_out
+    def _due(self, taken: int, every: int) -> bool:
+        return taken == self.learner.steps or taken % every == 0
 
     def _measure(self, taken: int, journal: Journal | None) -> Metrics:
         found = self.learner.evaluate()

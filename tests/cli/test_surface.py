@@ -44,7 +44,7 @@ OPTIONS = {
         "--max-rows",
         "--max-bytes",
     ],
-    "train": ["config", "overrides"],
+    "train": ["config", "overrides", "--dry-run"],
     "training-set": ["config", "overrides", "--dry-run"],
     "verify": ["tables"],
 }

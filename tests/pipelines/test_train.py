@@ -40,6 +40,11 @@ def run(values: dict[str, Any], report: Callable[[Progress], None] = lambda _: N
     return train(TrainConfig.model_validate(values), report)
 
 
+def taken(reports: list[Progress]) -> list[tuple[str, int]]:
+    """The steps that were reported."""
+    return [(now.stage, now.step) for now in reports if now.metrics and not now.doing and not now.held_out]
+
+
 def lines(output: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in Path(output, "metrics.jsonl").read_text().splitlines()]
 
@@ -80,9 +85,10 @@ def test_a_killed_driver_goes_on_to_the_same_pair(values: dict[str, Any], tmp_pa
 
         with pytest.raises(Killed):
             run(values, kill)
-    steps: list[tuple[str, int]] = []
-    found = run(values, lambda now: steps.append((now.stage, now.step)))
-    assert steps == [("sft_av", 3), ("sft_av", 4)]
+    reports: list[Progress] = []
+    found = run(values, reports.append)
+    assert taken(reports) == [("sft_av", 3), ("sft_av", 4)] and not found.again
+    assert {(now.stage, now.before) for now in reports if now.before} == {("sft_ar", 6), ("sft_av", 2)}
     for one, other in zip(found.stages, calm.stages, strict=True):
         assert one.steps == other.steps and one.held_out == pytest.approx(other.held_out, abs=1e-5)
     for name in ("ar", "av"):
@@ -94,7 +100,8 @@ def test_a_killed_driver_goes_on_to_the_same_pair(values: dict[str, Any], tmp_pa
         said = [line for line in lines(values["output"]) if (line["stage"], line["kind"]) == (stage, "train")]
         assert [line["step"] for line in said] == list(range(1, count + 1))
     again: list[Progress] = []
-    assert run(values, again.append).stages == found.stages and not again
+    finished = run(values, again.append)
+    assert finished.stages == found.stages and finished.again and not taken(again)
 
 
 def test_another_configuration_is_refused_by_name(values: dict[str, Any]) -> None:
@@ -146,9 +153,9 @@ def test_a_training_on_s3_is_interrupted_and_goes_on(values: dict[str, Any], s3:
 
     with pytest.raises(Killed):
         run(values, kill)
-    steps: list[int] = []
-    found = run(values, lambda now: steps.append(now.step))
-    assert steps == [3, 4, 5, 6] and found.ar == f"{s3}/sft/ar"
+    reports: list[Progress] = []
+    found = run(values, reports.append)
+    assert [step for _, step in taken(reports)] == [3, 4, 5, 6] and found.ar == f"{s3}/sft/ar"
     tree = Tree(s3)
     assert len(tree.folders("checkpoints/sft_ar")) <= 3
     said = [json.loads(line) for line in (tree.read("metrics.jsonl") or b"").splitlines()]

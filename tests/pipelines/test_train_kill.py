@@ -31,7 +31,9 @@ def test_a_killed_driver_ends_as_one_that_was_not(
     struck = calm | {"output": str(tmp_path / "struck")}
     kill_after_first_checkpoint(tmp_path, struck)
     steps: list[int] = []
-    found = train(TrainConfig.model_validate(struck), lambda now: steps.append(now.step))
+    found = train(
+        TrainConfig.model_validate(struck), lambda now: steps.append(now.step) if now.metrics else None
+    )
     wanted = train(TrainConfig.model_validate(calm), lambda _: None)
     assert steps[0] > 1 and steps[-1] == STEPS
     assert found.stages[0].steps == wanted.stages[0].steps == STEPS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 
 from nla_ray.config.train import TrainConfig
 from nla_ray.pipelines.train import run_rank, train
+from nla_ray.pipelines.train_rank import Attempt
 from nla_ray.runtime.ray_train import train_on_ray
+from nla_ray.store.tree import Tree
 from nla_ray.training.metrics import Progress, Report
 from nla_ray.training.world import World
 from tests.train_tables import train_values, write_set
@@ -21,9 +24,7 @@ NlaDirs = tuple[Path, Path, Path]
 KILLED = "killed"
 
 
-def once_killed(
-    config: TrainConfig, world: World, report: Report, provenance: dict[str, Any], sampler: Any
-) -> None:
+def once_killed(attempt: Attempt, config: TrainConfig, world: World, report: Report, sampler: Any) -> None:
     """A rank, the second of which dies after step 3 of its first attempt."""
 
     def tell(now: Progress) -> None:
@@ -33,7 +34,7 @@ def once_killed(
             killed.touch()
             os.kill(os.getpid(), signal.SIGKILL)
 
-    run_rank(config, world, tell, provenance, sampler)
+    run_rank(attempt, config, world, tell, sampler)
 
 
 @pytest.mark.slow
@@ -49,8 +50,10 @@ def test_two_sharded_workers_and_a_killed_one_end_as_one_process(
 
     runner = {"name": "ray", "workers": 2, "parallel": "fsdp2", "gpus": 0, "cpus": 0.5, "max_failures": 2}
     config = TrainConfig.model_validate(values | {"output": str(tmp_path / "sharded"), "runner": runner})
-    steps: list[int] = []
-    train_on_ray(config, once_killed, {}, lambda now: steps.append(now.step))
+    reports: list[Progress] = []
+    attempt = Attempt(Tree(config.output).take_over(), None)
+    train_on_ray(config, partial(once_killed, attempt), reports.append)
+    steps = [now.step for now in reports if now.metrics and not now.doing and not now.held_out]
     assert Path(config.output, KILLED).exists() and steps[-1] == 8
     assert steps.index(8) == len(steps) - 1 and steps.count(3) == 2
     found = train(config, lambda _: None)
