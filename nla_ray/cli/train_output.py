@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
+from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
@@ -37,11 +37,13 @@ def showing(console: Console) -> Iterator[Report]:
     if not console.is_terminal:
         yield _Lines(console)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn())
-    with Bar(*columns, TextColumn("{task.fields[now]}"), console=console) as bar:
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[now]}"))
+    with Bar(*columns, console=console) as bar:
         bars = _Bars(bar)
-        yield bars
-        bars.hide_start()
+        try:
+            yield bars
+        finally:
+            bars.hide_start()
 
 
 class _Bars:
@@ -60,7 +62,8 @@ class _Bars:
             self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
         if now.stage not in self._tasks:
             self._tasks[now.stage] = self._bar.add_task(now.stage, total=now.steps, now="")
-        self._bar.update(self._tasks[now.stage], completed=now.step, now=now.doing or speed(now))
+        said = f"{now.step}/{now.steps} {now.doing or speed(now)}"
+        self._bar.update(self._tasks[now.stage], completed=now.step, now=said)
 
     def hide_start(self) -> None:
         """What was done before the first stage is over."""
@@ -151,13 +154,12 @@ def print_plan(plan: Plan, console: Console) -> None:
         if work.done:
             _line(console, f"stage {work.stage}", "trained before")
             continue
-        size = f"{work.parameters / 1e6:,.1f} million parameters"
         most = "at most " if work.stage == "rl" else "about "
         _line(
             console,
             f"stage {work.stage}",
-            f"{work.steps:,} steps, {work.rows:,} rows in all, {size}, {most}{work.tokens:,} tokens, "
-            f"{work.flops:.1e} FLOPs without measurements",
+            f"{work.steps:,} steps, {work.rows:,} rows in all, {work.parameters:,} parameters, "
+            f"{most}{work.tokens:,} tokens, {work.flops:.1e} FLOPs without measurements",
         )
     if plan.newest is not None and not all(work.done for work in plan.work):
         _line(console, "goes on", "from step {1} of stage {0}".format(*plan.newest))

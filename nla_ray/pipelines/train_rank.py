@@ -184,7 +184,7 @@ class Rank:
         directory = self._directory("av", scratch)
         if self.sampler is None:
             return LocalSampler(self._engine(directory))
-        return self.sampler(directory, self._layout, self.dtype, self.parts.target)
+        return self.sampler(directory.absolute(), self._layout, self.dtype, self.parts.target)
 
     @property
     def _layout(self) -> SlotLayout:

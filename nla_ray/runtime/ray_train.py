@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import secrets
 import signal
@@ -11,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 import ray
@@ -24,6 +26,7 @@ from nla_ray.config.train import TrainConfig
 from nla_ray.errors import EngineError, NlaError
 from nla_ray.runtime.cluster import connected, require_cluster
 from nla_ray.runtime.rollouts import RemoteSampler
+from nla_ray.store.tree import Tree
 from nla_ray.training.metrics import Progress, Report
 from nla_ray.training.world import World
 
@@ -46,14 +49,16 @@ def train_on_ray(config: TrainConfig, run_rank: RunRank, report: Report) -> None
     """
     runner, place = config.runner, Runner(name="ray", address=config.runner.address)
     require_cluster(place, config.output)
-    pool = runner.rollouts
+    pool, folder = runner.rollouts, Tree(config.output).folder
     cpus = runner.workers * runner.cpus + (0.0 if pool is None else pool.actors * pool.cpus)
     report(Progress(doing="starting the workers"))
     with connected(place, cpus=cpus + 1), tempfile.TemporaryDirectory(prefix="nla_ray-") as scratch:
         board: Any = _Board.options(num_cpus=0).remote()  # type: ignore[attr-defined]
         trainer = TorchTrainer(
             _worker,
-            train_loop_config={"config": config, "run_rank": run_rank, "board": board},
+            train_loop_config={
+                "config": config, "run_rank": run_rank, "board": board, "folder": str(Path.cwd()),
+            },
             scaling_config=ScalingConfig(
                 num_workers=runner.workers,
                 use_gpu=_with_gpus(runner.gpus, runner.workers),
@@ -62,7 +67,7 @@ def train_on_ray(config: TrainConfig, run_rank: RunRank, report: Report) -> None
             run_config=RunConfig(
                 # A name that was there before would be resumed from Ray's own state.
                 name=f"nla-ray-{secrets.token_hex(4)}",
-                storage_path=scratch if "://" in config.output else f"{config.output}/{RAY_FOLDER}",
+                storage_path=scratch if folder is None else str(folder / RAY_FOLDER),
                 failure_config=FailureConfig(max_failures=runner.max_failures),
             ),
         )  # fmt: skip
@@ -77,6 +82,9 @@ def train_on_ray(config: TrainConfig, run_rank: RunRank, report: Report) -> None
                     f"Ray Train gave up after {runner.max_failures} restarts: {said}; run the same command "
                     "again to go on from the last checkpoint"
                 ) from None
+            except ray.exceptions.RayError as error:
+                said = " ".join(str(error).split())[-300:]
+                raise EngineError(f"Ray gave up: {said}; run the same command again") from None
         _raise(ray.get(board.failure.remote()))
 
 
@@ -85,6 +93,9 @@ def _worker(settings: dict[str, Any]) -> None:
     config, board = settings["config"], settings["board"]
     if ray.get(board.failure.remote()) is not None:
         return
+    if Path(settings["folder"]).is_dir():
+        # Ray moves its workers into a folder of its own, and paths may be relative.
+        os.chdir(settings["folder"])
     context, runner = ray.train.get_context(), config.runner
     world = World(context.get_world_rank(), context.get_world_size(), get_device())
     torch.set_num_threads(runner.threads or max(1, math.floor(runner.cpus)))
