@@ -26,11 +26,27 @@ def load(model: type[C], path: Path, overrides: Sequence[str] = ()) -> C:
     """
     values = _read(path)
     for override in overrides:
-        _put(values, override)
+        _put(values, override, model)
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(f"{path}: {explain(error, model)[0]}") from None
+        said, where = explain(error, model)
+        raise ConfigError(f"{_blamed(path, overrides, where)}: {said}") from None
+
+
+def _blamed(path: Path, overrides: Sequence[str], where: Sequence[int | str]) -> str:
+    """What a problem is in: an override of that key or of one above it, else the file and what it was given.
+
+    The path to a problem may name a kind of a part (a discriminator) that no key names.
+    """
+    keys = {override: override.partition("=")[0].split(".") for override in overrides}
+    parts = [str(part) for part in where]
+    for override, key in keys.items():
+        left = iter(parts)
+        if all(part in left for part in key):
+            return f"override {override!r}"
+    below = [override for override, key in keys.items() if key[: len(parts)] == parts]
+    return f"{path} with {' '.join(below)}" if below else str(path)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -45,11 +61,12 @@ def _read(path: Path) -> dict[str, Any]:
     return values
 
 
-def _put(values: dict[str, Any], override: str) -> None:
+def _put(values: dict[str, Any], override: str, model: type[BaseModel]) -> None:
     """Set the dotted key of `a.b=value` in place; the value is read as YAML."""
     key, equals, text = override.partition("=")
     if not equals or not all(key.split(".")):
-        raise ConfigError(f"override {override!r}: write it as key=value, for example sampling.samples=2")
+        known = ", ".join(model.model_fields)
+        raise ConfigError(f"override {override!r}: write it as key=value; a key begins with one of {known}")
     *parents, leaf = key.split(".")
     for parent in parents:
         values = values.setdefault(parent, {})

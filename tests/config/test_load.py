@@ -71,7 +71,7 @@ def test_an_override_may_name_a_section_that_the_file_lacks(file: Path) -> None:
         ("positions.column=at", ["positions", "name of the column belong together"]),
         ("corpus={paths: [a], messages: m, vectors: {}}", ["corpus", "not with messages"]),
         ("models.target=a@b@c", ["models.target", "ID_OR_PATH"]),
-        ("seed", ["write it as key=value"]),
+        ("seed", ["write it as key=value; a key begins with one of output, overwrites, models"]),
         ("output.folder=x", ["'output' is a single value"]),
         ("seed=[", ["not YAML"]),
     ],
@@ -82,6 +82,27 @@ def test_a_wrong_value_is_refused_by_name(file: Path, override: str, words: list
     assert "\n" not in str(caught.value)
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "begins"),
+    [
+        (
+            ["seed=3", "sampling.samples=0"],
+            "override 'sampling.samples=0': sampling.samples: Input should be",
+        ),
+        (["sampling={samples: 0}"], "override 'sampling={samples: 0}': sampling.samples: Input should be"),
+        (["engine.slotz=64"], "override 'engine.slotz=64': engine.slotz: unknown key"),
+        (["seed=3", "engine.slots=33"], "{file} with engine.slots=33: engine: "),
+        (["seed=3"], "{file}: corpus: "),
+    ],
+)
+def test_what_is_wrong_in_an_override_is_not_the_files(file: Path, overrides: list[str], begins: str) -> None:
+    if overrides == ["seed=3"]:
+        file.write_text(MINIMAL.replace("text: text", "text: null"))
+    with pytest.raises(ConfigError) as caught:
+        load(DecodeConfig, file, overrides)
+    assert str(caught.value).startswith(begins.replace("{file}", str(file))), caught.value
 
 
 def test_a_typo_in_a_required_key_is_named_as_a_typo(file: Path) -> None:
