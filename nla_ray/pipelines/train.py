@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from nla_ray.errors import ConfigError
 from nla_ray.pipelines.provenance import model_record
 from nla_ray.pipelines.train_parts import Parts
 from nla_ray.pipelines.train_rank import FOLDER, ROLES, Attempt, Rank, done
+from nla_ray.store.plan import differing_keys, some_of
 from nla_ray.store.tree import Tree
 from nla_ray.training.learner import Metrics
 from nla_ray.training.metrics import Progress, Report, last_steps
@@ -159,26 +160,9 @@ def _require_same(tree: Tree, recorded: Mapping[str, Any]) -> None:
     before = tree.read(RECORD)
     if before is None:
         return
-    was, now = dict(_flat(json.loads(before))), dict(_flat(recorded))
-    keys = sorted(key for key in was.keys() | now.keys() if was.get(key) != now.get(key))
+    keys = differing_keys(json.loads(before), recorded)
     if keys:
-        said = ", ".join(f"{key} (was {_short(was.get(key))}, is {_short(now.get(key))})" for key in keys[:6])
-        more = f" and {len(keys) - 6} more" if len(keys) > 6 else ""
         raise ConfigError(
-            f"output: {tree.url} holds a training with another configuration: {said}{more}; "
+            f"output: {tree.url} holds a training with another configuration: {some_of(keys)}; "
             "set them back to go on with it, or name another output"
         )
-
-
-def _flat(value: object, name: str = "") -> Iterator[tuple[str, object]]:
-    """Dotted keys and single values."""
-    if isinstance(value, Mapping):
-        for key, below in value.items():
-            yield from _flat(below, f"{name}.{key}" if name else str(key))
-    else:
-        yield name, value
-
-
-def _short(value: object) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 40 else text[:39] + "…"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, StringConstraints, ValidationError, ValidationInfo, field_validator
@@ -71,7 +71,7 @@ def put_plan(store: Store, plan: Plan) -> None:
         return
     keys = differing_keys(there.model_dump(mode="json"), plan.model_dump(mode="json"))
     raise ConfigError(
-        f"{store.url}: holds another plan for run {plan.run_id}; it differs in {_some(keys)}: "
+        f"{store.url}: holds another plan for run {plan.run_id}; it differs in {some_of(keys)}: "
         "continue with what it was begun with, or name another output"
     )
 
@@ -120,7 +120,7 @@ def refuse_other_plans(store: Store, plan: Plan) -> None:
     more = f" (the nearest of {len(others)})" if len(others) > 1 else ""
     raise ConfigError(
         f"{store.url}: output holds another plan, run {others[0].run_id}{more}; it differs in "
-        f"{_some(keys) if keys else 'units alone'}: give its config to continue it, name another output, or "
+        f"{some_of(keys or ['units alone'])}: give its config to continue it, name another output, or "
         "pass --add to keep several runs in one place"
     )
 
@@ -134,7 +134,7 @@ def refuse_any_other_plan(store: Store, plan: Plan) -> None:
         )
         raise ConfigError(
             f"{store.url}: output holds another plan, run {others[0].run_id}; it differs in "
-            f"{_some(keys) if keys else 'units alone'}: give its config to continue it, or another output"
+            f"{some_of(keys or ['units alone'])}: give its config to continue it, or another output"
         )
 
 
@@ -188,6 +188,7 @@ def _short(value: object) -> str:
     return text if len(text) <= 40 else text[:39] + "…"
 
 
-def _some(items: list[str], n: int = 5) -> str:
+def some_of(items: Sequence[str], n: int = 5) -> str:
+    """The first few, and how many more there are."""
     more = f" and {len(items) - n} more" if len(items) > n else ""
     return ", ".join(items[:n]) + more

@@ -108,7 +108,9 @@ def test_another_configuration_is_refused_by_name(values: dict[str, Any]) -> Non
     values["stages"] = {"sft_ar": values["stages"]["sft_ar"] | {"steps": 1}}
     run(values)
     changed = values | {"stages": {"sft_ar": values["stages"]["sft_ar"] | {"lr": 0.5}}, "seed": 4}
-    with pytest.raises(ConfigError, match=r"seed \(was 3, is 4\), stages.sft_ar.lr \(was 0.003, is 0.5\)"):
+    with pytest.raises(
+        ConfigError, match=r"seed \(3 there, 4 here\), stages.sft_ar.lr \(0.003 there, 0.5 here\)"
+    ):
         run(changed)
     harmless = {"saving": {"every": 1}, "gradient_checkpointing": True}
     stages = {"sft_ar": values["stages"]["sft_ar"] | {"micro_batch": 2}}
