@@ -29,6 +29,7 @@ def job(
     tokenizer = load_tokenizer(resolve(ModelRef(path="demo:target")))
     out.parent.mkdir(parents=True, exist_ok=True)
     write_corpus(out, encode(world.documents(seed, documents), tokenizer))
+    typer.echo(f"{documents} documents of the demo world, seed {seed}, with their truth: {out}")
 
 
 if __name__ == "__main__":

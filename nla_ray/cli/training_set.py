@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from nla_ray.pipelines.training_estimate import Estimate
     from nla_ray.pipelines.training_plan import Ready
     from nla_ray.pipelines.training_set import Built
+    from nla_ray.store.training_set import Explaining
+
+UNEXPLAINED = "none: no provider is configured, so the splits are vectors alone"
 
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="For example corpus.limit=100.")
@@ -70,17 +73,18 @@ def print_estimate(ready: Ready, found: Estimate, console: Console) -> None:
     _line(console, "corpus", f"{found.documents} documents in {found.units} units{unusable}")
     size = f"{found.bytes / 2**20:,.1f} MiB"
     _line(console, "vectors", f"about {found.vectors}; {size} with the tables")
+    provider = config.provider
     _line(
         console,
         "explanations",
-        f"about {found.explanations}, by {config.provider.kind if config.provider else 'nobody'}",
+        f"about {found.explanations}, by {provider.kind}" if provider else UNEXPLAINED,
     )
     if found.requests is not None:
         done = (
             f"; {found.explained_units} of {found.units} units are explained" if found.explained_units else ""
         )
         _line(console, "asking", f"about {found.requests} requests, {found.tokens:,} tokens{done}")
-    over = found.over(config.provider)
+    over = found.over(provider)
     if over is not None:
         _line(
             console, "budget", f"too small: {over}; the building would stop there and go on once it is raised"
@@ -104,9 +108,10 @@ def print_built(built: Built, console: Console) -> None:
     _line(console, "copies", f"{said}; largest group {copies.largest}; always in one split")
     if copies.unknown:
         _line(console, "  not known", f"copies of {copies.unknown} documents, which have no text")
-    dropped = ", ".join(f"{count} x {reason}" for reason, count in found.explaining.dropped.items())
-    paid = f"{found.explaining.requests} requests, {found.explaining.tokens:,} tokens"
-    _line(console, "explained", f"{found.explaining.explained} rows; {paid}; dropped: {dropped or 'none'}")
+    if found.config["provider"] is None:
+        _line(console, "explanations", UNEXPLAINED)
+    else:
+        _line(console, "explained", explained(found.explaining))
     if found.unusable:
         _line(console, "not usable", f"{found.unusable} documents or vectors, such as")
         for problem in found.problems:
@@ -115,6 +120,13 @@ def print_built(built: Built, console: Console) -> None:
     _line(console, "vectors", f"{of}; norm at 75 %: {found.norm_p75:g}")
     done = " (built before; nothing was done)" if built.again else ""
     _line(console, "training set", f"{built.output}{done}")
+
+
+def explained(found: Explaining) -> str:
+    """Rows with an explanation, what they cost, and why others have none."""
+    dropped = ", ".join(f"{count} x {reason}" for reason, count in found.dropped.items())
+    paid = f"{found.requests} requests, {found.tokens:,} tokens"
+    return f"{found.explained} rows; {paid}; dropped: {dropped or 'none'}"
 
 
 def _line(console: Console, name: str, value: str) -> None:

@@ -65,7 +65,7 @@ def estimate(ready: Ready, work: Store) -> Estimate:
     texts = [text_until(reading, at) or "" for reading in usable for at in reading.positions]
     vectors = round(len(texts) / max(1, len(readings)) * survey.documents)
     shares = config.shares
-    explained = round(vectors * (shares.av_sft + shares.ar_sft + shares.held_out))
+    explained = round(vectors * (shares.av_sft + shares.ar_sft + shares.held_out)) if config.provider else 0
     requests = tokens = None
     if isinstance(config.provider, Asking):
         asked = config.provider

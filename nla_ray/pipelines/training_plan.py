@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, cast
 
 from pydantic import JsonValue
 
-from nla_ray.config.training_set import Asking, TrainingSetConfig
+from nla_ray.config.reference import ModelRef
+from nla_ray.config.training_set import Asking, Local, TrainingSetConfig
 from nla_ray.errors import CheckpointError, InputError
 from nla_ray.ids import digest
 from nla_ray.nla.backbone import load_config, text_config
 from nla_ray.nla.resolve import resolve
 from nla_ray.pipelines.planning import Doing, Survey, weights_of
-from nla_ray.pipelines.provenance import commit_of, model_record, versions
+from nla_ray.pipelines.provenance import ModelRecord, commit_of, model_record, versions
 from nla_ray.providers.make import instruction_of
 from nla_ray.stages.documents import read_documents
 from nla_ray.stages.extract import reader_of, tokenizer_of, vocabulary_of
@@ -52,42 +54,65 @@ class Ready:
         """Id of the set: equal recipe, corpus and weights have the same one on every machine."""
         return self.plan.run_id
 
+    @property
+    def recipe(self) -> dict[str, JsonValue]:
+        """All of the configuration that changes results."""
+        return cast(dict[str, JsonValue], self.plan.facts["config"])
+
     def ref(self, table: str) -> RunRef:
         """The units of one of the tables on the way."""
         return replace(RunRef.of(self.plan), table=table)
 
 
-def plan_training_set(config: TrainingSetConfig, doing: Doing) -> Ready:
+def settled_explainer(config: TrainingSetConfig) -> tuple[TrainingSetConfig, ModelRecord | None]:
+    """What a `local` provider's model is, None for any other; in the configuration its commit is settled.
+
+    Raises CheckpointError where it is not there.
+    """
+    provider = config.provider
+    if not isinstance(provider, Local):
+        return config, None
+    directory = resolve(provider.model, weights=False)
+    model = pinned(provider.model, directory)
+    settled = config.model_copy(update={"provider": provider.model_copy(update={"model": model})})
+    return settled, model_record(model, directory)
+
+
+def pinned(ref: ModelRef, directory: Path) -> ModelRef:
+    """A model at the commit that was found: a branch that moves meanwhile changes nothing."""
+    return ref.model_copy(update={"revision": commit_of(directory) or ref.revision})
+
+
+def plan_training_set(config: TrainingSetConfig, explainer: ModelRecord | None, doing: Doing) -> Ready:
     """Everything that can be known without weights and without money; the engine is settled already.
 
-    Raises NlaError.
+    `config` and `explainer` as `settled_explainer` has them. Raises NlaError.
     """
     doing("checking the target", 0)
     kept, config = config.corpus.meta, config.reading()
     target = None if config.target is None else resolve(config.target, weights=False)
     if target is not None and config.target is not None:
-        pinned = config.target.model_copy(update={"revision": commit_of(target) or config.target.revision})
-        config = config.model_copy(update={"target": pinned})
+        config = config.model_copy(update={"target": pinned(config.target, target)})
     d_model = width_of(config, target)
     origin: str | None = None
     warnings: tuple[str, ...] = ()
     if config.corpus.vectors is not None:
         found = check_vectors(config.corpus, d_model=d_model, layer=config.layer, whose="the target")
         origin, warnings = found.base_model, found.warnings
-    fingerprint = fingerprint_of(config)
+    recipe, fingerprint = recipe_of(config)
     survey, tasks = survey_units(config, fingerprint, doing)
-    weights = {}
+    weights = {} if explainer is None else {"provider": explainer}
     if config.target is not None and target is not None:
         reader_of(config, tokenizer_of(config, target), d_model=d_model, layer=config.layer,
                   vocabulary=vocabulary_of(config, target))  # fmt: skip
-        weights = {"target": model_record(config.target, target)}
+        weights["target"] = model_record(config.target, target)
     name = str(config.target) if config.target is not None else origin or "not known"
     digests = [model.sha256 for model in weights.values()]
     set_id = digest("training-set", fingerprint, survey.sha256, *digests)[:32]
     identity = Identity(set_id, fingerprint, config.layer, config.seed, name, "", None)
     facts: dict[str, JsonValue] = {
         "fingerprint": fingerprint,
-        "config": config.effective(),
+        "config": recipe,
         "corpus": asdict(survey),
         "weights": weights_of(weights),
         "versions": {**versions()},
@@ -96,10 +121,12 @@ def plan_training_set(config: TrainingSetConfig, doing: Doing) -> Ready:
     return Ready(config, target, name, d_model, identity, survey, tasks, plan, kept, warnings)
 
 
-def fingerprint_of(config: TrainingSetConfig) -> str:
-    """Fingerprint of the recipe; an instruction counts by what it says, not by where it is."""
-    said = instruction_of(config.provider) if isinstance(config.provider, Asking) else ""
-    return digest(config.fingerprint(), said)
+def recipe_of(config: TrainingSetConfig) -> tuple[dict[str, Any], str]:
+    """All of a configuration that changes results, an instruction by what it says; and its fingerprint."""
+    recipe, said = config.effective(), ""
+    if isinstance(config.provider, Asking):
+        recipe["provider"]["instruction"] = said = instruction_of(config.provider)
+    return recipe, digest(config.fingerprint(), said)
 
 
 def width_of(config: TrainingSetConfig, target: Path | None) -> int:

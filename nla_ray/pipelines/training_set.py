@@ -14,7 +14,13 @@ from nla_ray.pipelines.decode import Progress, Report, runner_of
 from nla_ray.pipelines.isolate import PATIENCE, isolate, retry
 from nla_ray.pipelines.planning import settled
 from nla_ray.pipelines.training_estimate import Estimate, estimate, require_room
-from nla_ray.pipelines.training_plan import BASE, EXPLAINED, Ready, plan_training_set
+from nla_ray.pipelines.training_plan import (
+    BASE,
+    EXPLAINED,
+    Ready,
+    plan_training_set,
+    settled_explainer,
+)
 from nla_ray.pipelines.training_splits import split_documents
 from nla_ray.pipelines.training_tables import EXPLAINED_SPLITS, Tables
 from nla_ray.providers.make import provider_of
@@ -27,7 +33,7 @@ from nla_ray.stages.extract import ExtractStage
 from nla_ray.stages.work import Done, Task
 from nla_ray.store.address import open_store
 from nla_ray.store.objects import Store
-from nla_ray.store.plan import differing_keys, put_plan, refuse_any_other_plan
+from nla_ray.store.plan import differing_keys, put_plan, refuse_any_other_plan, some_of
 from nla_ray.store.training_set import (
     MANIFEST,
     Duplicates,
@@ -60,18 +66,18 @@ def build_training_set(config: TrainingSetConfig, *, report: Report = lambda _: 
     """
     out, work = places(config)
     there = get_training_set(out)
-    config = config.model_copy(update={"engine": settled(config)})
+    config, explainer = settled_explainer(config.model_copy(update={"engine": settled(config)}))
 
     def doing(what: str, documents: int) -> None:
         report(Progress(what, documents))
 
     if there is not None:
-        ready = plan_training_set(config, doing)
+        ready = plan_training_set(config, explainer, doing)
         require_same(ready, there, out)
         return Built(config.output, there, True, ready.warnings)
     # The provider first: reading the corpus may take long, and what a provider lacks is known at once.
-    provider = provider_of(config, answers_of(config, work))
-    ready = plan_training_set(config, doing)
+    provider = provider_of(config, answers_of(config, work), explainer.sha256 if explainer else "")
+    ready = plan_training_set(config, explainer, doing)
     refuse_any_other_plan(work, ready.plan)
     require_room(estimate(ready, work), work)
     work.probe()
@@ -83,11 +89,13 @@ def build_training_set(config: TrainingSetConfig, *, report: Report = lambda _: 
         BaseStage(settings.corpus, settings.layer, ready.d_model, work, ready.ref(BASE)),
     ]
     extract(ready, work, runner_of(settings, base), Meter("extracting", ready, report))
-    report(Progress("splitting", ready.survey.documents))
+    report(Progress("splitting"))
     duplicates = split_documents(ready, work)
-    stage = ExplainStage(provider, EXPLAINED_SPLITS, work, ready.ref(BASE), ready.ref(EXPLAINED))
-    runner = runner_of(settings, [stage]) if isinstance(settings.provider, Local) else LocalRunner([stage])
-    explain(ready, work, provider, runner, Meter("explaining", ready, report))
+    if provider is not None:
+        stage = ExplainStage(provider, EXPLAINED_SPLITS, work, ready.ref(BASE), ready.ref(EXPLAINED))
+        local = isinstance(settings.provider, Local)
+        runner = runner_of(settings, [stage]) if local else LocalRunner([stage])
+        explain(ready, work, provider, runner, Meter("explaining", ready, report))
     finished = write(ready, work, out, duplicates, report)
     return Built(config.output, finished, False, ready.warnings)
 
@@ -96,8 +104,8 @@ def plan(config: TrainingSetConfig, *, report: Report = lambda _: None) -> tuple
     """What building would do and cost; nothing is written, nothing is asked."""
     out, work = places(config)
     there = get_training_set(out)
-    config = config.model_copy(update={"engine": settled(config)})
-    ready = plan_training_set(config, lambda doing, documents: report(Progress(doing, documents)))
+    config, explainer = settled_explainer(config.model_copy(update={"engine": settled(config)}))
+    ready = plan_training_set(config, explainer, lambda doing, documents: report(Progress(doing, documents)))
     if there is not None:
         require_same(ready, there, out)
     refuse_any_other_plan(work, ready.plan)
@@ -119,9 +127,13 @@ def require_same(ready: Ready, there: TrainingSet, out: Store) -> None:
     """Raise ConfigError, naming what differs, where a place holds another finished set."""
     if there.set_id == ready.set_id:
         return
-    keys = differing_keys(there.config, ready.config.effective()) or ["the corpus or the target's weights"]
+    keys = differing_keys(
+        {**there.config, "weights": there.weights}, {**ready.recipe, "weights": ready.plan.facts["weights"]}
+    )
+    differing = some_of(keys or ["the content of the corpus"])
     raise ConfigError(
-        f"{out.url}: holds another training set; it differs in {', '.join(keys[:5])}: name another output"
+        f"{out.url}: holds another training set; it differs in {differing}: "
+        "set that back, or name another output"
     )
 
 
@@ -231,7 +243,7 @@ def write(ready: Ready, work: Store, out: Store, duplicates: Duplicates, report:
         explaining=explaining(ready, work),
         unusable=unusable,
         problems=problems,
-        config=ready.config.effective(),
+        config=ready.recipe,
         weights=ready.plan.facts["weights"],
         versions=cast(dict[str, str], ready.plan.facts["versions"]),
     )
@@ -254,7 +266,8 @@ def problems_of(ready: Ready, work: Store) -> tuple[int, tuple[str, ...]]:
 
 def explaining(ready: Ready, work: Store) -> Explaining:
     """What became of all rows that were to be explained."""
-    found, dropped = tallies(ready, work, EXPLAINED), Counter[str]()
+    found = tallies(ready, work, EXPLAINED) if ready.config.provider else ()
+    dropped = Counter[str]()
     for one in found:
         dropped.update(one["dropped"])
     sums = {name: sum(one[name] for one in found) for name in ("explained", "requests", "tokens")}

@@ -43,10 +43,7 @@ class Tables:
     def add(self, unit_id: str) -> int:
         """The rows of one unit, to their splits; how many it has."""
         table = read_unit_table(self._work, self._ready.ref(BASE), unit_id)
-        said = read_unit_table(self._work, self._ready.ref(EXPLAINED), unit_id)
-        texts: list[str | None] = [None] * table.num_rows
-        for row, text in zip(said["row"].to_pylist(), said["api_explanation"].to_pylist(), strict=True):
-            texts[row] = text
+        texts = self._texts(unit_id, table.num_rows)
         splits = [self._splits[doc_id] for doc_id in table["doc_id"].to_pylist()]
         for name, parts in self.parts.items():
             needed = name in ("av_sft", "ar_sft")
@@ -56,6 +53,15 @@ class Tables:
             if rows:
                 self._add(parts, table.take(rows), [texts[at] for at in rows])
         return int(table.num_rows)
+
+    def _texts(self, unit_id: str, rows: int) -> list[str | None]:
+        """The explanation of each row of a unit, None where there is none."""
+        texts: list[str | None] = [None] * rows
+        if self._ready.config.provider is not None:
+            said = read_unit_table(self._work, self._ready.ref(EXPLAINED), unit_id)
+            for row, text in zip(said["row"].to_pylist(), said["api_explanation"].to_pylist(), strict=True):
+                texts[row] = text
+        return texts
 
     def _add(self, parts: Parts, table: pa.Table, texts: Sequence[str | None]) -> None:
         if parts.split != "held_out":

@@ -19,10 +19,12 @@ from nla_ray.providers.asking import AskingProvider, Messages, Reply
 class LocalProvider(AskingProvider):
     """A causal language model with a chat template, in batches; each batch is kept as it is finished."""
 
-    def __init__(self, config: Local, instruction: str, answers: Answers, engine: Engine, seed: int) -> None:
-        """`engine` with its device and its type settled, not `auto`."""
+    def __init__(
+        self, config: Local, instruction: str, answers: Answers, engine: Engine, seed: int, weights: str
+    ) -> None:
+        """`engine` with device and type settled, not `auto`; `weights`: a digest of the model's files."""
         super().__init__(config, instruction, answers)
-        self._config, self._engine, self._seed = config, engine, seed
+        self._config, self._engine, self._seed, self._weights = config, engine, seed, weights
         self._ref = config.model.anchored()
 
     def setup(self) -> None:
@@ -35,11 +37,11 @@ class LocalProvider(AskingProvider):
         )
 
     def asked_as(self) -> Mapping[str, Any]:
-        """See AskingProvider."""
+        """See AskingProvider. The model by what it is: under its name there may be another one tomorrow."""
         config = self._config
         drawn = None if config.temperature == 0 else self._seed
         return {
-            "model": str(config.model), "max_tokens": config.answer_tokens,
+            "weights": self._weights, "max_tokens": config.answer_tokens,
             "temperature": config.temperature, "seed": drawn,
         }  # fmt: skip
 

@@ -11,18 +11,19 @@ from nla_ray.providers.column import ColumnProvider
 from nla_ray.providers.demo import DemoProvider
 from nla_ray.providers.endpoint import EndpointProvider
 from nla_ray.providers.local import LocalProvider
-from nla_ray.providers.provider import Nobody, Provider
+from nla_ray.providers.provider import Provider
 from nla_ray.store.objects import Store
 
 
-def provider_of(config: TrainingSetConfig, answers: Store) -> Provider:
-    """The provider of a configuration; answers that cost something are kept at `answers`.
+def provider_of(config: TrainingSetConfig, answers: Store, weights: str) -> Provider | None:
+    """The provider of a configuration, if it has one; answers that cost something are kept at `answers`.
 
+    `weights` is a digest of the files of a `local` provider's model; no other provider looks at it.
     Raises ConfigError where its key or its instruction is not there, InputError for a dead endpoint.
     """
     match config.provider:
         case None:
-            return Nobody()
+            return None
         case Demo() as demo:
             return DemoProvider(config.seed, brief=demo.brief)
         case Column() as column:
@@ -31,7 +32,7 @@ def provider_of(config: TrainingSetConfig, answers: Store) -> Provider:
             return EndpointProvider(endpoint, instruction_of(endpoint), Answers(answers))
         case local:
             kept = Answers(answers)
-            return LocalProvider(local, instruction_of(local), kept, config.engine, config.seed)
+            return LocalProvider(local, instruction_of(local), kept, config.engine, config.seed, weights)
 
 
 def instruction_of(config: Asking) -> str:

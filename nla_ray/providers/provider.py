@@ -63,14 +63,6 @@ class Provider(ABC):
         """
 
 
-class Nobody(Provider):
-    """Explains nothing."""
-
-    def explain(self, places: Sequence[Place], unit: str) -> Iterator[tuple[int, Said]]:
-        """See Provider."""
-        return ((index, Said(None, "nobody was asked")) for index in range(len(places)))
-
-
 def parsed(raw: str) -> Said:
     """The explanation in a language model's answer: closed, and of at least `FEATURES` paragraphs."""
     text, closed = extract(storable(raw))

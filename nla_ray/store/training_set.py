@@ -94,8 +94,9 @@ class TrainingSet(Config):
     problems: tuple[str, ...]
     """Some of the reasons, with the place in the corpus."""
     config: dict[str, JsonValue]
+    """The recipe; where a model was asked, with the instruction in full."""
     weights: JsonValue
-    """What is known of the target's files."""
+    """What is known of the files of the target, and of a `local` provider's model."""
     versions: dict[str, str]
 
 

@@ -71,10 +71,29 @@ def test_the_demo_world_in_one_command(invoke: Invoke, tmp_path: Path) -> None:
         assert json.loads(row["meta"])["truth"]["item"] in row["response"]
 
 
-def test_more_documents_of_the_demo_world(tmp_path: Path) -> None:
+def test_without_a_provider_nothing_is_said_to_be_dropped(
+    invoke: Invoke, write: Write, tmp_path: Path
+) -> None:
+    path = write()
+    alone = {"provider": None, "shares": {"av_sft": 0, "ar_sft": 0, "rl": 0.5, "held_out": 0.5}}
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | alone))
+    dry, ended = invoke("training-set", path, "--dry-run"), invoke("training-set", path)
+    for one in (dry, ended):
+        assert one.code == 0, one.err
+        assert "explanations: none: no provider is configured" in one.out
+        assert "planning, 15 documents so far" in one.out, "not a total"
+    assert "dropped" not in ended.out and "explaining" not in ended.out
+
+
+def test_more_documents_of_the_demo_world(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write = runpy.run_path(str(ROOT / "jobs" / "demo_documents.py"))["job"]
     for name in ("one", "two"):
         write(tmp_path / name / "world.jsonl", 5, 7)
+    said = capsys.readouterr().out.splitlines()
+    assert said == [
+        f"5 documents of the demo world, seed 7, with their truth: {tmp_path}/{name}/world.jsonl"
+        for name in ("one", "two")
+    ]
     first, second = ((tmp_path / name / "world.jsonl").read_text() for name in ("one", "two"))
     assert first == second and [json.loads(line)["id"] for line in first.splitlines()] == [
         f"world-7-{at}" for at in range(5)

@@ -30,7 +30,7 @@ from nla_ray.stages.extract import ExtractStage
 from nla_ray.stages.stage import Chain
 from nla_ray.store import open_store
 from nla_ray.store.folder import file_sha256
-from nla_ray.store.training_set import TrainingSet, get_training_set
+from nla_ray.store.training_set import Explaining, TrainingSet, get_training_set
 from nla_ray.store.units import footer_of
 from nla_ray.tables.training import published
 from tests.chat_server import explains, served
@@ -130,15 +130,18 @@ def test_positions_and_vectors_are_those_of_the_reference(
 
 
 def test_the_same_again_does_nothing_and_another_recipe_is_refused(
-    built: tuple[TrainingSetConfig, TrainingSet],
+    built: tuple[TrainingSetConfig, TrainingSet], tmp_path: Path
 ) -> None:
     settings, made = built
     before = snapshot(Path(settings.output))
+    (instruction := tmp_path / "ask.txt").write_text("Explain.")
+    asked = settings.provider.model_copy(update={"instruction": instruction})
     again = build_training_set(settings)
     assert again.again and again.set == made
     for changes, words in (
         ({"seed": 1}, r"seed \(0 there, 1 here\)"),
         ({"positions_per_doc": 2}, "positions_per_doc"),
+        ({"provider": asked}, r"provider.instruction \(.* there, \"Explain.\" here\): set that back"),
     ):
         with pytest.raises(ConfigError, match=f"holds another training set; it differs in {words}"):
             build_training_set(settings.model_copy(update=changes))
@@ -153,6 +156,7 @@ def test_copies_are_always_in_one_split(tmp_path: Path, checkpoint: Target) -> N
     made = build_training_set(config(tmp_path, checkpoint("qwen2"), **VECTORS_ALONE)).set
     assert (made.duplicates.documents, made.duplicates.equal, made.duplicates.near) == (90, 40, 10)
     assert (made.duplicates.groups, made.duplicates.largest, made.duplicates.unknown) == (40, 3, 0)
+    assert made.explaining == Explaining(explained=0, dropped={}, requests=0, tokens=0), "nobody was to"
     split_of = {
         doc: name for name, table in tables(tmp_path / "set").items() for doc in table["doc_id"].to_pylist()
     }
@@ -349,29 +353,6 @@ def test_an_estimate_asks_and_writes_nothing(tmp_path: Path, checkpoint: Target)
     small = settings.provider.model_copy(update={"max_requests": 100})
     assert found.over(small) == "provider.max_requests is 100"
     assert not (tmp_path / "set").exists()
-
-
-def test_a_local_model_explains(tmp_path: Path, checkpoint: Target) -> None:
-    """A model of random weights says nothing that counts, but it is asked, and its answers are kept."""
-    write_corpus(tmp_path)
-    provider = {
-        "kind": "local",
-        "model": str(checkpoint("llama")),
-        "answer_tokens": 16,
-        "max_chars": 100,
-        "batch": 7,
-    }
-    settings = config(
-        tmp_path,
-        checkpoint("qwen2"),
-        provider=provider,
-        shares={"av_sft": 0, "ar_sft": 0, "rl": 0.8, "held_out": 0.2},
-    )
-    made = build_training_set(settings).set
-    held = tables(settings.output)["held_out"]
-    assert made.explaining.dropped == {"no closing tag": held.num_rows} and made.explaining.explained == 0
-    assert made.explaining.requests == held.num_rows == len(list(tmp_path.glob("set/work/answers/*/*.json")))
-    assert set(held["response"].to_pylist()) == {None}
 
 
 def test_a_place_on_s3(tmp_path: Path, checkpoint: Target, s3: str) -> None:
