@@ -14,7 +14,7 @@ from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from nla_ray.text import printable as printable
@@ -43,9 +43,9 @@ def progress(console: Console) -> Iterator[Report]:
         return
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=12),
         TextColumn("{task.fields[count]}"),
-        TextColumn("{task.fields[speed]}"),
+        TextColumn("{task.fields[speed]}", table_column=Column()),  # wraps where the others would be cut
         TimeElapsedColumn(),
     )
     with Bar(*columns, console=console) as bar:
@@ -96,19 +96,21 @@ class _Lines:
 def _count(now: Progress) -> str:
     if now.of_units:
         return f"{now.units}/{now.of_units} units"
-    return f"{now.documents} documents" if now.documents else ""
+    return f"{now.documents} documents so far" if now.documents else ""
 
 
 def _speed(now: Progress) -> str:
-    """Vectors, their speed, the unclosed share, the fidelity and the time left, as far as they are known."""
+    """The time left, vectors, their speed, the unclosed share and the fidelity, as far as they are known."""
     made = now.units - now.before
     if not made or not now.seconds:
         return ""
     left = timedelta(seconds=round(now.seconds / made * (now.of_units - now.units)))
-    parts = [f"{now.vectors} vectors", f"{now.vectors / now.seconds:.1f}/s"]
+    parts = [f"{left} left"] if now.units < now.of_units else []
+    parts += [f"{now.vectors} vectors{' with controls' if now.controls else ''}"]
+    parts += [f"{now.vectors / now.seconds:.1f}/s"]
     parts += [] if now.unclosed is None else [f"unclosed {now.unclosed:.1%}"]
     parts += [] if now.fve_nrm is None else [f"fve_nrm {now.fve_nrm:.3f}"]
-    return ", ".join([*parts, f"{left} left"] if now.units < now.of_units else parts)
+    return ", ".join(parts)
 
 
 def print_plan(ready: Decode, written: int, seconds: float | None, console: Console) -> None:
@@ -134,7 +136,8 @@ def print_run(run: Decoded, console: Console) -> None:
         _line(console, "finished before", f"{record['finished_at']}; nothing was done")
     total = sum(summary.outcomes.values())
     shares = [f"{name} {count} ({count / total:.1%})" for name, count in summary.outcomes.items()]
-    _line(console, "documents", f"{summary.documents}, {summary.vectors} vectors, {summary.rows} rows")
+    vectors = f"{summary.vectors} vectors and {summary.controls} controls"
+    _line(console, "documents", f"{summary.documents}, {vectors}, {summary.rows} rows")
     for warning in record["warnings"]:
         _line(console, "warning", warning)
     _line(console, "outcomes of real rows", ", ".join(shares) or "none")
@@ -177,7 +180,7 @@ def speed(record: Mapping[str, Any]) -> str:
     attempt = record["attempt"]
     busy = ", ".join(f"{name} {spent:.1f}" for name, spent in record["busy_seconds"].items())
     memory = f"{attempt['peak_bytes'] / 2**30:.1f} GiB in workers and driver"
-    return f"{attempt['vectors_per_second']:.1f} vectors/s (busy seconds: {busy}), {memory}"
+    return f"{attempt['vectors_per_second']:.1f} vectors/s with controls (busy seconds: {busy}), {memory}"
 
 
 def fidelity_table(summary: Summary) -> Table:

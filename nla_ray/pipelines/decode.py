@@ -42,7 +42,8 @@ ROW_BYTES = 400
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run is. `before` of its units were there already; `vectors` were made in `seconds` since.
+    """Where a run is. `before` of its units were there already; `vectors` were made in `seconds` since,
+    with those of controls where `controls` says so.
 
     `unclosed` is the share of real answers, `fve_nrm` their mean, where the run's denominator is known.
     """
@@ -53,6 +54,7 @@ class Progress:
     of_units: int = 0
     before: int = 0
     vectors: int = 0
+    controls: bool = False
     seconds: float = 0.0
     unclosed: float | None = None
     fve_nrm: float | None = None
@@ -224,6 +226,7 @@ class Meter:
                 of_units=len(self._ready.tasks),
                 before=self._before,
                 vectors=self.tally.vectors,
+                controls=True,
                 seconds=time.perf_counter() - self._started,
                 unclosed=outcomes["unclosed"] / answers if answers else None,
                 fve_nrm=None if cos is None or baseline is None else 1 - 2 * (1 - cos) / baseline.value,

@@ -37,12 +37,15 @@ class Fidelity:
 class Summary:
     """Counts and scores of one run; outcomes, flags and reasons are those of the real rows.
 
+    `vectors` are those of the corpus, `controls` what was injected beside them.
+
     `record` is the manifest's, with times and the denominator of `fve_nrm`. `planted` are the scores of the
     demo corpus's planted truth by control, None for any other corpus.
     """
 
     documents: int
     vectors: int
+    controls: int
     rows: int
     quarantined: int
     outcomes: Mapping[str, int]
@@ -56,10 +59,12 @@ class Summary:
 def summarize(tables: str, manifest: Manifest, *, planted: bool = False) -> Summary:
     """Summary of a committed run, computed where its tables are read."""
     with connect(tables, runs=[manifest.run_id], without=("activations", "documents")) as connection:
-        documents, vectors = _row(
+        documents, vectors, controls = _row(
             connection,
             """SELECT count(DISTINCT doc_id),
-                      count(DISTINCT row_id) FILTER (position IS NOT NULL OR norm IS NOT NULL)
+                      count(DISTINCT row_id) FILTER (
+                          control = 'real' AND (position IS NOT NULL OR norm IS NOT NULL)),
+                      count(DISTINCT row_id) FILTER (control <> 'real')
                FROM all_explanations""",
         )
         outcomes = _counts(connection, "SELECT outcome, count(*) FROM explanations GROUP BY outcome")
@@ -76,6 +81,7 @@ def summarize(tables: str, manifest: Manifest, *, planted: bool = False) -> Summ
         return Summary(
             documents=documents,
             vectors=vectors,
+            controls=controls,
             rows=manifest.rows,
             quarantined=manifest.quarantined,
             outcomes={outcome: outcomes[outcome] for outcome in OUTCOMES if outcome in outcomes},

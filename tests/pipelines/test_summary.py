@@ -48,7 +48,7 @@ def test_counts_and_means(tmp_path: Path) -> None:
         row("b", 2, control="random", fve_nrm=-0.5, flags=["cjk"]),
         row("c", None, outcome="failed", reason="'text' is empty"),
     )
-    assert (found.documents, found.vectors, found.rows, found.quarantined) == (3, 3, 5, 0)
+    assert (found.documents, found.vectors, found.controls, found.rows, found.quarantined) == (3, 2, 1, 5, 0)
     assert list(found.outcomes.items()) == [("ok", 2), ("unclosed", 1), ("failed", 1)]
     assert found.flags == {"cjk": 1} and found.reasons == {"'text' is empty": 1}
     assert found.fidelity["real"].mean == pytest.approx(0.7)
