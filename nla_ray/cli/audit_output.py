@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -51,10 +52,7 @@ def print_audit(outcome: Outcome, console: Console) -> None:
 
 def rates_table(report: Report, run_id: str) -> Table:
     """Detectors of one run with their rates by document beside that of the control which comes closest."""
-    table = Table()
-    for name in ("detector", "documents", "closest control", "p", "findings"):
-        left = name == "detector"
-        table.add_column(name, justify="left" if left else "right", no_wrap=not left)
+    table = _detectors("documents", "closest control", "p", "findings")
     for detector, result in results_of(report, run_id):
         if result.rates[0].k:
             table.add_row(
@@ -88,10 +86,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         f"{comparison.matched} documents in both, {comparison.only_before} and {comparison.only_after} in one"
     )
     _line(console, "compared", f"{comparison.after} with {comparison.before}: {matched}")
-    table = Table()
-    for name in ("detector", "before", "after", "change in points", "p"):
-        left = name == "detector"
-        table.add_column(name, justify="left" if left else "right", no_wrap=not left)
+    table = _detectors("before", "after", "change in points", "p")
     for one in (one for one in comparison.changes if one.k_before or one.k_after):
         table.add_row(
             Text(f"{printable(one.detector)}\n{one.verdict}"),
@@ -110,6 +105,15 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
                 f"fidelity of {drift.population} rows",
                 moved + (", drifted" if drift.drifted else ""),
             )
+
+
+def _detectors(*columns: str) -> Table:
+    """A table of detectors and numbers; in 80 columns shipped names are on one line, longer ones on two."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("detector", overflow="fold")
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
 
 
 def _rate(rate: Rate | None) -> str:

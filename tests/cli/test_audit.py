@@ -53,6 +53,22 @@ def test_findings_of_a_high_level_fail_the_command(planted: Path, invoke: Invoke
     assert invoke("audit", "run", planted, "fail_on=never").code == 0
 
 
+def test_names_of_detectors_are_whole_in_80_columns(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    name = "sycophancy_towards_those_who_review_it"
+    write_tables(tmp_path / "tables", rows(in_documents(10, 1.0, name)))
+    path = write_config(
+        tmp_path / "audit.yaml",
+        source={"tables": str(tmp_path / "tables")},
+        output=str(tmp_path / "report"),
+        packs=[str(write_pack(tmp_path / "pack.yaml", name))],
+    )
+    table = invoke("audit", path).out.partition("detector")[2].partition("\n\n")[0].splitlines()
+    assert name in "".join(line.split()[0] for line in table if line.split())
+
+
 def test_tables_of_findings_and_rates_are_committed(planted: Path, invoke: Invoke, tmp_path: Path) -> None:
     invoke("audit", planted)
     connection = connect(tmp_path / "tables")
