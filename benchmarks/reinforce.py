@@ -38,11 +38,13 @@ def main() -> None:
     parser.add_argument("--kl", type=float, default=recipe.rl_kl)
     arguments = parser.parse_args()
     options = recipe.reinforcement().model_copy(update={"steps": arguments.steps, "kl": arguments.kl})
-    runs = [run(options, recipe, seed) for seed in arguments.seeds]
-    write_result(
-        "reinforce",
-        {"config": options.model_dump(mode="json"), "documents": recipe.rl_documents, "runs": runs},
-    )
+    result: dict[str, Any] = {
+        "config": options.model_dump(mode="json"), "documents": recipe.rl_documents, "runs": [],
+    }  # fmt: skip
+    for seed in arguments.seeds:
+        result["runs"].append(run(options, recipe, seed))
+        # A seed takes minutes; what is measured is kept, whatever becomes of the next one.
+        write_result("reinforce", "cpu", result)
 
 
 def run(options: Reinforce, recipe: Recipe, seed: int) -> dict[str, Any]:
