@@ -165,11 +165,11 @@ def _arguments() -> argparse.Namespace:
 def write_tables(folder: Path, rows: int, said: float, seed: int) -> None:
     """Commit synthetic explanations; a share `said` of them says something that a detector looks for."""
     sizes = [min(UNIT_ROWS, rows - start) for start in range(0, rows, UNIT_ROWS)]
-    units = {f"u{index:04}": size for index, size in enumerate(sizes)}
+    units: dict[str, int | None] = {f"u{index:04}": size for index, size in enumerate(sizes)}
     models: dict[str, Any] = {"target": "t", "av": "a", "ar": "r"}
     plan = Plan(run_id="synthetic", units=units, facts={"seed": seed, "layer": 3, "models": models})
     run = open_run(open_store(folder), plan)
-    for number, (unit, size) in enumerate(units.items()):
+    for number, (unit, size) in enumerate(zip(units, sizes, strict=True)):
         run.write(unit, _unit(unit, size, said, np.random.default_rng([seed, number])))
     run.commit({"baseline": {"value": 0.8, "reference": "synthetic"}})
 

@@ -144,7 +144,8 @@ def found_in(found: Searched, packs: Packs, subject: str) -> dict[str, Any]:
     tally, truth = one_tally(found), truth_of(found)
     rated = {one.detector: one for one in rate_all(tally, packs.detectors, DEFAULT, subject=subject)}
     population = tally.populations[subject]
-    scores, met = {}, {}
+    scores: dict[str, dict[str, Any]] = {}
+    met = {}
     for name in world.safety_properties():
         detector = next(one for one in packs.detectors if one.id == name)
         meets = tally.hits_of(name, subject).strength >= needed(detector)

@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase
 
 from nla_ray.demo import world
 
@@ -40,7 +40,7 @@ class Encoded:
         """What the text up to and with this token has shown."""
         return world.shown(self.document, self.ends[position])
 
-    def last(self, position: int, tokens: int, tokenizer: PreTrainedTokenizerFast) -> str:
+    def last(self, position: int, tokens: int, tokenizer: PreTrainedTokenizerBase) -> str:
         """The last tokens of the own text up to and with this position, as text."""
         first = max(self.start, position + 1 - tokens)
         return str(tokenizer.decode(list(self.ids[first : position + 1]))).strip()
@@ -69,7 +69,7 @@ class Encoded:
         return marks
 
 
-def render(document: world.Document, tokenizer: PreTrainedTokenizerFast) -> tuple[str, int]:
+def render(document: world.Document, tokenizer: PreTrainedTokenizerBase) -> tuple[str, int]:
     """The text that the target reads, and where the document's own text begins in it."""
     messages = document.messages()
     if messages is None:
@@ -78,7 +78,7 @@ def render(document: world.Document, tokenizer: PreTrainedTokenizerFast) -> tupl
     return text, text.rindex(document.text)
 
 
-def encode(documents: Iterable[world.Document], tokenizer: PreTrainedTokenizerFast) -> list[Encoded]:
+def encode(documents: Iterable[world.Document], tokenizer: PreTrainedTokenizerBase) -> list[Encoded]:
     """Tokenize documents and align their truth with the tokens."""
     rendered = [(document, *render(document, tokenizer)) for document in documents]
     batch = tokenizer(
@@ -116,7 +116,7 @@ def examples(
     encoded: Sequence[Encoded],
     per_document: int,
     seed: int,
-    tokenizer: PreTrainedTokenizerFast,
+    tokenizer: PreTrainedTokenizerBase,
     *,
     brief: bool = False,
 ) -> list[Example]:

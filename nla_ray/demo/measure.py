@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase
 
 from nla_ray.demo import world
 from nla_ray.demo.dataset import Encoded, Example, encode, examples
@@ -58,7 +58,7 @@ class Pair:
     """The three models of a pair directory, as any user would load them; with `stage` WARM the warm pair."""
 
     def __init__(self, directory: Path, stage: str = "") -> None:
-        self.tokenizer: Any = load_tokenizer(directory / "target")
+        self.tokenizer = load_tokenizer(directory / "target")
         self.extractor = Extractor(directory / "target", [LAYER])
         self.verbalizer = TransformersVerbalizer(directory / f"av{stage}")
         self.reconstructor = Reconstructor(directory / f"ar{stage}")
@@ -83,7 +83,7 @@ class Pair:
 
 def draw(
     extractor: Extractor,
-    tokenizer: PreTrainedTokenizerFast,
+    tokenizer: PreTrainedTokenizerBase,
     seed: int,
     documents: int,
     *,

@@ -63,7 +63,7 @@ class Course:
 
     def __init__(self, directory: Path, options: Reinforce, documents: int, measured: int, seed: int) -> None:
         extractor = Extractor(directory / "target", [LAYER])
-        tokenizer: Any = load_tokenizer(directory / "target")
+        tokenizer = load_tokenizer(directory / "target")
         train = draw(extractor, tokenizer, TRAIN_SEED, documents).vectors
         self.sample = draw(extractor, tokenizer, CURVE_SEED, measured)
         warm = directory / f"av{WARM}"

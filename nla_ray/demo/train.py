@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
@@ -124,7 +123,7 @@ def train_pair(out: Path, recipe: Recipe, *, seed: int = 0, progress: Progress) 
 def warm_start(out: Path, recipe: Recipe, seed: int) -> WarmStart:
     """What AR and AV of the target under `out` learn from."""
     extractor = Extractor(out / "target", [LAYER])
-    tokenizer: Any = load_tokenizer(out / "target")
+    tokenizer = load_tokenizer(out / "target")
     sample = draw(
         extractor, tokenizer, PAIRS_SEED, recipe.pair_documents, positions=PAIRS_PER_DOCUMENT, brief=True
     )
