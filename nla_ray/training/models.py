@@ -17,14 +17,16 @@ from torch import nn
 from torch.nn import functional
 from transformers import PreTrainedTokenizerBase
 
-from nla_ray.nla.backbone import load_backbone, load_causal_lm, load_config
+from nla_ray.nla.backbone import load_backbone, load_causal_lm
 from nla_ray.nla.engines.transformers import stop_ids
 from nla_ray.nla.injection import inject, rescale
 from nla_ray.nla.prompt import AvPrompt, ar_prompt_ids, check_ar_suffix, load_tokenizer, render_av_prompt
 from nla_ray.nla.sidecar import Sidecar, check_ar_depth, check_width, read_sidecar
-from nla_ray.nla.weights import open_value_head
+from nla_ray.nla.weights import SafetensorsDir, open_value_head
 
 CPU = torch.device("cpu")
+
+_STORED = {"BF16": torch.bfloat16, "F16": torch.float16}
 
 
 class TrainableAV(nn.Module):
@@ -35,9 +37,13 @@ class TrainableAV(nn.Module):
     stored: torch.dtype = torch.float32
     """The type that the weights came in and are released in."""
 
-    def __init__(self, lm: Any, sidecar: Sidecar, tokenizer: PreTrainedTokenizerBase) -> None:
-        """Raises CheckpointError where sidecar, tokenizer and model do not belong together."""
+    def __init__(self, lm: Any, sidecar: Sidecar, tokenizer: PreTrainedTokenizerBase, source: Path) -> None:
+        """`source` is the directory that `lm` and `tokenizer` were loaded from; its small files are released.
+
+        Raises CheckpointError where sidecar, tokenizer and model do not belong together.
+        """
         super().__init__()
+        self.source = source
         check_width(sidecar, lm.get_input_embeddings().weight.shape[1])
         self.lm, self.sidecar, self.tokenizer = lm, sidecar, tokenizer
         self.prompt: AvPrompt = render_av_prompt(tokenizer, sidecar)
@@ -71,10 +77,19 @@ class TrainableAR(nn.Module):
     """The type that the blocks came in and are released in."""
 
     def __init__(
-        self, backbone: Any, head: nn.Linear, sidecar: Sidecar, tokenizer: PreTrainedTokenizerBase
+        self,
+        backbone: Any,
+        head: nn.Linear,
+        sidecar: Sidecar,
+        tokenizer: PreTrainedTokenizerBase,
+        source: Path,
     ) -> None:
-        """Raises CheckpointError where sidecar, tokenizer and model do not belong together."""
+        """`source` as of `TrainableAV`.
+
+        Raises CheckpointError where sidecar, tokenizer and model do not belong together.
+        """
         super().__init__()
+        self.source = source
         check_ar_depth(sidecar, backbone.config.num_hidden_layers)
         check_width(sidecar, backbone.config.hidden_size)
         self.backbone, self.head, self.sidecar, self.tokenizer = backbone, head, sidecar, tokenizer
@@ -110,7 +125,7 @@ def load_av(
     sidecar = sidecar or read_sidecar(directory, role="av")
     tokenizer = load_tokenizer(directory, trust_remote_code=trust_remote_code, template_from=template_from)
     lm = load_causal_lm(directory, dtype=torch.float32, device=CPU, trust_remote_code=trust_remote_code)
-    model = TrainableAV(_trainable(lm, checkpointing), sidecar, tokenizer)
+    model = TrainableAV(_trainable(lm, checkpointing), sidecar, tokenizer, directory)
     model.stored = stored_dtype(directory)
     return model
 
@@ -134,7 +149,7 @@ def load_ar(
     )  # fmt: skip
     head = _identity(own.d_model) if sidecar is not None else _stored_head(directory, own.d_model)
     tokenizer = load_tokenizer(directory, trust_remote_code=trust_remote_code)
-    model = TrainableAR(_trainable(backbone, checkpointing), head, own, tokenizer)
+    model = TrainableAR(_trainable(backbone, checkpointing), head, own, tokenizer, directory)
     model.stored = stored_dtype(directory)
     return model
 
@@ -150,9 +165,10 @@ def new_ar(target: Path, sidecar: Sidecar, **options: Any) -> TrainableAR:
 
 
 def stored_dtype(directory: Path) -> torch.dtype:
-    """What the checkpoint's config.json says that its weights are in."""
-    found = load_config(directory).dtype
-    return found if isinstance(found, torch.dtype) else torch.float32
+    """The type that the checkpoint's embedding is stored in; a wrapper's config.json may not say it."""
+    weights = SafetensorsDir(directory)
+    name = next((one for one in weights.names if one.endswith("embed_tokens.weight")), weights.names[0])
+    return _STORED.get(weights.info(name).dtype, torch.float32)
 
 
 def end_of_turn(model: TrainableAV) -> int:

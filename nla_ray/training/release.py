@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import torch
 from huggingface_hub import save_torch_state_dict
@@ -23,10 +21,12 @@ from nla_ray.nla.sidecar_write import write_sidecar
 from nla_ray.nla.weights import HEAD_NAME
 from nla_ray.store.tree import Tree, full
 from nla_ray.training.models import TrainableAR, TrainableAV
+from nla_ray.training.source_files import copy, copy_tokenizer, write_config
 
 MARKERS = ("㈎", "㈜", "㎡", "㊗", "㈀", "㉠", "⍰", "☍")
 """Characters that hardly occur in text; the first that the tokenizer has as one token is taken."""
 SUFFIX_TOKENS = 4
+GENERATION = "generation_config.json"
 
 _BACKBONE, _HEAD, _LM = "backbone.", "head.", "lm."
 
@@ -68,14 +68,16 @@ def write_av(
 ) -> None:
     """Write the AV with these weights (`full_state`) in the type that it came in; raises OSError."""
     directory.mkdir(parents=True, exist_ok=True)
-    config = _config(model.lm, type(model.lm).__name__, model.stored)
-    config.save_pretrained(directory)
-    model.lm.generation_config.save_pretrained(directory)
+    write_config(directory, model.source, model.lm.config, model.stored)
+    if (model.source / GENERATION).exists():
+        copy(directory, model.source / GENERATION)
+    else:
+        model.lm.generation_config.save_pretrained(directory)
     tensors = of_lm(weights)
-    if config.tie_word_embeddings:
+    if model.lm.config.tie_word_embeddings:
         tensors.pop("lm_head.weight", None)
     _write(directory, tensors, model.stored)
-    model.tokenizer.save_pretrained(directory)
+    copy_tokenizer(directory, model.source, model.tokenizer)
     write_sidecar(directory, replace(sidecar, role="av"))
     _share(directory)
 
@@ -85,14 +87,13 @@ def write_ar(
 ) -> None:
     """Write the AR with these weights (`full_state`): blocks 0..K and the embedding, beside them its head."""
     directory.mkdir(parents=True, exist_ok=True)
-    name = type(model.backbone).__name__.removesuffix("Model") + "ForCausalLM"
-    _config(model.backbone, name, model.stored).save_pretrained(directory)
+    write_config(directory, model.source, model.backbone.config, model.stored)
     blocks = {f"model.{name}": tensor for name, tensor in below(weights, _BACKBONE).items()}
     _write(directory, blocks, model.stored)
     save_file(
         {name: tensor.contiguous() for name, tensor in below(weights, _HEAD).items()}, directory / HEAD_NAME
     )
-    model.tokenizer.save_pretrained(directory)
+    copy_tokenizer(directory, model.source, model.tokenizer)
     write_sidecar(directory, replace(sidecar, role="ar", injection_scale=None))
     _share(directory)
 
@@ -134,12 +135,6 @@ def _beside(tree: Tree) -> Path | None:
     if tree.folder is not None:
         tree.folder.mkdir(parents=True, exist_ok=True)
     return tree.folder
-
-
-def _config(model: Any, architecture: str, dtype: torch.dtype) -> Any:
-    config = copy.deepcopy(model.config)
-    config.architectures, config.dtype = [architecture], dtype
-    return config
 
 
 def _write(directory: Path, tensors: Mapping[str, torch.Tensor], dtype: torch.dtype) -> None:
