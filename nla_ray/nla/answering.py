@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList
 
-from nla_ray.errors import CheckpointError
-from nla_ray.nla.backbone import load_causal_lm
-from nla_ray.nla.engines.transformers import stop_ids
-from nla_ray.nla.prompt import load_tokenizer
 from nla_ray.nla.sampling import choose, uniforms
+from nla_ray.nla.speaker import Speaker
 from nla_ray.nla.verbalizer import Sampling
 
 
@@ -26,26 +21,10 @@ class ChatAnswer:
     tokens: int
 
 
-class Answerer:
+class Answerer(Speaker):
     """A causal language model with a chat template."""
 
-    def __init__(
-        self,
-        directory: Path,
-        *,
-        dtype: torch.dtype = torch.float32,
-        device: str | torch.device = "cpu",
-        trust_remote_code: bool = False,
-    ) -> None:
-        """Raises CheckpointError for what cannot be loaded, and for a tokenizer without a chat template."""
-        self._tokenizer = load_tokenizer(directory, trust_remote_code=trust_remote_code)
-        if self._tokenizer.chat_template is None:
-            raise CheckpointError(f"{directory}: no chat template; take a model that was tuned for chat")
-        self._model: Any = load_causal_lm(
-            directory, dtype=dtype, device=device, trust_remote_code=trust_remote_code
-        )
-        self._device = torch.device(device)
-        self._stop_ids = list(stop_ids(self._model, self._tokenizer, directory))
+    chats = True
 
     @torch.inference_mode()
     def answers(
@@ -66,7 +45,7 @@ class Answerer:
             max_new_tokens=sampling.max_new_tokens,
             do_sample=False,
             num_beams=1,
-            eos_token_id=self._stop_ids,
+            eos_token_id=list(self._stop_ids),
             pad_token_id=self._stop_ids[0],
             logits_processor=LogitsProcessorList([drawn]),
         )[:, longest:].tolist()

@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import torch
 
-from nla_ray.nla.backbone import load_causal_lm
 from nla_ray.nla.batching import refuse_foreign_ids
-from nla_ray.nla.engines.transformers import stop_ids
-from nla_ray.nla.prompt import load_tokenizer
 from nla_ray.nla.sampling import choose, uniforms
+from nla_ray.nla.speaker import Speaker
 from nla_ray.nla.verbalizer import Sampling
 
 
-class Continuer:
+class Continuer(Speaker):
     """A target with its head. One prompt at a time: an answer depends on its prompt and its key alone."""
-
-    def __init__(
-        self,
-        directory: Path,
-        *,
-        dtype: torch.dtype = torch.float32,
-        device: str | torch.device = "cpu",
-        trust_remote_code: bool = False,
-    ) -> None:
-        """Raises CheckpointError for a checkpoint that cannot be loaded or names no stop token."""
-        self._device = torch.device(device)
-        self._model: Any = load_causal_lm(
-            directory, dtype=dtype, device=device, trust_remote_code=trust_remote_code
-        )
-        tokenizer = load_tokenizer(directory, trust_remote_code=trust_remote_code)
-        self._stop_ids = frozenset(stop_ids(self._model, tokenizer, directory))
 
     @torch.inference_mode()
     def generate(self, prompt: Sequence[int], key: int, sampling: Sampling) -> tuple[int, ...]:

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,63 +14,11 @@ from nla_ray.audit.others import Helpers
 from nla_ray.config.judge import JudgeConfig
 from nla_ray.errors import ConfigError, InputError
 from tests.audit.test_hits import detector, hits, packs, row, tables
-
-Answer = Callable[[dict[str, Any]], tuple[int, str]]
-
-
-class Server(ThreadingHTTPServer):
-    """Answers chat completions by a function of the request, and keeps what it was sent."""
-
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.answer = answer
-        self.seen: list[dict[str, Any]] = []
-        self.keys: list[str | None] = []
-        self.at_once = self.most_at_once = 0
-        self.lock = threading.Lock()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        with self.server.lock:
-            self.server.seen.append(body)
-            self.server.keys.append(self.headers.get("Authorization"))
-            self.server.at_once += 1
-            self.server.most_at_once = max(self.server.most_at_once, self.server.at_once)
-        status, content = self.server.answer(json.loads(body["messages"][1]["content"]))
-        data = json.dumps({"choices": [{"message": {"content": content}}]}).encode()
-        self.send_response(status)
-        if status == 302:
-            self.send_header("Location", "/elsewhere")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-        with self.server.lock:
-            self.server.at_once -= 1
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@contextmanager
-def served(answer: Answer) -> Iterator[Server]:
-    server = Server(answer)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+from tests.chat_server import Server, served
 
 
 def judge(server: Server, folder: Path, **values: Any) -> Judge:
-    url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-    base = {"base_url": url, "model": "m", "cache": folder / "cache", "timeout_s": 5.0}
+    base = {"base_url": server.url, "model": "m", "cache": folder / "cache", "timeout_s": 5.0}
     return Judge(JudgeConfig.model_validate(base | values))
 
 
@@ -84,9 +28,12 @@ def says(verdict: str, evidence: str = "") -> tuple[int, str]:
 
 def test_answers_come_in_order_and_are_asked_for_once(tmp_path: Path) -> None:
     texts = [f"the tide {number}" for number in range(12)]
-    with served(
-        lambda asked: says("YES", asked["text"]) if asked["text"][-1] in "02468" else says("NO")
-    ) as server:
+
+    def answer(asked: str) -> tuple[int, str]:
+        said = json.loads(asked)["text"]
+        return says("YES", said) if said[-1] in "02468" else says("NO")
+
+    with served(answer) as server:
         first = judged(judge(server, tmp_path, concurrency=3), "Tides?", texts)
         assert len(server.seen) == 12 and server.most_at_once <= 3
         again = judge(server, tmp_path, max_requests=0)
@@ -115,7 +62,7 @@ def test_a_busy_server_is_asked_again_and_counted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("status", "words"), [(401, "401"), (400, "400"), (302, "302"), (500, "status 500")])
 def test_a_refusal_ends_it(tmp_path: Path, status: int, words: str) -> None:
-    with served(lambda asked: (status, "")) as server:
+    with served(lambda asked: (status, ""), headers={"Location": "/elsewhere"}) as server:
         with pytest.raises(InputError, match=words):
             judge(server, tmp_path, timeout_s=0.05).ask("Tides?", "the tide")
         assert len(server.seen) == (3 if status == 500 else 1)
@@ -178,8 +125,8 @@ def test_a_judge_decides_on_what_patterns_nominate(tmp_path: Path) -> None:
     said = ["The tide of war", "The TIDE is high", "The sun", "The TIDE is high"]
     connection = tables(tmp_path / "tables", [row(at, text) for at, text in enumerate(said)])
 
-    def answer(asked: dict[str, Any]) -> tuple[int, str]:
-        return says("YES", "TIDE is high") if "high" in asked["text"] else says("NO")
+    def answer(asked: str) -> tuple[int, str]:
+        return says("YES", "TIDE is high") if "high" in json.loads(asked)["text"] else says("NO")
 
     with served(answer) as server:
         asked = detector(question={"question": "Is it about the sea?"})

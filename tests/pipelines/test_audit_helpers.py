@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -17,7 +18,8 @@ from nla_ray.pipelines.audit import Outcome, audit
 from nla_ray.store import connect
 from tests.audit.planted import at_random, corpus, in_documents, never
 from tests.audit.tables import write_pack, write_tables
-from tests.audit.test_judge import Server, says, served
+from tests.audit.test_judge import says
+from tests.chat_server import Server, served
 from tests.pipelines.test_embedder import tiny_encoder
 
 QUESTION = {"question": {"question": "Does it speak of sabotage or privacy in earnest?"}}
@@ -37,8 +39,7 @@ def run(tmp_path: Path, tables: str, pack: Path, **values: Any) -> Outcome:
 
 
 def judged_by(server: Server, folder: Path, **values: Any) -> dict[str, Any]:
-    url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-    return {"base_url": url, "model": "m", "cache": str(folder / "cache")} | values
+    return {"base_url": server.url, "model": "m", "cache": str(folder / "cache")} | values
 
 
 def found(tables: str, outcome: Outcome) -> list[tuple[Any, ...]]:
@@ -49,8 +50,8 @@ def found(tables: str, outcome: Outcome) -> list[tuple[Any, ...]]:
 def test_a_judge_takes_back_what_patterns_nominate(tmp_path: Path, tables: str) -> None:
     pack = write_pack(tmp_path / "pack.yaml", "sabotage", "privacy", **QUESTION)
 
-    def answer(asked: dict[str, Any]) -> tuple[int, str]:
-        return says("YES", "speaks of sabotage") if "sabotage" in asked["text"] else says("NO")
+    def answer(asked: str) -> tuple[int, str]:
+        return says("YES", "speaks of sabotage") if "sabotage" in json.loads(asked)["text"] else says("NO")
 
     with served(answer) as server:
         judge = judged_by(server, tmp_path)
