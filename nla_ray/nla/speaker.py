@@ -27,7 +27,7 @@ class Speaker:
         device: str | torch.device = "cpu",
         trust_remote_code: bool = False,
     ) -> None:
-        """Raises CheckpointError for what cannot be loaded, has no stop token, or no chat template as needed."""
+        """Raises CheckpointError for what cannot be loaded, and without a stop token or a needed template."""
         self._tokenizer = load_tokenizer(directory, trust_remote_code=trust_remote_code)
         if self.chats and self._tokenizer.chat_template is None:
             raise CheckpointError(f"{directory}: no chat template; take a model that was tuned for chat")
