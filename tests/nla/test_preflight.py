@@ -1,10 +1,10 @@
-"""The preflight: all green on every family, and each way of spoiling a pair fails the check that names it."""
+"""The preflight: all green on every family, what it forgives, and what it will not look at."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,56 +18,10 @@ from tokenizers import Tokenizer, processors
 from nla_ray.config.reference import ModelRef
 from nla_ray.errors import CheckpointError, ConfigError
 from nla_ray.nla.preflight import check
-from nla_ray.nla.preflight_parts import Check
 from tests.conftest import NlaDirs
+from tests.nla.pairs import edit_sidecar, edit_tensors, problems, refs
 from tests.nla.test_resolve import cache_snapshot
-from tests.tiny import FAMILIES, tiny_tokenizer
-
-
-def refs(directories: Sequence[Path]) -> list[ModelRef]:
-    """AV, AR and target, from the fixture's (target, AV, AR)."""
-    return [ModelRef(path=str(directories[index])) for index in (1, 2, 0)]
-
-
-def problems(checks: Sequence[Check]) -> dict[tuple[str, str], str]:
-    return {(made.subject, made.name): made.detail for made in checks if made.status == "fail"}
-
-
-@pytest.fixture
-def copied(nla: Callable[[str], NlaDirs], tmp_path: Path) -> Callable[[str], NlaDirs]:
-    """A pair of one family that may be spoilt."""
-
-    def copy(family: str) -> NlaDirs:
-        target, av, ar = (
-            Path(shutil.copytree(source, tmp_path / family / source.name)) for source in nla(family)
-        )
-        return target, av, ar
-
-    return copy
-
-
-def edit_sidecar(directory: Path, **changes: Any) -> None:
-    path = directory / "nla_meta.yaml"
-    meta = yaml.safe_load(path.read_text(encoding="utf-8"))
-    for name, value in changes.items():
-        group, _, key = name.rpartition("__")
-        (meta[group] if group else meta)[key] = value
-    path.write_text(yaml.safe_dump(meta, allow_unicode=True), encoding="utf-8")
-
-
-def edit_config(directory: Path, **changes: Any) -> None:
-    path = directory / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-
-def edit_tensors(file: Path, **changes: torch.Tensor | None) -> None:
-    """Set or (None) drop tensors; `__` is the dot of a name."""
-    tensors = load_file(file)
-    for name, tensor in changes.items():
-        tensors.pop(name.replace("__", "."), None)
-        if tensor is not None:
-            tensors[name.replace("__", ".")] = tensor
-    save_file(tensors, file, metadata={"format": "pt"})
+from tests.tiny import FAMILIES
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -82,198 +36,6 @@ def test_an_av_alone(nla: Callable[[str], NlaDirs]) -> None:
     checks = check(refs(nla("qwen2"))[0])
     assert not problems(checks)
     assert {made.name for made in checks if made.status == "skip"} == {"layer", "d_model", "K in the target"}
-
-
-NAN_HEAD = torch.eye(32)
-NAN_HEAD[::2] = float("nan")
-Spoil = Callable[[Path, Path, Path], object]
-
-SPOILT: list[tuple[str, Spoil, tuple[str, str], str]] = [
-    (
-        "whitened",
-        lambda t, v, r: edit_sidecar(v, extraction__norm="whitened_zca_v1"),
-        ("AV", "sidecar"),
-        "extraction.norm",
-    ),
-    (
-        "no slot",
-        lambda t, v, r: edit_sidecar(v, prompt_templates__av="x"),
-        ("AV", "sidecar"),
-        "prompt_templates.av",
-    ),
-    (
-        "no ar slot",
-        lambda t, v, r: edit_sidecar(r, prompt_templates__ar="x"),
-        ("AR", "sidecar"),
-        "prompt_templates.ar",
-    ),
-    (
-        "raw mse",
-        lambda t, v, r: edit_sidecar(r, extraction__mse_scale=None),
-        ("AR", "sidecar"),
-        "extraction.mse_scale",
-    ),
-    (
-        "K fields",
-        lambda t, v, r: edit_sidecar(v, extraction__layer_index=1),
-        ("AV", "layer fields"),
-        "layer_index 1",
-    ),
-    ("d_model", lambda t, v, r: edit_sidecar(v, d_model=64), ("AV", "d_model"), "hidden_size 32"),
-    ("AR's d_model", lambda t, v, r: edit_sidecar(r, d_model=64), ("AR", "d_model"), "hidden_size 32"),
-    ("K beyond the AV", lambda t, v, r: edit_sidecar(v, extraction_layer_index=4), ("AV", "blocks"), "0..3"),
-    (
-        "AV cut short",
-        lambda t, v, r: edit_config(v, num_hidden_layers=5, layer_types=None),
-        ("AV", "blocks"),
-        "says 5 blocks",
-    ),
-    (
-        "marker id",
-        lambda t, v, r: edit_sidecar(v, tokens__injection_token_id=9),
-        ("AV", "marker: one id"),
-        "rule 1",
-    ),
-    (
-        "neighbour",
-        lambda t, v, r: edit_sidecar(v, tokens__injection_left_neighbor_id=9),
-        ("AV", "marker: neighbours"),
-        "rule 3",
-    ),
-    (
-        "marker twice",
-        lambda t, v, r: edit_sidecar(v, prompt_templates__av="㈎ <concept>{injection_char}</concept>"),
-        ("AV", "marker: once"),
-        "rule 2",
-    ),
-    (
-        "drift",
-        lambda t, v, r: tiny_tokenizer("qwen2", marker=False).save_pretrained(v),
-        ("AV", "marker: one id"),
-        "rule 1",
-    ),
-    (
-        "small vocabulary",
-        lambda t, v, r: edit_config(v, vocab_size=300),
-        ("AV", "chat template"),
-        "embedding has 300 rows",
-    ),
-    ("unknown kind", lambda t, v, r: edit_config(v, model_type="mamba"), ("AV", "architecture"), "qwen2"),
-    ("no config", lambda t, v, r: (r / "config.json").unlink(), ("AR", "architecture"), "no config.json"),
-    ("no tokenizer", lambda t, v, r: (r / "tokenizer.json").unlink(), ("AR", "tokenizer"), "no tokenizer"),
-    (
-        "no weights",
-        lambda t, v, r: (v / "model.safetensors").unlink(),
-        ("AV", "weights"),
-        "no model.safetensors",
-    ),
-    (
-        "pickle",
-        lambda t, v, r: (v / "model.safetensors").rename(v / "pytorch_model.bin"),
-        ("AV", "weights"),
-        "convert them to safetensors",
-    ),
-    (
-        "quantized",
-        lambda t, v, r: edit_tensors(v / "model.safetensors", q=torch.ones(2, dtype=torch.int8)),
-        ("AV", "weights"),
-        "unquantized",
-    ),
-    (
-        "depth",
-        lambda t, v, r: edit_sidecar(r, extraction_layer_index=1),
-        ("AR", "depth K+1"),
-        "K+1 = 2 was expected",
-    ),
-    (
-        "layer_types",
-        lambda t, v, r: edit_config(r, layer_types=["full_attention"] * 4),
-        ("AR", "architecture"),
-        "layer_types",
-    ),
-    (
-        "missing block",
-        lambda t, v, r: save_file(
-            {n: x for n, x in load_file(r / "model.safetensors").items() if "layers.1." not in n},
-            r / "model.safetensors",
-        ),
-        ("AR", "depth K+1"),
-        "2 blocks (0..2)",
-    ),
-    (
-        "final norm",
-        lambda t, v, r: edit_tensors(r / "model.safetensors", model__norm__weight=torch.ones(32)),
-        ("AR", "no final norm"),
-        "model.norm.weight",
-    ),
-    (
-        "whole lm_head",
-        lambda t, v, r: edit_tensors(r / "model.safetensors", lm_head__weight=torch.ones(349, 32)),
-        ("AR", "no lm_head"),
-        "[349, 32]",
-    ),
-    (
-        "no head",
-        lambda t, v, r: (r / "value_head.safetensors").unlink(),
-        ("AR", "value head"),
-        "no value_head.safetensors",
-    ),
-    (
-        "head's shape",
-        lambda t, v, r: edit_tensors(r / "value_head.safetensors", weight=torch.ones(32, 16)),
-        ("AR", "value head"),
-        "[32, 32] was expected",
-    ),
-    (
-        "head's key",
-        lambda t, v, r: edit_tensors(r / "value_head.safetensors", scale=torch.ones(1)),
-        ("AR", "value head"),
-        "only weight and bias are known",
-    ),
-    (
-        "head not finite",
-        lambda t, v, r: edit_tensors(r / "value_head.safetensors", weight=NAN_HEAD),
-        ("AR", "value head finite"),
-        "value_head.safetensors: weight: 16 of 32 rows",
-    ),
-    (
-        "head's bias not finite",
-        lambda t, v, r: edit_tensors(r / "value_head.safetensors", bias=NAN_HEAD[0].clone()),
-        ("AR", "value head finite"),
-        "bias: 32 of 32 rows",
-    ),
-    (
-        "suffix",
-        lambda t, v, r: edit_sidecar(r, tokens__critic_suffix_ids=[1, 2]),
-        ("AR", "prompt suffix"),
-        "records [1, 2]",
-    ),
-    (
-        "not one pair",
-        lambda t, v, r: edit_sidecar(v, extraction_layer_index=1),
-        ("pair", "layer"),
-        "not one pair",
-    ),
-    ("target's width", lambda t, v, r: edit_config(t, hidden_size=64), ("pair", "d_model"), "target 64"),
-    (
-        "target too short",
-        lambda t, v, r: edit_config(t, num_hidden_layers=2, layer_types=None),
-        ("pair", "K in the target"),
-        "0..1",
-    ),
-]
-
-
-@pytest.mark.parametrize(
-    ("spoil", "where", "says"), [case[1:] for case in SPOILT], ids=[case[0] for case in SPOILT]
-)
-def test_spoilt(copied: Callable[[str], NlaDirs], spoil: Spoil, where: tuple[str, str], says: str) -> None:
-    directories = copied("qwen2")
-    spoil(*directories)
-    found = problems(check(*refs(directories)))
-    assert where in found, found
-    assert says in found[where]
-    assert "\n" not in found[where]
 
 
 def test_a_megatron_lm_head_and_a_bias_are_fine(copied: Callable[[str], NlaDirs]) -> None:
