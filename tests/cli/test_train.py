@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +17,8 @@ from typer.testing import CliRunner
 
 from nla_ray.cli import app
 from nla_ray.errors import NlaError
+from tests.cli.conftest import Invoke
+from tests.runtime.processes import wait_until
 from tests.train_tables import columns, train_values, write_set, write_split
 
 NlaDirs = tuple[Path, Path, Path]
@@ -53,6 +60,56 @@ def test_one_line_says_what_is_wrong(
     monkeypatch.delenv("HF_TOKEN", raising=False)
     assert said in refusal(tmp_path, values, override)
     assert not (tmp_path / "out").exists()
+
+
+@contextmanager
+def interrupted_once(there: Callable[[], object]) -> Iterator[None]:
+    """An interrupt reaches this process as soon as something is there, as Ctrl-C would."""
+
+    def watch() -> None:
+        wait_until(there, "what to interrupt at")
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    yield
+    thread.join()
+
+
+@pytest.mark.slow
+def test_an_interrupted_training_says_where_it_goes_on(
+    tmp_path: Path, values: dict[str, Any], invoke: Invoke
+) -> None:
+    config, saved = tmp_path / "train.yaml", tmp_path / "out" / "checkpoints" / "sft_ar"
+    stages = {"sft_ar": values["stages"]["sft_ar"] | {"steps": 100}}
+    config.write_text(yaml.safe_dump(values | {"stages": stages, "saving": {"every": 20}}))
+    with interrupted_once((tmp_path / "out" / "run.json").exists):
+        first = invoke("train", config)
+    assert first.code == 130 and first.err == (
+        "stopped before the first checkpoint; run the same command again to start over\n"
+    )
+    with interrupted_once(lambda: any(saved.glob("*.json"))):
+        second = invoke("train", config)
+    step = max(int(path.name.split("-")[1]) for path in saved.glob("*.json"))
+    at = f"the newest checkpoint is at step {step} of stage sft_ar"
+    assert second.code == 130 and second.err == f"stopped; {at}; run the same command again to go on\n"
+    dry = invoke("train", config, "--dry-run")
+    assert f"goes on: from step {step} of stage sft_ar" in dry.out and "nothing was written" in dry.out
+    third = invoke("train", config)
+    assert third.code == 0 and f"sft_ar: going on from step {step}\n" in third.out
+    lines = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if line["kind"] == "held_out"] == [0, 20, 40, 60, 80, 100]
+    assert "trained before; nothing was done\n" in invoke("train", config).out
+
+
+def test_a_dry_run_writes_nothing(tmp_path: Path, values: dict[str, Any], invoke: Invoke) -> None:
+    config = tmp_path / "train.yaml"
+    config.write_text(yaml.safe_dump(values))
+    ended = invoke("train", config, "--dry-run")
+    assert ended.code == 0 and not (tmp_path / "out").exists()
+    assert "split ar_sft: 24 rows of 12 documents\n" in ended.out
+    assert "stage sft_ar: 6 steps, 48 rows in all, " in ended.out
+    assert "FLOPs without measurements" in ended.out
 
 
 def test_vectors_of_another_width(tmp_path: Path, values: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ def test_only_the_newest_owner_changes_a_tree(place: str, tmp_path: Path) -> Non
     file.write_bytes(b"file")
     older.take_over()
     older.write("a", b"older")
-    restarted = pickle.loads(pickle.dumps(older))
+    restarted = pickle.loads(pickle.dumps(older))  # noqa: S301
     restarted.write("a", b"a worker of the same owner")
     newer.take_over()
     changes: list[Callable[[], None]] = [

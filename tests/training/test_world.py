@@ -12,14 +12,15 @@ from torch import distributed
 from torch import multiprocessing as processes
 
 from nla_ray.config.train import Supervised
+from nla_ray.nla.batching import pad_right
 from nla_ray.nla.fidelity import Baseline
 from nla_ray.store.tree import Tree
 from nla_ray.training.checkpoint import Checkpoints
 from nla_ray.training.data import open_split
-from nla_ray.training.heldout import held_out_rows
-from nla_ray.training.models import load_ar, load_av
+from nla_ray.training.heldout import fve_of_texts, held_out_rows
+from nla_ray.training.models import TrainableAR, load_ar, load_av
 from nla_ray.training.sft import Reading, Setting, Sft, Writing
-from nla_ray.training.world import Parallel, World, full_state
+from nla_ray.training.world import Parallel, World, full_state, plain
 from tests.train_tables import write_set
 
 NlaDirs = tuple[Path, Path, Path]
@@ -52,10 +53,26 @@ def curves(
     for name, learner in learners(av, ar, data, world, parallel).items():
         losses = [learner.step(n)["loss"] for n in range(STEPS)]
         found[name] = [*losses, *learner.evaluate().values()]
+        if name == "ar":
+            found["texts"] = list(read_texts(learner, world).values())
         checkpoints = Checkpoints(Tree(str(out)), name, world, 1)
         checkpoints.save(STEPS, learner.state(), {})
         checkpoints.close()
     return found
+
+
+def read_texts(learner: Sft, world: World) -> dict[str, float]:
+    """Fidelity on five texts, two at once: the second rank has nothing to do in the last pass."""
+    ar = plain(learner.model)
+    assert isinstance(ar, TrainableAR)
+
+    def predict(texts: list[str]) -> torch.Tensor:
+        prompts = ar.prompts(texts)
+        lengths = torch.tensor([len(prompt) for prompt in prompts])
+        read: torch.Tensor = learner.model(pad_right(prompts, torch.device("cpu")), lengths)
+        return read
+
+    return fve_of_texts(predict, learner.held_out.first(5), learner.setting.baseline, 2, world)
 
 
 def rank_of_two(rank: int, av: Path, ar: Path, data: Path, out: Path, parallel: Parallel) -> None:
