@@ -189,7 +189,7 @@ def provenance_of(config: EvaluateConfig, run: str, tables: Tables) -> Provenanc
         layer=facts["layer"],
         corpus=", ".join(config.corpus.paths),
         corpus_sha256=corpus["sha256"],
-        documents=corpus["documents"],
+        documents=corpus["documents"] if config.corpus.vectors is None else tables.documents,
         unusable=corpus["unusable"],
         vectors=len(tables.vectors),
         quarantined=tables.quarantined,

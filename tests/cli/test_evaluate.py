@@ -102,7 +102,7 @@ def test_vectors_that_were_extracted_before(invoke: Invoke, job: Job, config: Pa
     ended = invoke("evaluate", config)
     found = written(tmp_path / "from-vectors")
     assert ended.code == CODES[found["verdict"]], ended.err
-    assert found["provenance"]["vectors"] == 6
+    assert (found["provenance"]["documents"], found["provenance"]["vectors"]) == (3, 6)
     assert [one["by"] for one in found["buckets"]] == ["position", "norm"]
 
 
