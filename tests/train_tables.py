@@ -65,7 +65,7 @@ def write_split(
 
 
 def train_values(folder: Path, target: Path, data: Path, **changes: Any) -> dict[str, Any]:
-    """A training of both warm starts in a few steps."""
+    """A training of both warm starts in a few steps, without a report."""
     return {
         "output": str(folder / "out"),
         "target": str(target),
@@ -76,5 +76,6 @@ def train_values(folder: Path, target: Path, data: Path, **changes: Any) -> dict
         },
         "saving": {"every": 2},
         "held_out": {"rows": 8, "max_new_tokens": 12, "slots": 8},
+        "report": None,
         "seed": 3,
     } | changes  # fmt: skip

@@ -61,9 +61,10 @@ class _Bars:
         for line in lasting(now, self._before):
             self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
         if now.stage not in self._tasks:
-            self._tasks[now.stage] = self._bar.add_task(now.stage, total=now.steps, now="")
-        said = f"{now.step}/{now.steps} {now.doing or speed(now)}"
-        self._bar.update(self._tasks[now.stage], completed=now.step, now=said)
+            self._tasks[now.stage] = self._bar.add_task(now.stage, now="")
+        count = f"{now.step}/{now.steps} " if now.steps else ""
+        said = count + (now.doing or speed(now))
+        self._bar.update(self._tasks[now.stage], total=now.steps or None, completed=now.step, now=said)
 
     def hide_start(self) -> None:
         """What was done before the first stage is over."""
@@ -75,13 +76,15 @@ class _Lines:
 
     def __init__(self, console: Console) -> None:
         self._console, self._at, self._before = console, 0.0, set[tuple[str, int]]()
+        self._doing = ("", STARTING)
         self._say(STARTING)
 
     def __call__(self, now: Progress) -> None:
         for line in lasting(now, self._before):
             self._say(line)
         stage = f"{now.stage}: " if now.stage else ""
-        if now.doing:
+        before, self._doing = self._doing, (now.stage, now.doing)
+        if now.doing and self._doing != before:
             self._say(stage + now.doing)
         elif self._due(now):
             self._at = time.monotonic()
@@ -185,6 +188,8 @@ def print_pair(found: TrainedPair, config: TrainConfig, console: Console) -> Non
     if found.av is not None and found.ar is not None:
         target = [] if config.target is None else ["--target", str(config.target)]
         _line(console, "check it", shlex.join(["nla-ray", "check", found.av, found.ar, *target]))
+    if found.report is not None:
+        _line(console, "report", f"{found.report}: {found.verdict}")
     if found.uploaded is not None:
         _line(console, "uploaded", found.uploaded)
 

@@ -131,6 +131,15 @@ class HeldOut(Config):
     """Answers that are generated at once."""
 
 
+class Report(Config):
+    """How the finished pair is measured: `nla-ray evaluate` on held-out vectors, with every control."""
+
+    vectors: Count = 400
+    """At most so many rows of the held-out split, the first ones of its table."""
+    samples: Count = 4
+    """Answers to each vector."""
+
+
 class TrainRunner(Config):
     """Where it runs; no result depends on it beyond rounding."""
 
@@ -169,7 +178,7 @@ class TrainConfig(Config):
     """A training of one pair for one layer of one target."""
 
     without_effect: ClassVar[frozenset[str]] = frozenset(
-        {"output", "saving", "runner", "gradient_checkpointing", "upload"}
+        {"output", "saving", "runner", "gradient_checkpointing", "report", "upload"}
     )
 
     output: Name
@@ -188,6 +197,8 @@ class TrainConfig(Config):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of the order of the rows, of permuted vectors and of sampling."""
     runner: TrainRunner = TrainRunner()
+    report: Report | None = Report()
+    """The report on the finished pair, in `report` below the output; null: none is made."""
     upload: Annotated[str, StringConstraints(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
     """A Hugging Face repository (`owner/name`, private when it is new) that gets the finished pair.
 

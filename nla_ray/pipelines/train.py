@@ -14,9 +14,11 @@ import torch
 
 from nla_ray.config.train import Split, TrainConfig
 from nla_ray.errors import ConfigError
+from nla_ray.nla.sidecar import Role
 from nla_ray.pipelines.provenance import model_record
 from nla_ray.pipelines.train_parts import Parts
 from nla_ray.pipelines.train_rank import FOLDER, ROLES, Attempt, Rank, done
+from nla_ray.pipelines.train_report import PAGE, write_report
 from nla_ray.store.plan import differing_keys, some_of
 from nla_ray.store.tree import Tree
 from nla_ray.training.learner import Metrics
@@ -44,7 +46,8 @@ class StageResult:
 class TrainedPair:
     """What a training left: stages, and where the newest AV and AR are (None: not trained).
 
-    `again` if it was finished before.
+    `report` is where the page is, `verdict` what it says; None where there is no report. `again` if it was
+    finished before.
     """
 
     stages: tuple[StageResult, ...]
@@ -54,6 +57,8 @@ class TrainedPair:
     again: bool
     av: str | None
     ar: str | None
+    report: str | None
+    verdict: str | None
 
 
 def train(config: TrainConfig, report: Report) -> TrainedPair:
@@ -77,18 +82,23 @@ def train(config: TrainConfig, report: Report) -> TrainedPair:
         for stage in config.stages.chosen
         if (found := done(tree, stage))
     )
-    places = {role: _newest(config, config.stages.chosen, role) for role in ("av", "ar")}
+    roles: tuple[Role, ...] = ("av", "ar")
+    places = {role: _newest(config, config.stages.chosen, role) for role in roles}
     baseline = parts.baseline
     said = f"Var(v_nrm) = {baseline.value:.4f} of {baseline.reference}, {baseline.n} vectors"
     dropped = {name: split.dropped for name, split in parts.splits.items() if split.dropped}
+    trained = {role: place for role, place in places.items() if place}
+    evaluation = None if config.report is None else write_report(config, tree, trained, report)
     uploaded = None
     if config.upload is not None:
         from nla_ray.pipelines.train_upload import upload
 
-        uploaded = upload(tree, config.upload, {role: place for role, place in places.items() if place})
+        uploaded = upload(tree, config.upload, trained)
     return TrainedPair(
         stages, said, dropped, uploaded, again,
         **{role: f"{tree.url}/{place}" if place else None for role, place in places.items()},
+        report=f"{tree.url}/{PAGE}" if evaluation else None,
+        verdict=evaluation.verdict if evaluation else None,
     )  # fmt: skip
 
 
@@ -136,7 +146,7 @@ def git_commit() -> str | None:
     return found.stdout.strip() or None
 
 
-def _newest(config: TrainConfig, stages: tuple[str, ...], role: str) -> str | None:
+def _newest(config: TrainConfig, stages: tuple[str, ...], role: Role) -> str | None:
     """Where in the output the last stage left this model."""
     folders = [FOLDER[stage] for stage in stages if role in ROLES[stage]]
     return f"{folders[-1]}/{role}" if folders else None

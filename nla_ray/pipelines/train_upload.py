@@ -11,6 +11,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
 from nla_ray.errors import ConfigError, InputError
+from nla_ray.nla.sidecar import Role
 from nla_ray.store.tree import Tree
 
 TOKEN = "HF_TOKEN"
@@ -24,7 +25,7 @@ def require_token() -> str:
     return token
 
 
-def upload(tree: Tree, repository: str, places: Mapping[str, str]) -> str:
+def upload(tree: Tree, repository: str, places: Mapping[Role, str]) -> str:
     """Put AV and AR into sub-folders `av` and `ar`; a repository that is not there is made, private.
 
     Returns its address. Raises InputError where the hub refuses.

@@ -69,7 +69,8 @@ def test_the_result_fits_80_columns() -> None:
         StageResult("sft_ar", 4, 4, HELD_OUT | ends),
         StageResult("rl", 3000, 2400, {"fve_nrm": 0.9, "shuffled": -0.5}, ratio=1.0002),
     )
-    pair = TrainedPair(stages, "Var", {"rl": 3}, None, True, "out/rl/av", "out/rl/ar")
+    places = ("out/rl/av", "out/rl/ar", "out/report.html")
+    pair = TrainedPair(stages, "Var", {"rl": 3}, None, True, *places, verdict="broken")
     out = io.StringIO()
     print_pair(pair, CONFIG, Console(file=out, width=80))
     lines = out.getvalue().splitlines()
@@ -79,3 +80,4 @@ def test_the_result_fits_80_columns() -> None:
     assert "rl 2400/3000 - - 0.900 - -0.500 1.400 -" in rows
     assert "importance ratio: 1.0002 over the last steps; 1: what is sampled is what is trained" in lines
     assert "check it: nla-ray check out/rl/av out/rl/ar --target demo:target" in lines
+    assert "report: out/report.html: broken" in lines
