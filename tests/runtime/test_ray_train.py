@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -59,3 +60,27 @@ def test_two_sharded_workers_and_a_killed_one_end_as_one_process(
     found = train(config, lambda _: None)
     assert found.stages[0].steps == calm.stages[0].steps
     assert found.stages[0].held_out == pytest.approx(calm.stages[0].held_out, abs=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
+def test_an_interrupt_ends_the_workers_and_is_one_here(
+    tmp_path: Path, nla: Callable[[str], NlaDirs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NLA_RAY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    values = train_values(Path(), nla("qwen2")[0], write_set(Path("set")))
+    values["stages"] = {"sft_ar": values["stages"]["sft_ar"] | {"steps": 2000}}
+    values["runner"] = {"name": "ray", "gpus": 0, "cpus": 0.5}
+    config, handler = TrainConfig.model_validate(values), signal.getsignal(signal.SIGINT)
+    interrupted = threading.Event()
+
+    def interrupt(now: Progress) -> None:
+        if now.metrics and not interrupted.is_set():
+            interrupted.set()
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config, interrupt)
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert (tmp_path / "out" / "metrics.jsonl").exists(), "relative paths mean the same to a worker"
