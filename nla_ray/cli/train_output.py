@@ -164,6 +164,9 @@ def print_plan(plan: Plan, console: Console) -> None:
             f"{work.steps:,} steps, {work.rows:,} rows in all, {work.parameters:,} parameters, "
             f"{most}{work.tokens:,} tokens, {work.flops:.1e} FLOPs without measurements",
         )
+    if config.report is not None:
+        said = f"on at most {config.report.vectors} held-out vectors, {config.report.samples} answers to each"
+        _line(console, "report", said)
     if plan.newest is not None and not all(work.done for work in plan.work):
         _line(console, "goes on", "from step {1} of stage {0}".format(*plan.newest))
     _line(console, "output", f"{config.output}; nothing was written")
@@ -172,8 +175,8 @@ def print_plan(plan: Plan, console: Console) -> None:
 def print_pair(found: TrainedPair, config: TrainConfig, console: Console) -> None:
     """What came out: fidelity of each stage beside its shuffled control, and where the pair is."""
     if found.again:
-        rest = "nothing was done" if found.uploaded is None else "nothing was trained"
-        console.print(f"trained before; {rest}", highlight=False)
+        rest = "; nothing was done" if found.idle else ""
+        console.print(f"trained before{rest}", highlight=False)
     for split, rows in found.dropped.items():
         _line(console, "warning", _dropped(split, rows))
     _line(console, "fidelity", f"fve_nrm against {found.baseline}")

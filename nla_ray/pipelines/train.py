@@ -46,8 +46,8 @@ class StageResult:
 class TrainedPair:
     """What a training left: stages, and where the newest AV and AR are (None: not trained).
 
-    `report` is where the page is, `verdict` what it says; None where there is no report. `again` if it was
-    finished before.
+    `report` is where the page is, `verdict` what it says; None where there is no report. `again` if all
+    stages were finished before, `idle` if nothing else was done either.
     """
 
     stages: tuple[StageResult, ...]
@@ -55,6 +55,7 @@ class TrainedPair:
     dropped: dict[Split, int]
     uploaded: str | None
     again: bool
+    idle: bool
     av: str | None
     ar: str | None
     report: str | None
@@ -88,6 +89,7 @@ def train(config: TrainConfig, report: Report) -> TrainedPair:
     said = f"Var(v_nrm) = {baseline.value:.4f} of {baseline.reference}, {baseline.n} vectors"
     dropped = {name: split.dropped for name, split in parts.splits.items() if split.dropped}
     trained = {role: place for role, place in places.items() if place}
+    reported = tree.read(PAGE) is not None
     evaluation = None if config.report is None else write_report(config, tree, trained, report)
     uploaded = None
     if config.upload is not None:
@@ -96,6 +98,7 @@ def train(config: TrainConfig, report: Report) -> TrainedPair:
         uploaded = upload(tree, config.upload, trained)
     return TrainedPair(
         stages, said, dropped, uploaded, again,
+        idle=again and uploaded is None and (reported or evaluation is None),
         **{role: f"{tree.url}/{place}" if place else None for role, place in places.items()},
         report=f"{tree.url}/{PAGE}" if evaluation else None,
         verdict=evaluation.verdict if evaluation else None,

@@ -70,7 +70,7 @@ def test_the_result_fits_80_columns() -> None:
         StageResult("rl", 3000, 2400, {"fve_nrm": 0.9, "shuffled": -0.5}, ratio=1.0002),
     )
     places = ("out/rl/av", "out/rl/ar", "out/report.html")
-    pair = TrainedPair(stages, "Var", {"rl": 3}, None, True, *places, verdict="broken")
+    pair = TrainedPair(stages, "Var", {"rl": 3}, None, True, True, *places, verdict="broken")
     out = io.StringIO()
     print_pair(pair, CONFIG, Console(file=out, width=80))
     lines = out.getvalue().splitlines()

@@ -43,6 +43,10 @@ def test_it_is_written_once(values: dict[str, Any]) -> None:
     written = page.stat().st_mtime_ns
     again = train(TrainConfig.model_validate(values), lambda _: None)
     assert again.again and again.verdict == found.verdict and page.stat().st_mtime_ns == written
+    assert again.idle
+    page.unlink()
+    once_more = train(TrainConfig.model_validate(values), lambda _: None)
+    assert once_more.again and not once_more.idle and page.exists()
 
 
 def test_positions_and_documents_of_the_published_schema_are_used(values: dict[str, Any]) -> None:
