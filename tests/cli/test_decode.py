@@ -186,7 +186,7 @@ def test_missing_files(invoke: Invoke, job: Job) -> None:
 
 def test_an_unknown_key(invoke: Invoke, job: Job) -> None:
     refused = invoke("decode", job.config, "engine.slotz=64").refused()
-    assert "engine.slotz: unknown key; did you mean 'slots'?" in refused and str(job.config) in refused
+    assert "override 'engine.slotz=64': engine.slotz: unknown key; did you mean 'slots'?" in refused
 
 
 def test_the_wrong_kind_of_checkpoint(invoke: Invoke, job: Job) -> None:

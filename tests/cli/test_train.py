@@ -83,7 +83,9 @@ def test_an_interrupted_training_says_where_it_goes_on(
     config, saved = tmp_path / "train.yaml", tmp_path / "out" / "checkpoints" / "sft_ar"
     stages = {"sft_ar": values["stages"]["sft_ar"] | {"steps": 100}}
     config.write_text(yaml.safe_dump(values | {"stages": stages, "saving": {"every": 20}}))
-    with interrupted_once((tmp_path / "out" / "run.json").exists):
+    journal = tmp_path / "out" / "metrics.jsonl"
+    # While nothing is being opened: Python may lose a file between opening it and the block that closes it.
+    with interrupted_once(lambda: journal.exists() and journal.stat().st_size):
         first = invoke("train", config)
     assert first.code == 130 and first.err == (
         "stopped before the first checkpoint; run the same command again to start over\n"
@@ -97,7 +99,7 @@ def test_an_interrupted_training_says_where_it_goes_on(
     assert f"goes on: from step {step} of stage sft_ar" in dry.out and "nothing was written" in dry.out
     third = invoke("train", config)
     assert third.code == 0 and f"sft_ar: going on from step {step}\n" in third.out
-    lines = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
     assert [line["step"] for line in lines if line["kind"] == "held_out"] == [0, 20, 40, 60, 80, 100]
     assert "trained before; nothing was done\n" in invoke("train", config).out
 
