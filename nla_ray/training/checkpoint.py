@@ -74,7 +74,10 @@ class Checkpoints:
         self._pending = self._thread.submit(self._write, copied, record, local)
 
     def wait(self) -> None:
-        """Until the last checkpoint is complete. Raises InputError where it could not be written."""
+        """Until the last checkpoint is complete.
+
+        Raises InputError where it could not be written, and RuntimeError where another worker died meanwhile.
+        """
         if self._pending is None:
             return
         pending, self._pending = self._pending, None
@@ -82,6 +85,7 @@ class Checkpoints:
             pending.result()
         except (Exception, CheckpointException) as error:
             where, causes = f"{self._tree.url}: {self._prefix}", _causes(error)
+            _require_workers(causes)
             said = next((text for one in causes if (text := full(where, one))), None)
             raise InputError(said or f"{where}: a checkpoint cannot be written: {causes[-1]}") from error
 
@@ -97,9 +101,11 @@ class Checkpoints:
                         process_group=self._group, no_dist=self._world.size == 1,
                     )  # fmt: skip
             except (Exception, CheckpointException) as error:
+                causes = _causes(error)
+                _require_workers(causes)
                 raise InputError(
                     f"{self._tree.url}/{self._prefix}/{record.folder}: this checkpoint cannot be read: "
-                    f"{_causes(error)[-1]}; remove it and its .json to go on from the one before"
+                    f"{causes[-1]}; remove it and its .json to go on from the one before"
                 ) from error
             for name, part in state.items():
                 part.load_state_dict(tensors[name])
@@ -177,6 +183,16 @@ def _alone() -> Iterator[None]:
 def _worth(record: Record) -> tuple[float, int]:
     fve = record.held_out.get(FVE, math.nan)
     return (fve if math.isfinite(fve) else -math.inf, record.step)
+
+
+def _require_workers(causes: list[BaseException]) -> None:
+    """Raise RuntimeError where it is the connection to another worker that broke: that is nobody's mistake.
+
+    Gloo's own errors have no type of their own.
+    """
+    lost = next((one for one in causes if isinstance(one, distributed.DistError) or "gloo" in str(one)), None)
+    if lost is not None:
+        raise RuntimeError(f"another worker died while a checkpoint was under way: {lost}") from lost
 
 
 def _causes(error: BaseException | None) -> list[BaseException]:

@@ -64,7 +64,11 @@ def test_one_line_says_what_is_wrong(
 
 @contextmanager
 def interrupted_once(there: Callable[[], object]) -> Iterator[None]:
-    """An interrupt reaches this process as soon as something is there, as Ctrl-C would."""
+    """An interrupt reaches this process as soon as something is there, as Ctrl-C would.
+
+    What was started in the background may ignore interrupts; this process does not.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def watch() -> None:
         wait_until(there, "what to interrupt at")
@@ -74,6 +78,7 @@ def interrupted_once(there: Callable[[], object]) -> Iterator[None]:
     thread.start()
     yield
     thread.join()
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.slow

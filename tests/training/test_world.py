@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from nla_ray.training.checkpoint import Checkpoints
 from nla_ray.training.data import open_split
 from nla_ray.training.heldout import fve_of_texts, held_out_rows
 from nla_ray.training.models import TrainableAR, load_ar, load_av
+from nla_ray.training.optim import Trained, adamw
 from nla_ray.training.sft import Reading, Setting, Sft, Writing
 from nla_ray.training.world import Parallel, World, full_state, plain
 from tests.train_tables import write_set
@@ -109,3 +111,27 @@ def test_two_ranks_are_one(
                 alone[name][STEPS:], abs=TOLERANCE, rel=TOLERANCE
             )
             checkpoints.close()
+
+
+def rank_whose_peer_dies(rank: int, out: Path) -> None:
+    distributed.init_process_group("gloo", f"file://{out}/group", rank=rank, world_size=2)
+    world, model = World(rank, 2), torch.nn.Linear(2, 2)
+    checkpoints = Checkpoints(Tree(str(out)), "a", world, 1)
+    if rank:
+        world.total(torch.zeros(()))
+        os._exit(0)
+    checkpoints.save(1, {"model": Trained(model, adamw(model))}, {})
+    with pytest.raises(RuntimeError, match="another worker died"):
+        checkpoints.wait()
+    (out / "told").touch()
+    os._exit(0)
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_is_no_fault_of_the_checkpoint(tmp_path: Path) -> None:
+    both = processes.start_processes(
+        rank_whose_peer_dies, (tmp_path,), nprocs=2, join=False, start_method="spawn"
+    )
+    for one in both.processes:
+        one.join(60)
+    assert (tmp_path / "told").exists() and not list((tmp_path / "a").glob("*.json"))
