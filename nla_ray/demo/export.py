@@ -10,15 +10,18 @@ from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM
 
 from nla_ray.demo.dataset import Encoded
 from nla_ray.nla.backbone import quiet
+from nla_ray.training.source_files import copy_tokenizer, write_config
 
 
 def save_target(directory: Path, model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Weights, configuration and tokenizer as a directory that transformers loads."""
+    """Weights, configuration and tokenizer as a directory that transformers 4 and 5 load."""
     model.generation_config.eos_token_id = [tokenizer.eos_token_id]
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     with quiet():
         model.save_pretrained(directory)
     tokenizer.save_pretrained(directory)
+    write_config(directory, directory, model.config, model.dtype)
+    copy_tokenizer(directory, directory, tokenizer)
 
 
 def write_corpus(path: Path, encoded: Sequence[Encoded]) -> None:
