@@ -1,0 +1,1 @@
+"""Reading a corpus: files, formats, documents, chats, tokens with labels, positions."""

@@ -1,0 +1,1 @@
+"""Chats and agent transcripts: every known shape becomes one form of messages, or a problem that names the field."""
