@@ -21,6 +21,7 @@ Dropped = Literal[
     "tools",
     "image",
     "audio",
+    "video",
     "file",
 ]
 """What a chat can hold that the text of the target's template does not."""
