@@ -1,4 +1,4 @@
-"""A text against the same text with tokens in the place of pieces: where each piece stands, at known offsets."""
+"""A text against the same text with tokens in the place of pieces: where each stands, at known offsets."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Found:
 def fit(text: str, drawn: str, sentinels: Sentinels) -> Found | None:
     """Pieces of a text by `drawn`, the text of the same template for tokens; None where the two do not agree.
 
-    They agree where what stands between the tokens, with a form of each piece in their place, makes up the text
-    exactly.
+    They agree where what stands between the tokens, with a form of each piece in their place, makes up the
+    text exactly.
     """
     literals, tokens = _split(drawn, sentinels)
     placed = _placed(text, literals, [sentinels.pieces[token] for token in tokens])
@@ -73,7 +73,7 @@ def _placed(text: str, literals: Sequence[str], pieces: Sequence[Piece]) -> list
 def _step(
     text: str, reached: Mapping[int, object], shapes: Mapping[str, bool], literal: str
 ) -> dict[int, tuple[int, int, bool]]:
-    """Where the text can go on after a piece and a literal, by where it was: the piece's start, end and cut."""
+    """Where the text goes on after a piece and a literal, with the piece's start, end and cut."""
     further: dict[int, tuple[int, int, bool]] = {}
     for at in reached:
         for shape, cut in shapes.items():

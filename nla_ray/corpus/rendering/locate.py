@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from nla_ray.corpus.rendering.fit import Found, fit
@@ -15,20 +16,32 @@ MAX_WORK = 50_000_000
 
 Draw = Callable[[Put], str]
 """The text of a chat with something put for each of its pieces."""
+Way = Callable[[], Sentinels]
+"""A way to put tokens for pieces."""
 
 
 def locate(text: str, template: str, draw: Draw) -> Found:
     """All pieces of a chat in its text; raises RenderError for one that is neither placed nor missing."""
     nonce = Nonce(text, template)
-    for whole in (True, False):
-        found = _attempt(text, draw, Sentinels(nonce, template, whole=whole))
+    ways = [
+        partial(Sentinels, nonce, template, whole=True),
+        partial(Sentinels, nonce, template),
+        partial(Sentinels, nonce, template, keys=False),
+    ]
+    return _by_render(text, draw, ways) or _one_by_one(text, draw, ways)
+
+
+def _by_render(text: str, draw: Draw, ways: Sequence[Way], unit: Unit | None = None) -> Found | None:
+    """Pieces, of one unit or of all, by the first way in which all that is no whitespace is proven."""
+    for way in ways:
+        found = _attempt(text, draw, way(), unit)
         if found is not None and all(_is_blank(piece) for piece in found.unproven):
             return found
-    return _one_by_one(text, template, draw, nonce)
+    return None
 
 
-def _attempt(text: str, draw: Draw, sentinels: Sentinels, unit: Unit | None = None) -> Found | None:
-    """Pieces, of one unit or of all, by one render; None where it does not agree or the template refuses it."""
+def _attempt(text: str, draw: Draw, sentinels: Sentinels, unit: Unit | None) -> Found | None:
+    """Pieces by one render; None where it does not agree with the text or the template refuses it."""
 
     def put(piece: Piece) -> Any:
         return sentinels(piece) if unit is None or piece.unit == unit else piece.value
@@ -39,14 +52,14 @@ def _attempt(text: str, draw: Draw, sentinels: Sentinels, unit: Unit | None = No
         return None
 
 
-def _one_by_one(text: str, template: str, draw: Draw, nonce: Nonce) -> Found:
+def _one_by_one(text: str, draw: Draw, ways: Sequence[Way]) -> Found:
     units = _units(draw)
-    if 2 * len(units) * len(text) > MAX_WORK:
+    if len(ways) * len(units) * len(text) > MAX_WORK:
         raise RenderError(
             f"the chat template treats contents by what is in them, and {len(units)} pieces in {len(text)} "
             "characters are too many to prove one by one"
         )
-    found = [_one(text, template, draw, nonce, piece) for piece in units.values()]
+    found = [_one(text, draw, ways, piece) for piece in units.values()]
     placed = sorted((one for part in found for one in part.placed), key=lambda one: (one.start, one.end))
     return Found(
         tuple(placed),
@@ -55,11 +68,10 @@ def _one_by_one(text: str, template: str, draw: Draw, nonce: Nonce) -> Found:
     )
 
 
-def _one(text: str, template: str, draw: Draw, nonce: Nonce, piece: Piece) -> Found:
-    for whole in (True, False):
-        found = _attempt(text, draw, Sentinels(nonce, template, whole=whole), piece.unit)
-        if found is not None and all(_is_blank(one) for one in found.unproven):
-            return found
+def _one(text: str, draw: Draw, ways: Sequence[Way], piece: Piece) -> Found:
+    found = _by_render(text, draw, ways, piece.unit)
+    if found is not None:
+        return found
     if _is_blank(piece):
         return Found((), (), (piece,))
     raise RenderError(f"{piece.words} cannot be found for sure in what the chat template writes")

@@ -32,9 +32,10 @@ class Region:
 class Rendered:
     """The text with its regions, ascending and disjoint.
 
-    `dropped` names the kinds of what the chat holds and the text does not: `message`, `thinking`, `tool_call`,
-    `tool_result`, `tools`, what messages had lost before (`image`), and last `whitespace`, which only the ends
-    of a message lack. `reasons` says for each kind where it is first. `arguments` is None without calls.
+    `dropped` names the kinds of what the chat holds and the text does not: `message`, `thinking`,
+    `tool_call`, `tool_result`, `tools`, what messages had lost before (`image`), and last `whitespace`, where
+    only the ends of a piece are missing. `reasons` says for each kind where it is first. `arguments` is None
+    without calls.
     """
 
     text: str
@@ -55,6 +56,8 @@ def labels_of(spans: Sequence[tuple[int, int]], rendered: Rendered) -> tuple[str
     for region in rendered.regions:
         owners[region.start : region.end] = [region.label] * (region.end - region.start)
     return tuple(
-        owners[start + (len(rendered.text[start:end].rstrip()) or end - start) - 1] if start < end else "template"
+        owners[start + (len(rendered.text[start:end].rstrip()) or end - start) - 1]
+        if start < end
+        else "template"
         for start, end in spans
     )

@@ -25,10 +25,10 @@ Unit = tuple[int, int | None, str]
 class Piece:
     """One thing that a chat holds and its text must show.
 
-    `field` is content, thinking, name or arguments; `call` is the call of the last two. Arguments are one text,
-    or many pieces: keys, which have their `ranks` among the keys of their object (letters of both cases as
-    one, and apart), and values. A piece of a content that was split has what stands `before` its first part and
-    `after` each part.
+    `field` is content, thinking, or of a call: name, arguments (as one text) or values (of arguments that are
+    an object). Its keys are such pieces too, with their `ranks` among the keys of their object: letters of
+    both cases as one, and apart. Parts of a content that was split have what stands `before` the first and
+    `after` each.
     """
 
     message: int
@@ -42,7 +42,7 @@ class Piece:
 
     @property
     def unit(self) -> Unit:
-        """What it is a part of: one content, one thinking, one call's name or arguments."""
+        """What it is a part of: one content, one thinking, one call's name or its arguments."""
         return self.message, self.call, self.field
 
     @property
@@ -133,7 +133,7 @@ def _call(call: Call, piece: Piece, form: Form | None, put: Put) -> dict[str, An
 
 def _arguments(arguments: Mapping[str, Any] | str, piece: Piece, form: Form | None, put: Put) -> Any:
     if form == "object":
-        return _values(_object(arguments), piece, put)
+        return _values(_object(arguments), replace(piece, field="values"), put)
     text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
     return put(replace(piece, value=text))
 

@@ -11,22 +11,26 @@ from nla_ray.corpus.rendering.fit import Placed
 from nla_ray.corpus.rendering.model import Region
 
 _OPENING = re.compile(r"""\{\s*["']?\Z""")
+_OPENING_WITH_KEY = re.compile(r"""\{[^{}]+:\s*["']?\Z""")
 _LONGEST_OPENING = 200
 _NO_ARGUMENTS = ("", "{}")
 
 
 def regions_of(text: str, placed: Sequence[Placed]) -> tuple[Region, ...]:
-    """Regions, ascending and disjoint; the parts of one content or of one call's arguments are one where they touch."""
+    """Regions, ascending and disjoint; parts of one content are one region where they touch."""
     regions: list[Region] = []
-    for at, one in _runs(placed):
-        last = regions[-1].end if regions else 0
-        following = placed[at + len(one)].start if at + len(one) < len(placed) else len(text)
-        region = _region(text, one, last, following)
+    owner = None
+    for at, run in _runs(placed):
+        floor = regions[-1].end if regions else 0
+        ceiling = placed[at + len(run)].start if at + len(run) < len(placed) else len(text)
+        region = _region(text, run, floor, ceiling)
         if region is None:
             continue
-        same = regions and last == region.start and one[0].piece.unit == owner
-        regions[-1:] = [replace(regions[-1], end=region.end)] if same else [*regions[-1:], region]
-        owner = one[0].piece.unit
+        if run[0].piece.unit == owner and floor == region.start:
+            regions[-1] = replace(regions[-1], end=region.end)
+        else:
+            regions.append(region)
+        owner = run[0].piece.unit
     return tuple(regions)
 
 
@@ -35,7 +39,7 @@ def _runs(placed: Sequence[Placed]) -> list[tuple[int, list[Placed]]]:
     runs, at = [], 0
     for (_, _, field), group in groupby(placed, key=lambda one: one.piece.unit):
         found = list(group)
-        parts = [found] if field == "arguments" else [[one] for one in found]
+        parts = [found] if field == "values" else [[one] for one in found]
         for part in parts:
             runs.append((at, part))
             at += len(part)
@@ -45,10 +49,10 @@ def _runs(placed: Sequence[Placed]) -> list[tuple[int, list[Placed]]]:
 def _region(text: str, run: Sequence[Placed], floor: int, ceiling: int) -> Region | None:
     """The region of a run between the end of what is before it and the start of what is behind it."""
     piece = run[0].piece
-    if piece.field == "arguments":
-        start, end = _arguments(text, run, floor, ceiling)
-    else:
-        start, end = _with_tags(text, run[0], floor, ceiling)
+    if piece.field == "arguments" and piece.value.strip() in _NO_ARGUMENTS:
+        return None
+    around = _values(text, run, floor, ceiling) if piece.field == "values" else None
+    start, end = around or _with_tags(text, run[0], floor, ceiling)
     return Region(max(start, floor), end, piece.label, piece.message) if max(start, floor) < end else None
 
 
@@ -63,20 +67,20 @@ def _with_tags(text: str, one: Placed, floor: int, ceiling: int) -> tuple[int, i
     )
 
 
-def _arguments(text: str, run: Sequence[Placed], floor: int, ceiling: int) -> tuple[int, int]:
-    """Arguments from their first character to their last: with their braces, or from first key to last value."""
-    start, end = run[0].start, run[-1].end
-    if run[0].piece.ranks is None:
-        empty = str(run[0].piece.value).strip() in _NO_ARGUMENTS
-        return (start, start) if empty else (start, end)
-    opening = _OPENING.search(text, max(floor, start - _LONGEST_OPENING), start)
+def _values(text: str, run: Sequence[Placed], floor: int, ceiling: int) -> tuple[int, int]:
+    """Arguments from their first character to their last: with their braces, or from key to value."""
+    start = run[0].start
+    before = _OPENING if run[0].piece.ranks else _OPENING_WITH_KEY
+    opening = before.search(text, max(floor, start - _LONGEST_OPENING), start)
     start = opening.start() if opening else start
     return start, _closing(text, start, run, ceiling)
 
 
 def _closing(text: str, start: int, run: Sequence[Placed], ceiling: int) -> int:
-    """Where the brackets that are open behind the last piece are closed; its end where none are, or not all."""
-    between = [text[last:one.start] for last, one in zip([start, *(one.end for one in run)], run, strict=False)]
+    """Where brackets that are open behind the last piece are closed; its end where none is or not all are."""
+    between = [
+        text[last : one.start] for last, one in zip([start, *(one.end for one in run)], run, strict=False)
+    ]
     depth = sum(_balance(char) for part in between for char in part)
     end = run[-1].end
     for at in range(end, ceiling):

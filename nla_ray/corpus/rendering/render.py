@@ -1,9 +1,9 @@
-"""A chat rendered for its target: arguments in the form that the template takes, and the account of what is there."""
+"""A chat rendered for its target: arguments in the form that its template takes, and what of it is there."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -31,9 +31,9 @@ def render(
 ) -> Rendered:
     """The text that the target reads of a chat, with the region of each piece and what is not in it.
 
-    `options` are the template's own; `now` is the date that it is told; `to_answer` ends the text with what the
-    template puts before an answer. Raises RenderError where the template refuses the chat, and for a piece that
-    is neither found nor missing for sure.
+    `options` are the template's own; `now` is the date that it is told; `to_answer` ends the text with what
+    the template puts before an answer. Raises RenderError where the template refuses the chat, and for a
+    piece that is neither found nor missing for sure.
     """
     template = template_of(
         tokenizer, tools=bool(chat.tools), options=options or {}, now=now, to_answer=to_answer
@@ -77,7 +77,7 @@ def _is_miswritten(template: Template, chat: Chat, form: Form, text: str) -> boo
         drawn = _draw(template, chat, form, sentinels)
     except RenderError:
         return False
-    whole = {token for token, piece in sentinels.pieces.items() if piece.field == "arguments"}
+    whole = {token for token, piece in sentinels.pieces.items() if piece.field in ("arguments", "values")}
     around = r'"({})"' if form == "text" else r"\{{'({})': "
     found = re.finditer(around.format(sentinels.pattern.pattern[1:-1]), drawn)
     return any(match[1] in whole for match in found)
@@ -89,7 +89,9 @@ def _losses(
     """Kinds of what is not in the text, each with its place in words; whitespace comes last."""
     missing = [(piece.message, piece.kind, piece.words) for piece in found.missing]
     for number, message in enumerate(chat.messages):
-        missing += [(number, lost, f"message {number} ({message.role:.40}): its {lost}") for lost in message.lost]
+        missing += [
+            (number, lost, f"message {number} ({message.role:.40}): its {lost}") for lost in message.lost
+        ]
     yield from ((kind, words) for _, kind, words in sorted(missing, key=lambda one: one[0]))
     if chat.tools and not _shows_tools(template, chat, form, text):
         yield "tools", "the tools that were offered"
@@ -108,6 +110,6 @@ def _shows_tools(template: Template, chat: Chat, form: Form | None, text: str) -
         tokens.extend(f"{word}{len(tokens) + at:08d}z" for at in range(len(own)))
         return {**function, **dict(zip(own, tokens[len(tokens) - len(own) :], strict=True))}
 
-    tools = [{**tool, "function": marked(tool["function"])} for tool in chat.tools]
+    tools = [{**tool, "function": marked(tool.get("function") or {})} for tool in chat.tools]
     drawn = template(messages_with(chat, form, as_it_is), tools)
     return all(token in drawn for token in tokens)

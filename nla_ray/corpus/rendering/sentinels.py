@@ -25,14 +25,14 @@ class Sentinels:
 
     `whole`: a content is one token, and what is only whitespace, true, false or null gets one too. Otherwise
     these stay as they are (`kept`), and contents are split at the words that a template can test for, which
-    stay too.
+    stay too. Without `keys`, the keys of arguments stay, for a template that asks for them by name.
     """
 
-    def __init__(self, nonce: Nonce, template: str, *, whole: bool) -> None:
+    def __init__(self, nonce: Nonce, template: str, *, whole: bool = False, keys: bool = True) -> None:
         self.pieces: dict[str, Piece] = {}
         self.kept: list[Piece] = []
         self.pattern = nonce.pattern
-        self._nonce, self._whole = nonce, whole
+        self._nonce, self._whole, self._keys = nonce, whole, keys
         self._tested = None if whole else tested_words(template)
 
     def __call__(self, piece: Piece) -> Any:
@@ -46,6 +46,8 @@ class Sentinels:
 
     def _text(self, piece: Piece) -> str:
         value: str = piece.value
+        if piece.ranks and not self._keys:
+            return value
         if piece.ranks is None and not value.strip() and (not value or not self._whole):
             self.kept += [piece] if value else []
             return value

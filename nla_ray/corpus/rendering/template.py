@@ -40,7 +40,9 @@ class Template:
 
     def __call__(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> str:
         """The text of messages; raises RenderError with the template's own words where it refuses them."""
-        clock = {} if self.now is None else {"nla_clock": _directives(self.now)}
+        given: dict[str, Any] = dict(self.options)
+        if self.now is not None:
+            given["nla_clock"] = _directives(self.now)
         try:
             written = self.tokenizer.apply_chat_template(
                 [dict(message) for message in messages],
@@ -48,8 +50,7 @@ class Template:
                 chat_template=_CLOCK + self.text if has_clock(self.text) else self.text,
                 add_generation_prompt=self.to_answer,
                 tokenize=False,
-                **clock,
-                **self.options,
+                **given,
             )
         # A template is a program from the checkpoint: it can fail in any way.
         except Exception as error:
@@ -82,7 +83,9 @@ def template_of(
         if name in _TAKEN:
             raise RenderError(f"{name!r} is no option of a chat template; it is given by other means")
         if not re.search(rf"\b{re.escape(name)}\b", text):
-            raise RenderError(f"the chat template knows no option {name!r}; it would ignore it without a word")
+            raise RenderError(
+                f"the chat template knows no option {name!r}; it would ignore it without a word"
+            )
     return Template(tokenizer, text, options, now, to_answer)
 
 
