@@ -87,7 +87,8 @@ def _losses(
     template: Template, chat: Chat, form: Form | None, found: Found, text: str
 ) -> Iterator[tuple[str, str]]:
     """Kinds of what is not in the text, each with its place in words; whitespace comes last."""
-    missing = [(piece.message, piece.kind, piece.words) for piece in found.missing]
+    blank = [piece for piece in found.missing if piece.call is None and not piece.value.strip()]
+    missing = [(piece.message, piece.kind, piece.words) for piece in found.missing if piece not in blank]
     for number, message in enumerate(chat.messages):
         missing += [
             (number, lost, f"message {number} ({message.role:.40}): its {lost}") for lost in message.lost
@@ -95,7 +96,7 @@ def _losses(
     yield from ((kind, words) for _, kind, words in sorted(missing, key=lambda one: one[0]))
     if chat.tools and not _shows_tools(template, chat, form, text):
         yield "tools", "the tools that were offered"
-    cut = [*(one.piece for one in found.placed if one.cut), *found.unproven]
+    cut = [*(one.piece for one in found.placed if one.cut), *found.unproven, *blank]
     for piece in sorted(cut, key=lambda piece: piece.message):
         yield "whitespace", f"{piece.words}: whitespace at its ends"
 

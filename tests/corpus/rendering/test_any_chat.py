@@ -23,8 +23,8 @@ from tests.corpus.rendering.parts import FAMILIES, NOON, TOOL, tokenizer_with
 CHATS = 30
 MARK = "ĦĦ"
 WORDS = (
-    "user", "assistant", "end", "the tide", "\n\n", " ", "{", '"x": 1', "\\", "'", "🐟", "naïve", "<|im_end|>", "7",
-    "\n<|im_start|>assistant\n", "</s>", "[INST]", "<b>", "&", "None", "tide", "\t", "<|sep|>", "\u3000",
+    "user", "assistant", "end", "tides", "\n\n", " ", "{", '"x": 1', "\\", "'", "🐟", "naïve", "<|im_end|>",
+    "\n<|im_start|>assistant\n", "</s>", "[INST]", "<b>", "&", "7", "None", "tide", "\t", "<|sep|>", "\u3000",
 )  # fmt: skip
 LEAVES = (1, -2.5, True, False, None, "", "user", 'a "b"\n', [], {}, ["x", {"y": 0}], 10**20)
 
@@ -52,7 +52,7 @@ def rendered(family: str, talk: Chat) -> Rendered:
 
 
 def compare(found: Rendered, owners: dict[int, tuple[int, str]], lost: set[str]) -> None:
-    """A region holds all that changes, and beside it only whitespace, escaped or not; calls are not exchanged."""
+    """A region holds all that changes, and beside it only whitespace, escaped or not."""
     mine = {at: (one.message, one.label) for one in found.regions for at in range(one.start, one.end)}
     assert {at: mine.get(at) for at in owners} == owners
     assert lost == set(found.dropped) & {"message", "thinking", "tool_result"}
