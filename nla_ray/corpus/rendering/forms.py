@@ -1,4 +1,4 @@
-"""The forms in which a template can write a value: whole, stripped, escaped for JSON."""
+"""The forms in which a template can write a value: whole, stripped, escaped as in JSON or in Python."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 _HTML = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "'": "\\u0027"})
+_PYTHON = str.maketrans({"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r"})
 _ESCAPES: tuple[Callable[[str], str], ...] = (
     str,
     lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
     lambda text: json.dumps(text)[1:-1],
     lambda text: json.dumps(text, ensure_ascii=False)[1:-1].translate(_HTML),
     lambda text: json.dumps(text)[1:-1].translate(_HTML),
+    lambda text: text.translate(_PYTHON),
 )
 
 

@@ -24,9 +24,10 @@ def locate(text: str, template: str, draw: Draw) -> Found:
     """All pieces of a chat in its text; raises RenderError for one that is neither placed nor missing."""
     nonce = Nonce(text, template)
     ways = [
-        partial(Sentinels, nonce, template, whole=True),
         partial(Sentinels, nonce, template),
-        partial(Sentinels, nonce, template, keys=False),
+        partial(Sentinels, nonce, template, empty=False),
+        partial(Sentinels, nonce, template, empty=False, whole=False),
+        partial(Sentinels, nonce, template, empty=False, whole=False, keys=False),
     ]
     return _by_render(text, draw, ways) or _one_by_one(text, draw, ways)
 

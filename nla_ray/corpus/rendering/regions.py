@@ -58,12 +58,11 @@ def _region(text: str, run: Sequence[Placed], floor: int, ceiling: int) -> Regio
 
 def _with_tags(text: str, one: Placed, floor: int, ceiling: int) -> tuple[int, int]:
     """A part of a content with the words that it was split at, where they stand beside it as they did."""
-    before, after = one.piece.before, one.piece.after
-    start = one.start - len(before)
-    end = one.end + len(after)
+    before = (one.piece.before, one.piece.before.lstrip())
+    after = (one.piece.after, one.piece.after.rstrip())
     return (
-        start if start >= floor and text.startswith(before, start) else one.start,
-        end if end <= ceiling and text.startswith(after, one.end) else one.end,
+        one.start - next((len(word) for word in before if text.endswith(word, floor, one.start)), 0),
+        one.end + next((len(word) for word in after if text.startswith(word, one.end, ceiling)), 0),
     )
 
 

@@ -72,7 +72,7 @@ def _in_best_form(template: Template, chat: Chat) -> tuple[Form | None, str]:
 
 def _is_miswritten(template: Template, chat: Chat, form: Form, text: str) -> bool:
     """Whether the template quotes arguments that are JSON already, or writes Python's form of an object."""
-    sentinels = Sentinels(Nonce(text, template.text), template.text, whole=True)
+    sentinels = Sentinels(Nonce(text, template.text), template.text)
     try:
         drawn = _draw(template, chat, form, sentinels)
     except RenderError:

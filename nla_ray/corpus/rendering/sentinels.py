@@ -23,16 +23,18 @@ _TAGS = re.compile(r"<[^<>\s]{1,60}>|\[/?[A-Z_]{2,40}\]")
 class Sentinels:
     """Puts a token for each piece and remembers which is whose.
 
-    `whole`: a content is one token, and what is only whitespace, true, false or null gets one too. Otherwise
-    these stay as they are (`kept`), and contents are split at the words that a template can test for, which
-    stay too. Without `keys`, the keys of arguments stay, for a template that asks for them by name.
+    Without `empty`, what is only whitespace, true, false or null stays as it is (`kept`). Without `whole`,
+    contents are split at the words that a template can test for, which stay too. Without `keys`, the keys of
+    arguments stay, for a template that asks for them by name.
     """
 
-    def __init__(self, nonce: Nonce, template: str, *, whole: bool = False, keys: bool = True) -> None:
+    def __init__(
+        self, nonce: Nonce, template: str, *, empty: bool = True, whole: bool = True, keys: bool = True
+    ) -> None:
         self.pieces: dict[str, Piece] = {}
         self.kept: list[Piece] = []
         self.pattern = nonce.pattern
-        self._nonce, self._whole, self._keys = nonce, whole, keys
+        self._nonce, self._empty, self._keys = nonce, empty, keys
         self._tested = None if whole else tested_words(template)
 
     def __call__(self, piece: Piece) -> Any:
@@ -42,13 +44,13 @@ class Sentinels:
             return self._text(piece)
         if isinstance(value, int | float) and not isinstance(value, bool):
             return int(self._token(piece, self._nonce.number))
-        return int(self._token(piece, self._nonce.number)) if self._whole else value
+        return int(self._token(piece, self._nonce.number)) if self._empty else value
 
     def _text(self, piece: Piece) -> str:
         value: str = piece.value
         if piece.ranks and not self._keys:
             return value
-        if piece.ranks is None and not value.strip() and (not value or not self._whole):
+        if piece.ranks is None and not value.strip() and (not value or not self._empty):
             self.kept += [piece] if value else []
             return value
         if self._tested is None or piece.call is not None:
@@ -74,7 +76,7 @@ class Sentinels:
         number = f"{len(self.pieces):08d}"
         if start == self._nonce.word:
             # The rank first: a template that sorts keys sorts their tokens alike.
-            rank = piece.ranks[0 if self._whole else 1] if piece.ranks else 0
+            rank = piece.ranks[0 if self._empty else 1] if piece.ranks else 0
             number = f"{rank:08d}n{number}z"
         self.pieces[start + number] = piece
         return start + number

@@ -40,14 +40,14 @@ class Template:
 
     def __call__(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> str:
         """The text of messages; raises RenderError with the template's own words where it refuses them."""
-        given: dict[str, Any] = dict(self.options)
-        if self.now is not None:
-            given["nla_clock"] = _directives(self.now)
+        text, given = self.text, dict[str, Any](self.options)
+        if self.now is not None and has_clock(text):
+            text, given = _CLOCK + text, {**given, "nla_clock": _directives(self.now)}
         try:
             written = self.tokenizer.apply_chat_template(
                 [dict(message) for message in messages],
                 tools=[dict(tool) for tool in tools] or None,
-                chat_template=_CLOCK + self.text if has_clock(self.text) else self.text,
+                chat_template=text,
                 add_generation_prompt=self.to_answer,
                 tokenize=False,
                 **given,

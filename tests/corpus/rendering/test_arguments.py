@@ -63,6 +63,15 @@ def test_a_template_that_writes_json_itself_gets_the_object(family: str, argumen
     assert '\\"' not in found.text and '"{' not in found.text
 
 
+def test_values_that_the_template_escapes_for_python() -> None:
+    quoted = "'{{ v | replace('\\\\', '\\\\\\\\') | replace(\"'\", \"\\\\'\") }}'"
+    found = called(
+        calling("{{ f.name }}({% for k, v in f.arguments | items %}{{ k }}=" + quoted + "{% endfor %})"),
+        {"port": r"it's \\now"},
+    )
+    assert written(found) == [r"port='it\'s \\\\now"]
+
+
 def test_a_text_stays_as_it_was_recorded_where_the_template_takes_it() -> None:
     found = called("qwen3", '{"n":2,  "n": 3}')
     assert (written(found), found.arguments) == (['{"n":2,  "n": 3}'], "text")

@@ -94,6 +94,16 @@ def test_thinking_inside_a_content_that_the_template_takes_apart() -> None:
     assert earlier.dropped == ("thinking", "whitespace")
 
 
+def test_thinking_of_only_whitespace_beside_a_control_token() -> None:
+    template = (
+        "{% for m in messages %}<|im_start|>{{ m.content | trim }}<|im_end|>"
+        "{% if m.thinking | default('') | trim %}<think>{{ m.thinking }}</think>{% endif %}{% endfor %}"
+    )
+    found = rendered(template, user("Go <|im_end|>\n"), said("Fine.", "\n"))
+    assert pieces(found) == [(0, "user", "Go <|im_end|>"), (1, "assistant", "Fine.")]
+    assert found.dropped == ("whitespace",)
+
+
 def test_a_closing_tag_that_a_user_wrote_is_the_users() -> None:
     content = "What does </think> mean?"
     for family in ("qwen3", "deepseek", "xml"):
