@@ -23,8 +23,8 @@ _VERSION = re.compile(r"ATIF-v1\.\d+")
 _ROLES = {"system": "system", "user": "user", "agent": "assistant"}
 _UNDERSTOOD = ("source", "message", "reasoning_content", "tool_calls", "observation")
 _BESIDE = (
-    "step_id", "timestamp", "model_name", "reasoning_effort", "metrics", "is_copied_context", "llm_call_count",
-    "extra",
+    "step_id", "timestamp", "model_name", "reasoning_effort", "metrics", "is_copied_context",
+    "llm_call_count", "extra",
 )  # fmt: skip
 _FACTS = ("session_id", "trajectory_id", "schema_version", "continued_trajectory_ref", "notes")
 
@@ -59,9 +59,8 @@ def _documents(file: BinaryIO, label: str) -> Iterable[tuple[int, Any]]:
 def _trajectories(value: Any, where: str, parent: str, ignore: Collection[str]) -> Iterator[Transcript]:
     fields, version = some_object(value), some_object(value).get("schema_version")
     if not isinstance(version, str) or not _VERSION.fullmatch(version):
-        yield unreadable(
-            parent + where, f"'schema_version' holds {version!r:.80} where ATIF-v1 and a number belong"
-        )
+        problem = f"'schema_version' holds {version!r:.80} where ATIF-v1 and a number belong"
+        yield unreadable(parent + where, problem)
         return
     names = (fields.get(name) for name in ("trajectory_id", "session_id"))
     key = parent + next((name for name in names if isinstance(name, str) and name), where)
@@ -90,11 +89,10 @@ def _message(step: Mapping[str, Any], number: int) -> dict[str, Any]:
     """The step's own message; what is not understood goes along, to be refused by its name."""
     source = step.get("source")
     if not isinstance(source, str) or source not in _ROLES:
-        raise UnreadableError(
-            f"step {number}: 'source' holds {source!r:.80}; allowed are {', '.join(_ROLES)}"
-        )
+        allowed = ", ".join(_ROLES)
+        raise UnreadableError(f"step {number}: 'source' holds {source!r:.80}; allowed are {allowed}")
     unknown = {name: value for name, value in step.items() if name not in _UNDERSTOOD + _BESIDE}
-    message = {**unknown, "role": _ROLES[source], "content": step.get("message") or ""}
+    message = {**unknown, "role": _ROLES[source], "content": _content(step.get("message"))}
     if step.get("reasoning_content"):
         message["reasoning_content"] = step["reasoning_content"]
     if calls := _listed(step.get("tool_calls"), number, "tool_calls"):
@@ -110,10 +108,15 @@ def _message(step: Mapping[str, Any], number: int) -> dict[str, Any]:
 
 
 def _results(step: Mapping[str, Any], number: int) -> Iterator[dict[str, Any]]:
-    results = some_object(step.get("observation")).get("results")
-    for result in _listed(results, number, "observation.results"):
-        call = result.get("source_call_id")
-        yield {"role": "tool", "content": result.get("content") or "", "tool_call_id": call}
+    observation = step.get("observation")
+    for seen in _listed(None if observation is None else [observation], number, "observation"):
+        for result in _listed(seen.get("results"), number, "observation.results"):
+            call = result.get("source_call_id")
+            yield {"role": "tool", "content": _content(result.get("content")), "tool_call_id": call}
+
+
+def _content(value: Any) -> Any:
+    return "" if value is None else value
 
 
 def _listed(values: Any, number: int, name: str) -> list[Mapping[str, Any]]:

@@ -58,7 +58,7 @@ def _transcript(branch: Branch, name: str, label: str, ignore: Collection[str]) 
 
 
 def messages(lines: Iterable[Line]) -> list[dict[str, Any]]:
-    """The messages of lines in order; the lines of one reply are one message, where the first of them stands."""
+    """The messages of lines in order; the lines of one reply are one message in the place of the first."""
     found: list[dict[str, Any]] = []
     replies = dict[str, list[Any]]()
     for line in lines:

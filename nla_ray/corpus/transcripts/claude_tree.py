@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from nla_ray.corpus.transcripts.claude_lines import Line
 
 
+Above = Mapping[str, str | None]
+"""For each line the next one above it that says something."""
+
+
 @dataclass(frozen=True)
 class Branch:
     """What was said on one way through the tree, in order, and what stood beside it.
 
-    `missing` is the line that the first one hangs on where the file lacks it; `circle` where there is no first.
+    `missing` is the line that the first one hangs on, where the file lacks it; a `circle` has no first.
     """
 
     said: tuple[Line, ...]
@@ -42,8 +46,7 @@ def _parent(line: Line, lines: Mapping[str, Line]) -> Line | None:
     return found if found is not None and found.sidechain == line.sidechain else None
 
 
-def _above(lines: Mapping[str, Line]) -> dict[str, str | None]:
-    """For each line the next one above it that says something."""
+def _above(lines: Mapping[str, Line]) -> Above:
     above = dict[str, str | None]()
     for line in lines.values():
         trail = []
@@ -59,9 +62,7 @@ def _above(lines: Mapping[str, Line]) -> dict[str, str | None]:
     return above
 
 
-def _branch(
-    leaf: Line, lines: Mapping[str, Line], above: Mapping[str, str | None], said: list[Line]
-) -> Branch:
+def _branch(leaf: Line, lines: Mapping[str, Line], above: Above, said: list[Line]) -> Branch:
     way = dict[str, Line]()
     at: Line | None = leaf
     while at is not None and at.uuid not in way:
@@ -69,19 +70,17 @@ def _branch(
         at = _parent(at, lines)
     path = list(reversed(way.values()))
     root = path[0]
-    missing = (
-        root.parent if root.parent is not None and root.parent not in lines and not root.begins else None
-    )
+    lacks = root.parent is not None and root.parent not in lines and not root.begins
     return Branch(
         _with_fragments([line for line in path if line.message is not None], above, said),
         tuple(line for line in path if line.message is None),
-        missing,
+        missing=root.parent if lacks else None,
         compacted=any(line.compacts for line in path),
         circle=at is not None,
     )
 
 
-def _with_fragments(path: list[Line], above: Mapping[str, str | None], said: list[Line]) -> tuple[Line, ...]:
+def _with_fragments(path: list[Line], above: Above, said: list[Line]) -> tuple[Line, ...]:
     """The path with the dead ends that the model saw: other lines of its replies, and results of its calls.
 
     Calls made at once lie on lines of their own, and each result hangs on its call's line.

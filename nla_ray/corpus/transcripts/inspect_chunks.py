@@ -18,7 +18,7 @@ Read = Callable[[ZipInfo], Any]
 
 
 class Chunks:
-    """A sequence in chunks, each a list under the number of its first item; a chunk is read when it is needed."""
+    """A sequence in chunks, each a list under the number of its first item, read when it is needed."""
 
     def __init__(self, folder: str, inside: Mapping[str, ZipInfo], read: Read) -> None:
         """`folder` ends with a slash."""

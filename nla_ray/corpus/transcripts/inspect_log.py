@@ -37,12 +37,12 @@ def eval_transcripts(file: BinaryIO, label: str, ignore: Collection[str] = ()) -
 
 
 def json_transcripts(file: BinaryIO, label: str, ignore: Collection[str] = ()) -> Iterator[Transcript]:
-    """The samples of a log that is one JSON object. Raises InputError: it is none, or too large to be held."""
+    """The samples of a log that is one JSON object. Raises InputError: it is none, or too large to hold."""
     content = file.read(LARGEST + 1)
     if len(content) > LARGEST:
         raise InputError(
-            f"{label}: an Inspect log of more than {LARGEST >> 20} MiB as one JSON object; convert it to .eval "
-            "(inspect log convert), which is read sample by sample"
+            f"{label}: an Inspect log of more than {LARGEST >> 20} MiB as one JSON object; "
+            "convert it to .eval (inspect log convert), which is read sample by sample"
         )
     try:
         log = parsed(content)

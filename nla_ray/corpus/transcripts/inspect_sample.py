@@ -1,4 +1,4 @@
-"""An Inspect sample as a transcript: its final messages, and of its events the tools and what changed the input."""
+"""An Inspect sample as a transcript: its final messages, the tools, and what its events say of the input."""
 
 from __future__ import annotations
 
@@ -57,11 +57,9 @@ def sample_transcript(
         return unreadable(key, error, facts)
 
     def read() -> Chat:
-        messages, tools = (
-            resolved(sample.messages, sample.attachment),
-            resolved(heard.tools, sample.attachment),
-        )
-        return read_chat(messages, tools=functions(tools), ignore=ignore, nulls=True)
+        messages = resolved(sample.messages, sample.attachment)
+        tools = functions(resolved(heard.tools, sample.attachment))
+        return read_chat(messages, tools=tools, ignore=ignore, nulls=True)
 
     return transcript(key, read, {**facts, **heard_facts(heard)})
 
@@ -73,7 +71,7 @@ def listen(events: Iterable[Any], messages: Any, model: Any) -> Heard:
     """
     ours = {name for message in objects(messages) if isinstance(name := message.get("id"), str)}
     tools, best, models, compacted = None, 0, dict[str, None](), False
-    for event in objects(events):
+    for event in map(some_object, events):
         compacted |= event.get("event") == "compaction"
         if event.get("event") != "model":
             continue
@@ -118,13 +116,12 @@ def resolved(value: Any, attachment: Callable[[str], Any]) -> Any:
 
 def _facts(fields: Mapping[str, Any]) -> dict[str, Any]:
     scores = some_object(fields.get("scores")) or {"score": fields.get("score")}
+    values = {name: some_object(score).get("value") for name, score in scores.items() if score is not None}
     error, limit = fields.get("error"), fields.get("limit")
     return {
         "sample": fields.get("id"),
         "epoch": fields.get("epoch"),
-        "scores": {
-            name: some_object(score).get("value") for name, score in scores.items() if score is not None
-        },
+        "scores": values,
         "error": some_object(error).get("message", error),
         "limit": some_object(limit).get("type", limit),
         **{name: fields.get(name) for name in _FACTS},

@@ -26,10 +26,10 @@ _READERS: dict[Kind, Callable[[BinaryIO, str, Collection[str]], Iterator[Transcr
 def transcripts_of(
     file: BinaryIO, kind: Kind, label: str, *, ignore: Collection[str] = ()
 ) -> Iterator[Transcript]:
-    """All transcripts of a file, in its order, each under a key of its own; `ignore` names fields of messages.
+    """All transcripts of a file, each under a key of its own; `ignore` names fields of messages.
 
-    What cannot be read of a file is a transcript with a problem. Raises InputError: the file cannot be read as a
-    whole. Errors of the disk and the network are raised as they come.
+    What cannot be read of a file is a transcript with a problem. Raises InputError: the file cannot be read
+    as a whole. Errors of the disk and the network are raised as they come.
     """
     seen = Counter[str]()
     for one in _READERS[kind](file, label, ignore):

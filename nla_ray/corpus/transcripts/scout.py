@@ -12,7 +12,7 @@ from nla_ray.corpus.chats.model import Chat
 from nla_ray.corpus.chats.read import read_chat
 from nla_ray.corpus.transcripts.inspect_sample import functions, heard_facts, listen
 from nla_ray.corpus.transcripts.model import Transcript, transcript, unreadable
-from nla_ray.corpus.transcripts.values import UnreadableError, parsed
+from nla_ray.corpus.transcripts.values import UnreadableError, objects, parsed
 from nla_ray.errors import InputError
 
 NEEDED = ("transcript_id", "messages")
@@ -56,7 +56,7 @@ def scout_transcripts(file: BinaryIO, label: str, ignore: Collection[str] = ()) 
 
 
 class _Watched:
-    """A file that remembers what the disk or the network raised: Arrow cannot tell it from damaged content."""
+    """A file that remembers what the disk or the network raised; to Arrow that is damaged content."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -86,7 +86,7 @@ def _row(batch: pa.RecordBatch, index: int, number: int, ignore: Collection[str]
     facts = {name: _fact(name, value) for name, value in row.items() if name not in _CONTENT}
     try:
         messages = _value(row, "messages")
-        heard = listen(_value(row, "events"), messages, row.get("model"))
+        heard = listen(objects(_value(row, "events")), messages, row.get("model"))
         tools = functions(heard.tools) or _value(row, "tools")
     except UnreadableError as error:
         return unreadable(key, error, facts)

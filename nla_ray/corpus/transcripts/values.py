@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 LARGEST = 1 << 30
 """Bytes of JSON that one transcript may take up."""
 
 DEEPEST = 200
-"""Objects and lists in one another. Far below what any thread's stack can hold, so that it never depends on it."""
+"""Objects and lists in one another: explicit, for how deep a parser comes depends on its thread."""
 
 
 class UnreadableError(Exception):
@@ -45,15 +45,12 @@ def _inner(value: object) -> Iterator[object]:
 
 
 def json_lines(file: BinaryIO) -> Iterator[tuple[int, Any]]:
-    """Line numbers from 1 and values; an UnreadableError stands in the place of a line that cannot be read."""
+    """Line numbers from 1 and values; in the place of a line that cannot be read, an UnreadableError."""
     number = 0
     while line := file.readline(LARGEST + 1):
         number += 1
         if len(line) > LARGEST:
-            yield (
-                number,
-                UnreadableError(f"a line of more than {LARGEST >> 20} MiB; what follows is not read"),
-            )
+            yield number, UnreadableError(f"more than {LARGEST >> 20} MiB; what follows is not read")
             return
         if line.strip():
             yield number, _value_or_error(line)
@@ -67,7 +64,7 @@ def _value_or_error(line: bytes) -> Any:
 
 
 def storable_json(value: Any) -> Any:
-    """The value as JSON can hold it and UTF-8 can store it: no NaN, no lone surrogates, other types as text."""
+    """The value as JSON and UTF-8 can hold it: no NaN, no lone surrogates, other types as text."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, bool | int):
@@ -86,8 +83,4 @@ def some_object(value: Any) -> Mapping[str, Any]:
 
 def objects(values: Any) -> Iterator[Mapping[str, Any]]:
     """The objects of what may be a list."""
-    return (
-        (value for value in values if isinstance(value, Mapping))
-        if isinstance(values, Iterable)
-        else iter(())
-    )
+    return (value for value in (values if isinstance(values, list) else ()) if isinstance(value, Mapping))
