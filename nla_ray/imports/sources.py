@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 from nla_ray.errors import InputError
 from nla_ray.imports.transcripts import is_transcript
-from nla_ray.store.files import opened
+from nla_ray.store.places.files import opened
 
 Format = Literal["json", "jsonl", "parquet", "transcript"]
 FORMATS: tuple[Format, ...] = get_args(Format)

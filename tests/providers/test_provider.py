@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nla_ray.config.training_set import Column, Templates
+from nla_ray.config.training.training_set import Column, Templates
 from nla_ray.demo import world
 from nla_ray.errors import InputError
 from nla_ray.providers.column import ColumnProvider
