@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from nla_ray.corpus.transcripts.claude_lines import Line
 
-
 Above = Mapping[str, str | None]
 """For each line the next one above it that says something."""
 
