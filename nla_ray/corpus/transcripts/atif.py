@@ -112,6 +112,8 @@ def _results(step: Mapping[str, Any], number: int) -> Iterator[dict[str, Any]]:
     for seen in _listed(None if observation is None else [observation], number, "observation"):
         for result in _listed(seen.get("results"), number, "observation.results"):
             call = result.get("source_call_id")
+            if call is None and result.get("content") is None:
+                continue  # a reference to a subagent's file, which is in the metadata
             yield {"role": "tool", "content": _content(result.get("content")), "tool_call_id": call}
 
 

@@ -17,8 +17,8 @@ _NOT_RECORDED = {"system_prompt": "not recorded", "tools": "not recorded"}
 def claude_transcripts(file: BinaryIO, label: str, ignore: Collection[str] = ()) -> Iterator[Transcript]:
     """One transcript for each branch of the session, the main one under the session's name.
 
-    A compaction begins a transcript of its own, for the model saw only the summary from there on. Lines that
-    cannot be read come first, each as a problem.
+    A compaction begins a transcript of its own, for the model saw only the summary from there on, and what
+    `compaction` in the metadata says was kept; so does `/clear`. Lines that cannot be read come first.
     """
     lines = dict[str, Line]()
     for line in session_lines(file):
@@ -39,6 +39,8 @@ def _transcript(branch: Branch, name: str, label: str, ignore: Collection[str]) 
     session, agent = leaf.facts.get("sessionId", label), leaf.facts.get("agentId")
     key = session if name == "main" else "/".join(filter(None, (session, agent, leaf.uuid)))
     models = ((line.message or {}).get("model") for line in branch.said if line.role == "assistant")
+    whole = (*branch.asides, *branch.said)
+    compactions = [line.compaction for line in whole if line.compaction]
     meta = {
         "session": session,
         "branch": name,
@@ -46,7 +48,8 @@ def _transcript(branch: Branch, name: str, label: str, ignore: Collection[str]) 
         "leaf": leaf.uuid,
         "started": first.facts.get("timestamp"),
         "models": list(dict.fromkeys(model for model in models if isinstance(model, str))),
-        "compacted": branch.compacted or None,
+        "compacted": any(line.compacts for line in whole) or None,
+        "compaction": compactions,
         "missing_parent": branch.missing,
         "left_out": dict(Counter(line.aside for line in branch.asides)),
         **{fact: leaf.facts.get(fact) for fact in ("version", "cwd", "gitBranch")},

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from nla_ray.corpus.transcripts.values import UnreadableError, json_lines, objects
+from nla_ray.corpus.transcripts.values import UnreadableError, json_lines, objects, some_object
 
+_CLEAR, _COMPACTION = "clear", "compact_boundary"
+_CLEARED = "<command-name>/clear</command-name>"
 _COMMANDS = (
     "<command-name>", "<command-message>", "<local-command-stdout>", "<local-command-stderr>",
     "<local-command-caveat>",
@@ -18,24 +20,32 @@ _FACTS = ("sessionId", "agentId", "version", "cwd", "gitBranch", "timestamp")
 
 @dataclass(frozen=True)
 class Line:
-    """One line. `message` is None where it is no part of the conversation: `aside` then says what it is.
-
-    `begins` where the model saw nothing of what came before: a compaction.
-    """
+    """One line. `message` is None where it is no part of the conversation: `aside` then says what it is."""
 
     number: int
     uuid: str
     parent: str | None
     sidechain: bool
-    begins: bool
+    summary: bool
     aside: str | None
     message: Mapping[str, Any] | None
-    facts: Mapping[str, str] = field(repr=False)
+    compaction: Mapping[str, Any]
+    facts: Mapping[str, str]
+
+    @property
+    def clears(self) -> bool:
+        """Whether the model saw nothing of what lies above from here on."""
+        return self.aside in (_CLEAR, _COMPACTION)
 
     @property
     def compacts(self) -> bool:
         """Whether the model saw less of what lies above from here on."""
-        return self.begins or self.aside == "microcompact_boundary"
+        return self.summary or self.aside in (_COMPACTION, "microcompact_boundary")
+
+    def hangs_on(self, parent: Line) -> bool:
+        """Whether what the model saw goes on from the parent; a summary follows only its compaction."""
+        follows = not self.summary or parent.aside == _COMPACTION
+        return follows and not self.clears and parent.sidechain == self.sidechain
 
     @property
     def reply(self) -> str | None:
@@ -80,9 +90,10 @@ def _line(number: int, value: Mapping[str, Any]) -> Line:
         value["uuid"],
         parent if isinstance(parent, str) else None,
         value.get("isSidechain") is True,
-        value.get("isCompactSummary") is True or value.get("subtype") == "compact_boundary",
+        value.get("isCompactSummary") is True,
         aside,
         None if aside else {"role": value["type"], **value["message"]},
+        some_object(value.get("compactMetadata")),
         {name: fact for name in _FACTS if isinstance(fact := value.get(name), str)},
     )
 
@@ -96,8 +107,9 @@ def _aside(value: Mapping[str, Any]) -> str | None:
         return "meta"
     if value.get("isApiErrorMessage") is True:
         return "api_error"
-    if kind == "user" and _first_text(value["message"].get("content")).lstrip().startswith(_COMMANDS):
-        return "command"
+    text = _first_text(value["message"].get("content")).lstrip()
+    if kind == "user" and text.startswith(_COMMANDS):
+        return _CLEAR if _CLEARED in text else "command"
     return None
 
 

@@ -21,7 +21,6 @@ class Branch:
     said: tuple[Line, ...]
     asides: tuple[Line, ...] = ()
     missing: str | None = None
-    compacted: bool = False
     circle: bool = False
 
 
@@ -41,8 +40,8 @@ def branches(lines: Mapping[str, Line]) -> Iterator[Branch]:
 
 
 def _parent(line: Line, lines: Mapping[str, Line]) -> Line | None:
-    found = None if line.begins or line.parent is None else lines.get(line.parent)
-    return found if found is not None and found.sidechain == line.sidechain else None
+    found = None if line.parent is None else lines.get(line.parent)
+    return found if found is not None and line.hangs_on(found) else None
 
 
 def _above(lines: Mapping[str, Line]) -> Above:
@@ -69,12 +68,11 @@ def _branch(leaf: Line, lines: Mapping[str, Line], above: Above, said: list[Line
         at = _parent(at, lines)
     path = list(reversed(way.values()))
     root = path[0]
-    lacks = root.parent is not None and root.parent not in lines and not root.begins
+    lacks = root.parent is not None and root.parent not in lines and not root.clears
     return Branch(
         _with_fragments([line for line in path if line.message is not None], above, said),
         tuple(line for line in path if line.message is None),
         missing=root.parent if lacks else None,
-        compacted=any(line.compacts for line in path),
         circle=at is not None,
     )
 

@@ -102,7 +102,7 @@ def test_what_the_messages_do_not_show_is_in_the_metadata() -> None:
         {**USER, "is_copied_context": True}, summary, seen, continued_trajectory_ref="next.json"
     )
     (found,) = read(lines(content), "atif")
-    assert found.chat is not None
+    assert found.chat is not None and [message.role for message in found.chat.messages][2:] == ["assistant"]
     assert (found.meta["compacted"], found.meta["copied_steps"]) == (True, 1)
     assert (found.meta["continued_trajectory_ref"], found.meta["subagent_refs"]) == ("next.json", [ref])
 

@@ -136,14 +136,27 @@ def test_a_compaction_begins_a_transcript(parent: str | None) -> None:
     found = by_key(
         user("u1", None, "first"),
         reply("a1", "u1", "m1", text("one")),
-        row("b", parent, type="system", subtype="compact_boundary", content="Conversation compacted"),
+        row("b", parent, type="system", subtype="compact_boundary", compactMetadata={"preTokens": 9}),
         user("u2", "b", "the story so far", isCompactSummary=True),
         reply("a2", "u2", "m2", text("two")),
     )
     assert said(found["s"]) == [("user", "the story so far"), ("assistant", "two")]
-    assert found["s"].meta["compacted"] is True
+    assert (found["s"].meta["compacted"], found["s"].meta["compaction"]) == (True, [{"preTokens": 9}])
     assert said(found["s/a1"]) == [("user", "first"), ("assistant", "one")]
     assert "compacted" not in found["s/a1"].meta
+
+
+def test_a_summary_begins_a_transcript_wherever_it_hangs() -> None:
+    found = by_key(user("u1", None, "first"), user("u2", "u1", "the story so far", isCompactSummary=True))
+    assert said(found["s"]) == [("user", "the story so far")]
+    assert said(found["s/u1"]) == [("user", "first")]
+
+
+def test_nothing_is_seen_of_what_was_cleared() -> None:
+    clear = "<command-name>/clear</command-name>\n<command-args></command-args>"
+    found = by_key(user("u1", None, "first"), user("u2", "u1", clear), user("u3", "u2", "second"))
+    assert said(found["s"]) == [("user", "second")] and said(found["s/u1"]) == [("user", "first")]
+    assert found["s"].meta["left_out"] == {"clear": 1} and "compacted" not in found["s"].meta
 
 
 def test_what_the_model_did_not_see_is_left_out_and_counted() -> None:
@@ -152,7 +165,7 @@ def test_what_the_model_did_not_see_is_left_out_and_counted() -> None:
             {"type": "summary", "summary": "boats", "leafUuid": "a1"},
             {"type": "file-history-snapshot", "messageId": "u1", "snapshot": {}},
             user("c1", None, "Caveat: do not answer", isMeta=True),
-            user("c2", "c1", "<command-name>/clear</command-name>"),
+            user("c2", "c1", "<command-name>/model</command-name>"),
             user("c3", "c2", [text("<local-command-stdout></local-command-stdout>")]),
             row("p", "c3", type="progress", data={}),
             user("u1", "p", "why does <command-name> stand in my log?"),
