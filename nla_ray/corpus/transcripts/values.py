@@ -33,7 +33,7 @@ def parsed(text: bytes | str) -> Any:
 
 def _is_deep(value: object) -> bool:
     level = [value]
-    for _ in range(DEEPEST + 1):
+    for _ in range(DEEPEST):
         level = [inner for outer in level for inner in _inner(outer) if isinstance(inner, dict | list)]
         if not level:
             return False
