@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 PLACEHOLDER = "[{}]"
-"""Stands in a message's content where it held what is no text: `[image]`, `[audio]`, `[file]`."""
+"""Stands in a message's content where it held what is no text: `[image]`, `[audio]`, `[video]`, `[file]`."""
 
 
 class ChatError(ValueError):
@@ -29,7 +29,8 @@ class Message:
     """One message. `role` is system, developer, user, assistant, tool, or another that the source has.
 
     `call_id` and `name` of a tool's result say which call it answers. `lost` names what the source held and
-    text cannot show: `image`, `audio`, `file` (each with its placeholder in `content`), `redacted_thinking`.
+    text cannot show: `image`, `audio`, `video`, `file` (each with its placeholder in `content`),
+    `redacted_thinking`.
     """
 
     role: str

@@ -34,7 +34,9 @@ def _read(fields: Fields) -> list[Message]:
     _read_calls(fields, draft)
     fields.close(MESSAGE_METADATA)
     if draft.is_blank:
-        raise place.error("holds nothing, and no thinking and no calls are beside it; an empty text may be")
+        raise place.error(
+            "holds nothing, and no thinking or call is beside it; only an empty text may stand alone"
+        )
     return draft.messages()
 
 
