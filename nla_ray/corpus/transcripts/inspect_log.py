@@ -11,10 +11,11 @@ from nla_ray.corpus.transcripts.archive import member, members
 from nla_ray.corpus.transcripts.inspect_chunks import chunked
 from nla_ray.corpus.transcripts.inspect_sample import Sample, plain_sample, sample_transcript
 from nla_ray.corpus.transcripts.model import Transcript, unreadable
-from nla_ray.corpus.transcripts.values import LARGEST, UnreadableError, parsed
+from nla_ray.corpus.transcripts.values import LARGEST, UnreadableError, parsed, some_object
 from nla_ray.errors import InputError
 
 _HEADER, _START = "header.json", "_journal/start.json"
+_FACTS = ("model", "task", "task_id", "run_id", "created")
 _CHUNKED = re.compile(r"samples/(.+_epoch_\d+)/sample\.json", re.DOTALL)
 _PLAIN = re.compile(r"samples/(.+)\.json", re.DOTALL)
 
@@ -48,26 +49,24 @@ def json_transcripts(file: BinaryIO, label: str, ignore: Collection[str] = ()) -
         log = parsed(content)
     except UnreadableError as error:
         raise InputError(f"{label}: cannot read this Inspect log: {error}") from None
-    samples = log.get("samples") if isinstance(log, Mapping) else None
+    samples = some_object(log).get("samples")
     if not isinstance(samples, list):
-        raise InputError(
-            f"{label}: an Inspect log without a list of samples (was it written with the header only?)"
-        )
+        raise InputError(f"{label}: an Inspect log without a list of samples; was only its header written?")
     run = run_facts(log)
     for number, sample in enumerate(samples, start=1):
+        fields = some_object(sample)
+        named = isinstance(fields.get("id"), str | int) and isinstance(fields.get("epoch"), int)
+        key = f"{fields['id']}_epoch_{fields['epoch']}" if named else f"sample {number}"
         if isinstance(sample, Mapping):
-            key = f"{sample.get('id')}_epoch_{sample.get('epoch')}"
             yield sample_transcript(key, plain_sample(sample), run, ignore)
         else:
-            yield unreadable(f"sample {number}", "not a JSON object", run)
+            yield unreadable(key, f"found {type(sample).__name__} where a JSON object belongs", run)
 
 
 def run_facts(log: Mapping[str, Any], status: str | None = None) -> dict[str, Any]:
     """What a log's header says of all its samples."""
-    spec = log.get("eval")
-    spec = spec if isinstance(spec, Mapping) else {}
-    names = ("model", "task", "task_id", "run_id", "created")
-    facts = {"status": log.get("status", status), **{name: spec.get(name) for name in names}}
+    spec = some_object(log.get("eval"))
+    facts = {"status": log.get("status", status), **{name: spec.get(name) for name in _FACTS}}
     return {name: value for name, value in facts.items() if isinstance(value, str)}
 
 
@@ -79,7 +78,7 @@ def _run(file: BinaryIO, inside: Mapping[str, ZipInfo], label: str) -> dict[str,
         log = parsed(member(file, inside[name]))
     except UnreadableError as error:
         raise InputError(f"{label}: cannot read this Inspect log's {name}: {error}") from None
-    return run_facts(log if isinstance(log, Mapping) else {}, "started")
+    return run_facts(some_object(log), "started")
 
 
 def _samples(inside: Mapping[str, ZipInfo]) -> dict[str, str]:

@@ -33,7 +33,7 @@ def transcript(key: str, read: Callable[[], Chat], meta: Mapping[str, Any]) -> T
 
 def unreadable(key: str, problem: object, meta: Mapping[str, Any] | None = None) -> Transcript:
     """A transcript without a chat."""
-    return Transcript(key, None, str(problem), _kept(meta or {}))
+    return Transcript(key, None, storable_json(str(problem)), _kept(meta or {}))
 
 
 def _kept(meta: Mapping[str, Any]) -> dict[str, Any]:

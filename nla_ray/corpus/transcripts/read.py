@@ -13,6 +13,7 @@ from nla_ray.corpus.transcripts.inspect_log import eval_transcripts, json_transc
 from nla_ray.corpus.transcripts.kinds import Kind
 from nla_ray.corpus.transcripts.model import Transcript
 from nla_ray.corpus.transcripts.scout import scout_transcripts
+from nla_ray.corpus.transcripts.values import storable_json
 
 _READERS: dict[Kind, Callable[[BinaryIO, str, Collection[str]], Iterator[Transcript]]] = {
     "inspect-eval": eval_transcripts,
@@ -33,9 +34,9 @@ def transcripts_of(
     """
     seen = Counter[str]()
     for one in _READERS[kind](file, label, ignore):
-        key = one.key
+        key = name = storable_json(one.key)
         while key in seen:
-            seen[one.key] += 1
-            key = f"{one.key}#{seen[one.key]}"
+            seen[name] += 1
+            key = f"{name}#{seen[name]}"
         seen[key] = 1
         yield replace(one, key=key)

@@ -79,6 +79,7 @@ def test_any_value_in_any_field(kind: Kind, made: Callable[[], Any], written: Ca
                 continue
             for one in read(written(value), kind):
                 assert (one.chat is None) == bool(one.problem)
+                assert f"{one.key}{one.problem}".encode()
                 json.dumps(dict(one.meta), allow_nan=False, ensure_ascii=False).encode()
         holder[key] = kept
 

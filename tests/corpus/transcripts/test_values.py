@@ -14,7 +14,9 @@ from nla_ray.corpus.transcripts.values import DEEPEST, UnreadableError, json_lin
 
 
 def brackets(depth: int) -> str:
-    return '[{"a": ' * (depth // 2) + "[]" * (depth % 2) + ("1" if depth % 2 == 0 else "") + "}]" * (depth // 2)
+    return (
+        '[{"a": ' * (depth // 2) + "[]" * (depth % 2) + ("1" if depth % 2 == 0 else "") + "}]" * (depth // 2)
+    )
 
 
 def walked(depth: int) -> Any:
