@@ -42,8 +42,8 @@ FROM ({_ANSWERS}) ORDER BY transcript_id, run_id, position NULLS FIRST, row_id, 
 """
 
 _COUNTS = f"""
-SELECT count(DISTINCT transcript_id) AS scans, count_if(isfinite(fve_nrm) AND fve_nrm <> 0) AS results,
-    count_if(outcome = 'failed') AS errors
+SELECT count(DISTINCT transcript_id) AS scans, count(*) FILTER (isfinite(fve_nrm) AND fve_nrm <> 0) AS results,
+    count(*) FILTER (outcome = 'failed') AS errors
 FROM ({_ANSWERS})
 """
 

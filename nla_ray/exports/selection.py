@@ -48,7 +48,7 @@ class Selection:
     def table(self, name: str) -> Iterator[pa.RecordBatch]:
         """The rows of a whole table, sorted, with exactly the columns of its schema."""
         schema = SCHEMAS[name]
-        for batch in self.read(f"{_rows_of(name)} ORDER BY {_ORDERS[name]}"):
+        for batch in self.read(f"{_rows_of(name, self.request.where)} ORDER BY {_ORDERS[name]}"):
             yield batch.cast(schema)
 
     def left_out(self, reasons: Mapping[str, str]) -> dict[str, int]:
@@ -129,11 +129,11 @@ def require_condition(where: str) -> None:
         raise InputError(f"--where: {where!r} is {kind} and no condition; compare it with something")
 
 
-def _rows_of(table: str) -> str:
-    """A table's rows that belong to picked explanations."""
-    return (
-        f"FROM {table} SEMI JOIN picked USING (run_id, {_KEYS[table]})" if table in _KEYS else "FROM picked"
-    )
+def _rows_of(table: str, where: str | None) -> str:
+    """A table's rows; where there is a condition, those that picked explanations belong to."""
+    if table == EXPLANATIONS:
+        return "FROM picked"
+    return f"FROM {table}" + ("" if where is None else f" SEMI JOIN picked USING (run_id, {_KEYS[table]})")
 
 
 def _request(
@@ -144,7 +144,9 @@ def _request(
         """SELECT run_id, manifest_sha256, rows, quarantined, finished_at FROM runs
         WHERE table_name = 'explanations' ORDER BY run_id"""
     ).fetchall()
-    there = [name for name in wanted if connection.execute(f"{_rows_of(name)} LIMIT 1").fetchall()]
+    there = [
+        name for name in wanted if connection.execute(f"{_rows_of(name, choice.where)} LIMIT 1").fetchall()
+    ]
     if EXPLANATIONS not in there:
         asked = "" if choice.where is None else f" with {choice.where}"
         raise InputError(
