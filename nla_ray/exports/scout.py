@@ -28,7 +28,9 @@ WHERE control = 'real'
 _ROWS = f"""
 SELECT transcript_id, $scan AS scan_id, '{SCANNER}' AS scanner_key, '{SCANNER}' AS scanner_name,
     0 AS scanner_version, '{{}}' AS scanner_params, $at AS timestamp,
-    'transcript' AS input_type, to_json([transcript_id])::VARCHAR AS input_ids, '' AS input,
+    'transcript' AS input_type, to_json([transcript_id])::VARCHAR AS input_ids,
+    json_object('transcript_id', transcript_id, 'messages', [], 'events', [])::VARCHAR AS input,
+    NULL::VARCHAR AS input_data,
     concat_ws('.', row_id, sample, left(run_id, 16)) AS uuid, outcome AS label,
     CASE WHEN isfinite(fve_nrm) THEN fve_nrm::VARCHAR END AS value,
     CASE WHEN isfinite(fve_nrm) THEN 'number' ELSE 'null' END AS value_type,
@@ -37,12 +39,15 @@ SELECT transcript_id, $scan AS scan_id, '{SCANNER}' AS scanner_key, '{SCANNER}' 
         'position', position, 'token', token, 'role', role, 'flags', flags, 'cos', cos,
         'target', target, 'av', av, 'ar', ar)::VARCHAR AS metadata,
     '[]' AS message_references, '[]' AS event_references,
-    CASE WHEN outcome = 'failed' THEN coalesce(reason, 'failed') END AS scan_error
+    CASE WHEN outcome = 'failed' THEN coalesce(reason, 'failed') END AS scan_error,
+    NULL::VARCHAR AS scan_error_traceback, NULL::VARCHAR AS scan_error_type,
+    0 AS scan_total_tokens, '{{}}' AS scan_model_usage, '[]' AS scan_events
 FROM ({_ANSWERS}) ORDER BY transcript_id, run_id, position NULLS FIRST, row_id, sample
 """
 
 _COUNTS = f"""
-SELECT count(DISTINCT transcript_id) AS scans, count(*) FILTER (isfinite(fve_nrm) AND fve_nrm <> 0) AS results,
+SELECT count(DISTINCT transcript_id) AS scans,
+    count(*) FILTER (isfinite(fve_nrm) AND fve_nrm <> 0) AS results,
     count(*) FILTER (outcome = 'failed') AS errors
 FROM ({_ANSWERS})
 """
