@@ -20,7 +20,10 @@ LEFT_OUT = {"controls": "control <> 'real'"}
 _ONE_FILE = 1 << 40
 
 _ANSWERS = """
-SELECT coalesce(meta->>'$.transcript_id', meta->>'$.uuid', doc_id) AS transcript_id, * FROM picked
+SELECT coalesce(
+        CASE WHEN json_valid(meta) THEN coalesce(meta->>'$.transcript_id', meta->>'$.uuid') END, doc_id
+    ) AS transcript_id, *
+FROM picked
 WHERE control = 'real'
 """
 """Scout's id of a sample of an Inspect log is its uuid; a document of another kind is its own transcript."""

@@ -20,6 +20,7 @@ OPTIONS = {
     "decode": ["config", "overrides", "--add", "--dry-run"],
     "demo-train": ["--out", "--steps", "--seed"],
     "evaluate": ["config", "overrides"],
+    "export": ["tables", "--to", "--format", "--runs", "--where", "--activations", "--delta"],
     "import": [
         "files",
         "--to",

@@ -55,7 +55,7 @@ def test_runs_are_found_by_id_and_beginning(tables: Path) -> None:
         "EXISTS (FROM query('FROM read_text(''/etc/hostname'')'))",
         "EXISTS (WITH x AS (COPY runs TO '/tmp/x') FROM x)",
         "EXISTS (FROM '{tables}/explanations/run_id=first/unit=u0.parquet')",
-        "(" * 5000,
+        "(cos > 0",
         " ",
         "\x00",
         "\ud800",
@@ -70,7 +70,7 @@ def test_what_fails_on_a_row_is_one_line(tables: Path) -> None:
     where = "doc_id::INTEGER > 1"
     require_condition(where)
     with (
-        pytest.raises(InputError, match="cannot read the rows: .*doc-u0"),
+        pytest.raises(InputError, match=r"cannot read the rows: .*doc-u0"),
         selected(str(tables), Choice(format="csv", where=where)),
     ):
         pass
