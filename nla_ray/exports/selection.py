@@ -25,6 +25,8 @@ from nla_ray.tables import SCHEMAS
 
 EXPLANATIONS, DOCUMENTS, ACTIVATIONS = "explanations", "documents", "activations"
 BATCH_ROWS = 2048
+MEMORY = "4GB"
+"""Rows that are sorted take this much; the rest of them waits in temporary files."""
 
 _KEYS = {DOCUMENTS: "doc_id", ACTIVATIONS: "row_id"}
 _ORDERS = {
@@ -87,6 +89,7 @@ def selected(tables: str, choice: Choice) -> Iterator[Selection]:
     )
     with TemporaryDirectory(prefix="nla-ray-export-") as spill, explained(tables):
         connection.execute("SET temp_directory = $spill", {"spill": spill})
+        connection.execute("SET memory_limit = $memory", {"memory": MEMORY})
         rows = connection.view("all_explanations")
         (rows if choice.where is None else rows.filter(choice.where)).create_view("picked")
         yield Selection(connection, _request(connection, tables, choice, wanted))
