@@ -14,6 +14,7 @@ import typer
 from pyarrow import ArrowTypeError
 
 from nla_ray.cli import app
+from nla_ray.cli.tables.export import Form
 from nla_ray.exports.export import export_tables
 from nla_ray.exports.record import FORMATS, Choice
 from tests.exports.conftest import tables  # noqa: F401 (fixture)
@@ -55,4 +56,6 @@ def test_commands_and_formats_are_those_there_are() -> None:
     command = typer.main.get_command(app).commands["export"]  # type: ignore[attr-defined]
     for line in COMMANDS:
         command.make_context("export", shlex.split(line)[1:])
-    assert re.findall(r"^\| `(\w+)` \| .*(?:part|folder|RUN_ID|scan_id)", DOC, re.M) == list(FORMATS)
+    assert (
+        re.findall(r"^\| `(\w+)` \| .*(?:part|folder|RUN_ID|scan_id)", DOC, re.M) == list(FORMATS) == [*Form]
+    )
