@@ -7,8 +7,8 @@ CREATE TABLE explanations (
     position INTEGER,  -- token index; null if not known or nothing was read
     token_id INTEGER,  -- token at the position
     token VARCHAR,  -- text of that token alone
-    role VARCHAR,  -- label: role of the message, thinking, tool_call, tool_result, template; null in text
-    doc_tokens INTEGER,  -- tokens of the document after truncation
+    role VARCHAR,  -- label: the message's role, thinking, tool_call, tool_result or template; null in plain text
+    doc_tokens INTEGER,  -- tokens of the document that were read
     layer SMALLINT,  -- K: the vector is the output of block K of the target
     control VARCHAR NOT NULL,  -- real, or what was injected instead: shuffled, random, mean, none
     control_source VARCHAR,  -- shuffled only: row_id of the vector's owner

@@ -92,7 +92,7 @@ class Chooser:
         if narrowest not in ("label", "roles"):
             return said
         there = ", ".join(dict.fromkeys(tokens.labels or ())) or "none"
-        return f"{said}; the labels here are {there:.200}"
+        return f"{said}; its labels: {there:.200}"
 
 
 def choose(how: Positions, seed: int, name: str, candidates: Sequence[int]) -> list[int]:

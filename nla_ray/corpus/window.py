@@ -46,7 +46,7 @@ def _stop(tokens: Tokens, window: Window) -> int | str:
     ends = [at + 1 for at, label in enumerate(labels) if label == window.around]
     if not ends:
         there = ", ".join(dict.fromkeys(labels)) or "none"
-        return f"no {window.around!r} to put corpus.window around; the labels here are {there:.200}"
+        return f"no {window.around!r} to put corpus.window around; its labels: {there:.200}"
     return max(ends[-1], window.tokens)
 
 

@@ -25,9 +25,9 @@ class Tally:
     """Numbers of one unit, or of many.
 
     `seconds` are busy seconds per step, `tokens` what the target read, `left_out` the documents' other
-    tokens, `generated` the tokens of the answers. `outcomes` and `cosines` (answers with a score and the sum of their `cos`) are by control. `peak_bytes` is
-    the largest memory of each worker process, by a random id. `directions` are summed only where the run
-    needs its own baseline.
+    tokens, `generated` the tokens of the answers. `outcomes` and `cosines` (answers with a score and the sum
+    of their `cos`) are by control. `peak_bytes` is the largest memory of each worker process, by a random id.
+    `directions` are summed only where the run needs its own baseline.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
