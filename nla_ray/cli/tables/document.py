@@ -12,7 +12,6 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from nla_ray.tables import TEMPLATE
 from nla_ray.text import printable
 
 BANDS = (
@@ -106,6 +105,8 @@ def _head(document: Document) -> Text:
 
 def _whole(document: Document, coloured: bool) -> Text | Table:
     """The text as the target read it; of a chat span by span, each beside its label."""
+    from nla_ray.tables import TEMPLATE
+
     whole, ends = document.text or "", document.token_ends
     last = _lines(whole[ends[-1] :])
     if not document.roles:
