@@ -1,4 +1,4 @@
-"""The configuration of an input: where the documents are, what their columns mean, which tokens are read."""
+"""The configuration of an input: where the documents are, what their columns mean, how much is read."""
 
 from __future__ import annotations
 
@@ -19,6 +19,20 @@ class Vectors(Config):
     """How many tokens were read for the vector: its position plus one. null: the position is not known."""
     layer: Name = "activation_layer"
     """Where a file has this column, each row's K must be the verbalizer's."""
+
+
+class Window(Config):
+    """The piece that is read of a document with more tokens; what is left out is counted.
+
+    A beginning-of-text token stays in front of it, as one of the tokens. Positions are those in the piece.
+    """
+
+    tokens: Annotated[int, Field(ge=2)]
+    """Consecutive tokens that are kept."""
+    around: Name = "end"
+    """`start`: the first ones; `end`: the last ones; a label, such as `assistant`: those up to the end of its
+    last span (what comes after a token has no effect on its vector). A document without it is a failed row.
+    """
 
 
 class Corpus(Config):
@@ -69,6 +83,8 @@ class Corpus(Config):
     """Use only so many documents, from the first."""
     max_tokens: Annotated[int, Field(ge=1)] = 4096
     """Longer documents are cut on the right."""
+    window: Window | None = None
+    """Of longer documents, such as transcripts of agents, a piece is read; `max_tokens` bounds it."""
     unit_documents: Annotated[int, Field(ge=1)] = 128
     """Documents that are worked on together; controls are drawn among them."""
 
@@ -86,6 +102,19 @@ class Corpus(Config):
             raise ValueError("vectors come with a text column or none, not with messages")
         return self
 
+    @model_validator(mode="after")
+    def _window_inside(self) -> Corpus:
+        if self.window is None:
+            return self
+        if self.vectors is not None:
+            raise ValueError("window: vectors that were extracted before have none")
+        if self.window.tokens > self.max_tokens:
+            raise ValueError(
+                f"window: its {self.window.tokens} tokens are more than max_tokens, {self.max_tokens}; "
+                "raise max_tokens or take fewer"
+            )
+        return self
+
 
 class Continuation(Config):
     """The target first answers each document; the answer is read with it. Answers are made one by one."""
@@ -96,40 +125,3 @@ class Continuation(Config):
     """0 is greedy; anything else is drawn by seed and document id."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Keep the most likely tokens up to this mass."""
-
-
-class Positions(Config):
-    """Which tokens of a document are read: first what may be chosen, then how many of that."""
-
-    choose: Literal["random", "last", "every", "all", "column"] = "random"
-    """`random` n (keyed by seed and document id), `last` n, `every` n-th, `all`, or those in `column`."""
-    n: Annotated[int, Field(ge=1)] = 10
-    """How many, or for `every` the step."""
-    column: Name | None = None
-    """For `column`: the corpus column with a list of positions, counted from 0.
-
-    They are read as they are listed; what is below does not apply to them, but `limit` does.
-    """
-    min_position: Annotated[int, Field(ge=0)] = 10
-    """The first position that may be chosen; the first tokens of a text decode badly.
-
-    Earlier ones, if allowed, carry the flag `early_position`.
-    """
-    special: bool = False
-    """Choose special tokens too; their rows carry the flag `special_token`."""
-    template: bool = False
-    """Choose also what the chat template puts around messages; these rows carry the flag `template_token`."""
-    roles: tuple[Name, ...] = ()
-    """Only tokens in messages of these roles, for example `[assistant]`; plain text has no role."""
-    regex: Name | None = None
-    """Only tokens that a match of this RE2 expression touches, searched in the text as the target sees it."""
-    part: Literal["prompt", "response", "both"] = "both"
-    """With `continuation`: read the document, the target's answer to it, or both."""
-    limit: Annotated[int, Field(ge=1)] | None = None
-    """At most so many positions per document; of more, these are drawn by seed and document id."""
-
-    @model_validator(mode="after")
-    def _column_where_it_is_chosen(self) -> Positions:
-        if (self.choose == "column") != (self.column is not None):
-            raise ValueError("choose: column and the name of the column belong together")
-        return self

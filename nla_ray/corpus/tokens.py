@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from nla_ray.corpus.documents import Document, Message
+from nla_ray.tables import TEMPLATE
 
 Span = tuple[int, int]
 """Start and end in characters."""
@@ -23,14 +24,16 @@ _HOLES = re.compile("\ue000([0-9]+)\ue001")
 class Tokens:
     """Token ids; their spans in `text`, None where the tokenizer cannot tell.
 
-    `roles` says for each token the role of the message that it is in, None for what the template adds; the
-    whole is None for plain text, and for a chat whose template does not show where its messages are.
+    `labels` says for each token the role of the message that it is in, "template" for what the template adds;
+    None for plain text, and for a chat whose template does not show where its messages are. `messages` are
+    the indices of the messages, -1 for the template's tokens; empty where there are no labels.
     """
 
     ids: tuple[int, ...]
     text: str
     spans: tuple[Span, ...] | None
-    roles: tuple[str | None, ...] | None = None
+    labels: tuple[str, ...] | None = None
+    messages: tuple[int, ...] = ()
 
     def answered(self, ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> Tokens:
         """With generated tokens behind; in a chat they are the assistant's.
@@ -40,8 +43,11 @@ class Tokens:
         texts = [str(tokenizer.decode(list(ids[:n]))) for n in range(len(ids) + 1)]
         ends = [len(self.text) + len(text) for text in texts]
         spans = None if self.spans is None else (*self.spans, *pairwise(ends))
-        roles = None if self.roles is None else (*self.roles, *(["assistant"] * len(ids)))
-        return Tokens((*self.ids, *ids), self.text + texts[-1], spans, roles)
+        whole = Tokens((*self.ids, *ids), self.text + texts[-1], spans)
+        if self.labels is None:
+            return whole
+        labels, message = (*self.labels, *["assistant"] * len(ids)), max(self.messages, default=-1) + 1
+        return replace(whole, labels=labels, messages=(*self.messages, *[message] * len(ids)))
 
 
 def tokenize(tokenizer: PreTrainedTokenizerBase, document: Document, *, to_answer: bool = False) -> Tokens:
@@ -56,8 +62,11 @@ def tokenize(tokenizer: PreTrainedTokenizerBase, document: Document, *, to_answe
     text = _render(tokenizer, document.messages, to_answer)
     ids, text, spans = _encode(tokenizer, text, special=False)
     found = message_spans(tokenizer, document.messages, text, to_answer=to_answer)
-    roles = None if spans is None or found is None else _roles(spans, document.messages, found)
-    return Tokens(ids, text, spans, roles)
+    if spans is None or found is None:
+        return Tokens(ids, text, spans)
+    owners = _owners(spans, found)
+    labels = tuple(TEMPLATE if one < 0 else document.messages[one]["role"] for one in owners)
+    return Tokens(ids, text, spans, labels, owners)
 
 
 def _encode(
@@ -127,14 +136,12 @@ def _in_order(messages: Sequence[Message], text: str) -> dict[int, Span] | None:
     return spans
 
 
-def _roles(
-    spans: Sequence[Span], messages: Sequence[Message], found: dict[int, Span]
-) -> tuple[str | None, ...]:
-    """The role of the message that each token touches."""
-    owners: list[str | None] = [None] * len(spans)
+def _owners(spans: Sequence[Span], found: dict[int, Span]) -> tuple[int, ...]:
+    """The index of the message that each token touches; -1 for none."""
+    owners = [-1] * len(spans)
     for index, span in found.items():
         for token in touching(spans, [span]):
-            owners[token] = messages[index]["role"]
+            owners[token] = index
     return tuple(owners)
 
 

@@ -272,6 +272,7 @@ def _evidence(text: str, ends: list[int], at: int, said: str, fve: float | None)
         sample=0,
         position=at,
         token=text[ends[at - 1] : ends[at]],
+        role="assistant",
         span=said.rstrip(".").split(": ")[-1],
         explanation=explanation,
         fve_nrm=fve,

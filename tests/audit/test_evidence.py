@@ -153,7 +153,8 @@ def test_a_finding_keeps_its_evidence_and_the_parts_of_its_score() -> None:
         evidence
     ) == MOST_ROWS
     assert evidence[0] == {
-        "row_id": "900-11-real", "sample": 0, "position": 21, "token": "word", "span": "mentions sabotage",
+        "row_id": "900-11-real", "sample": 0, "position": 21, "token": "word", "role": "assistant",
+        "span": "mentions sabotage",
         "span_start": 0, "fve_nrm": pytest.approx(0.91),
     }  # fmt: skip
     assert (row["rows_hit"], row["rows_read"], row["positions_hit"], row["positions_read"]) == (

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nla_ray.config.corpus import Positions
+from nla_ray.config.positions import Positions
+from nla_ray.corpus.choice import choose
 from nla_ray.corpus.documents import Document
 from nla_ray.corpus.matching import Pattern
-from nla_ray.corpus.positions import UNKNOWN, Reader, Reading, VectorReader, choose, special_ids
+from nla_ray.corpus.positions import UNKNOWN, Reader, Reading, VectorReader, special_ids
 from nla_ray.errors import ConfigError
 from tests.tiny import tiny_tokenizer
 
@@ -82,10 +83,12 @@ def test_template_tokens_are_left_out_unless_allowed() -> None:
 
 def test_a_role_is_kept_for_every_token() -> None:
     reading = reader(choose="all", template=True, special=True).read(chat())
-    assert reading.roles is not None and len(reading.roles) == len(reading.token_ids)
+    assert reading.labels is not None and len(reading.labels) == len(reading.token_ids)
     tokenizer = tiny_tokenizer("qwen2")
     for message in CHAT:
-        own = [i for i, role in zip(reading.token_ids, reading.roles, strict=True) if role == message["role"]]
+        own = [
+            i for i, role in zip(reading.token_ids, reading.labels, strict=True) if role == message["role"]
+        ]
         assert tokenizer.decode(own) == message["content"]
 
 
@@ -125,7 +128,7 @@ def test_a_template_that_rewrites_contents_is_a_problem_only_where_it_matters() 
     for each in (strict, lenient):
         each.tokenizer.chat_template = rewriting
     assert "positions.template" in str(strict.read(chat()).problem)
-    assert lenient.read(chat()).problem is None and lenient.read(chat()).roles is None
+    assert lenient.read(chat()).problem is None and lenient.read(chat()).labels is None
 
 
 def test_by_regex_over_the_text_as_the_target_sees_it() -> None:

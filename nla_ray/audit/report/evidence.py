@@ -14,6 +14,8 @@ class Evidence(Config):
     sample: int
     position: int | None
     token: str | None
+    role: str | None = None
+    """The token's label: the role of its message, `thinking` and so on; null in plain text."""
     span: str
     """The matching words, as they stand in the explanation."""
     span_start: Count | None = None

@@ -170,7 +170,7 @@ class Scope(Config):
     """The rows that a detector is about; empty means all."""
 
     roles: tuple[Text, ...] = ()
-    """Tokens in chat messages of these roles; a row whose role is not known is not among them."""
+    """Tokens with these labels, such as `assistant` or `thinking`; a row without one is not among them."""
     tokens: tuple[TokenClass, ...] = ()
     """Classes of the token at the position; a row whose token is not known is not among them."""
     without_flags: tuple[Text, ...] = ()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain, islice
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -13,6 +14,7 @@ from nla_ray.config.decode import Baseline, DecodeConfig, Engine, Models
 from nla_ray.config.reference import ModelRef
 from nla_ray.config.training.training_set import TrainingSetConfig
 from nla_ray.corpus.pieces import units_of
+from nla_ray.corpus.positions import Reading
 from nla_ray.corpus.vectors.files import VectorOrigin, check_vectors
 from nla_ray.errors import CheckpointError, ConfigError
 from nla_ray.ids import digest
@@ -20,6 +22,7 @@ from nla_ray.nla.model.resolve import resolve
 from nla_ray.nla.preflight.run import check
 from nla_ray.nla.sidecar.read import Sidecar, read_sidecar
 from nla_ray.pipelines.decode.baseline import known_baseline
+from nla_ray.pipelines.decode.examples import DOCUMENTS, Example, examples_of
 from nla_ray.pipelines.provenance import ModelRecord, commit_of, model_record, versions
 from nla_ray.stages.device import device_of
 from nla_ray.stages.extract import reader_of, tokenizer_of, vocabulary_of
@@ -44,14 +47,26 @@ class Checkpoints:
 
 @dataclass
 class Survey:
-    """A corpus before it is decoded; `vectors` without controls, None where the target's answers decide."""
+    """A corpus before it is decoded; `vectors` without controls, None where the target's answers decide.
+
+    `tokens` are those that the target reads, `left_out` the others of the documents.
+    """
 
     documents: int = 0
     unusable: int = 0
     truncated: int = 0
+    windowed: int = 0
     tokens: int = 0
+    left_out: int = 0
     vectors: int | None = 0
     sha256: str = ""
+
+    def count(self, readings: Sequence[Reading]) -> None:
+        """Add what the target reads, and what it does not."""
+        self.truncated += sum(reading.truncated for reading in readings)
+        self.windowed += sum(reading.windowed for reading in readings)
+        self.tokens += sum(len(reading.token_ids) for reading in readings)
+        self.left_out += sum(sum(reading.left_out) for reading in readings)
 
 
 @dataclass(frozen=True)
@@ -67,6 +82,7 @@ class Decode:
     tasks: tuple[Task, ...]
     plan: Plan
     warnings: tuple[str, ...]
+    examples: tuple[Example, ...] = ()
 
 
 Doing = Callable[[str, int], None]
@@ -85,13 +101,13 @@ def plan_decode(config: DecodeConfig, doing: Doing) -> Decode:
     origin = None
     if config.corpus.vectors is not None:
         origin = check_vectors(config.corpus, d_model=sidecar.d_model, layer=sidecar.layer)
-    survey, tasks = survey_corpus(config, checkpoints.target, sidecar, doing)
+    survey, tasks, examples = survey_corpus(config, checkpoints.target, sidecar, doing)
     models = record_models(config, checkpoints)
     identity = identify(config, survey, sidecar, models, origin)
     baseline = known_baseline(config, checkpoints.ar)
     plan = plan_of(config, identity, survey, tasks, models, baseline)
     warnings = () if origin is None else origin.warnings
-    return Decode(config, checkpoints, sidecar, identity, baseline, survey, tasks, plan, warnings)
+    return Decode(config, checkpoints, sidecar, identity, baseline, survey, tasks, plan, warnings, examples)
 
 
 def settled(config: DecodeConfig | TrainingSetConfig) -> Engine:
@@ -152,8 +168,8 @@ def anchored(config: DecodeConfig) -> DecodeConfig:
 
 def survey_corpus(
     config: DecodeConfig, target: Path | None, sidecar: Sidecar, doing: Doing
-) -> tuple[Survey, tuple[Task, ...]]:
-    """Read the corpus once: its units, with how many rows each leads to."""
+) -> tuple[Survey, tuple[Task, ...], tuple[Example, ...]]:
+    """Read the corpus once: its units, with how many rows each leads to, and a few positions to look at."""
     tokenizer = tokenizer_of(config, target)
     reader = reader_of(
         config,
@@ -165,6 +181,7 @@ def survey_corpus(
     answered = config.continuation is not None
     survey, fingerprint = Survey(vectors=None if answered else 0), config.fingerprint()
     tasks: list[Task] = []
+    examples: list[list[Example]] = []
     content = hashlib.sha256()
     for source, documents in units_of(config.corpus, listed=config.positions.column):
         content.update("".join(document.content_digest() for document in documents).encode())
@@ -173,8 +190,9 @@ def survey_corpus(
         planned = None
         if not answered:
             readings = [reader.read(document) for document in documents]
-            survey.truncated += sum(reading.truncated for reading in readings)
-            survey.tokens += sum(len(reading.token_ids) for reading in readings)
+            survey.count(readings)
+            shown = filter(None, map(examples_of, readings))
+            examples += islice(shown, DOCUMENTS - len(examples))
             places = len(places_of(readings))
             _require_room(places, sidecar.d_model)
             survey.vectors = (survey.vectors or 0) + places
@@ -182,7 +200,7 @@ def survey_corpus(
         tasks.append(Task(unit_id_of(fingerprint, documents), source, len(documents), planned))
         doing("planning", survey.documents)
     survey.sha256 = content.hexdigest()
-    return survey, tuple(tasks)
+    return survey, tuple(tasks), tuple(chain.from_iterable(examples))
 
 
 def _require_room(places: int, d_model: int) -> None:

@@ -246,6 +246,8 @@ def record_of(run: Run, ready: Decode, meter: Meter) -> dict[str, Any]:
         "busy_seconds": dict(tally.seconds),
         "documents": tally.documents,
         "truncated": tally.truncated,
+        "windowed": tally.windowed,
+        "left_out": tally.left_out,
         "vectors": tally.vectors,
         "tokens": tally.tokens,
         "generated_tokens": tally.generated,

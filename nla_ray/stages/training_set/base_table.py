@@ -106,13 +106,14 @@ def text_until(reading: Reading, position: int) -> str | None:
 
 
 def tail_of(reading: Reading, position: int) -> list[str] | None:
-    """The last `TAIL_TOKENS` tokens up to a position, as far as they are in the same message."""
+    """The last `TAIL_TOKENS` tokens up to a position, as far as they are of the same span."""
     if reading.text is None or reading.token_ends is None or position == UNKNOWN:
         return None
     first = max(0, position + 1 - TAIL_TOKENS)
-    if reading.roles is not None:
-        role = reading.roles[position]
-        first = next((at + 1 for at in range(position, first - 1, -1) if reading.roles[at] != role), first)
+    if reading.labels is not None:
+        spans = list(zip(reading.labels, reading.messages, strict=True))
+        own = spans[position]
+        first = next((at + 1 for at in range(position, first - 1, -1) if spans[at] != own), first)
     ends = (0, *reading.token_ends)
     return [reading.text[ends[at] : ends[at + 1]] for at in range(first, position + 1)]
 
