@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from nla_ray.config.base import Config
-from nla_ray.config.chats import Chats, Name, Transcripts
+from nla_ray.config.base import Config, Name
+from nla_ray.config.chats import Chats, Transcripts
 
 
 class Vectors(Config):

@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 
-from nla_ray.config.base import Config
-from nla_ray.config.corpus import Corpus, Name
+from nla_ray.config.base import Config, Name
+from nla_ray.config.corpus import Corpus
 from nla_ray.config.decode import Baseline, Controls, DecodeConfig, Engine, Models, Sampling
 from nla_ray.config.positions import Choice, Positions
 from nla_ray.config.runner import Runner

@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from nla_ray.config.base import Config, OrText
-from nla_ray.config.corpus import Name
+from nla_ray.config.base import Config, Name, OrText
 
 LABELS = ("system", "developer", "user", "assistant", "thinking", "tool_call", "tool_result", "template")
 """The usual labels of tokens; a chat may have roles of its own beside them."""

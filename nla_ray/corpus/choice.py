@@ -8,6 +8,7 @@ from itertools import chain, groupby, repeat
 from nla_ray.config.positions import Positions
 from nla_ray.corpus.documents import Document
 from nla_ray.corpus.matching import Pattern
+from nla_ray.corpus.rendering.model import Owner
 from nla_ray.corpus.tokens import Tokens, touching
 from nla_ray.ids import digest, sample_positions
 from nla_ray.tables import TEMPLATE
@@ -46,10 +47,10 @@ class Chooser:
         if self._pattern is not None and tokens.spans is None:
             return "positions.regex needs a tokenizer that tells where tokens stand in the text"
         needed = how.roles or how.label or how.per != "document" or not how.template
-        if document.messages is not None and tokens.labels is None and needed:
+        if document.chat is not None and tokens.owners is None and needed:
             return (
-                "the chat template changes the messages, so that their tokens cannot be told from its own; "
-                "allow both with positions.template"
+                "the target's tokenizer does not tell where tokens stand in the text, so that messages "
+                "cannot be told from the template's; allow both with positions.template"
             )
         return None
 
@@ -73,14 +74,14 @@ class Chooser:
     def _chosen(self, document: Document, tokens: Tokens, candidates: Sequence[int]) -> list[int]:
         """Some of the candidates, of all of them or of each message or span."""
         how, doc_id = self._how, document.doc_id
-        if how.per == "document" or tokens.labels is None:
+        if how.per == "document" or tokens.owners is None:
             return choose(how, self._seed, doc_id, candidates)
-        owners = tokens.messages if how.per == "message" else _span_numbers(tokens)
+        numbers = message_numbers(tokens) if how.per == "message" else _span_numbers(tokens)
         groups: dict[int, list[int]] = {}
         for position in candidates:
-            groups.setdefault(owners[position], []).append(position)
+            groups.setdefault(numbers[position], []).append(position)
         groups.pop(-1, None)
-        names = (digest(how.per, doc_id, owner) for owner in groups)
+        names = (digest(how.per, doc_id, number) for number in groups)
         chosen = map(choose, repeat(how), repeat(self._seed), names, groups.values())
         return sorted(chain.from_iterable(chosen))
 
@@ -111,14 +112,35 @@ def choose(how: Positions, seed: int, name: str, candidates: Sequence[int]) -> l
 
 
 def label_spans(tokens: Tokens) -> Iterator[tuple[str, range]]:
-    """The label and the positions of each run of tokens that have one label in one message, in order."""
-    owners = list(zip(tokens.labels or (), tokens.messages, strict=True))
-    for (label, _), run in groupby(range(len(owners)), key=owners.__getitem__):
+    """The label of each span and its positions, from the first to the last, in the order of the first ones.
+
+    What a template writes inside a call, or around the parts of a content, does not end a span.
+    """
+    owners = tokens.owners or ()
+    for owner, run in groupby(_runs(owners), key=lambda span: owners[span.start]):
+        spans = list(run)
+        yield TEMPLATE if owner is None else owner.label, range(spans[0].start, spans[-1].stop)
+
+
+def _runs(owners: Sequence[Owner | None]) -> Iterator[range]:
+    """Runs of tokens of one owner; without the template's between two of the same, which are inside."""
+    runs = []
+    for _, run in groupby(range(len(owners)), key=owners.__getitem__):
         first, *others = run
-        yield label, range(first, first + 1 + len(others))
+        runs.append(range(first, first + 1 + len(others)))
+    for at, span in enumerate(runs):
+        inside = 0 < at < len(runs) - 1 and owners[runs[at - 1].start] == owners[runs[at + 1].start]
+        if owners[span.start] is not None or not inside:
+            yield span
+
+
+def message_numbers(tokens: Tokens) -> list[int]:
+    """The number of each token's message, -1 for the template's."""
+    return [-1 if one is None else one.message for one in tokens.owners or ()]
 
 
 def _span_numbers(tokens: Tokens) -> list[int]:
+    """The number of each token's span."""
     return [number for number, (_, span) in enumerate(label_spans(tokens)) for _ in span]
 
 

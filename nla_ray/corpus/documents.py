@@ -10,19 +10,19 @@ from itertools import islice
 from typing import Any
 
 from nla_ray.config.corpus import Corpus
+from nla_ray.corpus.chats.model import Chat, ChatError
+from nla_ray.corpus.chats.read import read_chat
 from nla_ray.corpus.files.formats import Columns, Place, rows_of
 from nla_ray.corpus.files.sources import DEMO_CORPUS, Source, corpus_files
 from nla_ray.errors import InputError
 from nla_ray.ids import digest
 
-__all__ = ["DEMO_CORPUS", "Document", "Message", "read_documents"]
-
-Message = Mapping[str, str]
+__all__ = ["DEMO_CORPUS", "Document", "read_documents"]
 
 
 @dataclass(frozen=True)
 class Document:
-    """One document, as text or as chat messages; both are None where `problem` says why it cannot be read.
+    """One document, as text or as a chat; both are None where `problem` says why it cannot be read.
 
     `listed` are the positions that the corpus itself names. A vector that was extracted before is a document
     of its own: `vector` is little-endian float32, `position` the token that it stands for (documents with the
@@ -32,7 +32,7 @@ class Document:
     doc_id: str
     source: str
     text: str | None = None
-    messages: tuple[Message, ...] | None = None
+    chat: Chat | None = None
     meta: str | None = None
     problem: str | None = None
     listed: tuple[int, ...] | None = None
@@ -42,7 +42,8 @@ class Document:
 
     def content_digest(self) -> str:
         """Hash of all that determines the document's rows (64 hex characters)."""
-        content: list[object] = [self.doc_id, self.text, self.messages, self.meta, self.problem]
+        chat = None if self.chat is None else self.chat.canonical()
+        content: list[object] = [self.doc_id, self.text, chat, self.meta, self.problem]
         if self.vector is not None or self.position is not None:
             vector = None if self.vector is None else digest(self.vector.hex())
             content += ["vector", self.position, self.layer, vector]
@@ -93,7 +94,7 @@ def file_documents(
 
     Raises InputError as `find_documents` does.
     """
-    columns = columns_of(corpus, listed)
+    columns, nulls = columns_of(corpus, listed), source.format == "jsonl"
     for place, row in rows_of(source, columns, text_per=corpus.text_per, start=start):
         at = f"{source.label}:{place.number}"
         if isinstance(row, str):
@@ -101,7 +102,7 @@ def file_documents(
         elif corpus.vectors is not None:
             yield place, vector_document(row, at, corpus)
         else:
-            yield place, _with_listed(_document(row, at, corpus), row, listed)
+            yield place, _with_listed(_document(row, at, corpus, nulls=nulls), row, listed)
 
 
 def used_twice(document: Document, corpus: Corpus) -> Document:
@@ -124,10 +125,15 @@ def columns_of(corpus: Corpus, listed: str | None) -> Columns:
     content = [name for name in (corpus.text, corpus.messages) if name is not None]
     own = [name for name in (corpus.id, listed) if name is not None]
     if corpus.vectors is None:
-        return Columns([*own, *corpus.meta], needed=own, one_of=content)
+        return Columns([*own, *corpus.meta], needed=own, one_of=content, optional=_beside(corpus))
     given = corpus.vectors
     own += [name for name in (given.column, given.tokens, *content) if name is not None]
     return Columns([*own, *corpus.meta], needed=own, optional=[given.layer], vector=given.column)
+
+
+def _beside(corpus: Corpus) -> list[str]:
+    """Columns that belong to a chat, where a row has them."""
+    return [] if corpus.messages is None else [one for one in (corpus.system, corpus.tools) if one]
 
 
 def _with_listed(document: Document, row: Mapping[str, Any], listed: str | None) -> Document:
@@ -135,25 +141,24 @@ def _with_listed(document: Document, row: Mapping[str, Any], listed: str | None)
         return document
     found = row.get(listed)
     if listed not in row:
-        return replace(document, text=None, messages=None, problem=_lacks(row, listed))
+        return replace(document, text=None, chat=None, problem=_lacks(row, listed))
     if not isinstance(found, list) or not all(type(at) is int and at >= 0 for at in found):
         problem = f"{listed!r} holds {found!r:.80} where a list of positions, counted from 0, belongs"
-        return replace(document, text=None, messages=None, problem=problem)
+        return replace(document, text=None, chat=None, problem=problem)
     return replace(document, listed=tuple(sorted(set(found))))
 
 
-def _document(row: Mapping[str, Any], source: str, corpus: Corpus) -> Document:
+def _document(row: Mapping[str, Any], source: str, corpus: Corpus, *, nulls: bool) -> Document:
     meta_json = _meta(row, corpus)
-    text, messages, problem = _content(row, corpus)
+    content = _content(row, corpus, nulls=nulls)
     if corpus.id is not None and corpus.id not in row:
         return _unusable(source, _lacks(row, corpus.id), meta_json)
-    name = digest(json.dumps([text, messages]))[:32] if corpus.id is None else row.get(corpus.id)
+    name = content.name() if corpus.id is None else row.get(corpus.id)
     if not _is_id(name):
         return _unusable(source, f"{corpus.id!r} holds {name!r:.80} where an id belongs", meta_json)
-    if problem and corpus.id is None:
-        return _unusable(source, problem, meta_json)
-    document = Document(str(name), source, meta=meta_json, problem=problem)
-    return document if problem else replace(document, text=text, messages=messages)
+    if content.problem and corpus.id is None:
+        return _unusable(source, content.problem, meta_json)
+    return Document(str(name), source, content.text, content.chat, meta_json, content.problem)
 
 
 def vector_document(row: Mapping[str, Any], source: str, corpus: Corpus) -> Document:
@@ -188,7 +193,7 @@ def _meta(row: Mapping[str, Any], corpus: Corpus) -> str | None:
     """
     given = corpus.vectors
     used = (
-        {corpus.id, corpus.text, corpus.messages}
+        {corpus.id, corpus.text, corpus.messages, *_beside(corpus)}
         if given is None
         else {corpus.id, given.column, given.tokens}
     )
@@ -215,23 +220,40 @@ def _object(value: object) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _content(
-    row: Mapping[str, Any], corpus: Corpus
-) -> tuple[str | None, tuple[Message, ...] | None, str | None]:
-    """Text, messages, problem; a row with messages is a chat, even where it has text beside them."""
+@dataclass(frozen=True)
+class _Content:
+    """What a row holds to be read, or why it cannot be."""
+
+    text: str | None = None
+    chat: Chat | None = None
+    problem: str | None = None
+
+    def name(self) -> str:
+        """An id that follows from the content (32 hex characters)."""
+        return digest(json.dumps([self.text, None if self.chat is None else self.chat.canonical()]))[:32]
+
+
+def _content(row: Mapping[str, Any], corpus: Corpus, *, nulls: bool) -> _Content:
+    """A row with messages is a chat, even where it has text beside them."""
     chat = row.get(corpus.messages) if corpus.messages is not None else None
     if chat is not None or corpus.text is None:
-        problem = _lacks(row, corpus.messages) if corpus.messages not in row else _messages_problem(chat)
-        return None, None if problem else _plain_messages(chat), problem
+        if corpus.messages not in row:
+            return _Content(problem=_lacks(row, corpus.messages))
+        return _chat(row, chat, corpus, nulls=nulls)
     text = row.get(corpus.text)
     if corpus.text not in row:
-        return None, None, _lacks(row, corpus.text)
+        return _Content(problem=_lacks(row, corpus.text))
     problem = _text_problem(text, corpus.text)
-    return None if problem else text, None, problem
+    return _Content(problem=problem) if problem else _Content(text)
 
 
-def _plain_messages(chat: Any) -> tuple[Message, ...]:
-    return tuple({"role": message["role"], "content": message["content"]} for message in chat)
+def _chat(row: Mapping[str, Any], value: object, corpus: Corpus, *, nulls: bool) -> _Content:
+    system, tools = (row.get(name) if name else None for name in (corpus.system, corpus.tools))
+    try:
+        chat = read_chat(value, system=system, tools=tools, ignore=corpus.chat.ignore, nulls=nulls)
+        return _Content(chat=chat)
+    except ChatError as error:
+        return _Content(problem=f"{corpus.messages!r}: {error}")
 
 
 def _unusable(source: str, problem: str, meta: str | None = None) -> Document:
@@ -244,28 +266,13 @@ def _lacks(row: Mapping[str, Any], name: str | None) -> str:
     return f"has no {name!r}; its keys are {keys:.200}"
 
 
-def _text_problem(value: object, name: str, *, may_be_empty: bool = False) -> str | None:
+def _text_problem(value: object, name: str) -> str | None:
     if not isinstance(value, str):
         return f"{name!r} holds {type(value).__name__} where text belongs"
-    if not may_be_empty and not value.strip():
+    if not value.strip():
         return f"{name!r} is empty"
     try:
         value.encode()
     except UnicodeEncodeError:
         return f"{name!r} is not valid Unicode (a lone surrogate)"
-    return None
-
-
-def _messages_problem(chat: object) -> str | None:
-    if not isinstance(chat, list):
-        return f"found {type(chat).__name__} where a list of messages belongs"
-    if not chat:
-        return "an empty list of messages"
-    for number, message in enumerate(chat):
-        if not isinstance(message, Mapping):
-            return f"message {number} is {type(message).__name__}; it needs role and content"
-        for key in ("role", "content"):
-            problem = _text_problem(message.get(key), key, may_be_empty=key == "content")
-            if problem is not None:
-                return f"message {number}: {problem}"
     return None

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import accumulate
 
-from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
+from nla_ray.config.chats import Chats
 from nla_ray.config.corpus import Window
 from nla_ray.config.positions import Positions
 from nla_ray.corpus.choice import Chooser
 from nla_ray.corpus.documents import Document
-from nla_ray.corpus.tokens import Tokens, tokenize
+from nla_ray.corpus.rendering.model import Owner, RenderError
+from nla_ray.corpus.tokens import Tokens, labels_of, tokenize
 from nla_ray.corpus.window import WINDOWED, shortened
 
 UNKNOWN = -1
@@ -24,7 +26,7 @@ UNKNOWN = -1
 class Reading:
     """A document as the target reads it: its token ids, the positions to explain, or why there are none.
 
-    `labels` and `messages` as in `Tokens`; no token ids where only a vector is given. `text` is what the
+    `owners` as in `Tokens`; no token ids where only a vector is given. `text` is what the
     target saw and `token_ends` where its tokens end in it, where that is known. `response` is what the target
     said and `response_start` where it begins, if it was asked to continue. `left_out` are the document's
     tokens before and after those that are read, `flags` what is true of the whole document.
@@ -34,14 +36,18 @@ class Reading:
     token_ids: tuple[int, ...] = ()
     positions: tuple[int, ...] = ()
     problem: str | None = None
-    labels: tuple[str, ...] | None = None
-    messages: tuple[int, ...] = ()
+    owners: tuple[Owner | None, ...] | None = None
     response: str | None = None
     response_start: int | None = None
     text: str | None = None
     token_ends: tuple[int, ...] | None = None
     left_out: tuple[int, int] = (0, 0)
     flags: tuple[str, ...] = ()
+
+    @cached_property
+    def labels(self) -> tuple[str, ...] | None:
+        """A label per token, `template` for what the template adds; None for plain text."""
+        return labels_of(self.owners)
 
     @property
     def windowed(self) -> bool:
@@ -73,6 +79,7 @@ class Reader:
         max_tokens: int,
         vocabulary: int | None = None,
         window: Window | None = None,
+        chats: Chats | None = None,
         answer: Answer | None = None,
     ) -> None:
         self._answer, self._vocabulary = answer, vocabulary
@@ -80,7 +87,7 @@ class Reader:
         self.special_ids = special_ids(tokenizer)
         self._chooser = Chooser(positions, seed, self.special_ids)
         self._part = positions.part
-        self._max_tokens, self._window = max_tokens, window
+        self._max_tokens, self._window, self._chats = max_tokens, window, chats
         self._begin: int | None = tokenizer.bos_token_id
 
     def read(self, document: Document) -> Reading:
@@ -88,9 +95,9 @@ class Reader:
         if document.problem is not None:
             return Reading(document, problem=document.problem)
         try:
-            tokens = tokenize(self.tokenizer, document, to_answer=self._answer is not None)
-        except TemplateError as error:
-            return Reading(document, problem=f"the target's chat template refuses the messages: {error}")
+            tokens = tokenize(self.tokenizer, document, chats=self._chats, to_answer=self._answer is not None)
+        except RenderError as error:
+            return Reading(document, problem=str(error))
         beyond = max(tokens.ids, default=0)
         if self._vocabulary is not None and beyond >= self._vocabulary:
             return Reading(
@@ -104,7 +111,8 @@ class Reader:
         chosen = self._chooser.positions(
             document, kept.tokens, range(len(kept.tokens.ids)), total=len(tokens.ids)
         )
-        reading = replace(reading_of(document, kept.tokens), left_out=kept.left_out, flags=kept.flags)
+        reading = replace(reading_of(document, kept.tokens), left_out=kept.left_out)
+        reading = replace(reading, flags=(*reading.flags, *kept.flags))
         return with_positions(reading, chosen)
 
     def _read_answered(self, document: Document, prompt: Tokens, answer: Answer) -> Reading:
@@ -162,8 +170,8 @@ def reading_of(document: Document, tokens: Tokens) -> Reading:
     return Reading(
         document,
         tokens.ids,
-        labels=tokens.labels,
-        messages=tokens.messages,
+        owners=tokens.owners,
+        flags=tokens.flags,
         text=tokens.text,
         token_ends=ends,
     )

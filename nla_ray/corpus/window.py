@@ -66,7 +66,7 @@ def cut(tokens: Tokens, start: int, stop: int, *, lead: int = 0) -> Tokens:
         moved = ((max(head, first - gone), max(head, last - gone)) for first, last in spans[start:stop])
         spans = (*spans[:lead], *moved)
     ids = (*tokens.ids[:lead], *tokens.ids[start:stop])
-    if tokens.labels is None:
-        return Tokens(ids, text, spans)
-    labels = (*tokens.labels[:lead], *tokens.labels[start:stop])
-    return Tokens(ids, text, spans, labels, (*tokens.messages[:lead], *tokens.messages[start:stop]))
+    owners = tokens.owners
+    if owners is not None:
+        owners = (*owners[:lead], *owners[start:stop])
+    return Tokens(ids, text, spans, owners, tokens.flags)

@@ -247,6 +247,7 @@ def reader_of(
         seed=config.seed,
         max_tokens=config.corpus.max_tokens,
         window=config.corpus.window,
+        chats=config.corpus.chat,
         vocabulary=vocabulary,
         answer=answer,
     )

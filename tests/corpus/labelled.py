@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
+from typing import Any
 
+from nla_ray.corpus.chats.model import Chat, Message
 from nla_ray.corpus.documents import Document
+from nla_ray.corpus.rendering.model import Owner
 from nla_ray.corpus.tokens import Tokens
+from nla_ray.tables import TEMPLATE
 
-CHAT = Document("d", "s", messages=({"role": "user", "content": "x"},))
+CHAT = Document("d", "s", chat=Chat((Message("user", "x"),)))
 TEXT = Document("d", "s", text="x")
 
 
-def labelled(*parts: tuple[str, int, int], known: bool = True) -> Tokens:
-    """Tokens of (label, message, number) parts; their ids count from 100. Where `known` their text is too."""
-    labels = tuple(label for label, _, n in parts for _ in range(n))
-    messages = tuple(message for _, message, n in parts for _ in range(n))
-    return Tokens(*_words(len(labels), known), labels, messages)
+def labelled(*parts: tuple[Any, ...], known: bool = True) -> Tokens:
+    """Tokens of (label, message, number, call) parts, with ids from 100; where `known` their text is too."""
+    owners = tuple(
+        None if label == TEMPLATE else Owner(label, message, *call)
+        for label, message, n, *call in parts
+        for _ in range(n)
+    )
+    return Tokens(*_words(len(owners), known), owners)
 
 
 def plain(n: int, *, known: bool = True) -> Tokens:

@@ -15,7 +15,7 @@ from tests.corpus.labelled import CHAT, TEXT, labelled, plain
 AGENT = labelled(
     ("template", -1, 3), ("user", 0, 4), ("template", -1, 2),
     ("thinking", 1, 3), ("template", -1, 1), ("assistant", 1, 5), ("template", -1, 1),
-    ("tool_call", 1, 4), ("template", -1, 1), ("tool_call", 1, 2), ("template", -1, 2),
+    ("tool_call", 1, 4), ("template", -1, 1), ("tool_call", 1, 2, 1), ("template", -1, 2),
     ("tool_result", 2, 3), ("assistant", 3, 2), ("assistant", 4, 2),
 )  # fmt: skip
 SPECIAL = frozenset({100, 118})
@@ -102,7 +102,7 @@ def test_a_chat_whose_labels_are_not_known_is_read_only_as_a_whole() -> None:
         return Chooser(Positions(**how), 0, SPECIAL).positions(CHAT, plain(30), range(30), total=30)
 
     for how in ({"per": "span"}, {"roles": ("user",)}, {"choose": "before", "label": "user"}):
-        assert "cannot be told from its own" in str(chosen({"template": True, **how}))
+        assert "cannot be told from the template's" in str(chosen({"template": True, **how}))
     assert chosen({"choose": "last", "n": 1, "template": True}) == [29]
 
 

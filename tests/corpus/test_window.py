@@ -8,6 +8,7 @@ import pytest
 
 from nla_ray.config.corpus import Window
 from nla_ray.config.positions import Positions
+from nla_ray.corpus.chats.model import Chat, Message
 from nla_ray.corpus.documents import Document
 from nla_ray.corpus.positions import Reader, Reading
 from nla_ray.corpus.tokens import Tokens
@@ -47,7 +48,7 @@ def test_which_tokens_a_window_keeps(
     found = kept(CHAT, around, n, begin)
     assert found.tokens.ids == tuple(CHAT.ids[at] for at in indices) and found.left_out == left_out
     assert found.tokens.labels == tuple((CHAT.labels or ())[at] for at in indices)
-    assert found.tokens.messages == tuple(CHAT.messages[at] for at in indices)
+    assert found.tokens.owners == tuple((CHAT.owners or ())[at] for at in indices)
     assert pieces(found.tokens) == [pieces(CHAT)[at] for at in indices]
     assert found.tokens.text == "".join(pieces(found.tokens))
     assert found.flags == (() if len(indices) == 20 else ("windowed",))
@@ -81,7 +82,7 @@ def read(family: str, window: Window | None, *, max_tokens: int = 500, **positio
              for role in ("user", "assistant")]  # fmt: skip
     how = Positions.model_validate({"choose": "all", "min_position": 0, "special": True, **positions})
     reader = Reader(tiny_tokenizer(family), how, seed=0, max_tokens=max_tokens, window=window)
-    return reader.read(Document("d", "s", messages=tuple(turns)))
+    return reader.read(Document("d", "s", chat=Chat(tuple(Message(**one) for one in turns))))
 
 
 @pytest.mark.parametrize(("family", "begins"), [("qwen2", False), ("llama", True), ("gemma3", True)])

@@ -7,9 +7,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, JsonValue, StringConstraints, model_validator
 
-from nla_ray.config.base import Config
+from nla_ray.config.base import Config, Name
 from nla_ray.config.chat import ChatConfig
-from nla_ray.config.corpus import Continuation, Corpus, Name
+from nla_ray.config.corpus import Continuation, Corpus
 from nla_ray.config.decode import Engine, Reference
 from nla_ray.config.positions import Positions
 from nla_ray.config.runner import Runner, Share

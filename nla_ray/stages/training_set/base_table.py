@@ -110,10 +110,9 @@ def tail_of(reading: Reading, position: int) -> list[str] | None:
     if reading.text is None or reading.token_ends is None or position == UNKNOWN:
         return None
     first = max(0, position + 1 - TAIL_TOKENS)
-    if reading.labels is not None:
-        spans = list(zip(reading.labels, reading.messages, strict=True))
-        own = spans[position]
-        first = next((at + 1 for at in range(position, first - 1, -1) if spans[at] != own), first)
+    if (owners := reading.owners) is not None:
+        own = owners[position]
+        first = next((at + 1 for at in range(position, first - 1, -1) if owners[at] != own), first)
     ends = (0, *reading.token_ends)
     return [reading.text[ends[at] : ends[at + 1]] for at in range(first, position + 1)]
 
@@ -130,9 +129,7 @@ def content_of(reading: Reading, corpus: Corpus) -> Content:
 
 def document_text(document: Document) -> str | None:
     """The text of a document; of a chat what is said in it, by whom."""
-    if document.messages is None:
-        return document.text
-    return "\n".join(f"{message['role']}: {message['content']}" for message in document.messages)
+    return document.text if document.chat is None else document.chat.words()
 
 
 def problems_of(work: Work, usable: Sequence[bool] | np.ndarray) -> Iterator[str]:
