@@ -169,7 +169,7 @@ class Choice(Config):
 
 
 class Planted(Config):
-    """How explanations under one control name one planted property of the demo world."""
+    """How explanations under one control name one planted property."""
 
     control: str
     prop: str
@@ -251,7 +251,7 @@ class Evaluation(Config):
     """Median distance in tokens of the neighbours."""
     distractors: tuple[Choice, ...]
     planted: tuple[Planted, ...] = ()
-    """Where the corpus carries the demo world's truth."""
+    """Where the corpus says what is in its documents."""
     agreement: tuple[Agreement, ...] = ()
     generated_tokens: Count
     read_tokens: Count

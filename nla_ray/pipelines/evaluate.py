@@ -14,6 +14,7 @@ import numpy as np
 from nla_ray import __version__
 from nla_ray.audit.report.model import Reference
 from nla_ray.config.evaluate import EvaluateConfig
+from nla_ray.demo.vocabulary import vocabulary
 from nla_ray.errors import InputError
 from nla_ray.evaluation import fidelity as measures
 from nla_ray.evaluation.intervals import Documents
@@ -144,8 +145,8 @@ def evaluate_tables(
         recurrence=recurring,
         neighbour_distance=distance,
         distractors=distractors(texts, places, vectors, documents),
-        planted=planted(rows, documents),
-        agreement=agreement(real, config.sampling.samples, documents),
+        planted=planted(rows, documents, vocabulary()),
+        agreement=agreement(real, config.sampling.samples, documents, vocabulary()),
         generated_tokens=int(rows.tokens.sum()),
         read_tokens=tables.record["tokens"],
         times=times_of(tables.record, 0.0),

@@ -9,10 +9,9 @@ from typing import Any
 from nla_ray.demo import world
 from nla_ray.demo.dataset import LAST_TOKENS
 from nla_ray.errors import InputError
+from nla_ray.evaluation.truth import TRUTH
 from nla_ray.ids import digest
 from nla_ray.providers.provider import Place, Provider, Said
-
-TRUTH = "truth"
 
 
 class DemoProvider(Provider):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-
-from nla_ray.config.training.training_set import Asking, Column, Demo, Endpoint, TrainingSetConfig
-from nla_ray.errors import ConfigError
+from nla_ray.config.training.training_set import Column, Demo, Endpoint, TrainingSetConfig
+from nla_ray.demo.provider import DemoProvider
 from nla_ray.providers.answers import Answers
+from nla_ray.providers.asking import instruction_of
 from nla_ray.providers.column import ColumnProvider
-from nla_ray.providers.demo import DemoProvider
 from nla_ray.providers.endpoint import EndpointProvider
 from nla_ray.providers.local import LocalProvider
 from nla_ray.providers.provider import Provider
@@ -33,16 +31,3 @@ def provider_of(config: TrainingSetConfig, answers: Store, weights: str) -> Prov
         case local:
             kept = Answers(answers)
             return LocalProvider(local, instruction_of(local), kept, config.engine, config.seed, weights)
-
-
-def instruction_of(config: Asking) -> str:
-    """What a language model is told. Raises ConfigError where the file cannot be read or says nothing."""
-    if config.instruction is None:
-        return files("nla_ray.providers").joinpath("instruction.txt").read_text(encoding="utf-8")
-    try:
-        said = config.instruction.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"provider.instruction: cannot read {config.instruction}: {error}") from None
-    if not said.strip():
-        raise ConfigError(f"provider.instruction: {config.instruction} is empty; write what to ask for")
-    return said
