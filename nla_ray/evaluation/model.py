@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Literal
 
 from pydantic import Field
 
-from nla_ray.audit.report.model import Reference, harmless
-from nla_ray.audit.report.values import Count, Number
 from nla_ray.config.base import Config
+from nla_ray.pages.data import Count, Number, Reference, canonical
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -258,6 +256,5 @@ class Evaluation(Config):
     times: Times
 
     def json_text(self) -> str:
-        """The canonical `evaluation.json`: sorted keys, ASCII only, harmless where it is taken for HTML."""
-        values = self.model_dump(mode="json")
-        return harmless(json.dumps(values, sort_keys=True, indent=1, ensure_ascii=True)) + "\n"
+        """The canonical `evaluation.json`."""
+        return canonical(self.model_dump(mode="json"))

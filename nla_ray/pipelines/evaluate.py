@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from nla_ray import __version__
-from nla_ray.audit.report.model import Reference
 from nla_ray.config.evaluate import EvaluateConfig
 from nla_ray.demo.vocabulary import vocabulary
 from nla_ray.errors import InputError
@@ -21,12 +20,13 @@ from nla_ray.evaluation.intervals import Documents
 from nla_ray.evaluation.model import Denominator, Evaluation, Provenance, Times
 from nla_ray.evaluation.planted import agreement, planted
 from nla_ray.evaluation.recurrence import recurrence
+from nla_ray.evaluation.report.write import write_evaluation
 from nla_ray.evaluation.robustness import Rebuild, Texts, choose, distractors, robustness
 from nla_ray.evaluation.rows import Rows, read_rows, read_vectors
-from nla_ray.evaluation.write import write_evaluation
 from nla_ray.nla import fidelity
 from nla_ray.nla.model.resolve import resolve
 from nla_ray.nla.reconstructor import Reconstructor
+from nla_ray.pages.data import Reference
 from nla_ray.pipelines.decode.run import Decoded, Progress, Report, decode
 from nla_ray.stages.device import device_of
 from nla_ray.store import connect

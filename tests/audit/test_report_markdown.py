@@ -10,7 +10,7 @@ from markdown_it.token import Token
 
 from nla_ray.audit.report import Report
 from nla_ray.audit.report.markdown import markdown
-from nla_ray.audit.report.words import QUOTE
+from nla_ray.pages.words import QUOTE
 from nla_ray.text import printable
 from tests.audit.nasty import NASTY, everywhere, in_findings
 from tests.audit.reports import comparison, example

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from nla_ray.audit.report import Report
-from nla_ray.audit.report.values import rounded
+from nla_ray.pages.data import rounded
 from tests.audit.nasty import NASTY, everywhere
 from tests.audit.reports import comparison, example
 

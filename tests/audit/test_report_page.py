@@ -14,7 +14,7 @@ import pytest
 from nla_ray.audit.report import Report
 from nla_ray.audit.report.outline import MOST_FINDINGS, MOST_OF_DETECTOR
 from nla_ray.audit.report.page import html
-from nla_ray.audit.report.words import shown
+from nla_ray.pages.words import shown
 from tests.audit.nasty import NASTY, everywhere, in_findings
 from tests.audit.reports import comparison, example, gates
 
@@ -169,7 +169,7 @@ def luminance(colour: str) -> float:
 
 
 def test_text_can_be_read_in_both_schemes() -> None:
-    style = files("nla_ray.audit.report").joinpath("templates", "style.css").read_text(encoding="utf-8")
+    style = files("nla_ray.pages").joinpath("templates", "style.css").read_text(encoding="utf-8")
     light, dark = (dict(re.findall(r"--(\w+): (#\w{6})", block)) for block in style.split("@media")[:2])
     grounds = {"ink": ("paper", "panel", "f0", "f1", "f2", "f3", "f4", "mark"), "soft": ("paper", "panel")}
     grounds |= dict.fromkeys(("real", "good", "bad", "open", "control", "benign"), ("paper", "panel"))

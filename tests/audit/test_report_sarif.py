@@ -11,7 +11,7 @@ import pytest
 from nla_ray.audit.report import Report
 from nla_ray.audit.report.evidence import Suppression
 from nla_ray.audit.report.sarif import sarif
-from nla_ray.audit.report.words import QUOTE
+from nla_ray.pages.words import QUOTE
 from nla_ray.text import printable
 from tests.audit.nasty import NASTY, everywhere, in_findings
 from tests.audit.reports import comparison, example

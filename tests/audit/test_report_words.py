@@ -8,8 +8,8 @@ from nla_ray.audit.report.context import AROUND, MOST, Read, contexts
 from nla_ray.audit.report.evidence import Evidence
 from nla_ray.audit.report.outline import AROUND as SHOWN
 from nla_ray.audit.report.outline import marked
-from nla_ray.audit.report.scale import change_axis, rate_axis
-from nla_ray.audit.report.words import decimals, number, percent, points, probability, shown
+from nla_ray.pages.axes import change_axis, rate_axis
+from nla_ray.pages.words import decimals, number, percent, points, probability, shown
 
 
 def test_numbers() -> None:

@@ -7,7 +7,15 @@ from math import comb
 import numpy as np
 import pytest
 
-from nla_ray.audit.intervals import (
+from nla_ray.audit.statistics import (
+    any_of_n,
+    benjamini_hochberg,
+    binomial_tail,
+    mcnemar,
+    tied_to_clusters,
+    two_samples,
+)
+from nla_ray.intervals import (
     Interval,
     cluster_bootstrap,
     clustered_wilson,
@@ -18,14 +26,6 @@ from nla_ray.audit.intervals import (
     newcombe,
     newcombe_paired,
     wilson,
-)
-from nla_ray.audit.statistics import (
-    any_of_n,
-    benjamini_hochberg,
-    binomial_tail,
-    mcnemar,
-    tied_to_clusters,
-    two_samples,
 )
 
 

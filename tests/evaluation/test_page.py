@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from nla_ray.evaluation.figures import axis_over, curve, histograms
 from nla_ray.evaluation.model import Evaluation, Length, Mean, Planted, Share
-from nla_ray.evaluation.page import html
+from nla_ray.evaluation.report.figures import axis_over, curve, histograms
+from nla_ray.evaluation.report.page import html
 from tests.audit.nasty import NASTY
 from tests.evaluation.made import evaluation
 

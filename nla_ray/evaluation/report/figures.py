@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from nla_ray.audit.report.scale import Axis
 from nla_ray.evaluation.model import Distribution, Evaluation, Length, Mean, Measured
+from nla_ray.pages.axes import Axis, span_axis
 
 UNIT = Axis(0.0, 1.0, (0.0, 0.5, 1.0))
 """For shares."""
@@ -76,17 +76,7 @@ class Curve:
 
 def axis_over(means: Iterable[Mean]) -> Axis:
     """An axis in few steps that holds all these means with their intervals; it ends at 0 or above."""
-    bounds = [bound for one in means for bound in (one.mean, one.low, one.high) if bound is not None]
-    low, high = min(bounds, default=0.0), max([*bounds, 0.0], default=1.0)
-    step = _step(max(high - low, 0.01))
-    first = math.floor(low / step + 1e-9)
-    last = max(math.ceil(high / step - 1e-9), first + 1)
-    return Axis(first * step, last * step, tuple(float(f"{step * at:.6g}") for at in range(first, last + 1)))
-
-
-def _step(span: float, most: int = 4) -> float:
-    power = 10.0 ** math.floor(math.log10(span / most))
-    return next(power * factor for factor in (1, 2, 5, 10) if power * factor * most >= span * (1 - 1e-9))
+    return span_axis(bound for one in means for bound in (one.mean, one.low, one.high))
 
 
 def control_axis(found: Evaluation) -> Axis:

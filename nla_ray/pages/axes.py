@@ -1,4 +1,4 @@
-"""Axes of the report's plots: where a rate lies between left and right, in percent of the width."""
+"""Axes of plots: where a number lies between left and right, in percent of the width."""
 
 from __future__ import annotations
 
@@ -49,6 +49,16 @@ def change_axis(bounds: Iterable[float | None]) -> Axis:
     step = _step(top, 3)
     steps = math.ceil(top / step - 1e-9)
     return Axis(-steps * step, steps * step, tuple(_clean(step * i) for i in range(-steps, steps + 1)))
+
+
+def span_axis(bounds: Iterable[float | None]) -> Axis:
+    """An axis in few steps for means and their intervals' ends; it ends at 0 or above."""
+    known = [bound for bound in bounds if bound is not None]
+    low, high = min(known, default=0.0), max([*known, 0.0], default=1.0)
+    step = _step(max(high - low, 0.01), 4)
+    first = math.floor(low / step + 1e-9)
+    last = max(math.ceil(high / step - 1e-9), first + 1)
+    return Axis(first * step, last * step, tuple(_clean(step * at) for at in range(first, last + 1)))
 
 
 def _log_axis(smallest: float, top: float) -> Axis:

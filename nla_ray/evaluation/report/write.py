@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nla_ray.audit.report.write import replace_file
 from nla_ray.errors import InputError
 from nla_ray.evaluation.model import Evaluation
-from nla_ray.evaluation.page import html
+from nla_ray.evaluation.report.page import html
+from nla_ray.pages.files import replace_file
 
 JSON, HTML = "evaluation.json", "evaluation.html"
 
