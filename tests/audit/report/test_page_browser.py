@@ -10,9 +10,9 @@ import pytest
 from nla_ray.audit.report import Report
 from nla_ray.audit.report.page import html
 from nla_ray.pages.words import shown
-from tests.audit.browser import Browser, browser, found
 from tests.audit.nasty import NASTY, everywhere, in_findings
 from tests.audit.reports import comparison, example
+from tests.pages.browser import Browser, browser, found
 
 pytestmark = [
     pytest.mark.slow,

@@ -1,4 +1,4 @@
-"""`nla-ray sql` and `nla-ray verify`."""
+"""`nla-ray sql`: answers as tables and files, and what cannot be asked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from nla_ray.store import open_run, open_store
-from nla_ray.store.runs.layout import unit_key
 from tests.cli.conftest import Invoke
 from tests.store.rows import RECORD, plan_of, rows_of
 
@@ -173,13 +172,3 @@ def test_columns_of_one_name_have_to_be_told_apart(tables: Path, tmp_path: Path,
     assert "two columns are named one" in invoke("sql", tables, sql, "--format", "json").refused()
     assert "two columns are named one" in invoke("sql", tables, sql, "-o", tmp_path / "a.parquet").refused()
     assert invoke("sql", tables, "SELECT union_value(a := 1)", "-o", tmp_path / "b.parquet").refused()
-
-
-def test_verify_says_that_all_is_well_or_what_is_not(tables: Path, invoke: Invoke) -> None:
-    ended = invoke("verify", tables)
-    assert ended.code == 0 and "1 runs, 2 files, 8 rows: all as committed" in ended.out
-    assert "head run1 sha256:" in ended.out
-    key = unit_key("explanations", "run1", "u1")
-    (tables / key).unlink()
-    ended = invoke("verify", tables)
-    assert ended.code == 1 and f"missing    {key}:" in ended.out and "1 problems" in ended.out

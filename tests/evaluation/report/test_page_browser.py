@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from nla_ray.evaluation.report.page import html
-from tests.audit.browser import Browser, browser, found
 from tests.audit.nasty import NASTY
 from tests.evaluation.made import evaluation
+from tests.pages.browser import Browser, browser, found
 
 pytestmark = [
     pytest.mark.slow,

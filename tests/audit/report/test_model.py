@@ -14,7 +14,7 @@ from nla_ray.pages.data import rounded
 from tests.audit.nasty import NASTY, everywhere
 from tests.audit.reports import comparison, example
 
-SCHEMA = Path(__file__).parents[2] / "schemas" / "report.schema.json"
+SCHEMA = Path(__file__).parents[3] / "schemas" / "report.schema.json"
 
 
 def test_equal_content_in_any_order_gives_equal_bytes() -> None:
