@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from nla_ray.evaluation.truth import Vocabulary, score_table
+from nla_ray.intervals import LEVEL
 from nla_ray.store.runs.manifest import Manifest
 from nla_ray.store.sql.read import connect
 from nla_ray.tables import CONTROLS, OUTCOMES, REAL
 
 RESAMPLES = 1000
-LEVEL = 0.95
 REASONS = 5
 
 
