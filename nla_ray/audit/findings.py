@@ -12,12 +12,12 @@ import pyarrow as pa
 from nla_ray.audit.expected import Expected
 from nla_ray.audit.rates import ABOVE, BENIGN, NOT, SHUFFLED, Rated
 from nla_ray.audit.report.context import Read, contexts
-from nla_ray.audit.report.evidence import Context, Evidence, Finding, Part
-from nla_ray.audit.report.values import State, rounded
+from nla_ray.audit.report.evidence import Context, Evidence, Finding, Part, State
 from nla_ray.audit.statistics import any_of_n
 from nla_ray.audit.tally import Tally, needed
 from nla_ray.config.detectors.model import Detector
 from nla_ray.ids import digest
+from nla_ray.pages.data import rounded
 from nla_ray.tables import REAL
 
 FINDING, INFORMATIONAL = "finding", "informational"

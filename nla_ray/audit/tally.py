@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nla_ray.audit.detect.scope import scope_sql
-from nla_ray.audit.intervals import Floats
 from nla_ray.config.audit import Evidence, Marked
 from nla_ray.config.detectors.model import Detector, Scope
+from nla_ray.intervals import Floats
 
 Ints = npt.NDArray[np.int64]
 

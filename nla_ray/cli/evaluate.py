@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nla_ray.cli.output import printable, progress
+from nla_ray.cli.output import progress
+from nla_ray.text import printable
 
 if TYPE_CHECKING:
     from nla_ray.evaluation.model import Evaluation, Mean, Measured

@@ -14,8 +14,6 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from rich.table import Column
 
-from nla_ray.text import printable as printable
-
 if TYPE_CHECKING:
     from nla_ray.pipelines.decode.run import Progress, Report
 

@@ -8,15 +8,13 @@ from pydantic import Field, StringConstraints, model_validator
 
 from nla_ray.config.base import Config
 from nla_ray.config.detectors.condition import Term, parse
+from nla_ray.config.detectors.levels import Level, Tier
 from nla_ray.config.detectors.patterns import MOST_ALTERNATIVES, MOST_BYTES, Pattern, either, near, unfolded
 
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Patterns = tuple[Pattern, ...]
 
-LEVELS = ("informational", "low", "medium", "high", "critical")
-"""What a finding weighs, lightest first."""
-Level = Literal["informational", "low", "medium", "high", "critical"]
 TOKEN_CLASSES = ("word", "number", "punctuation", "space", "special", "template")
 TokenClass = Literal["word", "number", "punctuation", "space", "special", "template"]
 VALIDATED = 50
@@ -196,7 +194,7 @@ class Detector(Config):
     description: Text
     status: Literal["experimental", "test", "stable", "deprecated"] = "experimental"
     level: Level
-    tier: Literal["strong", "weak"]
+    tier: Tier
     """`strong` names the thing itself, `weak` names a sign of it."""
     references: tuple[Text, ...] = ()
     falsepositives: tuple[Text, ...] = ()

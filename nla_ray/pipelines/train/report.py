@@ -16,7 +16,7 @@ from nla_ray.config.reference import ModelRef
 from nla_ray.config.runner import Pool, Runner
 from nla_ray.config.training.train import TrainConfig
 from nla_ray.evaluation.model import Evaluation
-from nla_ray.evaluation.write import HTML, JSON
+from nla_ray.evaluation.report.write import HTML, JSON
 from nla_ray.nla.sidecar.read import Role
 from nla_ray.pipelines.decode.run import Progress as Decoding
 from nla_ray.pipelines.evaluate import evaluate

@@ -20,7 +20,7 @@ from nla_ray.nla.model.backbone import load_config, text_config
 from nla_ray.nla.model.resolve import resolve
 from nla_ray.pipelines.decode.planning import Doing, Survey, weights_of
 from nla_ray.pipelines.provenance import ModelRecord, commit_of, model_record, versions
-from nla_ray.providers.make import instruction_of
+from nla_ray.providers.asking import instruction_of
 from nla_ray.stages.extract import reader_of, tokenizer_of, vocabulary_of
 from nla_ray.stages.rows import Identity
 from nla_ray.stages.work import Task, unit_id_of
