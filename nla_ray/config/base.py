@@ -6,7 +6,9 @@ import hashlib
 import json
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 
 class Config(BaseModel):
@@ -30,3 +32,12 @@ class Config(BaseModel):
     def fingerprint(self) -> str:
         """Hex sha256 of `canonical()`: equal fingerprints mean equal recipes."""
         return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+
+class OrText:
+    """Tells the JSON Schema that a value may be written as one string."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [{"type": "string"}, handler(schema)]}

@@ -4,26 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, GetJsonSchemaHandler, StringConstraints, model_validator
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import Field, StringConstraints, model_validator
 
-from nla_ray.config.base import Config
+from nla_ray.config.base import Config, OrText
 from nla_ray.config.corpus import Continuation, Corpus, Name, Positions
 from nla_ray.config.reference import ModelRef
 from nla_ray.config.runner import Runner, Share
 
 
-class _OrText:
-    """Tells the JSON Schema that a model reference may be written as one string."""
-
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {"anyOf": [{"type": "string"}, handler(schema)]}
-
-
-Reference = Annotated[ModelRef, _OrText()]
+Reference = Annotated[ModelRef, OrText()]
 
 
 class Models(Config):

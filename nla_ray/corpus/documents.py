@@ -9,9 +9,12 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from nla_ray.config.corpus import Corpus
-from nla_ray.corpus.files.formats import Columns, Place, rows_of
+from nla_ray.config.corpus import FILE, Corpus
+from nla_ray.corpus.files.columns import Columns
+from nla_ray.corpus.files.formats import rows_of
+from nla_ray.corpus.files.places import Place
 from nla_ray.corpus.files.sources import DEMO_CORPUS, Source, corpus_files
+from nla_ray.corpus.values import lacks, row_id, row_meta
 from nla_ray.errors import InputError
 from nla_ray.ids import digest
 
@@ -26,7 +29,7 @@ class Document:
 
     `listed` are the positions that the corpus itself names. A vector that was extracted before is a document
     of its own: `vector` is little-endian float32, `position` the token that it stands for (documents with the
-    same id are told apart by it), `layer` its K where known.
+    same id are told apart by it), `layer` its K where known. `noted` is what in `meta` is not as it was.
     """
 
     doc_id: str
@@ -39,6 +42,7 @@ class Document:
     vector: bytes | None = None
     position: int | None = None
     layer: int | None = None
+    noted: tuple[str, ...] = ()
 
     def content_digest(self) -> str:
         """Hash of all that determines the document's rows (64 hex characters)."""
@@ -51,12 +55,12 @@ class Document:
 
 @dataclass(frozen=True)
 class Found:
-    """A document of a corpus and where it is; `twice` where its id was used before."""
+    """A document of a corpus and where it is; `holder` is the place of an earlier one with its id."""
 
     source: Source
     place: Place
     document: Document
-    twice: bool
+    holder: str | None = None
 
 
 def read_documents(corpus: Corpus, *, listed: str | None = None) -> Iterator[Document]:
@@ -70,18 +74,21 @@ def find_documents(corpus: Corpus, *, listed: str | None = None) -> Iterator[Fou
     `listed` is the column with a document's own list of positions. Raises InputError: a file is missing or
     unreadable as a whole, a column is not there, no document.
     """
-    seen: set[bytes] = set()
+    sources = corpus_files(corpus.paths, partitions=corpus.partitions)
+    seen: dict[bytes, int] = {}
     every = (
-        (source, place, document)
-        for source in corpus_files(corpus.paths)
+        (number, place, document)
+        for number, source in enumerate(sources)
         for place, document in file_documents(source, corpus, listed)
     )
-    for source, place, read in islice(every, corpus.limit):
-        key = _key(read)
-        twice = key in seen
-        document = used_twice(read, corpus) if twice else read
-        seen.add(_key(document) if twice else key)
-        yield Found(source, place, document, twice)
+    for number, place, read in islice(every, corpus.limit):
+        here, holder = place.number * len(sources) + number, None
+        first = seen.setdefault(_key(read), here)
+        if first != here:
+            holder = f"{sources[first % len(sources)].label}:{first // len(sources)}"
+            read = used_twice(read, corpus, holder)
+            seen.setdefault(_key(read), here)
+        yield Found(sources[number], place, read, holder)
     if not seen:
         raise InputError(f"{', '.join(corpus.paths)}: the corpus holds no documents")
 
@@ -93,23 +100,27 @@ def file_documents(
 
     Raises InputError as `find_documents` does.
     """
-    columns = columns_of(corpus, listed)
+    columns = columns_of(corpus, listed, source)
     for place, row in rows_of(source, columns, text_per=corpus.text_per, start=start):
         at = f"{source.label}:{place.number}"
         if isinstance(row, str):
             yield place, _unusable(at, row)
-        elif corpus.vectors is not None:
-            yield place, vector_document(row, at, corpus)
+            continue
+        row.update(source.partition)
+        if corpus.vectors is not None:
+            yield place, vector_document(row, at, corpus, source)
         else:
-            yield place, _with_listed(_document(row, at, corpus), row, listed)
+            yield place, _with_listed(_document(row, at, corpus, source), row, listed)
 
 
-def used_twice(document: Document, corpus: Corpus) -> Document:
+def used_twice(document: Document, corpus: Corpus, holder: str) -> Document:
     """What becomes of a document whose id another one had before."""
     at = "" if document.position is None else f" at position {document.position}"
-    problem = f"document id {document.doc_id!r}{at} is used twice"
+    problem = f"document id {document.doc_id!r}{at} is used by {holder}"
     if corpus.id is None:
-        problem += ": the content is that of an earlier one; to keep both, name a column of ids in corpus.id"
+        problem += ", for the content is the same; to keep both, name a column of ids in corpus.id"
+    elif FILE not in corpus.id:
+        problem += f"; to keep both, let more be part of it: corpus.id: [{', '.join(('@file', *corpus.id))}]"
     return _unusable(document.source, problem)
 
 
@@ -119,15 +130,18 @@ def _key(document: Document) -> bytes:
     return hashlib.blake2b(key, digest_size=15).digest()
 
 
-def columns_of(corpus: Corpus, listed: str | None) -> Columns:
-    """The columns that a configuration wants of each file; with two content columns one will do."""
+def columns_of(corpus: Corpus, listed: str | None, source: Source) -> Columns:
+    """The columns that a configuration wants of a file; with two content columns one will do."""
     content = [name for name in (corpus.text, corpus.messages) if name is not None]
-    own = [name for name in (corpus.id, listed) if name is not None]
+    apart = {FILE, *(key for key, _ in source.partition)}
+    ids = [name for name in corpus.id or () if name not in apart]
+    own = [*ids, *([] if listed is None else [listed])]
+    meta = [name for name in corpus.meta if name not in apart]
     if corpus.vectors is None:
-        return Columns([*own, *corpus.meta], needed=own, one_of=content)
+        return Columns([*own, *meta], needed=own, one_of=content, ids=ids)
     given = corpus.vectors
     own += [name for name in (given.column, given.tokens, *content) if name is not None]
-    return Columns([*own, *corpus.meta], needed=own, optional=[given.layer], vector=given.column)
+    return Columns([*own, *meta], needed=own, optional=[given.layer], ids=ids, vector=given.column)
 
 
 def _with_listed(document: Document, row: Mapping[str, Any], listed: str | None) -> Document:
@@ -135,84 +149,54 @@ def _with_listed(document: Document, row: Mapping[str, Any], listed: str | None)
         return document
     found = row.get(listed)
     if listed not in row:
-        return replace(document, text=None, messages=None, problem=_lacks(row, listed))
+        return replace(document, text=None, messages=None, problem=lacks(row, listed))
     if not isinstance(found, list) or not all(type(at) is int and at >= 0 for at in found):
         problem = f"{listed!r} holds {found!r:.80} where a list of positions, counted from 0, belongs"
         return replace(document, text=None, messages=None, problem=problem)
     return replace(document, listed=tuple(sorted(set(found))))
 
 
-def _document(row: Mapping[str, Any], source: str, corpus: Corpus) -> Document:
-    meta_json = _meta(row, corpus)
+def _document(row: Mapping[str, Any], at: str, corpus: Corpus, source: Source) -> Document:
+    meta, noted = row_meta(row, corpus, source.partition)
     text, messages, problem = _content(row, corpus)
-    if corpus.id is not None and corpus.id not in row:
-        return _unusable(source, _lacks(row, corpus.id), meta_json)
-    name = digest(json.dumps([text, messages]))[:32] if corpus.id is None else row.get(corpus.id)
-    if not _is_id(name):
-        return _unusable(source, f"{corpus.id!r} holds {name!r:.80} where an id belongs", meta_json)
-    if problem and corpus.id is None:
-        return _unusable(source, problem, meta_json)
-    document = Document(str(name), source, meta=meta_json, problem=problem)
+    if corpus.id is None:
+        name, wrong = digest(json.dumps([text, messages]))[:32], problem
+    else:
+        name, wrong = row_id(row, corpus.id, source.name)
+    if wrong is not None:
+        return _unusable(at, wrong, meta)
+    document = Document(name, at, meta=meta, problem=problem, noted=noted)
     return document if problem else replace(document, text=text, messages=messages)
 
 
-def vector_document(row: Mapping[str, Any], source: str, corpus: Corpus) -> Document:
+def vector_document(row: Mapping[str, Any], at: str, corpus: Corpus, source: Source) -> Document:
     """A row of a file of vectors. Its key is the id and the position, which is `n_raw_tokens` - 1."""
-    given, meta = corpus.vectors, _meta(row, corpus)
+    given = corpus.vectors
     if given is None:
-        raise InputError(f"{source}: corpus.vectors does not name the columns")
+        raise InputError(f"{at}: corpus.vectors does not name the columns")
+    meta, noted = row_meta(row, corpus, source.partition)
     vector, tokens = row[given.column], row[given.tokens] if given.tokens else None
     if vector is None:
-        return _unusable(source, f"{given.column!r} is null", meta)
+        return _unusable(at, f"{given.column!r} is null", meta)
     if given.tokens and not (isinstance(tokens, int) and tokens > 0):
-        return _unusable(
-            source, f"{given.tokens!r} holds {tokens!r:.80} where a number of tokens belongs", meta
-        )
-    name = digest("vector", vector.hex())[:32] if corpus.id is None else row.get(corpus.id)
-    if not _is_id(name):
-        return _unusable(source, f"{corpus.id!r} holds {name!r:.80} where an id belongs", meta)
+        return _unusable(at, f"{given.tokens!r} holds {tokens!r:.80} where a number of tokens belongs", meta)
+    name, wrong = digest("vector", vector.hex())[:32], None
+    if corpus.id is not None:
+        name, wrong = row_id(row, corpus.id, source.name)
+    if wrong is not None:
+        return _unusable(at, wrong, meta)
     text = row.get(corpus.text) if corpus.text else None
     text = None if _text_problem(text, "text") else text
-    position, layer = tokens - 1 if tokens is not None else None, row.get(given.layer)
-    return Document(str(name), source, text=text, meta=meta, vector=vector, position=position, layer=layer)
-
-
-def _is_id(name: object) -> bool:
-    return isinstance(name, str | int) and not isinstance(name, bool) and not _text_problem(str(name), "id")
-
-
-def _meta(row: Mapping[str, Any], corpus: Corpus) -> str | None:
-    """The columns that are carried along, as JSON; the text of a vector is one of them.
-
-    What our own tables carried along before, in `meta`, is carried on under its own names.
-    """
-    given = corpus.vectors
-    used = (
-        {corpus.id, corpus.text, corpus.messages}
-        if given is None
-        else {corpus.id, given.column, given.tokens}
+    return Document(
+        name,
+        at,
+        text=text,
+        meta=meta,
+        vector=vector,
+        position=tokens - 1 if tokens is not None else None,
+        layer=row.get(given.layer),
+        noted=noted,
     )
-    named = [name for name in corpus.meta if name != "*"]
-    named += [name for name in row if name not in used] if "*" in corpus.meta else []
-    if given is not None and corpus.text:
-        named.append(corpus.text)
-    if not named:
-        return None
-    values = {name: row[name] for name in dict.fromkeys(named) if name in row}
-    if given is not None and (carried := _object(values.get("meta"))) is not None:
-        del values["meta"]
-        values |= carried
-    # One lone surrogate would make every question about the whole column fail.
-    return json.dumps(values, default=str, ensure_ascii=False).encode(errors="replace").decode()
-
-
-def _object(value: object) -> dict[str, Any] | None:
-    """The object that a JSON text holds; None for anything else."""
-    try:
-        found = json.loads(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def _content(
@@ -221,11 +205,11 @@ def _content(
     """Text, messages, problem; a row with messages is a chat, even where it has text beside them."""
     chat = row.get(corpus.messages) if corpus.messages is not None else None
     if chat is not None or corpus.text is None:
-        problem = _lacks(row, corpus.messages) if corpus.messages not in row else _messages_problem(chat)
+        problem = lacks(row, corpus.messages) if corpus.messages not in row else _messages_problem(chat)
         return None, None if problem else _plain_messages(chat), problem
     text = row.get(corpus.text)
     if corpus.text not in row:
-        return None, None, _lacks(row, corpus.text)
+        return None, None, lacks(row, corpus.text)
     problem = _text_problem(text, corpus.text)
     return None if problem else text, None, problem
 
@@ -237,11 +221,6 @@ def _plain_messages(chat: Any) -> tuple[Message, ...]:
 def _unusable(source: str, problem: str, meta: str | None = None) -> Document:
     """A document that is known only by its place in the corpus."""
     return Document(source, source, meta=meta, problem=problem)
-
-
-def _lacks(row: Mapping[str, Any], name: str | None) -> str:
-    keys = ", ".join(map(repr, row)) or "none"
-    return f"has no {name!r}; its keys are {keys:.200}"
 
 
 def _text_problem(value: object, name: str, *, may_be_empty: bool = False) -> str | None:

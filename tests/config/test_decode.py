@@ -39,7 +39,7 @@ def test_the_fingerprint_is_of_what_changes_results() -> None:
 
 def test_the_fingerprint_does_not_change_by_itself() -> None:
     """Units are found again by it: a change of defaults or of fields is a decision."""
-    assert config().fingerprint() == "bce64416b92ea1cbd79c1dce17b4516854d996305741e08d0efcbcc3e97bf2a7"
+    assert config().fingerprint() == "4afffd98c2dc570f143f9c8535351f8141af6da1b72020b9b457f8aa165273dc"
 
 
 def test_it_loads_without_torch_and_ray() -> None:

@@ -114,10 +114,11 @@ def test_a_bad_id_is_a_problem(tmp_path: Path, bad: object) -> None:
 def test_a_repeated_document_is_a_problem(tmp_path: Path) -> None:
     first, second = read(jsonl(tmp_path / "a.jsonl", {"text": "same"}, {"text": "same"}))
     assert first.problem is None
-    assert "used twice" in str(second.problem) and "name a column of ids in corpus.id" in str(second.problem)
+    assert f"is used by {tmp_path}/a.jsonl:1" in str(second.problem)
+    assert "name a column of ids in corpus.id" in str(second.problem)
     assert first.doc_id != second.doc_id
     path = jsonl(tmp_path / "b.jsonl", *({"id": "x", "text": text} for text in ("one", "two")))
-    assert read(path, id="id")[1].problem == "document id 'x' is used twice"
+    assert f"document id 'x' is used by {path}:1; " in str(read(path, id="id")[1].problem)
 
 
 def test_a_line_without_a_column_says_what_it_has(tmp_path: Path) -> None:
