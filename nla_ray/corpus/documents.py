@@ -119,8 +119,10 @@ def used_twice(document: Document, corpus: Corpus, holder: str) -> Document:
     problem = f"document id {document.doc_id!r}{at} is used by {holder}"
     if corpus.id is None:
         problem += ", for the content is the same; to keep both, name a column of ids in corpus.id"
-    elif FILE not in corpus.id:
-        problem += f"; to keep both, let more be part of it: corpus.id: [{', '.join(('@file', *corpus.id))}]"
+    else:
+        other_file = holder.rpartition(":")[0] != document.source.rpartition(":")[0]
+        more = json.dumps(FILE) if other_file and FILE not in corpus.id else "ANOTHER_COLUMN"
+        problem += f"; to keep both, make more of it: corpus.id: [{', '.join((more, *corpus.id))}]"
     return _unusable(document.source, problem)
 
 

@@ -148,6 +148,7 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "empty.jsonl").write_text("\n\n")
     (tmp_path / "folder").mkdir()
     (tmp_path / "a.csv").write_text("text\n")
+    (tmp_path / "a.xlsx").write_bytes(b"PK")
     jsonl(tmp_path / "columns.jsonl", {"body": "x", "title": "y"})
     pq.write_table(pa.table({"body": ["x"]}), tmp_path / "columns.parquet")
     for name, message in {
@@ -155,7 +156,8 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
         "bad.parquet": "cannot read this Parquet file",
         "empty.jsonl": "holds no documents",
         "folder": "no corpus files in this folder",
-        "a.csv": "unknown corpus format '.csv'; expected .jsonl, .txt, .parquet, .arrow",
+        "a.csv": "make Parquet of it",
+        "a.xlsx": "unknown corpus format '.xlsx'; expected .jsonl, .ndjson, .json, .txt, .parquet",
         "columns.jsonl": "no column 'text'; the columns are body, title",
         "columns.parquet": "no column 'text'; the columns are body",
     }.items():
@@ -185,7 +187,7 @@ def test_damaged_packing_is_an_error_that_says_how_far_it_came(tmp_path: Path, s
     with pytest.raises(InputError, match=r"cut\.jsonl\S+: damaged \w+ data after line \d+"):
         read(path)
     path.write_bytes(b"not packed at all\n")
-    with pytest.raises(InputError, match="after line 0"):
+    with pytest.raises(InputError, match=r"no \w+ data, only named so"):
         read(path)
 
 
