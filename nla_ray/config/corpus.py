@@ -39,8 +39,8 @@ class Corpus(Config):
     paths: Annotated[tuple[Name, ...], Field(min_length=1)]
     """Files, globs or folders, local or `s3://`; `demo:corpus` is the shipped one.
 
-    JSON (.jsonl, .ndjson, .json: an object a line, an array of objects or one object) and text (.txt), also as
-    .gz, .zst and .bz2; Parquet (.parquet, .parq, .pq); Arrow (.arrow); a folder that `datasets` wrote with
+    JSON (.jsonl, .ndjson, .json: an object a line, an array of objects, one object) and text (.txt), also
+    as .gz, .zst and .bz2; Parquet (.parquet, .parq, .pq); Arrow (.arrow); a folder that `datasets` wrote with
     save_to_disk. A folder means the corpus files in it, in the order of their names, without those that begin
     with `.` or `_`. What exists under a name is never a glob.
     """

@@ -11,7 +11,6 @@ from nla_ray.config.corpus import Continuation, Corpus, Name, Positions
 from nla_ray.config.reference import ModelRef
 from nla_ray.config.runner import Runner, Share
 
-
 Reference = Annotated[ModelRef, OrText()]
 
 

@@ -84,11 +84,12 @@ def find_documents(corpus: Corpus, *, listed: str | None = None) -> Iterator[Fou
     for number, place, read in islice(every, corpus.limit):
         here, holder = place.number * len(sources) + number, None
         first = seen.setdefault(_key(read), here)
+        document = read
         if first != here:
             holder = f"{sources[first % len(sources)].label}:{first // len(sources)}"
-            read = used_twice(read, corpus, holder)
-            seen.setdefault(_key(read), here)
-        yield Found(sources[number], place, read, holder)
+            document = used_twice(read, corpus, holder)
+            seen.setdefault(_key(document), here)
+        yield Found(sources[number], place, document, holder)
     if not seen:
         raise InputError(f"{', '.join(corpus.paths)}: the corpus holds no documents")
 

@@ -6,6 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from nla_ray.corpus.documents import Document
+from nla_ray.corpus.pieces import UnitSource
 from nla_ray.errors import InputError
 
 REASONS = 5
@@ -17,7 +19,7 @@ _PARTICULAR = re.compile(r"'[^']*'|\"[^\"]*\"|\d+")
 
 
 class Faults:
-    """Counts the documents of a corpus that cannot be used, and what was read otherwise than it is written."""
+    """Counts the documents of a corpus that cannot be used, and what is not read as it is written."""
 
     def __init__(self) -> None:
         self.documents = self.unusable = self.repeated = 0
@@ -26,12 +28,18 @@ class Faults:
         self._noted: Counter[str] = Counter()
         self._first_repeated = ""
 
-    def add(self, place: str, problem: str | None, *, repeated: bool = False, noted: Sequence[str] = ()) -> None:
-        """Count one document."""
-        self.documents += 1
-        self._noted.update(noted)
-        if problem is None:
-            return
+    def add_unit(
+        self, source: UnitSource, documents: Sequence[Document], problems: Sequence[str | None]
+    ) -> None:
+        """Count the documents of a unit, each with what is wrong with it."""
+        repeated = source.repeated()
+        for at, (document, problem) in enumerate(zip(documents, problems, strict=True)):
+            self.documents += 1
+            self._noted.update(document.noted)
+            if problem is not None:
+                self._count_problem(document.source, problem, repeated=at in repeated)
+
+    def _count_problem(self, place: str, problem: str, *, repeated: bool) -> None:
         self.unusable += 1
         kind = _PARTICULAR.sub("*", problem)
         kind = kind if kind in self._count or len(self._count) < _KINDS else "other problems"
@@ -49,8 +57,8 @@ class Faults:
         """What must be said of a corpus that can be used in part."""
         said = []
         if self.repeated and self.repeated >= _MANY * self.documents:
-            share = f"{self.repeated:,} of {self.documents:,} documents ({self.repeated / self.documents:.0%})"
-            said.append(f"{share} are not read, for an earlier one has the same id; {self._first_repeated}")
+            share = f"{self.repeated / self.documents:.0%}, {self.repeated:,} of {self.documents:,} documents"
+            said.append(f"{share}, are not read: an earlier one has the id; {self._first_repeated}")
         return said + [f"{count} x {what}" for what, count in self._noted.most_common(REASONS)]
 
     def require_usable(self, paths: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby, islice
+from itertools import accumulate, groupby, islice
 
 from nla_ray.config.corpus import Corpus
 from nla_ray.corpus.documents import Document, Found, file_documents, find_documents, used_twice
@@ -35,6 +35,12 @@ class UnitSource:
     """What a worker needs to read one unit."""
 
     pieces: tuple[Piece, ...]
+
+    def repeated(self) -> frozenset[int]:
+        """The documents of the unit whose id was used before, by their index."""
+        ends = accumulate(piece.documents for piece in self.pieces)
+        ended = zip(ends, self.pieces, strict=True)
+        return frozenset(end - piece.documents + at for end, piece in ended for at, _ in piece.twice)
 
 
 def units_of(corpus: Corpus, *, listed: str | None = None) -> Iterator[tuple[UnitSource, list[Document]]]:

@@ -26,7 +26,7 @@ class Columns:
         ids: Sequence[str] = (),
         vector: str | None = None,
     ) -> None:
-        """`wanted` may hold `"*"`; `needed` must all be there and of `one_of` at least one; `ids` hold ids."""
+        """`wanted` may hold `"*"`; `needed` must all be there, of `one_of` at least one; `ids` are ids."""
         self._wanted, self._needed, self._one_of = tuple(wanted), tuple(needed), tuple(one_of)
         self._ids = tuple(ids)
         self._read = {*wanted, *one_of, *optional}

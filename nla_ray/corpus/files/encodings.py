@@ -1,4 +1,4 @@
-"""How the bytes of a text file are written: byte order marks, UTF-16, old ends of line, another format's bytes."""
+"""How a text file is written: byte order marks, UTF-16, old ends of line, the bytes of another format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON of a corpus: lines, an array, values over many lines; nested only so deep that all threads can read it."""
+"""JSON of a corpus: lines, an array, values over many lines; so deep that every thread can read it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _depth(text: bytes) -> int:
 
 
 def is_lines(head: bytes) -> bool:
-    """Whether a file that begins so has a value on each line; else it is an array, or values over many lines."""
+    """Whether a file that begins so has a value on each line, and not an array or values over many lines."""
     first, _, rest = head.removeprefix(UTF8_MARK).lstrip().partition(b"\n")
     rest = rest.lstrip()
     if first.startswith(b"["):
@@ -61,8 +61,8 @@ def _is_whole(line: bytes) -> bool:
 def json_values(read: Callable[[int], bytes]) -> Iterator[bytes]:
     """The elements of an array, or the values that follow each other, each as its own text.
 
-    `read` gives the next bytes, about so many. Raises BrokenError: the file ends inside of a value, or goes on
-    behind its array.
+    `read` gives the next bytes, about so many. Raises BrokenError: the file ends inside of a value, or goes
+    on behind its array.
     """
     start = read(_CHUNK).removeprefix(UTF8_MARK).lstrip()
     scanner = _Scanner(is_array=start.startswith(b"["))
@@ -73,7 +73,7 @@ def json_values(read: Callable[[int], bytes]) -> Iterator[bytes]:
 
 
 class _Scanner:
-    """Finds where values end by brackets and strings alone; `rest` begins with the value that is not whole."""
+    """Finds the ends of values by brackets and strings alone; `rest` begins with what is not whole."""
 
     def __init__(self, *, is_array: bool) -> None:
         self.is_array, self.rest = is_array, b""
@@ -117,7 +117,7 @@ class _Scanner:
 
     def end(self) -> Iterator[bytes]:
         """What is left at the end of the file."""
-        if self._depth or self.is_array and not self._ended:
+        if self._depth or (self.is_array and not self._ended):
             raise BrokenError("it ends inside of a value")
         if left := self.rest.strip(_BETWEEN):
             yield from self._stray(left)

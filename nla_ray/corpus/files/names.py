@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from os.path import splitext
+from pathlib import PurePosixPath
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
@@ -32,9 +32,9 @@ _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 def format_of(file: str) -> tuple[Format, str | None] | None:
     """The format by the ending, in capitals too, and how the file is packed; None for an unknown one."""
-    stem, ending = splitext(file.lower())
-    packed = _PACKED.get(ending)
-    kind = _FORMATS.get(splitext(stem)[1] if packed else ending)
+    name = PurePosixPath(file.lower())
+    packed = _PACKED.get(name.suffix)
+    kind = _FORMATS.get(PurePosixPath(name.stem).suffix if packed else name.suffix)
     return None if kind is None or (packed and kind not in ("jsonl", "text")) else (kind, packed)
 
 
@@ -44,7 +44,9 @@ def why_not(file: str) -> str:
     if name.endswith(".eval"):
         return f"it is {INSPECT}, not rows with columns; {WAY_OUT}"
     if {"csv", "tsv"} & set(name.split(".")[1:]):
-        return "a table as text has no types; make Parquet of it, in DuckDB: COPY (FROM 'a.csv') TO 'a.parquet'"
+        return (
+            "a table as text has no types; make Parquet of it, in DuckDB: COPY (FROM 'a.csv') TO 'a.parquet'"
+        )
     suffix = name.partition(".")
     return f"unknown corpus format {suffix[1] + suffix[2]!r}; expected {KNOWN}"
 
@@ -61,7 +63,7 @@ def is_beside(file: str) -> bool:
 
 
 def partition_of(relative: str) -> Partition | None:
-    """Keys and values of the folders that a file lies in; None where one of them is not called `key=value`."""
+    """Keys and values of the folders that a file lies in; None where one is not called `key=value`."""
     found = []
     for folder in relative.split("/")[:-1]:
         key, equals, value = folder.partition("=")

@@ -90,7 +90,7 @@ def corpus_files(paths: Iterable[str], *, partitions: bool = False) -> list[Sour
 
 
 def find_files(paths: Iterable[str], *, partitions: bool = False) -> Files:
-    """The same files, with what lies beside them and is not read; `partitions` takes `key=value` folders too."""
+    """The same files, with what is not read beside them; `partitions` takes `key=value` folders too."""
     every = Files()
     for path in paths:
         found = _find(plain_path(path), partitions)
@@ -123,8 +123,8 @@ def _find(path: str, partitions: bool) -> Files:
 
 
 def _take(found: Files, there: Listing, path: str, partitions: bool) -> None:
-    """The files of a folder or a pattern, and what else is there; a pattern may ask for hidden names itself."""
-    asked = there.single or not there.folder and is_hidden(_below(there.base, path))
+    """The files of a folder or a pattern, and what else is there; a pattern may ask for hidden names."""
+    asked = there.single or (not there.folder and is_hidden(_below(there.base, path)))
     for file in there.files:
         name = _below(there.base, file)
         partition = partition_of(name) if partitions else ()

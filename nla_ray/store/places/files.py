@@ -24,8 +24,8 @@ _S3_KINDS = {"file": "", "directory": FOLDER}
 class Listing:
     """Files in the order of their names; `folder` where they are all the files of one folder.
 
-    `single` where one file was named. `base` is the folder below which they are. `others` is what is there too
-    and is no file, with what it is.
+    `single` where one file was named. `base` is the folder below which they are. `others` is what is there
+    too and is no file, with what it is.
     """
 
     files: tuple[str, ...]
@@ -38,8 +38,8 @@ class Listing:
 def expand(path: str, *, deep: bool = False) -> Listing:
     """The files that a path, a folder or a glob means; what exists under a name is never a glob.
 
-    Of a folder, `deep` takes the files of its sub-folders too. Raises InputError: nothing is there, it may not
-    be read, the bucket cannot be reached.
+    Of a folder, `deep` takes the files of its sub-folders too. Raises InputError: nothing is there, it may
+    not be read, the bucket cannot be reached.
     """
     with _explained(path):
         return _expand_s3(path, deep) if path.startswith(S3) else _expand_local(path, deep)
