@@ -44,9 +44,7 @@ def why_not(file: str) -> str:
     if name.endswith(".eval"):
         return f"it is {INSPECT}, not rows with columns; {WAY_OUT}"
     if {"csv", "tsv"} & set(name.split(".")[1:]):
-        return (
-            "a table as text has no types; make Parquet of it, in DuckDB: COPY (FROM 'a.csv') TO 'a.parquet'"
-        )
+        return "a table as text; make Parquet of it, in DuckDB: COPY (FROM 'a.csv') TO 'a.parquet'"
     suffix = name.partition(".")
     return f"unknown corpus format {suffix[1] + suffix[2]!r}; expected {KNOWN}"
 
