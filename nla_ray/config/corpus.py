@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from nla_ray.config.base import Config, Name
+from nla_ray.config.base import Config, Name, OrText
 from nla_ray.config.chats import Chats, Transcripts
+
+FILE = "@file"
+"""Stands in `Corpus.id` for the name of the file."""
+
+
+def _listed(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[Name, ...], Field(min_length=1), BeforeValidator(_listed), OrText()]
+"""A name, or a list of them."""
 
 
 class Vectors(Config):
@@ -41,9 +52,13 @@ class Corpus(Config):
     paths: Annotated[tuple[Name, ...], Field(min_length=1)]
     """Files, globs or folders, local or `s3://`; `demo:corpus` is the shipped one.
 
-    JSONL (.jsonl) and text (.txt), also as .gz and .zst; Parquet (.parquet); Arrow (.arrow); a folder that
-    `datasets` wrote with save_to_disk. A folder means the corpus files in it, in the order of their names.
+    JSON (.jsonl, .ndjson, .json: an object a line, an array of objects, one object) and text (.txt), also
+    as .gz, .zst and .bz2; Parquet (.parquet, .parq, .pq); Arrow (.arrow); a folder that `datasets` wrote with
+    save_to_disk. A folder means the corpus files in it, in the order of their names, without those that begin
+    with `.` or `_`. What exists under a name is never a glob.
     """
+    partitions: bool = False
+    """Read also what lies in `key=value` folders; the values of the keys are carried along in `meta`."""
     text: Name | None = None
     """Column with plain text; it is tokenized as it stands, with the tokenizer's own special tokens.
 
@@ -70,8 +85,11 @@ class Corpus(Config):
     Nothing is extracted then, `positions` has no effect and the target may be left out. The id and the
     position of a vector are its key. A text column is optional and is carried along.
     """
-    id: Name | None = None
-    """Column with the document's id; without it the id is a hash of the content."""
+    id: Names | None = None
+    """Column with the document's id, or a list of columns, joined by `/`; without it a hash of the content.
+
+    `"@file"` is the name of the file below the folder or the pattern that `paths` gives.
+    """
     meta: tuple[Name, ...] = ()
     """Columns that are carried along as JSON; `"*"` means all that have no other use.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, groupby, repeat
 
 from nla_ray.config.positions import Positions
-from nla_ray.corpus.documents import Document
+from nla_ray.corpus.document import Document
 from nla_ray.corpus.matching import Pattern
 from nla_ray.corpus.rendering.model import Owner
 from nla_ray.corpus.tokens import Tokens, touching

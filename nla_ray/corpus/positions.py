@@ -13,7 +13,7 @@ from nla_ray.config.chats import Chats
 from nla_ray.config.corpus import Window
 from nla_ray.config.positions import Positions
 from nla_ray.corpus.choice import Chooser
-from nla_ray.corpus.documents import Document
+from nla_ray.corpus.document import Document
 from nla_ray.corpus.rendering.model import Owner, RenderError
 from nla_ray.corpus.tokens import Tokens, labels_of, tokenize
 from nla_ray.corpus.window import WINDOWED, shortened

@@ -10,7 +10,7 @@ from itertools import pairwise
 from transformers import PreTrainedTokenizerBase
 
 from nla_ray.config.chats import Chats
-from nla_ray.corpus.documents import Document
+from nla_ray.corpus.document import Document
 from nla_ray.corpus.rendering.model import Owner, Rendered, RenderError, owners_of
 from nla_ray.corpus.rendering.render import render
 from nla_ray.tables import TEMPLATE

@@ -14,7 +14,7 @@ from nla_ray.config.corpus import Continuation, Corpus
 from nla_ray.config.decode import Engine
 from nla_ray.config.positions import Positions
 from nla_ray.config.reference import ModelRef
-from nla_ray.corpus.documents import Document
+from nla_ray.corpus.document import Document
 from nla_ray.corpus.pieces import read_unit
 from nla_ray.corpus.positions import UNKNOWN, Answer, Reader, Reading, VectorReader
 from nla_ray.errors import InputError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from nla_ray.corpus.documents import Document
+from nla_ray.corpus.document import Document
 from nla_ray.corpus.positions import UNKNOWN, Reading
 from nla_ray.ids import digest
 from nla_ray.nla.outcomes import Explanation

@@ -39,7 +39,7 @@ def test_the_fingerprint_is_of_what_changes_results() -> None:
 
 def test_the_fingerprint_does_not_change_by_itself() -> None:
     """Units are found again by it: a change of defaults or of fields is a decision."""
-    assert config().fingerprint() == "210be646e2dd8e005edca34e3153780b6d4d8773e1ff18b4edc8fc7daf7e33b2"
+    assert config().fingerprint() == "db67cb23f3eb68654efe13b1714e21135df558413eac693cfcbca4da926280bf"
 
 
 def test_it_loads_without_torch_and_ray() -> None:

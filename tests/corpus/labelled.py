@@ -7,7 +7,7 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 from nla_ray.corpus.chats.model import Chat, Message
-from nla_ray.corpus.documents import Document
+from nla_ray.corpus.document import Document
 from nla_ray.corpus.rendering.model import Owner
 from nla_ray.corpus.tokens import Tokens
 from nla_ray.tables import TEMPLATE

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from nla_ray.config.corpus import Corpus
-from nla_ray.corpus.documents import Document, read_documents
+from nla_ray.corpus.document import Document
+from nla_ray.corpus.documents import read_documents
 from nla_ray.errors import InputError
 
 CHAT = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Good day"}]
@@ -117,10 +118,11 @@ def test_a_bad_id_is_a_problem(tmp_path: Path, bad: object) -> None:
 def test_a_repeated_document_is_a_problem(tmp_path: Path) -> None:
     first, second = read(jsonl(tmp_path / "a.jsonl", {"text": "same"}, {"text": "same"}))
     assert first.problem is None
-    assert "used twice" in str(second.problem) and "name a column of ids in corpus.id" in str(second.problem)
+    assert f"is used by {tmp_path}/a.jsonl:1" in str(second.problem)
+    assert "name a column of ids in corpus.id" in str(second.problem)
     assert first.doc_id != second.doc_id
     path = jsonl(tmp_path / "b.jsonl", *({"id": "x", "text": text} for text in ("one", "two")))
-    assert read(path, id="id")[1].problem == "document id 'x' is used twice"
+    assert f"document id 'x' is used by {path}:1; " in str(read(path, id="id")[1].problem)
 
 
 def test_a_line_without_a_column_says_what_it_has(tmp_path: Path) -> None:
@@ -150,6 +152,7 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "empty.jsonl").write_text("\n\n")
     (tmp_path / "folder").mkdir()
     (tmp_path / "a.csv").write_text("text\n")
+    (tmp_path / "a.xlsx").write_bytes(b"PK")
     jsonl(tmp_path / "columns.jsonl", {"body": "x", "title": "y"})
     pq.write_table(pa.table({"body": ["x"]}), tmp_path / "columns.parquet")
     for name, message in {
@@ -157,7 +160,8 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
         "bad.parquet": "cannot read this Parquet file",
         "empty.jsonl": "holds no documents",
         "folder": "no corpus files in this folder",
-        "a.csv": "unknown corpus format '.csv'; expected .jsonl, .txt, .parquet, .arrow",
+        "a.csv": "make Parquet of it",
+        "a.xlsx": "unknown corpus format '.xlsx'; expected .jsonl, .ndjson, .json, .txt, .parquet",
         "columns.jsonl": "no column 'text'; the columns are body, title",
         "columns.parquet": "no column 'text'; the columns are body",
     }.items():
@@ -187,7 +191,7 @@ def test_damaged_packing_is_an_error_that_says_how_far_it_came(tmp_path: Path, s
     with pytest.raises(InputError, match=r"cut\.jsonl\S+: damaged \w+ data after line \d+"):
         read(path)
     path.write_bytes(b"not packed at all\n")
-    with pytest.raises(InputError, match="after line 0"):
+    with pytest.raises(InputError, match=r"no \w+ data, only named so"):
         read(path)
 
 

@@ -13,7 +13,7 @@ from nla_ray.config.chats import Chats
 from nla_ray.config.positions import Positions
 from nla_ray.corpus.chats.model import Chat, Message
 from nla_ray.corpus.choice import choose
-from nla_ray.corpus.documents import Document
+from nla_ray.corpus.document import Document
 from nla_ray.corpus.matching import Pattern
 from nla_ray.corpus.positions import UNKNOWN, Reader, Reading, VectorReader, special_ids
 from nla_ray.errors import ConfigError

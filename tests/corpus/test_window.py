@@ -9,7 +9,7 @@ import pytest
 from nla_ray.config.corpus import Window
 from nla_ray.config.positions import Positions
 from nla_ray.corpus.chats.model import Chat, Message
-from nla_ray.corpus.documents import Document
+from nla_ray.corpus.document import Document
 from nla_ray.corpus.positions import Reader, Reading
 from nla_ray.corpus.tokens import Tokens
 from nla_ray.corpus.window import Kept, shortened

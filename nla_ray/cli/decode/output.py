@@ -34,8 +34,15 @@ def print_plan(ready: Decode, written: int, seconds: float | None, console: Cons
     survey, rows = ready.survey, [task.planned for task in ready.tasks]
     known = sum(count or 0 for count in rows)
     vectors = "as many as the target's answers have" if survey.vectors is None else f"{survey.vectors:,}"
+    for warning in ready.warnings:
+        _line(console, "warning", warning)
     _line(console, "run", f"{ready.plan.run_id}, to {ready.config.output}")
     _line(console, "documents", f"{survey.documents:,}, {survey.unusable:,} of them unusable")
+    for reason in ready.unusable:
+        _line(console, "  unusable", reason)
+    if survey.shapes:
+        shapes = [f"{name} {count:,}" for name, count in survey.shapes.most_common()]
+        _line(console, "chats recorded as", ", ".join(shapes))
     _line(console, "units", f"{len(rows):,}, {written:,} of them written already")
     _line(console, "vectors", f"{vectors}, controls not counted")
     if None not in rows:
@@ -54,13 +61,13 @@ def print_run(run: Decoded, console: Console) -> None:
     summary, record = run.summary, run.summary.record
     if run.again:
         _line(console, "finished before", f"{record['finished_at']}; nothing was done")
+    for warning in record["warnings"]:
+        _line(console, "warning", warning)
     total = sum(summary.outcomes.values())
     shares = [f"{name} {count} ({count / total:.1%})" for name, count in summary.outcomes.items()]
     vectors = f"{summary.vectors} vectors and {summary.controls} controls"
     _line(console, "documents", f"{summary.documents}, {vectors}, {summary.rows} rows")
     _left_out(console, *(record[name] for name in ("left_out", "truncated", "windowed")))
-    for warning in record["warnings"]:
-        _line(console, "warning", warning)
     _line(console, "outcomes of real rows", ", ".join(shares) or "none")
     for reason, count in summary.reasons.items():
         _line(console, "  failed", f"{count} x {reason}")

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.config.training.training_set import TrainingSetConfig
-from nla_ray.corpus.documents import DEMO_CORPUS
+from nla_ray.corpus.files.sources import DEMO_CORPUS
 from nla_ray.demo.vocabulary import vocabulary
 from nla_ray.errors import InputError
 from nla_ray.pipelines.decode.baseline import own_baseline

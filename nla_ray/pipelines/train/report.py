@@ -64,7 +64,7 @@ def evaluation_of(config: TrainConfig, av: ModelRef, ar: ModelRef, folder: Path)
         output=folder,
         models=Models(target=config.target, av=av, ar=ar),
         corpus=Corpus(
-            paths=(held_out,), id="doc_id" if known else None, text=_TEXT if _TEXT in columns else None,
+            paths=(held_out,), id=("doc_id",) if known else None, text=_TEXT if _TEXT in columns else None,
             vectors=Vectors(tokens=_TOKENS if known else None),
             meta=(_META,) if _META in columns else (), limit=settings.vectors,
         ),

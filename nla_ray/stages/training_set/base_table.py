@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from nla_ray.config.corpus import Corpus
-from nla_ray.corpus.documents import Document
+from nla_ray.corpus.document import Document
 from nla_ray.corpus.likeness import content_key, signature
 from nla_ray.corpus.positions import UNKNOWN, Reading
 from nla_ray.stages.stage import Stage
