@@ -41,7 +41,7 @@ def print_plan(ready: Decode, written: int, seconds: float | None, console: Cons
     for reason in ready.unusable:
         _line(console, "  unusable", reason)
     if survey.shapes:
-        shapes = [f"{name} {count:,}" for name, count in survey.shapes.most_common()]
+        shapes = [f"{name} {count:,}" for name, count in survey.shapes.items()]
         _line(console, "chats recorded as", ", ".join(shapes))
     _line(console, "units", f"{len(rows):,}, {written:,} of them written already")
     _line(console, "vectors", f"{vectors}, controls not counted")

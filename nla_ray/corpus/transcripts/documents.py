@@ -20,6 +20,11 @@ from nla_ray.errors import InputError
 from nla_ray.store.places.files import opened
 
 _HEAD = 64 << 10
+_NOTES = {
+    ("system_prompt", "not recorded"): "its system prompt and tools are not recorded: the model saw more",
+    ("compacted", True): "its context was compacted on the way: earlier turns saw other messages",
+}
+"""What metadata of a transcript means for what its target saw."""
 _KNOWN = "an Inspect log, a Scout table, an ATIF trajectory or a session of Claude Code"
 
 
@@ -47,7 +52,7 @@ def _document(one: Transcript, source: Source, number: int, corpus: Corpus) -> D
         chat=one.chat,
         meta=meta,
         problem=one.problem,
-        noted=noted,
+        noted=(*noted, *(note for (name, value), note in _NOTES.items() if one.meta.get(name) == value)),
     )
 
 

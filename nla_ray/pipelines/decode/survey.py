@@ -41,7 +41,7 @@ class Survey:
     tokens: int = 0
     left_out: int = 0
     vectors: int | None = 0
-    shapes: Counter[str] = field(default_factory=Counter)
+    shapes: dict[str, int] = field(default_factory=dict)
     sha256: str = ""
 
     def count(self, readings: Sequence[Reading]) -> None:
@@ -75,11 +75,11 @@ def survey_corpus(
     survey, fingerprint = Survey(vectors=None if answered else 0), config.fingerprint()
     tasks: list[Task] = []
     examples: list[list[Example]] = []
-    content, faults = hashlib.sha256(), Faults()
+    content, faults, shapes = hashlib.sha256(), Faults(), Counter[str]()
     for source, documents in units_of(config.corpus, listed=config.positions.column):
         content.update("".join(document.content_digest() for document in documents).encode())
         survey.documents += len(documents)
-        survey.shapes.update(document.chat.shape for document in documents if document.chat is not None)
+        shapes.update(document.chat.shape for document in documents if document.chat is not None)
         planned, problems = None, [document.problem for document in documents]
         if not answered:
             readings = [reader.read(document) for document in documents]
@@ -95,7 +95,7 @@ def survey_corpus(
         tasks.append(Task(unit_id_of(fingerprint, documents), source, len(documents), planned))
         doing("planning", survey.documents)
     faults.require_usable(config.corpus.paths)
-    survey.unusable, survey.sha256 = faults.unusable, content.hexdigest()
+    survey.unusable, survey.sha256, survey.shapes = faults.unusable, content.hexdigest(), dict(shapes)
     return survey, tuple(tasks), faults, tuple(chain.from_iterable(examples))
 
 
