@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Form = Literal["object", "text"]
 """How the arguments of calls are given to a template."""
@@ -14,18 +14,31 @@ class RenderError(ValueError):
     """A chat that its target's template refuses, or that cannot be found again in what the template wrote."""
 
 
+class Owner(NamedTuple):
+    """Whose a character or token is: a message by its number, in it a call where it is of one.
+
+    `label` is the message's role, or `thinking`, `tool_call`, `tool_result`.
+    """
+
+    label: str
+    message: int
+    call: int | None = None
+
+
 @dataclass(frozen=True)
 class Region:
-    """Characters `start` to `end` of the text that are one message's own.
-
-    `label` is the message's role, or `thinking`, `tool_call`, `tool_result`. What lies between regions is the
-    template's.
-    """
+    """Characters `start` to `end` of the text and whose they are; what lies between is the template's."""
 
     start: int
     end: int
     label: str
     message: int
+    call: int | None = None
+
+    @property
+    def owner(self) -> Owner:
+        """Whose it is."""
+        return Owner(self.label, self.message, self.call)
 
 
 @dataclass(frozen=True)
@@ -50,14 +63,15 @@ class Rendered:
         return self.reasons[0] if self.reasons else None
 
 
-def labels_of(spans: Sequence[tuple[int, int]], rendered: Rendered) -> tuple[str, ...]:
-    """One label per token, by its last character that is no whitespace; of only whitespace, by its last."""
-    owners = ["template"] * len(rendered.text)
+def owners_of(spans: Sequence[tuple[int, int]], rendered: Rendered) -> tuple[Owner | None, ...]:
+    """Whose each token is, None for the template's: that of its last character that is no whitespace.
+
+    A token of only whitespace is its last character's, one without characters the template's.
+    """
+    owners: list[Owner | None] = [None] * len(rendered.text)
     for region in rendered.regions:
-        owners[region.start : region.end] = [region.label] * (region.end - region.start)
+        owners[region.start : region.end] = [region.owner] * (region.end - region.start)
     return tuple(
-        owners[start + (len(rendered.text[start:end].rstrip()) or end - start) - 1]
-        if start < end
-        else "template"
+        owners[start + (len(rendered.text[start:end].rstrip()) or end - start) - 1] if start < end else None
         for start, end in spans
     )

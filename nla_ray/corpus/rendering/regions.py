@@ -9,6 +9,7 @@ from itertools import groupby
 
 from nla_ray.corpus.rendering.fit import Placed
 from nla_ray.corpus.rendering.model import Region
+from nla_ray.corpus.rendering.pieces import Unit
 
 _OPENING = re.compile(r"""\{\s*["']?\Z""")
 _OPENING_WITH_KEY = re.compile(r"""\{[^{}]+:\s*["']?\Z""")
@@ -19,7 +20,7 @@ _NO_ARGUMENTS = ("", "{}")
 def regions_of(text: str, placed: Sequence[Placed]) -> tuple[Region, ...]:
     """Regions, ascending and disjoint; parts of one content are one region where they touch."""
     regions: list[Region] = []
-    owner = None
+    owner, placed = None, _calls_once(placed)
     for at, run in _runs(placed):
         floor = regions[-1].end if regions else 0
         ceiling = placed[at + len(run)].start if at + len(run) < len(placed) else len(text)
@@ -32,6 +33,19 @@ def regions_of(text: str, placed: Sequence[Placed]) -> tuple[Region, ...]:
             regions.append(region)
         owner = run[0].piece.unit
     return tuple(regions)
+
+
+def _calls_once(placed: Sequence[Placed]) -> list[Placed]:
+    """Without what is a call's name again, in the header of its result: there it is the template's."""
+    named: set[Unit] = set()
+    found = []
+    for one in placed:
+        if one.piece.field == "name":
+            if one.piece.unit in named:
+                continue
+            named.add(one.piece.unit)
+        found.append(one)
+    return found
 
 
 def _runs(placed: Sequence[Placed]) -> list[tuple[int, list[Placed]]]:
@@ -53,7 +67,8 @@ def _region(text: str, run: Sequence[Placed], floor: int, ceiling: int) -> Regio
         return None
     around = _values(text, run, floor, ceiling) if piece.field == "values" else None
     start, end = around or _with_tags(text, run[0], floor, ceiling)
-    return Region(max(start, floor), end, piece.label, piece.message) if max(start, floor) < end else None
+    start = max(start, floor)
+    return Region(start, end, piece.label, piece.message, piece.call) if start < end else None
 
 
 def _with_tags(text: str, one: Placed, floor: int, ceiling: int) -> tuple[int, int]:
