@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from nla_ray.config.corpus import Corpus
 from nla_ray.corpus.files.sources import corpus_files
 from nla_ray.exports.export import export_tables
 from nla_ray.exports.parts import groups, parts
@@ -87,7 +88,7 @@ def test_csv_gives_back_what_was_said_behind_an_apostrophe(export: Export) -> No
 
 def test_a_saved_data_set_is_one_to_our_own_reader(export: Export) -> None:
     folder = export("datasets") / "documents"
-    (source,) = corpus_files([str(folder)])
+    (source,) = corpus_files(Corpus(paths=[str(folder)], text="text"))
     assert source.format == "arrow"
     with pa.OSFile(source.path) as file:
         table = pa.ipc.open_stream(file).read_all()
