@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 from nla_ray.config.corpus import Corpus
+from nla_ray.corpus.files.checked import checked
 from nla_ray.corpus.files.formats import Columns, Place, rows_of
 from nla_ray.corpus.files.sources import DEMO_CORPUS, Source, corpus_files
 from nla_ray.errors import InputError
@@ -64,17 +65,17 @@ def read_documents(corpus: Corpus, *, listed: str | None = None) -> Iterator[Doc
     return (found.document for found in find_documents(corpus, listed=listed))
 
 
-def find_documents(corpus: Corpus, *, listed: str | None = None) -> Iterator[Found]:
+def find_documents(corpus: Corpus, *, listed: str | None = None, whole: bool = False) -> Iterator[Found]:
     """The documents of all files in order, at most `corpus.limit`; a repeated id is a problem.
 
-    `listed` is the column with a document's own list of positions. Raises InputError: a file is missing or
-    unreadable as a whole, a column is not there, no document.
+    `listed` is the column with a document's own list of positions; `whole`: they will all be read. Raises
+    InputError: a file is missing or unreadable as a whole, a column is not there, no document.
     """
     seen: set[bytes] = set()
     every = (
-        (source, place, document)
+        found
         for source in corpus_files(corpus.paths)
-        for place, document in file_documents(source, corpus, listed)
+        for found in _checked_documents(source, corpus, listed, whole=whole and corpus.limit is None)
     )
     for source, place, read in islice(every, corpus.limit):
         key = _key(read)
@@ -84,6 +85,15 @@ def find_documents(corpus: Corpus, *, listed: str | None = None) -> Iterator[Fou
         yield Found(source, place, document, twice)
     if not seen:
         raise InputError(f"{', '.join(corpus.paths)}: the corpus holds no documents")
+
+
+def _checked_documents(
+    source: Source, corpus: Corpus, listed: str | None, *, whole: bool
+) -> Iterator[tuple[Source, Place, Document]]:
+    """The documents of one file whose bytes are sure, and the file as it was."""
+    with checked(source, whole=whole) as (stamped, here):
+        for place, document in file_documents(here, corpus, listed):
+            yield stamped, place, document
 
 
 def file_documents(

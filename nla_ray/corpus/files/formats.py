@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from nla_ray.corpus.files.sources import Source
 from nla_ray.corpus.vectors.columns import vector_bytes, vector_length
 from nla_ray.errors import InputError
-from nla_ray.store.places.files import opened
+from nla_ray.store.places.files import opened, require_read
 
 Row = dict[str, Any] | str
 """A row of a file, or what is wrong with it."""
@@ -79,7 +79,7 @@ def rows_of(
     """
     if columns.vector is not None and source.format in ("jsonl", "text"):
         raise InputError(f"{source.label}: vectors are read from Parquet and Arrow files, not from text")
-    with opened(source.place, ahead=_ahead(source, start)) as file:
+    with opened(source.place, ahead=_ahead(source, start), twice=start is None) as file:
         if source.format == "text":
             columns.check(source.label, ("text", "file"))
             yield from _text_rows(source, _lines(source, file, start or _START), text_per)
@@ -214,8 +214,7 @@ def _parquet_batches(source: Source, file: BinaryIO, columns: Columns, start: Pl
                     yield Place(first + done, group, done), batch
                 done += len(batch)
         except (OSError, pa.ArrowException) as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise  # the disk or the network, not the file's content
+            require_read(file)  # a fault of the disk or the network is none of the file's content
             yield (
                 Place(first + done, group, done),
                 _unread(first + done, rows - done, f"row group {group}: {error}"),

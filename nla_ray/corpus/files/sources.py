@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from nla_ray.errors import InputError
-from nla_ray.store.places.files import S3, exists, expand, read_bytes
+from nla_ray.store.places.files import S3, Stamp, exists, expand, read_bytes
 
 Format = Literal["jsonl", "text", "parquet", "arrow"]
 
@@ -25,13 +25,15 @@ _KNOWN = f"{', '.join(_FORMATS)}; .jsonl and .txt also as {' and '.join(_PACKED)
 class Source:
     """One corpus file: the name it is reported under, where it is, its format and how it is compressed.
 
-    A local path is absolute, for a worker runs in a folder of its own.
+    A local path is absolute, for a worker runs in a folder of its own. `stamp` is that of the file when it
+    was read as a whole.
     """
 
     label: str
     path: str
     format: Format
     compression: str | None = None
+    stamp: Stamp | None = None
 
     @property
     def place(self) -> str:
