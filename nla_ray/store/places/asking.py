@@ -65,8 +65,8 @@ def ask(where: str, question: Callable[[Any], T]) -> T:
             _raise_lasting(where, error)
             if time.monotonic() - began + wait > PATIENCE:
                 _give_up(where, error, tries, time.monotonic() - began)
-        # Credentials that have expired may have been renewed where they come from.
-        _client.cache_clear()
+            if isinstance(error, ClientError):
+                _client.cache_clear()  # credentials may have been renewed where they come from
         time.sleep(wait * random.uniform(0.5, 1))
         wait = min(2 * wait, LONGEST_WAIT)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +58,8 @@ def fetch(head: Head, start: int, end: int) -> bytes:
 
     def question(client: Any) -> bytes:
         answer = client.get_object(Bucket=bucket, Key=key, Range=f"bytes={start}-{end - 1}", **same)
-        content = bytes(answer["Body"].read(end - start + 1))
+        with closing(answer["Body"]) as body:
+            content = bytes(body.read(end - start + 1))
         if len(content) != end - start:
             raise BrokenAnswerError(f"{len(content)} bytes came where {end - start} were asked for")
         return content
