@@ -21,7 +21,8 @@ from nla_ray.corpus import pieces
 from nla_ray.corpus.documents import Document
 from nla_ray.corpus.pieces import UnitSource, read_unit, units_of
 from nla_ray.errors import InputError, UnreachableError
-from nla_ray.store.places import asking
+from nla_ray.store.places import asking, spool
+from nla_ray.store.places.files import stamp_of
 from nla_ray.store.places.spool import spooled
 from tests.store.conftest import BUCKET, client_of, seaweedfs_endpoint, use_s3  # noqa: F401 (fixture)
 from tests.store.faults import Fault, Request, faulty
@@ -214,13 +215,15 @@ def test_a_changed_corpus_is_told_apart_at_once(way: Way, folder: str) -> None:
     read(last)
 
 
-def test_an_object_is_never_mixed_with_the_one_that_replaces_it(way: Way, folder: str) -> None:
-    big = jsonl("x" * 300_000)
-    url = way.put(f"{folder}y/a.jsonl", big)
+def test_an_object_is_never_mixed_with_the_one_that_replaces_it(
+    way: Way, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "_CHUNK", 2000)
+    url = way.put(f"{folder}y/a.jsonl", jsonl("before"))
 
     def replace(request: Request) -> str | None:
         if request.command == "GET" and "bytes=0-" not in request.headers["Range"]:
-            way.put(url, big.replace(b"x", b"y"))
+            way.put(url, jsonl("behind"))
         return None
 
     way.fault = replace
@@ -239,7 +242,7 @@ def test_a_listing_that_fails_is_no_smaller_corpus(
                 plan(path)
 
 
-@pytest.mark.parametrize("act", [plan, lambda url: list(spooled(url).gen)])
+@pytest.mark.parametrize("act", [plan, stamp_of, lambda url: plan(url.removesuffix("/a.jsonl"))])
 def test_a_key_that_nobody_knows_is_told_at_once(way: Way, folder: str, act: Callable[[str], object]) -> None:
     way.fault = lambda _: "InvalidAccessKeyId"
     with pytest.raises(InputError, match=r"InvalidAccessKeyId.*check the credentials") as told:
@@ -253,7 +256,7 @@ def test_what_has_no_room_for_a_copy_is_read_twice(
     planned = plan(folder)
     usage = shutil.disk_usage("/")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=2 * N))
-    with spooled(f"{folder}/a.jsonl") as path:
+    with spooled(f"{folder}/a.jsonl") as (_, path):
         assert path == f"{folder}/a.jsonl"
     for seed in range(3):
         way.fault = now_and_then("flip", random.Random(seed))

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from nla_ray.corpus.files.sources import Source
 from nla_ray.errors import InputError, NoFileError
-from nla_ray.store.places.files import S3, checked_copy, stamp_of
+from nla_ray.store.places.files import checked_copy, stamp_of
 
 
 @contextmanager
@@ -18,12 +18,11 @@ def checked(source: Source, *, whole: bool) -> Iterator[tuple[Source, Source]]:
     A `whole` file of S3 is read from a local copy with the object's checksum; of another, which would be
     copied for a few rows, every range is fetched twice. Raises InputError.
     """
-    stamped = replace(source, stamp=stamp_of(source.place))
-    if not whole or not source.path.startswith(S3):
-        yield stamped, source
+    if not whole:
+        yield replace(source, stamp=stamp_of(source.place)), source
         return
-    with checked_copy(source.path) as path:
-        yield stamped, replace(source, path=path)
+    with checked_copy(source.place) as (stamp, path):
+        yield replace(source, stamp=stamp), replace(source, path=path)
 
 
 def require_unchanged(source: Source, why: str) -> None:

@@ -92,15 +92,15 @@ def require_read(file: BinaryIO) -> None:
 
 
 @contextmanager
-def checked_copy(path: str) -> Iterator[str]:
-    """Where to read the whole of a file: itself, or a copy of an object whose checksum was compared."""
+def checked_copy(path: str) -> Iterator[tuple[Stamp, str]]:
+    """The stamp of a file and where to read all of it: there, or from a copy with the right checksum."""
     if not path.startswith(S3):
-        yield path
+        yield stamp_of(path), path
         return
     from nla_ray.store.places.spool import spooled
 
-    with spooled(path) as copy:
-        yield copy
+    with spooled(path) as (head, copy):
+        yield Stamp(head.size, head.etag), copy
 
 
 def read_bytes(path: str) -> bytes:

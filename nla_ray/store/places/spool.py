@@ -18,8 +18,8 @@ _CHUNK = 8 << 20
 
 
 @contextmanager
-def spooled(path: str) -> Iterator[str]:
-    """Path of a local copy whose checksum is that of the object; else the object's own path.
+def spooled(path: str) -> Iterator[tuple[Head, str]]:
+    """An object and the path of a local copy that has its checksum; else its own path.
 
     An object is not copied where the store tells no checksum, or where it would take more than half of the
     free disk: the reader fetches every range of it twice, which needs no room and sees what copying would,
@@ -27,7 +27,7 @@ def spooled(path: str) -> Iterator[str]:
     """
     head, checksum = checksum_of(path)
     if checksum is None or head.size > shutil.disk_usage(tempfile.gettempdir()).free // 2:
-        yield path
+        yield head, path
         return
     with tempfile.NamedTemporaryFile(prefix="nla_ray-", suffix=PurePosixPath(path).name[-80:]) as copy:
         file = cast(BinaryIO, copy)
@@ -39,7 +39,7 @@ def spooled(path: str) -> Iterator[str]:
             raise UnreachableError.at(
                 path, f"what came {TRIES} times has not the checksum that the store tells"
             )
-        yield copy.name
+        yield head, copy.name
 
 
 def _copy(head: Head, file: BinaryIO) -> None:
