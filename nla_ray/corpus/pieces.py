@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, islice
 
 from nla_ray.config.corpus import Corpus
@@ -62,12 +62,15 @@ def read_unit(
 ) -> list[Document]:
     """Exactly the documents that `units_of` yielded with this description; `planned` says whether they are.
 
-    What is not as planned is read again, for bytes may be changed on their way. Raises InputError where the
-    corpus has changed since, UnreachableError where it has not and still cannot be read as planned.
+    What is not as planned is read again, and with more care, for bytes may be changed on their way. Raises
+    InputError where the corpus has changed since, UnreachableError where it has not and still cannot be read
+    as planned.
     """
-    for wait in WAITS:
+    for tries, wait in enumerate(WAITS):
         try:
-            documents = [one for piece in source.pieces for one in _read_piece(piece, corpus, listed)]
+            documents = [
+                one for piece in source.pieces for one in _read_piece(piece, corpus, listed, sure=tries > 0)
+            ]
         except UnreachableError:
             raise
         except Exception as error:  # noqa: BLE001 (whatever changed bytes lead to, others may not)
@@ -91,9 +94,9 @@ def _piece(part: Sequence[Found]) -> Piece:
     return Piece(part[0].source, place.number, place.offset, place.skip, len(part), twice)
 
 
-def _read_piece(piece: Piece, corpus: Corpus, listed: str | None) -> list[Document]:
-    start = Place(piece.first, piece.offset, piece.skip)
-    documents = file_documents(piece.source, corpus, listed, start)
+def _read_piece(piece: Piece, corpus: Corpus, listed: str | None, *, sure: bool) -> list[Document]:
+    source = replace(piece.source, stamp=None) if sure else piece.source
+    documents = file_documents(source, corpus, listed, Place(piece.first, piece.offset, piece.skip))
     found = [document for _, document in islice(documents, piece.documents)]
     if len(found) < piece.documents:
         raise InputError(

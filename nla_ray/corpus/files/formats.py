@@ -79,7 +79,7 @@ def rows_of(
     """
     if columns.vector is not None and source.format in ("jsonl", "text"):
         raise InputError(f"{source.label}: vectors are read from Parquet and Arrow files, not from text")
-    with opened(source.place, ahead=_ahead(source, start), twice=start is None) as file:
+    with opened(source.place, ahead=_ahead(source, start), twice=source.stamp is None) as file:
         if source.format == "text":
             columns.check(source.label, ("text", "file"))
             yield from _text_rows(source, _lines(source, file, start or _START), text_per)

@@ -25,8 +25,9 @@ _KNOWN = f"{', '.join(_FORMATS)}; .jsonl and .txt also as {' and '.join(_PACKED)
 class Source:
     """One corpus file: the name it is reported under, where it is, its format and how it is compressed.
 
-    A local path is absolute, for a worker runs in a folder of its own. `stamp` is that of the file when it
-    was read as a whole.
+    A local path is absolute, for a worker runs in a folder of its own. `stamp` is that of the file that was
+    planned, with whose documents those that are read can be compared; without one, what comes from S3 is
+    fetched twice.
     """
 
     label: str

@@ -45,7 +45,7 @@ class BrokenAnswerError(Exception):
 _MAY_PASS = (ClientError, BotoCoreError, ResponseParserError, HTTPError, OSError, BrokenAnswerError)
 _SETTINGS = (NoCredentialsError, PartialCredentialsError, ProfileNotFound, ParamValidationError, ValueError)
 _WRONG_KEY = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidBucketName"})
-_ABSENT, _REPLACED = 404, 412
+_DENIED, _ABSENT, _REPLACED = 403, 404, 412
 
 
 def ask(where: str, question: Callable[[Any], T]) -> T:
@@ -92,16 +92,20 @@ def _give_up(where: str, error: Exception, tries: int, seconds: float) -> NoRetu
 def _answer(error: Exception) -> str:
     if not isinstance(error, ClientError):
         return str(error) or type(error).__name__
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "")
-    denied = "access denied: " if status == 403 else ""
-    return f"{denied}{error} (HTTP {status})"
+    status, told = _status(error), error.response.get("Error", {})
+    denied = "access denied: " if status == _DENIED else ""
+    return f"{denied}{told.get('Code')}: {told.get('Message')} (HTTP {status} of {error.operation_name})"
+
+
+def _status(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def _raise_lasting(where: str, error: Exception) -> None:
     """Raise what another try would not change."""
     if not isinstance(error, ClientError):
         return
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    status = _status(error)
     if status == _ABSENT:
         raise NoFileError(f"{where}: no such file, folder or bucket ({error})") from None
     if status == _REPLACED:
@@ -110,7 +114,7 @@ def _raise_lasting(where: str, error: Exception) -> None:
         ) from None
     if error.response.get("Error", {}).get("Code") in _WRONG_KEY:
         raise InputError(
-            f"{where}: cannot read from S3: {error}; check the credentials and the endpoint"
+            f"{where}: cannot read from S3: {_answer(error)}; check the credentials and the endpoint"
         ) from None
 
 
