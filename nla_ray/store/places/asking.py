@@ -15,7 +15,6 @@ from botocore.exceptions import (
     NoCredentialsError,
     ParamValidationError,
     PartialCredentialsError,
-    ProfileNotFound,
 )
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
@@ -42,8 +41,11 @@ class BrokenAnswerError(Exception):
     """An answer that is not what was asked for: cut, or of another length."""
 
 
-_MAY_PASS = (ClientError, BotoCoreError, ResponseParserError, HTTPError, OSError, BrokenAnswerError)
-_SETTINGS = (NoCredentialsError, PartialCredentialsError, ProfileNotFound, ParamValidationError, ValueError)
+_BROKEN = (BrokenAnswerError, ResponseParserError, ArithmeticError, LookupError, ValueError)
+"""What an answer with a changed byte is read as, if it can be read."""
+
+_MAY_PASS = (ClientError, BotoCoreError, HTTPError, OSError, *_BROKEN)
+_SETTINGS = (NoCredentialsError, PartialCredentialsError, ParamValidationError)
 _WRONG_KEY = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidBucketName"})
 _DENIED, _ABSENT, _REPLACED = 403, 404, 412
 
@@ -58,7 +60,7 @@ def ask(where: str, question: Callable[[Any], T]) -> T:
     while True:
         tries += 1
         try:
-            return question(_client(_settings(), TIMEOUT))
+            return question(_client_for(where))
         except _SETTINGS as error:
             raise InputError(f"{where}: cannot read from S3: {error}") from None
         except _MAY_PASS as error:
@@ -115,6 +117,15 @@ def _raise_lasting(where: str, error: Exception) -> None:
     if error.response.get("Error", {}).get("Code") in _WRONG_KEY:
         raise InputError(
             f"{where}: cannot read from S3: {_answer(error)}; check the credentials and the endpoint"
+        ) from None
+
+
+def _client_for(where: str) -> Any:
+    try:
+        return _client(_settings(), TIMEOUT)
+    except (BotoCoreError, ValueError) as error:
+        raise InputError(
+            f"{where}: cannot read from S3: {error}; check AWS_ENDPOINT_URL, AWS_PROFILE"
         ) from None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from fsspec.utils import glob_translate
 
@@ -71,7 +72,10 @@ def _below(path: str, bucket: str, prefix: str, delimiter: str) -> tuple[list[st
 
 
 def _page(path: str, options: dict[str, str]) -> _Page:
-    answer = ask(path, lambda client: client.list_objects_v2(**options))
-    keys = tuple(one["Key"] for one in answer.get("Contents", ()))
-    folders = tuple(one["Prefix"] for one in answer.get("CommonPrefixes", ()))
-    return _Page(keys, folders, bool(answer.get("IsTruncated")), answer.get("NextContinuationToken", ""))
+    def question(client: Any) -> _Page:
+        answer = client.list_objects_v2(**options)
+        keys = tuple(one["Key"] for one in answer.get("Contents", ()))
+        folders = tuple(one["Prefix"] for one in answer.get("CommonPrefixes", ()))
+        return _Page(keys, folders, bool(answer.get("IsTruncated")), answer.get("NextContinuationToken", ""))
+
+    return ask(path, question)

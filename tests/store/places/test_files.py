@@ -103,6 +103,9 @@ def test_a_server_that_is_not_there_and_no_credentials(
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     with pytest.raises(InputError, match=r"s3://\S+x\.jsonl: .*credentials"):
         expand(f"{s3}/x.jsonl")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "no url")
+    with pytest.raises(InputError, match=r"s3://\S+x\.jsonl: .*Invalid endpoint: no url; check AWS_ENDPOINT"):
+        expand(f"{s3}/x.jsonl")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
