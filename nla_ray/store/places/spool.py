@@ -48,17 +48,16 @@ def spooled(path: str) -> Iterator[tuple[Head, str]]:
 
 
 def _copy(head: Head, file: BinaryIO) -> None:
-    file.seek(0)
-    for start in range(0, head.size, _CHUNK):
-        content = fetch(head, start, min(start + _CHUNK, head.size))
-        try:
-            file.write(content)
-        except OSError as error:
-            raise InputError(
-                f"{head.path}: cannot keep a copy while it is read: {error.strerror or error}; make room, or "
-                "name another folder in TMPDIR"
-            ) from None
-    file.flush()
+    try:
+        file.seek(0)
+        for start in range(0, head.size, _CHUNK):
+            file.write(fetch(head, start, min(start + _CHUNK, head.size)))
+        file.flush()
+    except OSError as error:
+        raise InputError(
+            f"{head.path}: cannot keep a copy while it is read: {error.strerror or error}; make room, or "
+            "name another folder in TMPDIR"
+        ) from None
 
 
 class _Crc32:
