@@ -59,7 +59,7 @@ NAMES = {
         "Baseline", "Controls", "DecodeConfig", "Engine", "Models", "Reference", "Sampling",
     ],
     "nla_ray.config.runner": ["Pool", "Pools", "Runner", "Share"],
-    "nla_ray.config.corpus": ["Continuation", "Corpus", "Name", "Positions", "Vectors"],
+    "nla_ray.config.corpus": ["Continuation", "Corpus", "FILE", "Name", "Names", "Positions", "Vectors"],
     "nla_ray.nla.verbalizer": ["Answer", "FinishReason", "Generation", "Request", "Sampling", "Verbalizer"],
 }  # fmt: skip
 

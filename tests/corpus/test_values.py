@@ -148,9 +148,7 @@ def test_a_name_with_dots_is_that_column(tmp_path: Path) -> None:
     assert json.loads(document.meta or "") == {"meta.source": "web"}
     (document,) = read(tmp_path, columns, meta=["meta"])
     assert json.loads(document.meta or "") == {"meta": {"source": "inside", "other": 1}}
-    with pytest.raises(
-        InputError, match=r"no column 'meta\.other'; the columns are text, meta\."
-    ):
+    with pytest.raises(InputError, match=r"no column 'meta\.other'; the columns are text, meta\."):
         read(tmp_path, columns, meta=["meta.other"])
 
 
