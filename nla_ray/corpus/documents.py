@@ -190,15 +190,9 @@ def vector_document(row: Mapping[str, Any], at: str, corpus: Corpus, source: Sou
         return _unusable(at, wrong, meta)
     text = row.get(corpus.text) if corpus.text else None
     text = None if _text_problem(text, "text") else text
+    position, layer = tokens - 1 if tokens is not None else None, row.get(given.layer)
     return Document(
-        name,
-        at,
-        text=text,
-        meta=meta,
-        vector=vector,
-        position=tokens - 1 if tokens is not None else None,
-        layer=row.get(given.layer),
-        noted=noted,
+        name, at, text=text, meta=meta, vector=vector, position=position, layer=layer, noted=noted
     )
 
 
