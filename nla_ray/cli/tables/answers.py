@@ -109,8 +109,8 @@ def write_parquet(answer: Answer, out: IO[bytes]) -> None:
     import pyarrow.parquet as pq
 
     _require_names(answer)
-    schema = without_intervals(pa.RecordBatch.from_pylist([], answer.schema)).schema
     try:
+        schema = without_intervals(pa.RecordBatch.from_pylist([], answer.schema)).schema
         with pq.ParquetWriter(out, schema, compression="zstd") as writer:
             for batches in _groups(map(without_intervals, answer.batches)):
                 writer.write_table(pa.Table.from_batches(batches, schema))

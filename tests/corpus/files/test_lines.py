@@ -46,6 +46,8 @@ SPELLINGS = {
     "an array in a line": json.dumps(ROWS),
     "a pretty array": json.dumps(ROWS, indent=2),
     "an array of lines": "[\n" + ",\n".join(json.dumps(row) for row in ROWS) + "\n]\n",
+    "an array with a value a line": json.dumps(ROWS).replace('}, {"id"', '},\n{"id"'),
+    "an array with its end apart": json.dumps(ROWS).replace('}, {"id"', '},\n{"id"')[:-1] + "\n]",
     "pretty values": "\n".join(json.dumps(row, indent=1) for row in ROWS),
 }
 
@@ -96,8 +98,9 @@ def test_a_bad_value_is_a_row_and_not_the_file(tmp_path: Path) -> None:
     assert len(found) == 5
     path.write_text('{"id": 1, "te\n{"text": "b"}\n[1]\n"x"\n')
     assert [one.problem is None for one in read(path)] == [False, True, False, False]
-    path.write_text('[1]\n{"text": "b"}\n')
-    assert [one.problem is None for one in read(path)] == [False, True]
+    for first in ("[1]", "[broken", "[" * 100_000, '[{"text": "a"}, {"te'):
+        path.write_text(f'{first}\n{{"text": "b"}}\n')
+        assert [one.problem is None for one in read(path)] == [False, True]
 
 
 @pytest.mark.parametrize(
