@@ -9,7 +9,7 @@ import pytest
 
 from nla_ray.config.corpus import Corpus
 from nla_ray.corpus.documents import read_documents
-from nla_ray.corpus.files.sources import corpus_files, find_files
+from nla_ray.corpus.files.sources import Source, corpus_files, find_files
 from nla_ray.errors import InputError
 from tests.store.conftest import bucket, s3, s3_endpoint  # noqa: F401 (fixtures)
 from tests.store.places.test_files import put
@@ -21,12 +21,17 @@ def rows(path: Path, *texts: str) -> Path:
     return path
 
 
+def found(*paths: object, partitions: bool = False) -> list[Source]:
+    return corpus_files(Corpus(paths=tuple(map(str, paths)), text="text", partitions=partitions))
+
+
 def names(*paths: object, partitions: bool = False) -> list[str]:
-    return [one.name for one in corpus_files(map(str, paths), partitions=partitions)]
+    return [one.name for one in found(*paths, partitions=partitions)]
 
 
 def left(*paths: object, partitions: bool = False) -> str:
-    return "\n".join(find_files(map(str, paths), partitions=partitions).left_out())
+    corpus = Corpus(paths=tuple(map(str, paths)), text="text", partitions=partitions)
+    return "\n".join(find_files(corpus).left_out())
 
 
 def test_what_a_folder_holds_is_read_or_said(tmp_path: Path) -> None:
@@ -80,9 +85,9 @@ def test_a_pattern_leaves_out_what_a_folder_leaves_out(tmp_path: Path) -> None:
 def test_what_exists_is_never_a_glob(tmp_path: Path, name: str) -> None:
     path = rows(tmp_path / "f [1]" / name / "x.jsonl", "here")
     rows(tmp_path / "f 1" / "other.jsonl", "there")
-    assert [one.path for one in corpus_files([str(path.parent)])] == [str(path)]
-    assert [one.path for one in corpus_files([str(path.parent / "*.jsonl")])] == [str(path)]
-    assert [one.path for one in corpus_files([str(path)])] == [str(path)]
+    assert [one.path for one in found(str(path.parent))] == [str(path)]
+    assert [one.path for one in found(str(path.parent / "*.jsonl"))] == [str(path)]
+    assert [one.path for one in found(str(path))] == [str(path)]
 
 
 @pytest.mark.parametrize("name", ["a[1].jsonl", "star*.jsonl", "what?.jsonl", "50%25 +&=#3.jsonl", "é.jsonl"])
@@ -91,20 +96,20 @@ def test_keys_of_a_bucket_are_taken_as_they_are(s3: str, name: str) -> None:  # 
     put(f"{s3}/run [1]/_SUCCESS", b"")
     put(f"{s3}/run 1/date=1/other.jsonl", b"")
     for path in (url, f"{s3}/run [1]/date=1", f"{s3}/run [1]/*/*.jsonl", url.replace("s3://", "s3a://")):
-        assert [one.path for one in corpus_files([path])] == [url]
+        assert [one.path for one in found(path)] == [url]
     with pytest.raises(InputError, match=r"date=1: folders: .* corpus\.partitions"):
-        corpus_files([f"{s3}/run [1]"])
-    (found,) = corpus_files([f"{s3}/run [1]"], partitions=True)
-    assert (found.path, found.partition, found.name) == (url, (("date", "1"),), f"date=1/{name}")
+        found(f"{s3}/run [1]")
+    (one,) = found(f"{s3}/run [1]", partitions=True)
+    assert (one.path, one.partition, one.name) == (url, (("date", "1"),), f"date=1/{name}")
 
 
 def test_a_file_url_is_a_local_path(tmp_path: Path) -> None:
     path = rows(tmp_path / "50% é.jsonl", "x")
     for url in (path.as_uri(), path.as_uri().replace("file://", "file://localhost")):
-        assert [one.path for one in corpus_files([url])] == [str(path)]
+        assert [one.path for one in found(url)] == [str(path)]
     for url in ("file://host/x.jsonl", "gs://bucket/x.jsonl", "https://host/x.jsonl"):
         with pytest.raises(InputError, match=r"file:///folder/name or s3://bucket/key"):
-            corpus_files([url])
+            found(url)
 
 
 def test_partitions_become_meta(tmp_path: Path) -> None:
@@ -131,5 +136,5 @@ def test_a_folder_without_a_corpus_says_what_it_holds(tmp_path: Path) -> None:
     rows(tmp_path / "k=1" / "a.jsonl", "x")
     (tmp_path / "b.csv").touch()
     with pytest.raises(InputError) as caught:
-        corpus_files([str(tmp_path)])
+        found(str(tmp_path))
     assert "b.csv" in str(caught.value) and "corpus.partitions" in str(caught.value)
