@@ -158,9 +158,7 @@ def _saved_dataset(folder: str, there: Listing) -> Files:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{folder}/state.json: not the state of a saved data set: {error!r}") from None
     if chosen:
-        raise InputError(
-            f"{folder}: it is a choice of the rows in its files; save its flatten_indices() anew"
-        )
+        raise InputError(f"{folder}: a choice of the rows in its files; save what flatten_indices() gives")
     missing = [name for name in names if not exists(_join(folder, name))]
     if missing:
         raise InputError(f"{folder}: {missing[0]} is missing, which its state.json lists")
