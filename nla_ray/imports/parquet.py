@@ -46,7 +46,7 @@ def rows(label: str, file: BinaryIO, *, vectors: bool) -> Iterator[Row]:
 def _open(label: str, file: BinaryIO) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(file, page_checksum_verification=True)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise InputError(f"{label}: cannot read this Parquet file: {error}") from None
 
 

@@ -267,6 +267,20 @@ def test_an_arrow_file_that_is_cut_is_an_error(tmp_path: Path) -> None:
         read(folder)
 
 
+@pytest.mark.parametrize("name", ["a.parquet", "a.arrow"])
+def test_a_changed_byte_in_the_name_of_a_column_is_an_error(tmp_path: Path, name: str) -> None:
+    table, path = pa.table({"text": ["one"], "qqqq": ["x"]}), tmp_path / name
+    if name == "a.arrow":
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+    else:
+        pq.write_table(table, path, store_schema=False)
+    path.write_bytes(path.read_bytes().replace(b"qqqq", b"qq\xaaq"))
+    for corpus in ({"text": "text"}, {"text": "text", "id": "text", "meta": ["*"]}):
+        with pytest.raises(InputError, match=r"cannot read this (Parquet|Arrow) file"):
+            list(read_documents(Corpus.model_validate({"paths": [str(path)], **corpus})))
+
+
 def test_a_corrupt_row_group_is_one_bad_row_that_says_where(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     texts = [f"document {number} {'x' * number}" for number in range(30)]

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from nla_ray.corpus.files.columns import Columns
 from nla_ray.corpus.files.lines import json_lines, text_rows
+from nla_ray.corpus.files.parquet import open_parquet
 from nla_ray.corpus.files.places import START, Place, Placed, Row
 from nla_ray.corpus.files.sources import Source
 from nla_ray.corpus.values import batch_rows
@@ -93,16 +93,8 @@ def _rows_of_batch(batch: pa.RecordBatch, vector: str | None) -> Iterator[Row]:
 
 
 def _parquet_batches(source: Source, file: BinaryIO, columns: Columns, start: Place) -> Batches:
-    """Row group by row group: a damaged one is a problem of its rows, not of the file.
-
-    Pages are read as they are needed: with `pre_buffer`, whole row groups would be held.
-    """
-    try:
-        parquet = pq.ParquetFile(
-            file, page_checksum_verification=True, pre_buffer=False, buffer_size=_REQUEST
-        )
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{source.label}: cannot read this Parquet file: {error}") from None
+    """Row group by row group: a damaged one is a problem of its rows, not of the file."""
+    parquet = open_parquet(file, source.label, buffer=_REQUEST)
     wanted = columns.check_schema(source.label, parquet.schema_arrow)
     first = start.number - start.skip
     for group in range(start.offset, parquet.num_row_groups):
@@ -137,7 +129,7 @@ def _arrow_batches(source: Source, file: BinaryIO, columns: Columns, start: Plac
             if first + len(batch) > start.number:
                 yield Place(first, offset, skip), _validated(batch.select(wanted), first)
             first, last, skip = first + len(batch), offset, skip + len(batch)
-    except (OSError, EOFError, pa.ArrowException) as error:
+    except (OSError, EOFError, UnicodeDecodeError, pa.ArrowException) as error:
         raise InputError(f"{source.label}: cannot read this Arrow file: {error}") from None
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from nla_ray.config.corpus import Corpus
 from nla_ray.corpus.document import Document
+from nla_ray.corpus.files.parquet import open_parquet
 from nla_ray.corpus.files.places import Place
 from nla_ray.corpus.files.sources import Source
 from nla_ray.corpus.transcripts.kinds import Kind, kind_of
@@ -60,7 +58,7 @@ def _wanted(source: Source, file: BinaryIO, corpus: Corpus) -> Kind:
     """What the file is. Raises InputError where it is nothing that is known, or not what was asked for."""
     head = file.read(_HEAD)
     file.seek(0)
-    kind = kind_of(source.label, head, _columns(file, head))
+    kind = kind_of(source.label, head, _columns(file, source.label, head))
     file.seek(0)
     asked = "auto" if corpus.transcripts is None else corpus.transcripts.kind
     if kind is None:
@@ -70,11 +68,6 @@ def _wanted(source: Source, file: BinaryIO, corpus: Corpus) -> Kind:
     return kind
 
 
-def _columns(file: BinaryIO, head: bytes) -> list[str]:
+def _columns(file: BinaryIO, label: str, head: bytes) -> list[str]:
     """Columns of a Parquet file, none of any other."""
-    if not head.startswith(b"PAR1"):
-        return []
-    try:
-        return list(pq.ParquetFile(file).schema_arrow.names)
-    except pa.ArrowException:
-        return []
+    return list(open_parquet(file, label).schema_arrow.names) if head.startswith(b"PAR1") else []

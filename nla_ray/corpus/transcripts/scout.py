@@ -35,7 +35,7 @@ def scout_transcripts(file: BinaryIO, label: str, ignore: Collection[str] = ()) 
     watched = _Watched(file)
     try:
         table = pq.ParquetFile(watched, page_checksum_verification=True, pre_buffer=False)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise watched.fault or InputError(f"{label}: cannot read this Parquet file: {error}") from None
     columns = [name for name in table.schema_arrow.names if name not in _UNREAD]
     if not is_scout(columns):

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from nla_ray.config.corpus import Corpus
+from nla_ray.corpus.files.parquet import open_parquet
 from nla_ray.corpus.files.sources import Source, corpus_files
 from nla_ray.corpus.vectors.columns import vector_length
 from nla_ray.errors import CheckpointError, InputError
@@ -57,12 +55,9 @@ def _check_schema(source: Source, corpus: Corpus, d_model: int, whose: str) -> i
     """Rows of a Parquet file, None of another; an Arrow file is checked where it is read."""
     if source.format != "parquet" or corpus.vectors is None:
         return None
-    try:
-        with opened(source.path, twice=True) as file:
-            parquet = pq.ParquetFile(file)
-            schema, rows = parquet.schema_arrow, int(parquet.metadata.num_rows)
-    except pa.ArrowException as error:
-        raise InputError(f"{source.label}: cannot read this Parquet file: {error}") from None
+    with opened(source.path, twice=True) as file:
+        parquet = open_parquet(file, source.label)
+        schema, rows = parquet.schema_arrow, int(parquet.metadata.num_rows)
     at = schema.get_field_index(corpus.vectors.column)
     length = None if at < 0 else vector_length(source.label, schema.field(at))
     if length not in (None, d_model):
