@@ -45,6 +45,10 @@ def evaluate_command(
 
     with progress(console) as report:
         done = evaluate(settings, report=report)
+    for warning in done.summary.record["warnings"]:
+        _line(console, "warning", warning)
+    for reason, count in done.summary.reasons.items():
+        _line(console, "failed", f"{count} x {reason}")
     print_evaluation(done.evaluation, console)
     _line(console, "written", f"{done.folder}/evaluation.html, {done.folder}/evaluation.json")
     if done.evaluation.verdict != "above controls":

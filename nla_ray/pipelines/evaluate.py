@@ -28,6 +28,7 @@ from nla_ray.nla.model.resolve import resolve
 from nla_ray.nla.reconstructor import Reconstructor
 from nla_ray.pages.data import Reference
 from nla_ray.pipelines.decode.run import Decoded, Progress, Report, decode
+from nla_ray.pipelines.decode.summary import Summary
 from nla_ray.stages.device import device_of
 from nla_ray.store import connect
 from nla_ray.tables import REAL
@@ -35,10 +36,11 @@ from nla_ray.tables import REAL
 
 @dataclass(frozen=True)
 class Evaluated:
-    """An evaluation and where it was written."""
+    """An evaluation, where it was written, and the summary of the decode that it is made from."""
 
     evaluation: Evaluation
     folder: Path
+    summary: Summary
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def evaluate(config: EvaluateConfig, *, report: Report = lambda _: None) -> Eval
     seconds = time.perf_counter() - started
     timed = evaluation.model_copy(update={"times": times_of(tables.record, seconds)})
     write_evaluation(timed, config.output)
-    return Evaluated(timed, config.output)
+    return Evaluated(timed, config.output, decoded.summary)
 
 
 def read_tables(output: str, run: str) -> Tables:

@@ -55,6 +55,13 @@ def test_it_writes_data_and_a_page_and_says_the_verdict(invoke: Invoke, job: Job
     assert found["planted"] == []
 
 
+def test_what_was_not_read_is_said(invoke: Invoke, job: Job, config: Path) -> None:
+    with job.corpus.open("a") as file:
+        file.write(json.dumps({"id": "void", "text": " "}) + "\n")
+    said = invoke("evaluate", config).out
+    assert said.index("failed: 1 x 'text' is empty") < said.index("verdict: ")
+
+
 def test_the_mean_is_that_of_the_tables(invoke: Invoke, job: Job, config: Path) -> None:
     invoke("evaluate", config)
     with connect(job.output / "tables") as connection:
