@@ -10,7 +10,7 @@ from dataclasses import asdict, fields
 from ray.util.metrics import Counter, Gauge
 
 from nla_ray.runtime.progress import Labels, Progress
-from nla_ray.stages.work import Failed, Result, Task
+from nla_ray.stages.work import Done, Failed, Result, Task
 
 KEYS = tuple(field.name for field in fields(Labels))
 
@@ -55,16 +55,16 @@ class RunMetrics:
 
     def saw(self, result: Result) -> None:
         """A unit came back, made or failed."""
-        self._waiting.discard(result.task.unit_id)
         if isinstance(result, Failed):
             self._failed.add(result.task.unit_id)
-        elif result.file is not None:
+        elif isinstance(result, Done) and result.file is not None:
+            self._waiting.discard(result.task.unit_id)
             self._failed.discard(result.task.unit_id)
             self._set("nla_last_unit_time_seconds", time.time())
         self._set("nla_units_failed", len(self._failed))
 
     def end(self) -> None:
-        """No more units come back; those that are waited for were lost with their workers."""
+        """No more units come back; what was not made has failed, or was lost with its workers."""
         self._failed |= self._waiting
         self._set("nla_units_failed", len(self._failed))
         self._set("nla_actors_wanted", 0)
