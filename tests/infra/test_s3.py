@@ -1,4 +1,4 @@
-"""The bucket's policy and lifecycle: enforced by a real server, and no wider than what jobs really ask for."""
+"""The bucket's policy and lifecycle: enforced by a real server, and no wider than what jobs ask for."""
 
 from __future__ import annotations
 
@@ -53,8 +53,7 @@ def use_of(request: Request) -> tuple[str, Use]:
     """Who asks, and for what, in the words of a policy."""
     who = request.headers["Authorization"].partition("Credential=")[2].partition("/")[0]
     url = urlsplit(request.path)
-    _, bucket, *keys = unquote(url.path).split("/")
-    key, query = "/".join(keys), parse_qs(url.query, keep_blank_values=True)
+    key, query = "/".join(unquote(url.path).split("/")[2:]), parse_qs(url.query, keep_blank_values=True)
     match request.command, bool(key):
         case ("GET", False) if "list-type" in query:
             return who, ("s3:ListBucket", "")
@@ -103,7 +102,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, nla: Callable[[str], NlaDirs
     config = {
         "output": TABLES,
         "models": models,
-        "corpus": {"paths": [f"s3://{BUCKET}/chats/2026-W48/"], "text": "text", "id": "id", "unit_documents": 4},
+        "corpus": {"paths": [f"s3://{BUCKET}/chats/2026-W48/"], "text": "text", "id": "id"},
         "positions": {"n": 2},
         "sampling": {"max_new_tokens": 6},
         "engine": {"slots": 8, "cohort": 4, "device": "cpu"},
