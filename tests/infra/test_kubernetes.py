@@ -118,6 +118,14 @@ def test_mounted_files_lie_where_the_commands_look_for_them() -> None:
         assert "{name: weekly, mountPath: /etc/nla-weekly, readOnly: true}" in text_of(name)
 
 
+def test_every_node_has_a_port_for_prometheus() -> None:
+    for name in ("weekly/rayjob.yaml", "development.yaml"):
+        nodes = list(values_of(list(manifests(text_of(name))), "rayStartParams"))
+        assert [node["metrics-export-port"] for node in nodes] == ["8080", "8080"]
+        ports = list(values_of(list(manifests(text_of(name))), "ports"))
+        assert ports == [[{"name": "metrics", "containerPort": 8080}]] * 2
+
+
 def test_the_submitter_may_create_rayjobs_and_nothing_else() -> None:
     roles = [one for one in manifests(text_of("weekly/access.yaml")) if one["kind"] == "Role"]
     assert [role["rules"] for role in roles] == [
