@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, JsonValue, StringConstraints
+from pydantic import Field, JsonValue
 
-from nla_ray.config.base import Config
-
-Name = Annotated[str, StringConstraints(min_length=1)]
+from nla_ray.config.base import Config, Name
 
 Dropped = Literal[
     "whitespace",

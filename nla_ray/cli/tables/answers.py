@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nla_ray.errors import ConfigError, InputError
-from nla_ray.text import printable
+from nla_ray.text import csv_line, printable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,7 +34,6 @@ SHOWN_CHARACTERS = 2000
 NARROWEST = 6
 """Characters per column under which rows are shown one below the other."""
 GROUP_ROWS = 65_536
-FORMULAS = tuple("=+-@＝＋－＠")
 
 
 class Format(StrEnum):
@@ -131,23 +130,9 @@ def _groups(batches: Iterator[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]
 
 def csv_lines(answer: Answer) -> Iterator[str]:
     """A header and rows: text in quotes, nothing for null; no cell is a formula to a spreadsheet."""
-    yield ",".join(map(_cell, answer.schema.names))
+    yield csv_line(answer.schema.names)
     for row in _rows(answer):
-        yield ",".join(map(_cell, row))
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, list | dict):
-        value = json.dumps(value, ensure_ascii=False)
-    if not isinstance(value, str):
-        return "" if value is None else json.dumps(value)
-    # Quoted also where no comma is in it: a spreadsheet may take another separator.
-    return '"' + _inert(value).replace('"', '""') + '"'
-
-
-def _inert(text: str) -> str:
-    """Text behind an apostrophe where a spreadsheet would take it for a formula."""
-    return f"'{text}" if text.lstrip().startswith(FORMULAS) else text
+        yield csv_line(row)
 
 
 def json_lines(answer: Answer) -> Iterator[str]:

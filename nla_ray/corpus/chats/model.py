@@ -56,3 +56,15 @@ class Chat:
     def canonical(self) -> str:
         """All that determines how it is rendered, as JSON; templates show the order of keys, so it counts."""
         return json.dumps([[asdict(one) for one in self.messages], list(self.tools)], ensure_ascii=True)
+
+    def words(self) -> str:
+        """All that is said, by whom; a message's thinking and calls are among it."""
+        return "\n".join(
+            f"{one.role}: "
+            + "\n".join(
+                part
+                for part in (one.thinking, one.content, *(f"{c.name} {c.arguments}" for c in one.calls))
+                if part
+            )
+            for one in self.messages
+        )
