@@ -22,7 +22,7 @@ from nla_ray.corpus.files.names import (
     why_not,
 )
 from nla_ray.errors import InputError
-from nla_ray.store.places.files import FOLDER, S3, Listing, exists, expand, read_bytes
+from nla_ray.store.places.files import FOLDER, S3, Listing, Stamp, exists, expand, read_bytes
 
 DEMO_CORPUS = "demo:corpus"
 _SHIPPED = "demo/pair/corpus.jsonl"
@@ -37,7 +37,9 @@ class Source:
     """One corpus file: the name it is reported under, where it is, its format and how it is compressed.
 
     A local path is absolute, for a worker runs in a folder of its own. `name` is that below the folder or the
-    pattern that was given, `partition` what the folders between them say.
+    pattern that was given, `partition` what the folders between them say. `stamp` is that of the file that
+    was planned, with whose documents those that are read can be compared; without one, what comes from S3 is
+    fetched twice.
     """
 
     label: str
@@ -46,6 +48,7 @@ class Source:
     compression: str | None = None
     name: str = ""
     partition: Partition = ()
+    stamp: Stamp | None = None
 
     @property
     def place(self) -> str:

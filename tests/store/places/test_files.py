@@ -17,6 +17,7 @@ from nla_ray.config.corpus import Corpus
 from nla_ray.corpus.documents import read_documents
 from nla_ray.corpus.vectors.files import check_vectors
 from nla_ray.errors import InputError
+from nla_ray.store.places import asking
 from nla_ray.store.places.files import exists, expand, opened, read_bytes
 
 
@@ -94,13 +95,16 @@ def test_a_server_that_is_not_there_and_no_credentials(
     s3: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setattr(asking, "PATIENCE", 0.1)
     with pytest.raises(InputError, match=r"s3://\S+x\.jsonl: .*127\.0\.0\.1:9"):
         expand(f"{s3}/x.jsonl")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:8")
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     with pytest.raises(InputError, match=r"s3://\S+x\.jsonl: .*credentials"):
+        expand(f"{s3}/x.jsonl")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "no url")
+    with pytest.raises(InputError, match=r"s3://\S+x\.jsonl: .*Invalid endpoint: no url; check AWS_ENDPOINT"):
         expand(f"{s3}/x.jsonl")
 
 
