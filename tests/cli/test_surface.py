@@ -29,6 +29,7 @@ OPTIONS = {
         "--target",
         "--av",
         "--ar",
+        "--control",
         "--activations",
     ],
     "show": ["tables", "--doc", "--run", "--control", "--sample", "--width"],
