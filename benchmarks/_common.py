@@ -18,7 +18,7 @@ import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from nla_ray import __version__
-from nla_ray.nla.backbone import quiet
+from nla_ray.nla.model.backbone import quiet
 
 RESULTS = Path(__file__).parent / "results"
 

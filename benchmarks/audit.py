@@ -29,12 +29,12 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks._common import spread, write_result
-from nla_ray.audit.hits import find_hits
-from nla_ray.audit.patterns import literal
-from nla_ray.config.packs import load_packs
+from nla_ray.audit.detect.hits import find_hits
+from nla_ray.audit.detect.patterns import literal
+from nla_ray.config.detectors.packs import load_packs
 from nla_ray.demo import world
 from nla_ray.store import connect, open_run, open_store
-from nla_ray.store.plan import Plan
+from nla_ray.store.runs.plan import Plan
 from nla_ray.tables import EXPLANATIONS
 from nla_ray.text import normalise
 

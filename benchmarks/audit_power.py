@@ -36,15 +36,15 @@ from nla_ray.audit.rates import rate_all
 from nla_ray.audit.tally import Hits, Population, Tally, needed
 from nla_ray.config.audit import AuditConfig, Evidence, Source
 from nla_ray.config.decode import DecodeConfig
-from nla_ray.config.packs import Packs, load_packs
+from nla_ray.config.detectors.packs import Packs, load_packs
 from nla_ray.config.reference import ModelRef
 from nla_ray.demo import world
 from nla_ray.demo.dataset import encode
-from nla_ray.demo.export import write_corpus
+from nla_ray.demo.recipe.export import write_corpus
+from nla_ray.nla.model.resolve import resolve
 from nla_ray.nla.prompt import load_tokenizer
-from nla_ray.nla.resolve import resolve
-from nla_ray.pipelines.audit import Searched, open_source, search
-from nla_ray.pipelines.decode import decode
+from nla_ray.pipelines.audit.run import Searched, open_source, search
+from nla_ray.pipelines.decode.run import decode
 
 MIXED, BENIGN, FULL = 91001, 91002, 91003
 """Seeds: half of the documents with a property, none of them, and few documents with controls everywhere."""

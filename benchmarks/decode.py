@@ -23,7 +23,7 @@ from typing import Any
 
 from benchmarks._common import spread, write_result
 from nla_ray.store import open_store
-from nla_ray.store.manifest import get_manifests
+from nla_ray.store.runs.manifest import get_manifests
 
 SAMPLE_S = 3.0
 

@@ -22,8 +22,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from benchmarks._common import PRESETS, interleave, paired_ratio, random_checkpoint, spread, write_result
-from nla_ray.nla.backbone import DTYPES, quiet
 from nla_ray.nla.extraction import Extractor
+from nla_ray.nla.model.backbone import DTYPES, quiet
 
 
 def main() -> None:

@@ -19,10 +19,10 @@ from typing import Any
 
 from benchmarks._common import write_result
 from nla_ray.config.reference import ModelRef
-from nla_ray.config.reinforce import Reinforce
-from nla_ray.demo.reinforce import reinforce
-from nla_ray.demo.train import RECIPES, Recipe
-from nla_ray.nla.resolve import resolve
+from nla_ray.config.training.reinforce import Reinforce
+from nla_ray.demo.recipe.reinforce import reinforce
+from nla_ray.demo.recipe.train import RECIPES, Recipe
+from nla_ray.nla.model.resolve import resolve
 
 PARTS = ("target", "av-sft", "ar-sft")
 

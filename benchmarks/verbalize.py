@@ -22,9 +22,9 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from benchmarks._common import PRESETS, interleave, paired_ratio, random_checkpoint, spread, write_result
-from nla_ray.nla.backbone import DTYPES, quiet
 from nla_ray.nla.engines.slots import SlotDecoder, SlotLayout
 from nla_ray.nla.engines.transformers import load_slot_lm
+from nla_ray.nla.model.backbone import DTYPES, quiet
 from nla_ray.nla.verbalizer import Request, Sampling
 
 PROMPT_TOKENS, SLOT, SCALE = 125, 111, 150.0

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nla_ray.cli.audit import Overrides, audit_command
+from nla_ray.cli.audit.command import Overrides, audit_command
 from nla_ray.cli.entry import run
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nla_ray.cli.entry import run
-from nla_ray.cli.training_set import DryRun, Overrides, training_set_command
+from nla_ray.cli.training.training_set import DryRun, Overrides, training_set_command
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nla_ray.cli.decode import Add, DryRun, Overrides, decode_command
+from nla_ray.cli.decode.command import Add, DryRun, Overrides, decode_command
 from nla_ray.cli.entry import run
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

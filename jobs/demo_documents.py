@@ -22,9 +22,9 @@ def job(
     from nla_ray.config.reference import ModelRef
     from nla_ray.demo import world
     from nla_ray.demo.dataset import encode
-    from nla_ray.demo.export import write_corpus
+    from nla_ray.demo.recipe.export import write_corpus
+    from nla_ray.nla.model.resolve import resolve
     from nla_ray.nla.prompt import load_tokenizer
-    from nla_ray.nla.resolve import resolve
 
     tokenizer = load_tokenizer(resolve(ModelRef(path="demo:target")))
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nla_ray.cli.entry import run
-from nla_ray.cli.train import DryRun, Overrides, train_command
+from nla_ray.cli.training.train import DryRun, Overrides, train_command
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

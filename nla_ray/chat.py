@@ -137,10 +137,17 @@ def completion(data: bytes) -> Completion:
     usage = found.get("usage")
     tokens = usage.get("total_tokens") if isinstance(usage, dict) else 0
     return Completion(
-        content if isinstance(content, str) else "",
+        _text(content),
         tokens if isinstance(tokens, int) and tokens > 0 else 0,
         finish if isinstance(finish, str) else None,
     )
+
+
+def _text(content: object) -> str:
+    """A message's content: text, or a list of parts of which some are text."""
+    parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
+    texts = [part.get("text") for part in parts if isinstance(part, dict) and part.get("type") == "text"]
+    return "".join(text for text in texts if isinstance(text, str))
 
 
 def _seconds(headers: Any) -> float:

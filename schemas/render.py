@@ -9,15 +9,14 @@ from nla_ray.audit.report.model import Report
 from nla_ray.config.audit import AuditConfig
 from nla_ray.config.base import Config
 from nla_ray.config.decode import DecodeConfig
-from nla_ray.config.detectors import Pack
+from nla_ray.config.detectors.model import Pack
 from nla_ray.config.evaluate import EvaluateConfig
-from nla_ray.config.train import TrainConfig
-from nla_ray.config.training_set import TrainingSetConfig
+from nla_ray.config.training.train import TrainConfig
+from nla_ray.config.training.training_set import TrainingSetConfig
 from nla_ray.evaluation.model import Evaluation
-from nla_ray.store.manifest import Manifest
-from nla_ray.store.plan import Plan
-from nla_ray.store.read import macros_sql, views_sql
-from nla_ray.store.training_set import TrainingSet
+from nla_ray.store.runs.manifest import Manifest
+from nla_ray.store.runs.plan import Plan
+from nla_ray.store.runs.training_set import TrainingSet
 from nla_ray.tables import SCHEMAS, ddl
 
 FOLDER = Path(__file__).parent
@@ -37,8 +36,6 @@ def render() -> dict[str, str]:
         "train.schema.json": json_schema(TrainConfig),
         "training_set.schema.json": json_schema(TrainingSetConfig),
         "training_set_manifest.schema.json": json_schema(TrainingSet),
-        "macros.sql": macros_sql(),
-        "views.sql": views_sql(),
     } | {f"{name}.sql": ddl(schema) for name, schema in SCHEMAS.items()}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import transformers
 
-from nla_ray.nla.backbone import quiet
+from nla_ray.nla.model.backbone import quiet
 
 
 @cache

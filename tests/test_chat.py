@@ -70,6 +70,7 @@ def test_the_key_is_read_from_the_named_variable_alone(monkeypatch: pytest.Monke
         (b"[" * 5000, Completion("")),
         (b"[1]", Completion("")),
         (b'{"choices": [{"message": {"content": null}}]}', Completion("")),
+        (b'{"choices": [{"message": {"content": [{"type": "text", "text": "a"}, 1]}}]}', Completion("a")),
         (b'{"choices": [{"message": {"content": "a"}, "finish_reason": 3}]}', Completion("a")),
         (b'{"choices": [{"message": {"content": "a"}}], "usage": {"total_tokens": -1}}', Completion("a")),
         (b'{"choices": [{"message": {"content": "a"}}], "usage": []}', Completion("a")),

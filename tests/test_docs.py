@@ -16,9 +16,9 @@ from nla_ray.cli import app
 from nla_ray.cli.entry import run as run_cli
 from nla_ray.ids import digest
 from nla_ray.store import open_run, open_store
-from nla_ray.store.fence import closed, send
-from nla_ray.store.plan import Plan
-from nla_ray.store.query import Limits, Request, request_of
+from nla_ray.store.runs.plan import Plan
+from nla_ray.store.sql.fence import closed, send
+from nla_ray.store.sql.query import Limits, Request, request_of
 from nla_ray.tables import DOCUMENTS, EXPLANATIONS, table_of
 from nla_ray.text import normalise
 

@@ -12,7 +12,7 @@ import typer
 from nla_ray.cli import app
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.config.load import load
-from nla_ray.nla.resolve import RELEASED
+from nla_ray.nla.model.resolve import RELEASED
 
 DOCS = Path(__file__).parents[1] / "docs"
 GUIDE = (DOCS / "guide.md").read_text(encoding="utf-8")

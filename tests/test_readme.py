@@ -51,7 +51,7 @@ def test_every_link_leads_somewhere() -> None:
 
 
 def test_released_pairs_are_named_as_the_resolver_knows_them() -> None:
-    from nla_ray.nla.resolve import RELEASED
+    from nla_ray.nla.model.resolve import RELEASED
 
     names = {word.partition(":")[0] for line in commands("nla-ray") for word in line if ":" in word}
     assert names - {"demo"} <= set(RELEASED)

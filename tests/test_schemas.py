@@ -13,8 +13,8 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from nla_ray.nla.sidecar import read_sidecar
-from nla_ray.nla.sidecar_write import write_sidecar
+from nla_ray.nla.sidecar.read import read_sidecar
+from nla_ray.nla.sidecar.write import write_sidecar
 from nla_ray.tables import EXPLANATIONS, ddl
 from tests.conftest import NlaDirs
 

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nla_ray.config.training_set import SPLITS, TrainingSetConfig
+from nla_ray.config.training.training_set import SPLITS, TrainingSetConfig
 
 SENTENCE = "the model said that it was true and that other one is not thing they had in mind"
 DOCUMENTS = 60

@@ -16,7 +16,7 @@ from nla_ray.audit.report.evidence import Context, Evidence, Finding, Part
 from nla_ray.audit.report.values import State, rounded
 from nla_ray.audit.statistics import any_of_n
 from nla_ray.audit.tally import Tally, needed
-from nla_ray.config.detectors import Detector
+from nla_ray.config.detectors.model import Detector
 from nla_ray.ids import digest
 from nla_ray.tables import REAL
 

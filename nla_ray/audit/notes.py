@@ -8,7 +8,7 @@ from nla_ray.audit.findings import Row
 from nla_ray.audit.report.model import Note, Query
 from nla_ray.audit.tally import Tally
 from nla_ray.config.audit import AuditConfig, Evidence
-from nla_ray.config.detectors import Detector
+from nla_ray.config.detectors.model import Detector
 from nla_ray.tables import CONTROLS
 
 _WITHOUT = {

@@ -20,7 +20,7 @@ from nla_ray.audit.report.rates import Rate, RateVerdict
 from nla_ray.audit.statistics import benjamini_hochberg, tied_to_clusters, two_samples
 from nla_ray.audit.tally import Hits, Population, Tally, needed
 from nla_ray.config.audit import Evidence
-from nla_ray.config.detectors import Detector
+from nla_ray.config.detectors.model import Detector
 from nla_ray.tables import CONTROLS, REAL
 
 ABOVE: RateVerdict = "above controls"

@@ -9,10 +9,10 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
+from nla_ray.audit.detect.scope import scope_sql
 from nla_ray.audit.intervals import Floats
-from nla_ray.audit.scope import scope_sql
 from nla_ray.config.audit import Evidence, Marked
-from nla_ray.config.detectors import Detector, Scope
+from nla_ray.config.detectors.model import Detector, Scope
 
 Ints = npt.NDArray[np.int64]
 

@@ -7,20 +7,20 @@ from typing import Annotated, NoReturn
 import typer
 
 from nla_ray import __version__
-from nla_ray.cli.audit import audit_app
+from nla_ray.cli.audit.command import audit_app
 from nla_ray.cli.check import check_command
-from nla_ray.cli.decode import decode_command
-from nla_ray.cli.demo_train import demo_train_command
+from nla_ray.cli.decode.command import decode_command
 from nla_ray.cli.entry import run
 from nla_ray.cli.evaluate import evaluate_command
 from nla_ray.cli.import_ import import_command
-from nla_ray.cli.show import EXAMPLES as SHOW_EXAMPLES
-from nla_ray.cli.show import show_command
-from nla_ray.cli.sql import EXAMPLES as SQL_EXAMPLES
-from nla_ray.cli.sql import sql_command
-from nla_ray.cli.train import train_command
-from nla_ray.cli.training_set import training_set_command
-from nla_ray.cli.verify import verify_command
+from nla_ray.cli.tables.show import EXAMPLES as SHOW_EXAMPLES
+from nla_ray.cli.tables.show import show_command
+from nla_ray.cli.tables.sql import EXAMPLES as SQL_EXAMPLES
+from nla_ray.cli.tables.sql import sql_command
+from nla_ray.cli.tables.verify import verify_command
+from nla_ray.cli.training.demo_train import demo_train_command
+from nla_ray.cli.training.train import train_command
+from nla_ray.cli.training.training_set import training_set_command
 
 app = typer.Typer(
     name="nla-ray",

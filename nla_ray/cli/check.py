@@ -13,7 +13,7 @@ from nla_ray.cli.output import printable
 from nla_ray.config.reference import ModelRef
 
 if TYPE_CHECKING:
-    from nla_ray.nla.preflight_parts import Check
+    from nla_ray.nla.preflight.parts import Check
 
 _COLOURS = {"pass": "green", "fail": "bold red", "skip": "yellow"}
 _FORM = "ID_OR_PATH[@REVISION][#SUBFOLDER]"
@@ -34,7 +34,7 @@ def check_command(
 
     Exits 1 when a check fails, 2 when an input is not usable at all.
     """
-    from nla_ray.nla.preflight import check
+    from nla_ray.nla.preflight.run import check
 
     refs = [
         ModelRef.parse(text, trust_remote_code=trust_remote_code) if text is not None else None

@@ -36,7 +36,7 @@ def evaluate_command(
     """
     from nla_ray.config.evaluate import EvaluateConfig
     from nla_ray.config.load import load
-    from nla_ray.stages.sources import corpus_files
+    from nla_ray.corpus.files.sources import corpus_files
 
     settings = load(EvaluateConfig, config, overrides or ())
     corpus_files(settings.corpus.paths)

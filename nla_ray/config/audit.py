@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints, model_validator
 from nla_ray.config.base import Config
 from nla_ray.config.corpus import Name
 from nla_ray.config.decode import Reference
-from nla_ray.config.judge import JudgeConfig
+from nla_ray.config.detectors.judge import JudgeConfig
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Fidelity = Annotated[float, Field(le=1)]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from nla_ray.config.base import Config
-
-Name = Annotated[str, StringConstraints(min_length=1)]
+from nla_ray.config.chats import Chats, Name, Transcripts
 
 
 class Vectors(Config):
@@ -37,9 +36,19 @@ class Corpus(Config):
     The documents of text files are in the column `text`.
     """
     messages: Name | None = None
-    """Column with chat messages (`role`, `content`); rendered by the target's chat template.
+    """Column with chats, in any of the known shapes; rendered by the target's chat template.
 
     With both columns named, a row that has messages is a chat and any other is text.
+    """
+    system: Name | None = "system"
+    """Column with a chat's system prompt, where a row has one beside its messages."""
+    tools: Name | None = "tools"
+    """Column with the tools that a chat's assistant was offered, where a row has them."""
+    chat: Chats = Chats()
+    transcripts: Transcripts | None = None
+    """The files are whole transcripts, one or several in each; `{}` looks what each file is.
+
+    Their own facts (sample, epoch, scores, model) are carried along in `meta`.
     """
     vectors: Vectors | None = None
     """The corpus is vectors that were extracted before; `{}` where the columns have their usual names.
@@ -65,8 +74,14 @@ class Corpus(Config):
 
     @model_validator(mode="after")
     def _some_content_column(self) -> Corpus:
-        if self.text is None and self.messages is None and self.vectors is None:
-            raise ValueError("name the column that holds the documents: text or messages, or vectors")
+        rows = (self.text, self.messages, self.vectors)
+        if self.transcripts is not None and any(one is not None for one in rows):
+            raise ValueError("transcripts are whole files: name no column of text, messages or vectors")
+        if self.transcripts is None and all(one is None for one in rows):
+            raise ValueError(
+                "name the column that holds the documents: text or messages, or vectors; transcripts: {} for "
+                "files that are whole transcripts"
+            )
         if self.vectors is not None and self.messages is not None:
             raise ValueError("vectors come with a text column or none, not with messages")
         return self

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from nla_ray.errors import InputError
 from nla_ray.imports.shapes import is_result, results_in, something_else
 from nla_ray.imports.transcripts import is_transcript
-from nla_ray.store.files import opened
+from nla_ray.store.places.files import opened
 
 Format = Literal["json", "jsonl", "parquet", "transcript"]
 FORMATS: tuple[Format, ...] = get_args(Format)

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import torch
 
 from nla_ray.errors import CheckpointError, InputError
-from nla_ray.nla.backbone import load_backbone, load_config
-from nla_ray.nla.batching import Ids, length_buckets, pad_right, refuse_foreign_ids
+from nla_ray.nla.model.backbone import load_backbone, load_config
+from nla_ray.nla.model.batching import Ids, length_buckets, pad_right, refuse_foreign_ids
 
 
 class Extractor:

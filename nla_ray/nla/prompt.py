@@ -9,7 +9,7 @@ from pathlib import Path
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from nla_ray.errors import CheckpointError
-from nla_ray.nla.sidecar import AR_SLOT, AV_SLOT, Marker, Sidecar, split_template
+from nla_ray.nla.sidecar.read import AR_SLOT, AV_SLOT, Marker, Sidecar, split_template
 
 _VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tekken.json")
 

@@ -13,11 +13,11 @@ from torch.nn import functional
 from transformers import DynamicCache
 
 from nla_ray.errors import CheckpointError, InputError
-from nla_ray.nla.backbone import load_backbone, load_config
-from nla_ray.nla.batching import Ids, length_buckets, pad_right, refuse_foreign_ids
+from nla_ray.nla.model.backbone import load_backbone, load_config
+from nla_ray.nla.model.batching import Ids, length_buckets, pad_right, refuse_foreign_ids
+from nla_ray.nla.model.weights import open_value_head
 from nla_ray.nla.prompt import ar_prompt_ids, check_ar_suffix, load_tokenizer
-from nla_ray.nla.sidecar import Sidecar, check_ar_depth, check_width, read_sidecar
-from nla_ray.nla.weights import open_value_head
+from nla_ray.nla.sidecar.read import Sidecar, check_ar_depth, check_width, read_sidecar
 
 # What explanations may start with; the prefix that all of them leave alone is shared, each row is checked.
 _PROBES = ("The text", "a", "\n", "“7", "<b>")

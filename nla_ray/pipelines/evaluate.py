@@ -24,9 +24,9 @@ from nla_ray.evaluation.robustness import Rebuild, Texts, choose, distractors, r
 from nla_ray.evaluation.rows import Rows, read_rows, read_vectors
 from nla_ray.evaluation.write import write_evaluation
 from nla_ray.nla import fidelity
+from nla_ray.nla.model.resolve import resolve
 from nla_ray.nla.reconstructor import Reconstructor
-from nla_ray.nla.resolve import resolve
-from nla_ray.pipelines.decode import Decoded, Progress, Report, decode
+from nla_ray.pipelines.decode.run import Decoded, Progress, Report, decode
 from nla_ray.stages.device import device_of
 from nla_ray.store import connect
 from nla_ray.tables import REAL

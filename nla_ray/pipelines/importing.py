@@ -19,10 +19,10 @@ from nla_ray.imports.pieces import Piece, Survey, made_of, pieces_of, survey
 from nla_ray.imports.rows import Origin
 from nla_ray.imports.sources import Format, Source, find_sources
 from nla_ray.store import open_run, open_store
-from nla_ray.store.manifest import FileRecord, committed_runs, get_manifest
-from nla_ray.store.objects import Store
-from nla_ray.store.plan import Plan, get_plan
-from nla_ray.store.run import Run
+from nla_ray.store.places.objects import Store
+from nla_ray.store.runs.manifest import FileRecord, committed_runs, get_manifest
+from nla_ray.store.runs.plan import Plan, get_plan
+from nla_ray.store.runs.run import Run
 from nla_ray.tables import IMPORTED
 
 VERSION = 2

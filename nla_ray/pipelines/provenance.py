@@ -10,7 +10,7 @@ from pathlib import Path
 from nla_ray import __version__
 from nla_ray.config.reference import ModelRef
 from nla_ray.ids import digest
-from nla_ray.store.folder import file_sha256
+from nla_ray.store.places.folder import file_sha256
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "pyarrow")
 

@@ -6,7 +6,7 @@ from pydantic import Field, ValidationError
 
 from nla_ray.config.base import Config
 from nla_ray.errors import InputError
-from nla_ray.store.objects import Store
+from nla_ray.store.places.objects import Store
 
 
 class Kept(Config):

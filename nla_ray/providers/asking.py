@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nla_ray.config.training_set import Asking
+from nla_ray.config.training.training_set import Asking
 from nla_ray.ids import digest
 from nla_ray.providers.answers import Answers, Kept
 from nla_ray.providers.provider import Place, Provider, Said, parsed

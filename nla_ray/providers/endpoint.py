@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 
 from nla_ray.chat import Chat, RefusedError
-from nla_ray.config.training_set import Endpoint
+from nla_ray.config.training.training_set import Endpoint
 from nla_ray.providers.answers import Answers, Kept
 from nla_ray.providers.asking import AskingProvider, Messages, Reply
 from nla_ray.providers.provider import BudgetError

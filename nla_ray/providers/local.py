@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nla_ray.config.decode import Engine
-from nla_ray.config.training_set import Local
+from nla_ray.config.training.training_set import Local
 from nla_ray.ids import sampling_key
-from nla_ray.nla.answering import Answerer
-from nla_ray.nla.backbone import DTYPES
-from nla_ray.nla.resolve import resolve
+from nla_ray.nla.generation.answering import Answerer
+from nla_ray.nla.model.backbone import DTYPES
+from nla_ray.nla.model.resolve import resolve
 from nla_ray.nla.verbalizer import Sampling
 from nla_ray.providers.answers import Answers, Kept
 from nla_ray.providers.asking import AskingProvider, Messages, Reply

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from nla_ray.config.training_set import Asking, Column, Demo, Endpoint, TrainingSetConfig
+from nla_ray.config.training.training_set import Asking, Column, Demo, Endpoint, TrainingSetConfig
 from nla_ray.errors import ConfigError
 from nla_ray.providers.answers import Answers
 from nla_ray.providers.column import ColumnProvider
@@ -12,7 +12,7 @@ from nla_ray.providers.demo import DemoProvider
 from nla_ray.providers.endpoint import EndpointProvider
 from nla_ray.providers.local import LocalProvider
 from nla_ray.providers.provider import Provider
-from nla_ray.store.objects import Store
+from nla_ray.store.places.objects import Store
 
 
 def provider_of(config: TrainingSetConfig, answers: Store, weights: str) -> Provider | None:

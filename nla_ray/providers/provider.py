@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from nla_ray.errors import NlaError
-from nla_ray.nla.outcomes import extract, storable
+from nla_ray.nla.outcomes import OPEN, extract, storable
+
+_THINKING = re.compile(r"</(?:think|thinking|thought|reasoning)>|\[/THINK\]", re.IGNORECASE)
+_BEGINS_THINKING = re.compile(r"\s*(?:<(?:think|thinking|thought|reasoning)>|\[THINK\])", re.IGNORECASE)
 
 FEATURES = 2
 """Paragraphs that an explanation by a language model must have."""
@@ -64,8 +67,16 @@ class Provider(ABC):
 
 
 def parsed(raw: str) -> Said:
-    """The explanation in a language model's answer: closed, and of at least `FEATURES` paragraphs."""
-    text, closed = extract(storable(raw))
+    """The explanation in a language model's answer: closed, and of at least `FEATURES` paragraphs.
+
+    A server that does not split reasoning off leaves it in front; its drafts are no answer.
+    """
+    answer = storable(raw)
+    ends = [one.end() for one in _THINKING.finditer(answer) if OPEN in answer[one.end() :]]
+    answer = answer[ends[-1] if ends else 0 :]
+    if _BEGINS_THINKING.match(answer):
+        return Said(None, "the reasoning did not end")
+    text, closed = extract(answer)
     if not closed:
         return Said(None, "no closing tag")
     features = [part.strip() for part in re.split(r"\n\s*\n", text) if part.strip()]

@@ -22,11 +22,11 @@ from ray.train.torch import TorchTrainer, get_device
 from ray.train.v2.api.exceptions import TrainingFailedError
 
 from nla_ray.config.runner import Runner
-from nla_ray.config.train import TrainConfig
+from nla_ray.config.training.train import TrainConfig
 from nla_ray.errors import EngineError, NlaError
 from nla_ray.runtime.cluster import connected, require_cluster
 from nla_ray.runtime.rollouts import RemoteSampler
-from nla_ray.store.tree import Tree
+from nla_ray.store.places.tree import Tree
 from nla_ray.training.metrics import Progress, Report
 from nla_ray.training.world import World
 

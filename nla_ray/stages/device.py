@@ -6,7 +6,7 @@ import torch
 
 from nla_ray.config.decode import Engine
 from nla_ray.errors import ConfigError
-from nla_ray.nla.backbone import DTYPES
+from nla_ray.nla.model.backbone import DTYPES
 
 
 def device_of(engine: Engine) -> tuple[torch.device, torch.dtype]:

@@ -13,21 +13,21 @@ from transformers import PreTrainedTokenizerBase
 from nla_ray.config.corpus import Continuation, Corpus, Positions
 from nla_ray.config.decode import Engine
 from nla_ray.config.reference import ModelRef
+from nla_ray.corpus.documents import Document
+from nla_ray.corpus.pieces import read_unit
+from nla_ray.corpus.positions import UNKNOWN, Answer, Reader, Reading, VectorReader
 from nla_ray.errors import InputError
 from nla_ray.ids import digest, sampling_key
-from nla_ray.nla.backbone import load_config, text_config
-from nla_ray.nla.continuation import Continuer
 from nla_ray.nla.extraction import Extractor
 from nla_ray.nla.fidelity import Directions
+from nla_ray.nla.generation.continuation import Continuer
+from nla_ray.nla.model.backbone import load_config, text_config
+from nla_ray.nla.model.resolve import resolve
 from nla_ray.nla.outcomes import position_flags
 from nla_ray.nla.prompt import load_tokenizer
-from nla_ray.nla.resolve import resolve
 from nla_ray.nla.verbalizer import Sampling
 from nla_ray.stages.device import device_of
-from nla_ray.stages.documents import Document
 from nla_ray.stages.halves import in_halves
-from nla_ray.stages.pieces import read_unit
-from nla_ray.stages.positions import UNKNOWN, Answer, Reader, Reading, VectorReader
 from nla_ray.stages.rows import Identity, Read
 from nla_ray.stages.stage import Stage
 from nla_ray.stages.tally import Tally

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from nla_ray.corpus.documents import Document
+from nla_ray.corpus.positions import UNKNOWN, Reading
 from nla_ray.ids import digest
 from nla_ray.nla.outcomes import Explanation
 from nla_ray.stages.controls import Query
-from nla_ray.stages.documents import Document
-from nla_ray.stages.positions import UNKNOWN, Reading
 from nla_ray.tables import DECODED, REAL
 from nla_ray.text import normalise
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.nla.fidelity import cos
+from nla_ray.nla.model.resolve import resolve
 from nla_ray.nla.reconstructor import Reconstructor
-from nla_ray.nla.resolve import resolve
 from nla_ray.stages.device import device_of
 from nla_ray.stages.halves import in_halves
 from nla_ray.stages.rows import Score

@@ -11,8 +11,8 @@ from nla_ray.config.decode import DecodeConfig
 from nla_ray.errors import EngineError
 from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
+from nla_ray.nla.model.resolve import resolve
 from nla_ray.nla.outcomes import judge
-from nla_ray.nla.resolve import resolve
 from nla_ray.nla.verbalizer import Sampling
 from nla_ray.stages.controls import Mixer, Query
 from nla_ray.stages.device import device_of

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from nla_ray.corpus.documents import Document
+from nla_ray.corpus.pieces import UnitSource
+from nla_ray.corpus.positions import Reading
 from nla_ray.ids import digest
 from nla_ray.nla.outcomes import Explanation
 from nla_ray.stages.controls import Place
-from nla_ray.stages.documents import Document
-from nla_ray.stages.pieces import UnitSource
-from nla_ray.stages.positions import Reading
 from nla_ray.stages.rows import Read, Score
 from nla_ray.stages.tally import Tally
-from nla_ray.store.manifest import FileRecord
+from nla_ray.store.runs.manifest import FileRecord
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,16 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 
 from nla_ray.config.decode import Baseline, DecodeConfig
+from nla_ray.corpus.positions import UNKNOWN, Reading
 from nla_ray.ids import row_id
 from nla_ray.stages.controls import Mixer
-from nla_ray.stages.positions import UNKNOWN, Reading
 from nla_ray.stages.rows import Identity, Row, document_row_id, explained_row, unread_row
 from nla_ray.stages.stage import Stage
 from nla_ray.stages.verbalize import queries_of
 from nla_ray.stages.work import Done, Work, places_of
-from nla_ray.store.objects import Store
-from nla_ray.store.unit_file import QuarantinedRow
-from nla_ray.store.units import RunRef, write_unit
+from nla_ray.store.places.objects import Store
+from nla_ray.store.runs.unit_file import QuarantinedRow
+from nla_ray.store.runs.units import RunRef, write_unit
 from nla_ray.tables import ACTIVATIONS, DOCUMENTS, EXPLANATIONS, REAL, table_of
 
 ORDER = [(name, "ascending") for name in ("doc_id", "position", "control", "sample")]

@@ -1,8 +1,8 @@
 """Tables on a folder or on S3: write-once units, one commit per run, verified reading with SQL."""
 
-from nla_ray.store.address import open_store
-from nla_ray.store.read import connect
-from nla_ray.store.run import open_run
-from nla_ray.store.verify import verify
+from nla_ray.store.places.address import open_store
+from nla_ray.store.runs.run import open_run
+from nla_ray.store.runs.verify import verify
+from nla_ray.store.sql.read import connect
 
 __all__ = ["connect", "open_run", "open_store", "verify"]

@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass, replace
 from functools import partial
 
-from nla_ray.training.checkpoint import Checkpoints
 from nla_ray.training.learner import Learner, Metrics
 from nla_ray.training.metrics import Journal, Progress, Report, Speed
+from nla_ray.training.saved.checkpoint import Checkpoints
 
 MEASURING = "measuring on held-out rows"
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from nla_ray.audit.tally import Tally, tally
 from nla_ray.config.audit import Evidence
-from nla_ray.config.detectors import Detector
+from nla_ray.config.detectors.model import Detector
 from nla_ray.tables import DOCUMENTS, ddl
 
 RUN = "run1"

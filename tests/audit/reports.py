@@ -14,7 +14,7 @@ from nla_ray.audit.report.context import Read, contexts
 from nla_ray.audit.report.evidence import Evidence, Finding, Part
 from nla_ray.audit.report.model import Denied, File, Gate, Note, Population, Query, Reference, Report, Run
 from nla_ray.audit.report.rates import Change, Comparison, Detector, Drift, Rate, Result
-from nla_ray.config.detectors import Validation
+from nla_ray.config.detectors.model import Validation
 
 POPULATIONS = {"real": 600, "shuffled": 400, "random": 400, "mean": 200, "none": 200, "benign": 300}
 SAID = {

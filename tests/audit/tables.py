@@ -10,7 +10,7 @@ import pyarrow as pa
 import yaml
 
 from nla_ray.store import open_run, open_store
-from nla_ray.store.plan import Plan
+from nla_ray.store.runs.plan import Plan
 from nla_ray.tables import DOCUMENTS, EXPLANATIONS, table_of
 from nla_ray.text import normalise
 from tests.audit.planted import Row

@@ -10,7 +10,7 @@ from nla_ray.audit.compare import compare, match, states_of
 from nla_ray.audit.report.rates import Comparison
 from nla_ray.audit.tally import Tally
 from nla_ray.config.audit import Evidence
-from nla_ray.config.detectors import Detector
+from nla_ray.config.detectors.model import Detector
 from tests.audit.planted import Row, Says, corpus, detector, in_documents, never, tally_of
 
 MANY = [detector("sabotage"), detector("privacy"), detector("deception")]

@@ -8,9 +8,9 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from nla_ray.audit.matching import match
-from nla_ray.config.detectors import Artefact, Detection, Detector, Pack
-from nla_ray.config.packs import load_packs
+from nla_ray.audit.detect.matching import match
+from nla_ray.config.detectors.model import Artefact, Detection, Detector, Pack
+from nla_ray.config.detectors.packs import load_packs
 from nla_ray.demo import world
 from nla_ray.text import normalise
 

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from nla_ray.cli.check import print_checks
-from nla_ray.nla.preflight_parts import Check
+from nla_ray.nla.preflight.parts import Check
 from tests.cli.conftest import Invoke
 from tests.conftest import NlaDirs
 

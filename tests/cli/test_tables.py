@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nla_ray.store import open_run, open_store
-from nla_ray.store.layout import unit_key
+from nla_ray.store.runs.layout import unit_key
 from tests.cli.conftest import Invoke
 from tests.store.rows import RECORD, plan_of, rows_of
 

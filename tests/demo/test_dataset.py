@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerFast
 
 from nla_ray.demo import world
 from nla_ray.demo.dataset import Encoded, encode, examples
-from nla_ray.demo.tokenizer import MARKER, train_tokenizer
+from nla_ray.demo.recipe.tokenizer import MARKER, train_tokenizer
 
 
 @pytest.fixture(scope="module")

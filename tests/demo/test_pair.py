@@ -12,9 +12,9 @@ import pytest
 import nla_ray.demo
 from nla_ray.config.reference import ModelRef
 from nla_ray.demo import world
-from nla_ray.demo.card import card
-from nla_ray.demo.measure import measure
-from nla_ray.nla.preflight import check
+from nla_ray.demo.recipe.card import card
+from nla_ray.demo.recipe.measure import measure
+from nla_ray.nla.preflight.run import check
 
 PAIR = Path(nla_ray.demo.__file__).parent / "pair"
 PLAIN_RECALL = {"topic": 0.98, "mood": 0.92}

@@ -12,7 +12,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from nla_ray.config.reference import ModelRef
-from nla_ray.nla.preflight_parts import Check
+from nla_ray.nla.preflight.parts import Check
 
 
 def refs(directories: Sequence[Path]) -> list[ModelRef]:

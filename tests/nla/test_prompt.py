@@ -19,7 +19,7 @@ from nla_ray.nla.prompt import (
     load_tokenizer,
     render_av_prompt,
 )
-from nla_ray.nla.sidecar import Marker, Sidecar, read_sidecar
+from nla_ray.nla.sidecar.read import Marker, Sidecar, read_sidecar
 from tests.conftest import NlaDirs
 from tests.tiny import FAMILIES, MARKER, tiny_tokenizer
 

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from nla_ray.errors import CheckpointError, InputError
 from nla_ray.nla.prompt import ar_prompt_ids, load_tokenizer
 from nla_ray.nla.reconstructor import Reconstructor
-from nla_ray.nla.sidecar import read_sidecar
+from nla_ray.nla.sidecar.read import read_sidecar
 from tests.reference import last_block_output
 from tests.tiny import D_MODEL, FAMILIES, LAYER, tiny_checkpoint
 

@@ -14,9 +14,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from nla_ray.errors import EngineError, InputError
-from nla_ray.nla.backbone import load_causal_lm
+from nla_ray.nla.model.backbone import load_causal_lm
 from nla_ray.nla.prompt import load_tokenizer, render_av_prompt
-from nla_ray.nla.sidecar import read_sidecar
+from nla_ray.nla.sidecar.read import read_sidecar
 from nla_ray.nla.verbalizer import Generation, Sampling, Verbalizer
 from tests.conftest import NlaDirs
 from tests.reference import full_model

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nla_ray.config.training_set import Endpoint
+from nla_ray.config.training.training_set import Endpoint
 from nla_ray.errors import ConfigError, InputError
 from nla_ray.providers.answers import Answers
 from nla_ray.providers.endpoint import EndpointProvider

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nla_ray.config.training_set import Column, Templates
+from nla_ray.config.training.training_set import Column, Templates
 from nla_ray.demo import world
 from nla_ray.errors import InputError
 from nla_ray.providers.column import ColumnProvider
@@ -39,6 +39,16 @@ def said(provider: Provider, *places: Place) -> list[Said]:
         ("", Said(None, "no closing tag")),
         ("<explanation>a\nb</explanation>", Said(None, "fewer than two features")),
         ("<explanation></explanation>", Said(None, "fewer than two features")),
+        (
+            "<think>try <explanation>x\n\ny</explanation>, no</think><explanation>a\n\nb</explanation>",
+            Said("a\n\nb"),
+        ),
+        (
+            "try <explanation>x\n\ny</explanation>\n</thinking>\n<explanation>a\n\nb</explanation>",
+            Said("a\n\nb"),
+        ),
+        ("<explanation>a\n\nb, it ends with </think></explanation>", Said("a\n\nb, it ends with </think>")),
+        ("<think>try <explanation>x\n\ny</explanation>, or", Said(None, "the reasoning did not end")),
         ("<explanation>a\ud800\n\nb</explanation>", Said("a\ufffd\n\nb")),
     ],
 )

@@ -87,7 +87,7 @@ def submitted(address: str, config: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_a_submitted_job_runs_on_the_cluster_that_it_is_in(make: Make, tmp_path: Path, s3: str) -> None:  # noqa: F811
-    from nla_ray.pipelines.decode import decode
+    from nla_ray.pipelines.decode.run import decode
 
     config, reference = make("fused").model_copy(update={"output": s3}), make("local", "reference")
     path = tmp_path / "job.yaml"

@@ -12,7 +12,7 @@ import yaml
 
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.config.load import load
-from nla_ray.pipelines.decode import decode
+from nla_ray.pipelines.decode.run import decode
 from nla_ray.store import verify
 from tests.cli.conftest import Invoke, invoke  # noqa: F401 (fixture)
 from tests.decoded import Row, record_of, rows_of, runs_of, same_rows, select, snapshot, sound

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nla_ray.pipelines.decode import decode
+from nla_ray.pipelines.decode.run import decode
 from tests.decoded import rows_of, same_rows, sound
 from tests.runtime.conftest import Make
 from tests.store.conftest import (  # noqa: F401 (fixtures)

@@ -9,11 +9,11 @@ import pytest
 
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.errors import EngineError
-from nla_ray.pipelines.decode import Decoded, decode, stages_of
-from nla_ray.pipelines.isolate import DIED
-from nla_ray.pipelines.planning import Decode
+from nla_ray.pipelines.decode.isolate import DIED
+from nla_ray.pipelines.decode.planning import Decode
+from nla_ray.pipelines.decode.run import Decoded, decode, stages_of
 from nla_ray.stages.stage import Stage
-from nla_ray.store.objects import Store
+from nla_ray.store.places.objects import Store
 from tests.cli.conftest import Invoke, invoke  # noqa: F401 (fixture)
 from tests.decoded import Row, rows_of, same_rows, select, sound
 from tests.runtime.conftest import Make

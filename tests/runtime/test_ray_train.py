@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from nla_ray.config.train import TrainConfig
-from nla_ray.pipelines.train import run_rank, train
-from nla_ray.pipelines.train_rank import Attempt
+from nla_ray.config.training.train import TrainConfig
+from nla_ray.pipelines.train.rank import Attempt
+from nla_ray.pipelines.train.run import run_rank, train
 from nla_ray.runtime.ray_train import train_on_ray
-from nla_ray.store.tree import Tree
+from nla_ray.store.places.tree import Tree
 from nla_ray.training.metrics import Progress, Report
 from nla_ray.training.world import World
 from tests.train_tables import train_values, write_set

@@ -15,7 +15,7 @@ from nla_ray.nla.engines.transformers import TransformersVerbalizer
 from nla_ray.nla.verbalizer import Sampling
 from nla_ray.runtime.rollouts import RemoteSampler
 from nla_ray.training.models import load_av
-from nla_ray.training.rollout import LocalSampler
+from nla_ray.training.reinforce.rollout import LocalSampler
 from nla_ray.training.world import World
 
 NlaDirs = tuple[Path, Path, Path]

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from nla_ray.corpus.pieces import UnitSource
 from nla_ray.errors import CheckpointError, ConfigError
-from nla_ray.pipelines.decode import decode, runner_of, stages_of
-from nla_ray.pipelines.isolate import retry
-from nla_ray.pipelines.planning import plan_decode
-from nla_ray.stages.pieces import UnitSource
+from nla_ray.pipelines.decode.isolate import retry
+from nla_ray.pipelines.decode.planning import plan_decode
+from nla_ray.pipelines.decode.run import decode, runner_of, stages_of
 from nla_ray.stages.work import Done, Failed, Task
 from nla_ray.store import open_store
 from tests.decoded import record_of, rows_of, same_rows, sound

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nla_ray.pipelines.training_set import build_training_set
+from nla_ray.pipelines.training_set.build import build_training_set
 from tests.training_sets import config, tables, text, write_corpus
 
 

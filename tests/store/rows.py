@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pyarrow as pa
 from pydantic import JsonValue
 
-from nla_ray.store.plan import Plan
+from nla_ray.store.runs.plan import Plan
 from nla_ray.tables import ACTIVATIONS, DOCUMENTS, EXPLANATIONS, table_of
 
 ROWS = 4

@@ -10,10 +10,10 @@ import pytest
 
 from nla_ray.errors import EngineError, InputError
 from nla_ray.store import connect, open_run, open_store, verify
-from nla_ray.store.layout import commit_key, unit_key
-from nla_ray.store.query import query
-from nla_ray.store.run import Run
-from nla_ray.store.unit_file import to_bytes, unit_facts
+from nla_ray.store.runs.layout import commit_key, unit_key
+from nla_ray.store.runs.run import Run
+from nla_ray.store.runs.unit_file import to_bytes, unit_facts
+from nla_ray.store.sql.query import query
 from tests.store.rows import RECORD, plan_of, rows_of, sides_of
 from tests.store.tampering import edited, flipped, gone, replace
 

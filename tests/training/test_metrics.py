@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nla_ray.store.tree import Tree
+from nla_ray.store.places.tree import Tree
 from nla_ray.training.metrics import LINES, Journal, last_steps
 
 

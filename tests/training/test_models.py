@@ -12,7 +12,7 @@ import torch
 from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
 from nla_ray.nla.reconstructor import Reconstructor
-from nla_ray.nla.sidecar import read_sidecar
+from nla_ray.nla.sidecar.read import read_sidecar
 from nla_ray.nla.verbalizer import Sampling
 from nla_ray.training.models import end_of_turn, load_ar, load_av, new_ar
 

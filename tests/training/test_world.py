@@ -12,15 +12,15 @@ import torch
 from torch import distributed
 from torch import multiprocessing as processes
 
-from nla_ray.config.train import Supervised
-from nla_ray.nla.batching import pad_right
+from nla_ray.config.training.train import Supervised
 from nla_ray.nla.fidelity import Baseline
-from nla_ray.store.tree import Tree
-from nla_ray.training.checkpoint import Checkpoints
+from nla_ray.nla.model.batching import pad_right
+from nla_ray.store.places.tree import Tree
 from nla_ray.training.data import open_split
 from nla_ray.training.heldout import fve_of_texts, held_out_rows
 from nla_ray.training.models import TrainableAR, load_ar, load_av
 from nla_ray.training.optim import Trained, adamw
+from nla_ray.training.saved.checkpoint import Checkpoints
 from nla_ray.training.sft import Reading, Setting, Sft, Writing
 from nla_ray.training.world import Parallel, World, full_state, plain
 from tests.train_tables import write_set

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nla_ray.audit.report.values import GRAVEST_FIRST, Count, Number, State, Tier
 from nla_ray.config.base import Config
-from nla_ray.config.detectors import Level
+from nla_ray.config.detectors.model import Level
 
 
 class Evidence(Config):

@@ -11,7 +11,7 @@ from nla_ray.audit.report.model import Report
 from nla_ray.audit.report.rates import Detector
 from nla_ray.audit.report.values import GRAVEST_FIRST
 from nla_ray.audit.report.words import clipped
-from nla_ray.config.detectors import Level
+from nla_ray.config.detectors.model import Level
 
 MOST_FINDINGS = 200
 """Findings shown on the page, over all detectors."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 from nla_ray.audit.report.values import GRAVEST_FIRST, Count, Number, Tier
 from nla_ray.config.base import Config
-from nla_ray.config.detectors import VALIDATED, Level, Validation
+from nla_ray.config.detectors.model import VALIDATED, Level, Validation
 
 RateVerdict = Literal["above controls", "not distinguishable", "insufficient evidence"]
 

@@ -10,7 +10,7 @@ from nla_ray.audit.report.evidence import Finding, Suppression
 from nla_ray.audit.report.model import Report, harmless
 from nla_ray.audit.report.rates import Detector
 from nla_ray.audit.report.words import QUOTE, clipped
-from nla_ray.config.detectors import Level
+from nla_ray.config.detectors.model import Level
 from nla_ray.text import printable
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"

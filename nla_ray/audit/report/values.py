@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field
 
-from nla_ray.config.detectors import Level
+from nla_ray.config.detectors.model import Level
 
 DIGITS = 9
 """Significant digits that are kept: sums in another order differ after them."""

@@ -1,1 +1,1 @@
-"""Chats and agent transcripts: every known shape becomes one form of messages, or a problem that names the field."""
+"""Chats of every known shape become one form of messages, or a problem that names the field."""

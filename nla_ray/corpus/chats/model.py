@@ -1,4 +1,4 @@
-"""The one form of a chat: messages with text, thinking, tool calls and tool results, and the tools offered."""
+"""The one form of a chat: messages with text, thinking, tool calls and tool results, and the tools."""
 
 from __future__ import annotations
 
@@ -53,5 +53,5 @@ class Chat:
     shape: str = "openai"
 
     def canonical(self) -> str:
-        """All that determines how it is rendered, as JSON; key order of arguments counts, for templates show it."""
+        """All that determines how it is rendered, as JSON; templates show the order of keys, so it counts."""
         return json.dumps([[asdict(one) for one in self.messages], list(self.tools)], ensure_ascii=True)

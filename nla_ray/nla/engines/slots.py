@@ -17,10 +17,10 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from nla_ray.errors import ConfigError
-from nla_ray.nla.attention import SlotPass
+from nla_ray.nla.generation.sampling import choose, uniforms
 from nla_ray.nla.injection import inject, rescale
-from nla_ray.nla.kv import Prefix, SlotKV, Span
-from nla_ray.nla.sampling import choose, uniforms
+from nla_ray.nla.model.attention import SlotPass
+from nla_ray.nla.model.kv import Prefix, SlotKV, Span
 from nla_ray.nla.verbalizer import Answer, Request, Sampling
 
 

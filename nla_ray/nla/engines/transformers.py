@@ -11,12 +11,12 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from nla_ray.errors import CheckpointError, EngineError
-from nla_ray.nla import attention
-from nla_ray.nla.backbone import load_causal_lm
 from nla_ray.nla.engines.packing import overwrite, pack
 from nla_ray.nla.engines.slots import SlotDecoder, SlotLayout
+from nla_ray.nla.model import attention
+from nla_ray.nla.model.backbone import load_causal_lm
 from nla_ray.nla.prompt import load_tokenizer, render_av_prompt
-from nla_ray.nla.sidecar import check_width, read_sidecar
+from nla_ray.nla.sidecar.read import check_width, read_sidecar
 from nla_ray.nla.verbalizer import Answer, Request, Sampling, Verbalizer
 
 

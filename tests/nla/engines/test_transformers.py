@@ -13,10 +13,10 @@ from safetensors.torch import load_file, save_file
 
 from nla_ray import ids
 from nla_ray.errors import CheckpointError, ConfigError, EngineError
-from nla_ray.nla.backbone import load_causal_lm
 from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
-from nla_ray.nla.sampling import choose, uniforms
+from nla_ray.nla.generation.sampling import choose, uniforms
+from nla_ray.nla.model.backbone import load_causal_lm
 from nla_ray.nla.verbalizer import Sampling
 from tests.nla.verbalizer_contract import (
     DRAWN,

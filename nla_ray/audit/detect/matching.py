@@ -1,0 +1,130 @@
+"""Which rows satisfy which detections: one scan over all text, then single patterns on what it lets pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import duckdb
+
+from nla_ray.audit.detect.anchors import Vocabulary
+from nla_ray.audit.detect.patterns import MACROS, Filter, before, literal, quote, visible
+from nla_ray.config.detectors.model import Detection
+
+SAMPLED_ROWS = 4096
+"""Rows whose words decide which anchors are rare."""
+PARTS = 4
+"""Detections are looked for in so many parts: few rows would otherwise be one thread's work in DuckDB."""
+
+
+def match(
+    connection: duckdb.DuckDBPyConnection,
+    source: str,
+    detections: Mapping[str, Detection],
+    vocabulary: Vocabulary | None = None,
+) -> None:
+    """Find the rows of `source` that satisfy detections.
+
+    `source` is a relation with the columns `said` (as written) and `norm` (normalised), and any others. Makes
+    the tables `audit_passed` (rows that had to be looked at) and `audit_matches`: `row` (its rowid), the
+    `detector`, and the first match: its text `quote` and how many characters stand `before` it, in `norm`
+    where `folded`, else in `said`. Without a vocabulary it is taken from the first rows.
+    """
+    connection.execute(MACROS)
+    name_numbers(connection, detections)
+    filtered = Filter.of(detections, vocabulary or vocabulary_of(connection, source))
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP TABLE audit_passed AS
+        SELECT *, {filtered.found("norm")} AS words, {filtered.other("norm")} AS other
+        FROM {source}
+        WHERE {filtered.passes("norm")}
+    """)
+    _nominate(connection, filtered, list(detections))
+    candidates = """
+        SELECT row, number, said, norm
+        FROM audit_nominated JOIN (SELECT rowid AS row, said, norm FROM audit_passed) USING (row)
+    """
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE audit_matches AS {located(candidates, detections, 'row')}"
+    )
+
+
+def located(candidates: str, detections: Mapping[str, Detection], key: str) -> str:
+    """A SELECT of first matches among rows of `key`, `number`, `said` and `norm` that satisfy a detection."""
+    numbered = list(enumerate(detections.values()))
+    parts = [_located(candidates, dict(numbered[part::PARTS]), key) for part in range(PARTS)]
+    return " UNION ALL ".join(parts)
+
+
+def _located(candidates: str, numbered: Mapping[int, Detection], key: str) -> str:
+    numbers = ", ".join(map(str, numbered)) or "NULL"
+    quotes = by_number(numbered, lambda one: quote(one, "seen"))
+    # MATERIALIZED: else DuckDB computes `seen` and `quote` anew wherever they are named.
+    return f"""(
+        WITH looked_at AS MATERIALIZED (
+            SELECT {key}, number, {by_number(numbered, seen)} AS seen
+            FROM ({candidates}) WHERE number IN ({numbers})
+        ), quoted AS MATERIALIZED (
+            SELECT {key}, number, seen, {quotes}::VARCHAR AS quote FROM looked_at
+        )
+        SELECT
+            {key}, detector, quote, {by_number(numbered, lambda one: before(one, "seen"))} ::BIGINT AS before,
+            {by_number(numbered, lambda one: str(one.case == "fold"))}::BOOLEAN AS folded
+        FROM quoted
+        JOIN audit_names USING (number)
+        WHERE quote <> ''
+    )"""
+
+
+def seen(detection: Detection) -> str:
+    """SQL of what a detection looks at, of `said` and `norm`."""
+    return visible(detection, "norm" if detection.case == "fold" else _AS_WRITTEN)
+
+
+# Normalised text has no control characters, which mark places in it; text as it was written may have some.
+_AS_WRITTEN = "translate(said, chr(1) || chr(2) || chr(3) || chr(4), '    ')"
+
+
+def by_number(numbered: Mapping[int, Detection], write: Callable[[Detection], str]) -> str:
+    """SQL that is each detection's own, by the column `number`."""
+    cases = [f"WHEN {number} THEN {write(one)}" for number, one in numbered.items()]
+    return f"CASE number {' '.join(cases) or 'WHEN -1 THEN NULL'} END"
+
+
+def name_numbers(connection: duckdb.DuckDBPyConnection, detections: Mapping[str, Detection]) -> None:
+    """Make `audit_names`: the number and the id (`detector`) of each detection."""
+    connection.execute("CREATE OR REPLACE TEMP TABLE audit_names (number INTEGER, detector VARCHAR)")
+    if detections:
+        connection.executemany("INSERT INTO audit_names VALUES (?, ?)", list(enumerate(detections)))
+
+
+def _nominate(connection: duckdb.DuckDBPyConnection, filtered: Filter, names: list[str]) -> None:
+    """Make `audit_nominated`: rows with the numbers of the detections that they may satisfy."""
+    pairs = [
+        f"({literal(word)}, {number})"
+        for number, name in enumerate(names)
+        for word in filtered.anchors[name] or ()
+    ]
+    anywhere = [str(number) for number, name in enumerate(names) if filtered.anchors[name] is None]
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP TABLE audit_nominated AS
+        SELECT DISTINCT row, number
+        FROM (SELECT rowid AS row, unnest(words) AS word FROM audit_passed)
+        JOIN (VALUES {", ".join(pairs) or "('', -1)"}) anchors (word, number) USING (word)
+        UNION ALL
+        SELECT rowid AS row, unnest([{", ".join(anywhere)}]::INTEGER[])
+        FROM audit_passed
+        WHERE other
+    """)
+
+
+def vocabulary_of(connection: duckdb.DuckDBPyConnection, source: str) -> Vocabulary:
+    """In how many of the first rows each word is."""
+    found = connection.execute(f"""
+        SELECT word, count(*)
+        FROM (
+            SELECT unnest(list_distinct(regexp_extract_all(norm, '[a-z0-9_]+'))) AS word
+            FROM (SELECT norm FROM {source} LIMIT {SAMPLED_ROWS})
+        )
+        GROUP BY word
+    """)
+    return Vocabulary(dict(found.fetchall()))

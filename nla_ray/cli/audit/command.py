@@ -1,0 +1,108 @@
+"""`nla-ray audit`: what explanations mention, beside what their controls mention; and two runs compared."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+from nla_ray.cli.audit.output import print_audit
+
+if TYPE_CHECKING:
+    from nla_ray.audit.report.model import Report
+    from nla_ray.config.audit import AuditConfig
+
+FINDINGS, NOT_REPORTABLE, INSUFFICIENT = 1, 3, 4
+
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="For example fail_on=never.")
+]
+Output = Annotated[Path | None, typer.Option("-o", "--output", help="Folder for the report.")]
+
+CODES = (
+    "Exits 1 when there are findings that the policy fails on, 2 when an input is not usable, 3 when a gate "
+    "failed and the audit is not reportable, 4 when there is too little evidence to say anything."
+)
+
+
+class _RunUnlessNamed(TyperGroup):
+    """A group whose first argument may be left out: what names no command is the configuration of `run`."""
+
+    def resolve_command(self, ctx, args):  # type: ignore[no-untyped-def]
+        return super().resolve_command(ctx, args if args[0] in self.commands else ["run", *args])
+
+
+audit_app = typer.Typer(
+    cls=_RunUnlessNamed,
+    help=f"Audit committed tables: nla-ray audit CONFIG [KEY=VALUE]..., or nla-ray audit diff A B. {CODES}",
+    no_args_is_help=True,
+)
+
+
+@audit_app.command(
+    "run", help=f"Audit the runs that a configuration names (the word run may be left out). {CODES}"
+)
+def audit_command(
+    config: Annotated[
+        Path, typer.Argument(metavar="CONFIG", help="YAML file; see schemas/audit.schema.json.")
+    ],
+    overrides: Overrides = None,
+) -> None:
+    """Audit the runs that a configuration names; the same inputs again find their work done."""
+    from nla_ray.config.audit import AuditConfig
+    from nla_ray.config.load import load
+
+    _audit(load(AuditConfig, config, overrides or ()))
+
+
+@audit_app.command("diff", help=f"Audit B and compare it with A, each TABLES or TABLES#RUN_ID. {CODES}")
+def diff_command(
+    a: Annotated[
+        str, typer.Argument(metavar="A", help="Before: folder or s3://bucket/prefix, with #RUN_ID.")
+    ],
+    b: Annotated[str, typer.Argument(metavar="B", help="After.")],
+    output: Output = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="YAML file with detectors, gates, policy.")
+    ] = None,
+) -> None:
+    """Audit B and compare it with A."""
+    from nla_ray.config.audit import AuditConfig
+    from nla_ray.config.load import load
+
+    values = {"source": _source(b), "before": _source(a)}
+    if output is not None or config is None:
+        values["output"] = str(output or Path("out") / "audit-diff")
+    if config is None:
+        _audit(AuditConfig.model_validate(values))
+    else:
+        _audit(load(AuditConfig, config, [f"{name}={json.dumps(value)}" for name, value in values.items()]))
+
+
+def _source(text: str) -> object:
+    tables, separator, run_id = text.rpartition("#")
+    return {"tables": tables, "runs": [run_id]} if separator else {"tables": text}
+
+
+def _audit(config: AuditConfig) -> None:
+    from nla_ray.pipelines.audit.run import audit
+
+    console = Console()
+    with console.status("") as status:
+        outcome = audit(config, status.update)
+    print_audit(outcome, console)
+    if code := exit_code(outcome.report):
+        raise typer.Exit(code)
+
+
+def exit_code(report: Report) -> int:
+    """What a report's verdict and its policy make of the command: 0, 1, 3 or 4."""
+    if report.verdict == "not reportable":
+        return NOT_REPORTABLE
+    if report.policy is not None and report.policy.failed:
+        return FINDINGS
+    return INSUFFICIENT if report.verdict == "insufficient evidence" else 0

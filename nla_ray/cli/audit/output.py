@@ -1,0 +1,139 @@
+"""What `nla-ray audit` prints: the verdict first, then rates beside controls, what changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from nla_ray.text import printable
+
+if TYPE_CHECKING:
+    from nla_ray.audit.report.model import Report
+    from nla_ray.audit.report.rates import Comparison, Detector, Rate, Result
+    from nla_ray.pipelines.audit.run import Outcome
+
+
+EXPLAINED = (
+    "share of documents whose explanations mention it by all rules, with its 95 % interval; a control's: "
+    "what documents would reach if their places were like the control's"
+)
+
+
+def print_audit(outcome: Outcome, console: Console) -> None:
+    """The summary of an audit."""
+    report = outcome.report
+    if outcome.done_before:
+        _line(console, "done", "this audit was finished before; nothing was written")
+    _line(console, "verdict", report.verdict)
+    for reason in report.reasons:
+        _line(console, "  because", reason)
+    for run in report.runs:
+        documents = ", ".join(f"{one.name} {one.documents}" for one in run.populations)
+        _line(console, "run", f"{run.run_id}, documents: {documents}")
+        console.print(rates_table(report, run.run_id))
+        silent = [found for found in results_of(report, run.run_id) if not found[1].rates[0].k]
+        if silent:
+            names = ", ".join(detector.id for detector, _ in silent)
+            bound = max(result.rates[0].high or 0.0 for _, result in silent)
+            _line(console, "no document meets the rule", f"at most {100 * bound:.2f} % of documents: {names}")
+    _line(console, "what a row says", EXPLAINED)
+    if report.comparison is not None:
+        print_comparison(report.comparison, console)
+    for note in report.cannot_claim:
+        _line(console, "cannot claim", f"{note.title}: {note.text}")
+    if report.policy is not None:
+        _line(console, "policy", f"fail_on {report.policy.fail_on}: {report.policy.why}")
+    _line(console, "report", str(outcome.folder))
+
+
+def rates_table(report: Report, run_id: str) -> Table:
+    """Detectors of one run with their rates by document beside that of the control which comes closest."""
+    table = _detectors("documents", "closest control", "p", "findings")
+    for detector, result in results_of(report, run_id):
+        if result.rates[0].k:
+            table.add_row(
+                Text(f"{printable(detector.id)}\n{detector.level}, {result.verdict}"),
+                _rate(result.rates[0]), _closest(result), _adjusted(result), str(result.findings),
+            )  # fmt: skip
+    return table
+
+
+def results_of(report: Report, run_id: str) -> list[tuple[Detector, Result]]:
+    """Detectors with their result on one run."""
+    return [
+        (detector, result)
+        for detector in report.detectors
+        for result in detector.results
+        if result.run_id == run_id
+    ]
+
+
+def _closest(result: Result) -> str:
+    controls = [rate for rate in result.rates if rate.unit == "document" and rate.population != "real"]
+    if not controls:
+        return "-"
+    closest = max(controls, key=lambda rate: rate.high or 0.0)
+    return f"{closest.population}\n{_rate(closest)}"
+
+
+def print_comparison(comparison: Comparison, console: Console) -> None:
+    """Changes of rates and of fidelity."""
+    matched = (
+        f"{comparison.matched} documents in both, {comparison.only_before} and {comparison.only_after} in one"
+    )
+    _line(console, "compared", f"{comparison.after} with {comparison.before}: {matched}")
+    table = _detectors("before", "after", "change in points", "p")
+    for one in (one for one in comparison.changes if one.k_before or one.k_after):
+        table.add_row(
+            Text(f"{printable(one.detector)}\n{one.verdict}"),
+            f"{one.k_before}/{one.n_before}",
+            f"{one.k_after}/{one.n_after}",
+            f"{_points(one.change)}\n{_points(one.low)} to {_points(one.high)}",
+            _p(one.p_adjusted),
+        )
+    console.print(table)
+    _line(console, "findings", f"{comparison.new} new, {comparison.gone} gone")
+    for drift in comparison.fidelity:
+        if drift.change is not None and drift.low is not None and drift.high is not None:
+            moved = f"{drift.change:+.3f} ({drift.low:+.3f} to {drift.high:+.3f})"
+            _line(
+                console,
+                f"fidelity of {drift.population} rows",
+                moved + (", drifted" if drift.drifted else ""),
+            )
+
+
+def _detectors(*columns: str) -> Table:
+    """A table of detectors and numbers; in 80 columns shipped names are on one line, longer ones on two."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("detector", overflow="fold")
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _rate(rate: Rate | None) -> str:
+    if rate is None or rate.rate is None or rate.low is None or rate.high is None:
+        return "-"
+    return f"{100 * rate.rate:.1f} % ({100 * rate.low:.1f}-{100 * rate.high:.1f})"
+
+
+def _adjusted(result: Result) -> str:
+    found = [rate.p_adjusted for rate in result.rates if rate.p_adjusted is not None]
+    return _p(max(found)) if found else "-"
+
+
+def _p(value: float | None) -> str:
+    return "-" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _points(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:+.1f}"
+
+
+def _line(console: Console, name: str, value: str) -> None:
+    console.print(Text.assemble((f"{name}: ", "bold"), printable(value)), soft_wrap=True)

@@ -1,0 +1,62 @@
+"""`nla-ray decode`: a corpus into tables of explanations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from nla_ray.cli.decode.output import print_over_budget, print_plan, print_run
+from nla_ray.cli.output import progress
+
+OVER_BUDGET = 3
+
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="For example sampling.samples=2.")
+]
+Add = Annotated[bool, typer.Option("--add", help="Write beside other runs that the tables hold.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; load and write nothing.")]
+
+EXAMPLES = "Example: nla-ray decode first.yaml sampling.samples=2 output=s3://bucket/tables"
+
+
+def decode_command(
+    config: Annotated[
+        Path, typer.Argument(metavar="CONFIG", help="YAML file; see schemas/decode.schema.json.")
+    ],
+    overrides: Overrides = None,
+    add: Add = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Decode a corpus into tables; the same command again goes on where it stopped.
+
+    Exits 1 when not one vector could be explained, 2 when an input is not usable, 3 when more rows than
+    max_failed_fraction are in the quarantine; everything that could be made is committed then.
+    """
+    from nla_ray.config.decode import DecodeConfig
+    from nla_ray.config.load import load
+    from nla_ray.corpus.files.sources import corpus_files
+    from nla_ray.store.places.address import open_store
+
+    settings = load(DecodeConfig, config, overrides or ())
+    corpus_files(settings.corpus.paths)
+    open_store(settings.output)
+    from nla_ray.pipelines.decode.estimate import estimated_seconds
+    from nla_ray.pipelines.decode.run import decode, plan
+
+    console = Console()
+    if dry_run:
+        with progress(console) as report:
+            ready, written = plan(settings, add=add, report=report)
+        print_plan(ready, written, estimated_seconds(ready), console)
+        return
+    with progress(console) as report:
+        run = decode(settings, add=add, report=report)
+    print_run(run, console)
+    if run.failed_fraction > settings.max_failed_fraction:
+        print_over_budget(run, settings.max_failed_fraction, console)
+        raise typer.Exit(OVER_BUDGET)
+    if set(run.summary.outcomes) <= {"failed"}:
+        raise typer.Exit(1)

@@ -1,0 +1,1 @@
+"""`nla-ray sql`, `show` and `verify`: committed tables."""

@@ -1,0 +1,247 @@
+"""Answers of SQL as people and programs want them: a table, CSV, JSON or Parquet, shown or in a file."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from enum import StrEnum
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from nla_ray.errors import ConfigError, InputError
+from nla_ray.text import printable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from nla_ray.store.sql.query import Answer
+
+SHOWN_ROWS = 1000
+SHOWN_CHARACTERS = 2000
+"""A table on a terminal ends here, and so does a cell of it; the other formats have all."""
+NARROWEST = 6
+"""Characters per column under which rows are shown one below the other."""
+GROUP_ROWS = 65_536
+FORMULAS = tuple("=+-@＝＋－＠")
+
+
+class Format(StrEnum):
+    """How an answer is written."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+    parquet = "parquet"
+
+
+Write = Callable[["Answer"], None]
+
+
+def destination(form: Format | None, output: Path | None, *, force: bool) -> Write:
+    """How to write an answer. Raises ConfigError for a combination that cannot be, or an existing file."""
+    if output is None:
+        return _to_terminal(form or Format.table)
+    form = form or next((known for known in Format if output.suffix == f".{known}"), Format.table)
+    if form is Format.table:
+        raise ConfigError(f"{output}: say with --format whether to write csv, json or parquet")
+    if output.exists() and not force:
+        raise ConfigError(f"{output}: exists; name another file, or overwrite it with --force")
+    return partial(_to_file, form, output, force=force)
+
+
+def _to_terminal(form: Format) -> Write:
+    if form is Format.parquet:
+        raise ConfigError("parquet is not for terminals; name a file with -o")
+    shown = printable if sys.stdout.isatty() else str
+    return {
+        Format.table: _print_table,
+        Format.csv: lambda answer: _each(sys.stdout, csv_lines(answer), shown),
+        Format.json: lambda answer: _each(sys.stdout, json_lines(answer), shown),
+    }[form]
+
+
+def _each(out: IO[str], lines: Iterator[str], shown: Callable[[str], str] = str) -> None:
+    for line in lines:
+        out.write(shown(line) + "\n")
+
+
+def _to_file(form: Format, path: Path, answer: Answer, *, force: bool) -> None:
+    with _new_file(path, force=force) as out:
+        if form is Format.parquet:
+            write_parquet(answer, out)
+            return
+        lines = csv_lines(answer) if form is Format.csv else json_lines(answer)
+        out.writelines(f"{line}\n".encode() for line in lines)
+
+
+@contextmanager
+def _new_file(path: Path, *, force: bool) -> Iterator[IO[bytes]]:
+    """A file that is there once it is whole, and not before."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with part.open("xb") as out:
+            yield out
+        if force:
+            part.replace(path)
+        else:
+            path.hardlink_to(part)
+    except OSError as error:
+        raise InputError(f"{path}: cannot write it: {error.strerror or error}") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_parquet(answer: Answer, out: IO[bytes]) -> None:
+    """All rows with their types. Raises InputError for a type that Parquet has not."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    _require_names(answer)
+    try:
+        with pq.ParquetWriter(out, answer.schema, compression="zstd") as writer:
+            for batches in _groups(answer.batches):
+                writer.write_table(pa.Table.from_batches(batches, answer.schema))
+    except pa.ArrowNotImplementedError as error:
+        raise InputError(f"sql: cannot write this type as Parquet: {error}; cast it in the SELECT") from None
+
+
+def _groups(batches: Iterator[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
+    """Batches together, so that a row group is not tiny."""
+    group: list[pa.RecordBatch] = []
+    for batch in batches:
+        group.append(batch)
+        if sum(one.num_rows for one in group) >= GROUP_ROWS:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def csv_lines(answer: Answer) -> Iterator[str]:
+    """A header and rows: text in quotes, nothing for null; no cell is a formula to a spreadsheet."""
+    yield ",".join(map(_cell, answer.schema.names))
+    for row in _rows(answer):
+        yield ",".join(map(_cell, row))
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list | dict):
+        value = json.dumps(value, ensure_ascii=False)
+    if not isinstance(value, str):
+        return "" if value is None else json.dumps(value)
+    # Quoted also where no comma is in it: a spreadsheet may take another separator.
+    return '"' + _inert(value).replace('"', '""') + '"'
+
+
+def _inert(text: str) -> str:
+    """Text behind an apostrophe where a spreadsheet would take it for a formula."""
+    return f"'{text}" if text.lstrip().startswith(FORMULAS) else text
+
+
+def json_lines(answer: Answer) -> Iterator[str]:
+    """An array with one object per line."""
+    _require_names(answer)
+    names = answer.schema.names
+    encode = json.JSONEncoder(ensure_ascii=sys.stdout.isatty()).encode
+    lines = (encode(dict(zip(names, row, strict=True))) for row in _rows(answer))
+    yield "["
+    last = next(lines, None)
+    for line in lines:
+        yield f"{last},"
+        last = line
+    if last is not None:
+        yield last
+    yield "]"
+
+
+def _require_names(answer: Answer) -> None:
+    names = answer.schema.names
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"sql: two columns are named {twice}; name them apart with AS")
+
+
+def _rows(answer: Answer) -> Iterator[tuple[Any, ...]]:
+    """Rows of values as JSON has them."""
+    for batch in answer.batches:
+        columns = [[plain(value) for value in column.to_pylist()] for column in batch.columns]
+        yield from zip(*columns, strict=True)
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: numbers, text, null, lists, objects; what is none of these becomes text."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def _print_table(answer: Answer) -> None:
+    rows = _rows(answer)
+    console = Console()
+    shown = list(islice(rows, SHOWN_ROWS))
+    _print(console, _table(answer.schema, shown, console.width))
+    if next(rows, None) is not None:
+        typer.echo(f"only the first {SHOWN_ROWS} rows are shown; --format csv has all", err=True)
+
+
+def _print(console: Console, shown: RenderableType) -> None:
+    """Through a pager where it is longer than the screen."""
+    if console.is_terminal and len(console.render_lines(shown)) >= console.height:
+        with console.pager():
+            console.print(shown)
+    else:
+        console.print(shown)
+
+
+def _table(schema: pa.Schema, rows: list[tuple[Any, ...]], width: int) -> Table:
+    """Rows below each other; where there are too many columns for that, their columns below each other."""
+    import pyarrow.types as kinds
+
+    if len(schema) * (NARROWEST + 3) > width and rows:
+        return _records(schema.names, rows)
+    table = Table()
+    for field in schema:
+        number = any(of(field.type) for of in (kinds.is_integer, kinds.is_floating, kinds.is_decimal))
+        name = printable(field.name)
+        least = min(len(name), NARROWEST * 2)
+        table.add_column(Text(name), justify="right" if number else "left", overflow="fold", min_width=least)
+    for row in rows:
+        table.add_row(*map(_shown, row))
+    return table
+
+
+def _records(names: list[str], rows: list[tuple[Any, ...]]) -> Table:
+    table = Table(show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for row in rows:
+        for name, value in zip(names, row, strict=True):
+            table.add_row(Text(printable(name)), _shown(value))
+        table.add_section()
+    return table
+
+
+def _shown(value: Any) -> Text:
+    text = "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    cut = text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
+    return Text(printable(cut))

@@ -1,0 +1,74 @@
+"""`nla-ray sql`: one SELECT over committed tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nla_ray.cli.tables.answers import Format, destination
+from nla_ray.errors import ConfigError, InputError
+
+EXAMPLES = """Examples:
+
+nla-ray sql out/tables "SELECT control, count(*), avg(fve_nrm) FROM all_explanations GROUP BY control"
+
+nla-ray sql out/tables "FROM document_rates('refus')" --format csv -o rates.csv
+
+nla-ray sql s3://bucket/tables -f weekly.sql -o weekly.parquet --timeout 600 --memory 8GB
+
+nla-ray sql out/tables "DESCRIBE explanations"
+
+Queries to start from are in docs/sql.md.
+"""
+
+
+def sql_command(
+    tables: Annotated[str, typer.Argument(metavar="TABLES", help="Folder or s3://bucket/prefix.")],
+    sql: Annotated[str | None, typer.Argument(metavar="[SQL]", help="One SELECT.")] = None,
+    file: Annotated[Path | None, typer.Option("-f", "--file", help="Read the SELECT from a file.")] = None,
+    form: Annotated[
+        Format | None, typer.Option("--format", help="Else by the ending of -o, else a table.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write to a new file, not to the terminal.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file of -o.")] = False,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Most seconds to wait for the answer.")] = 60,
+    memory: Annotated[str, typer.Option(help="Most memory that the SELECT may use.")] = "2GB",
+    max_rows: Annotated[int, typer.Option(min=1, help="Most rows of the answer.")] = 10_000_000,
+    max_bytes: Annotated[str, typer.Option(help="Largest answer.")] = "10GB",
+) -> None:
+    """Ask one SELECT of committed tables. It reads nothing but these, and changes nothing.
+
+    Views: explanations, controls, all_explanations, runs, failures, documents; SHOW TABLES lists all.
+    """
+    text = _text(sql, file)
+    write = destination(form, output, force=force)
+    from nla_ray.store.sql.query import Limits, query
+
+    limits = Limits(timeout, _bytes("--memory", memory), max_rows, _bytes("--max-bytes", max_bytes))
+    with query(tables, text, limits) as answer:
+        write(answer)
+
+
+def _text(sql: str | None, file: Path | None) -> str:
+    if (sql is None) == (file is None):
+        raise ConfigError("give one SELECT, either as an argument or in a file (-f)")
+    if file is None:
+        return sql or ""
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: cannot read SQL from it: {error}") from None
+
+
+def _bytes(option: str, text: str) -> int:
+    """The number of bytes that a size such as 2GB or 512MiB stands for."""
+    from pydantic import ByteSize, TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(ByteSize).validate_python(text)
+    except ValidationError:
+        raise ConfigError(f"{option}: {text!r} is no size; write it as 2GB or 512MiB") from None

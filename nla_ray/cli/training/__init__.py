@@ -1,0 +1,1 @@
+"""`nla-ray training-set`, `train` and `demo-train`."""

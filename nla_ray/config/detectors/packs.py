@@ -1,0 +1,112 @@
+"""Detector packs from YAML files: strict, with file, line and field in every refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from nla_ray.config.base import Config
+from nla_ray.config.detectors.lines import OverlookedError, line_of, strict
+from nla_ray.config.detectors.model import Artefact, Detector, Pack
+from nla_ray.config.load import NOT_YAML, explain
+from nla_ray.contract import contract
+from nla_ray.errors import ConfigError
+
+MOST_BYTES = 1 << 20
+"""Of one pack file."""
+
+
+class Packs(Config):
+    """Packs that are used together, in the order in which they were named."""
+
+    packs: tuple[Pack, ...]
+
+    @property
+    def detectors(self) -> tuple[Detector, ...]:
+        """All detectors."""
+        return tuple(detector for pack in self.packs for detector in pack.detectors)
+
+    @property
+    def artefacts(self) -> tuple[Artefact, ...]:
+        """The denylist: what to mark as written whatever was read."""
+        return tuple(artefact for pack in self.packs for artefact in pack.artefacts)
+
+    def only(self, ids: Iterable[str]) -> Packs:
+        """The same with these detectors alone. Raises ConfigError for an unknown one."""
+        wanted = set(ids)
+        if unknown := sorted(wanted - {detector.id for detector in self.detectors}):
+            there = ", ".join(detector.id for detector in self.detectors)
+            raise ConfigError(f"detector {unknown[0]}: there is none of this id; there are {there}")
+        return Packs(
+            packs=tuple(
+                pack.model_copy(update={"detectors": tuple(d for d in pack.detectors if d.id in wanted)})
+                for pack in self.packs
+            )
+        )
+
+
+def shipped() -> Path:
+    """The folder of the packs that come with nla_ray."""
+    return contract("detectors")
+
+
+def load_packs(paths: Sequence[Path] = ()) -> Packs:
+    """Packs from YAML files, or folders of them; without paths the shipped ones.
+
+    Raises ConfigError that names file, line and field: no such file, not YAML, an unknown key, a pattern that
+    RE2 refuses, an id that occurs twice.
+    """
+    found = [file for path in paths or (shipped(),) for file in _files(path)]
+    packs = tuple(load_pack(file) for file in found)
+    seen: dict[str, Path] = {}
+    for file, pack in zip(found, packs, strict=True):
+        for name in [one.id for one in pack.detectors] + [one.id for one in pack.artefacts]:
+            if name in seen:
+                raise ConfigError(f"{file}: id {name} is also in {seen[name]}; give each its own")
+            seen[name] = file
+    return Packs(packs=packs)
+
+
+def load_pack(file: Path) -> Pack:
+    """One pack. Raises ConfigError as `load_packs` does."""
+    text = _text(file)
+    try:
+        values = strict(text)
+    except OverlookedError as error:
+        raise ConfigError(f"{file}:{error.line}: {error.what}") from None
+    except NOT_YAML as error:
+        raise ConfigError(f"{file}{_mark(error)}: not YAML: {error}") from None
+    try:
+        return Pack.model_validate(values)
+    except ValidationError as error:
+        problem, path = explain(error, Pack)
+        raise ConfigError(f"{file}:{line_of(text, path) or 1}: {problem}") from None
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found = sorted(path.glob("*.yaml"))
+    if not found:
+        raise ConfigError(f"{path}: holds no detector pack (*.yaml)")
+    return found
+
+
+def _text(file: Path) -> str:
+    try:
+        data = file.read_bytes()
+        if len(data) > MOST_BYTES:
+            raise ConfigError(f"{file}: {len(data)} bytes are too many for a pack; at most {MOST_BYTES}")
+        return data.decode()
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot read this detector pack: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: not YAML: {error}") from None
+
+
+def _mark(error: Exception) -> str:
+    """The line of a YAML error, as the suffix of a file's name."""
+    mark = getattr(error, "problem_mark", None)
+    return f":{mark.line + 1}" if mark is not None else ""

@@ -1,0 +1,1 @@
+"""Configurations of training sets and of training."""

@@ -1,0 +1,1 @@
+"""Activations that were extracted before, as a corpus."""

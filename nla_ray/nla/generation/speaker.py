@@ -1,0 +1,38 @@
+"""A language model that writes: with its head, its tokenizer, and the tokens that end an answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+
+from nla_ray.errors import CheckpointError
+from nla_ray.nla.engines.transformers import stop_ids
+from nla_ray.nla.model.backbone import load_causal_lm
+from nla_ray.nla.prompt import load_tokenizer
+
+
+class Speaker:
+    """A causal language model, loaded."""
+
+    chats: ClassVar[bool] = False
+    """Whether it cannot do without a chat template."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: str | torch.device = "cpu",
+        trust_remote_code: bool = False,
+    ) -> None:
+        """Raises CheckpointError for what cannot be loaded, and without a stop token or a needed template."""
+        self._tokenizer = load_tokenizer(directory, trust_remote_code=trust_remote_code)
+        if self.chats and self._tokenizer.chat_template is None:
+            raise CheckpointError(f"{directory}: no chat template; take a model that was tuned for chat")
+        self._device = torch.device(device)
+        self._model: Any = load_causal_lm(
+            directory, dtype=dtype, device=device, trust_remote_code=trust_remote_code
+        )
+        self._stop_ids = stop_ids(self._model, self._tokenizer, directory)

@@ -1,0 +1,1 @@
+"""A checkpoint as a torch module: found, opened, run."""

@@ -1,0 +1,110 @@
+"""The verbalizer's part of the preflight: blocks, injection scale, prompt and marker rules."""
+
+from __future__ import annotations
+
+from nla_ray.errors import CheckpointError
+from nla_ray.nla.preflight.parts import Part, Report, block_indices, compare_blocks, needed
+from nla_ray.nla.prompt import (
+    check_marker_id,
+    check_neighbours,
+    encode_av_prompt,
+    find_slot,
+    load_tokenizer,
+)
+
+_LARGEST_F16 = 65504.0
+
+
+def check_verbalizer(report: Report, part: Part, target: Part | None) -> None:
+    """Blocks, scale, prompt and the three marker rules; `target` lends its chat template if there is none."""
+    report.run("AV", "blocks", lambda: _av_blocks(part))
+    report.run("AV", "injection scale", lambda: _injection_scale(part))
+    report.run("AV", "marker: one id", lambda: _marker_id(part))
+    prompt = report.load(
+        "AV",
+        "chat template",
+        lambda: _av_prompt(part, target),
+        lambda found: f"{found[1]}, {len(found[0])} tokens",
+    )
+    ids = prompt[0] if prompt else None
+    slot = report.load("AV", "marker: once", lambda: _slot(part, ids), lambda slot: f"at position {slot}")
+    report.run("AV", "marker: neighbours", lambda: _neighbours(part, ids, slot))
+    report.run("AV", "special tokens", lambda: _av_special_tokens(part, ids))
+
+
+def _av_blocks(part: Part) -> str:
+    sidecar, config = needed(part.sidecar, "readable sidecar"), needed(part.config, "usable config.json")
+    blocks = config.num_hidden_layers
+    if part.weights is not None:
+        compare_blocks(part, block_indices(part.weights.names), blocks)
+    if sidecar.layer >= blocks:
+        raise CheckpointError(
+            f"{part.directory}: K = {sidecar.layer} and its own model has {blocks} blocks, 0..{blocks - 1}; "
+            "an AV is a copy of the whole target: this looks like a cut one, or K is wrong"
+        )
+    return f"{blocks} blocks, K = {sidecar.layer} is one of them"
+
+
+def _injection_scale(part: Part) -> str:
+    sidecar, weights = needed(part.sidecar, "readable sidecar"), needed(part.weights, "readable weights")
+    scale = sidecar.injection_scale
+    if scale is None:
+        return "raw: vectors are injected with the norm that they have"
+    half = any(weights.info(name).dtype == "F16" for name in weights.headers)
+    if half and scale > _LARGEST_F16:
+        raise CheckpointError(
+            f"{sidecar.path}: extraction.injection_scale {scale:g} does not fit the float16 of the weights "
+            f"(at most {_LARGEST_F16:g}); use a bfloat16 checkpoint"
+        )
+    return f"vectors are rescaled to L2 norm {scale:g}"
+
+
+def _marker_id(part: Part) -> str:
+    sidecar, tokenizer = needed(part.sidecar, "readable sidecar"), needed(part.tokenizer, "tokenizer")
+    marker = needed(sidecar.marker, "marker")
+    check_marker_id(tokenizer, marker, sidecar.path)
+    return f"{marker.char!r} is token {marker.token_id}"
+
+
+def _av_prompt(part: Part, target: Part | None) -> tuple[tuple[int, ...], str]:
+    sidecar, tokenizer = needed(part.sidecar, "readable sidecar"), needed(part.tokenizer, "tokenizer")
+    template, source = None, "its own"
+    if tokenizer.chat_template is None and target is not None:
+        template = load_tokenizer(target.directory).chat_template
+        source = "the target's"
+    ids = encode_av_prompt(tokenizer, sidecar, chat_template=template)[1]
+    if part.config is not None and ids and max(ids) >= part.config.vocab_size:
+        raise CheckpointError(
+            f"{part.directory}: its tokenizer gives id {max(ids)}, its embedding has "
+            f"{part.config.vocab_size} rows; the tokenizer belongs to another model"
+        )
+    return ids, source
+
+
+def _slot(part: Part, ids: tuple[int, ...] | None) -> int:
+    sidecar = needed(part.sidecar, "readable sidecar")
+    return find_slot(needed(ids, "rendered prompt"), needed(sidecar.marker, "marker"), sidecar.path)
+
+
+def _neighbours(part: Part, ids: tuple[int, ...] | None, slot: int | None) -> str:
+    sidecar = needed(part.sidecar, "readable sidecar")
+    marker = needed(sidecar.marker, "marker")
+    check_neighbours(needed(ids, "rendered prompt"), needed(slot, "slot"), marker, sidecar.path)
+    return f"tokens {marker.left_id} and {marker.right_id} stand beside it"
+
+
+def _av_special_tokens(part: Part, ids: tuple[int, ...] | None) -> str:
+    ids, tokenizer = needed(ids, "rendered prompt"), needed(part.tokenizer, "tokenizer")
+    bos = tokenizer.bos_token_id
+    if bos is None:
+        return "no BOS: the tokenizer has none"
+    if ids[:2] == (bos, bos):
+        raise CheckpointError(
+            f"{part.directory}: the rendered prompt starts with the BOS {bos} twice; its chat template is "
+            "not the one that the AV was trained with"
+        )
+    return (
+        f"the chat template gives the BOS {bos}"
+        if ids[0] == bos
+        else f"the chat template gives no BOS ({bos})"
+    )

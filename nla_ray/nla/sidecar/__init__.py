@@ -1,0 +1,1 @@
+"""Sidecars of checkpoints and of activation files: read, checked, written."""

@@ -1,0 +1,265 @@
+"""The one reader of model sidecars (`nla_meta.yaml`): every published dialect in, one plain record out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from string import Formatter
+from typing import Any, Literal
+
+from nla_ray.errors import CheckpointError, ConfigError
+from nla_ray.nla.sidecar.fields import Fields, load_mapping, parse_scale
+
+SIDECAR_NAME = "nla_meta.yaml"
+AV_SLOT, AR_SLOT = "injection_char", "explanation"
+
+Role = Literal["av", "ar"]
+AV_NAMES = ("av", "actor", "verbalizer")
+AR_NAMES = ("ar", "critic", "reconstructor")
+ROLE_TITLES: dict[Role, str] = {"av": "verbalizer (AV)", "ar": "reconstructor (AR)"}
+
+_AR_GROUPS = ("critic", "ar", "reconstructor")
+EXTRACTION_LAYER_FIELDS = (
+    "extraction_layer_index",
+    *(f"{group}.extraction_layer_index" for group in _AR_GROUPS),
+)
+LAYER_FIELDS = (
+    *EXTRACTION_LAYER_FIELDS,
+    *(f"{group}.num_hidden_layers" for group in _AR_GROUPS),
+    "extraction.layer_index",
+    "layer",
+)
+
+# No published format has one field for it, so every spelling of "how is it injected" is looked at.
+_INJECTION_GROUPS = ("", "extraction", "training", "injection", "extraction.injection")
+_VARIANT_WORDS = ("mode", "method", "type", "kind", "variant")
+_VARIANT_KEYS = tuple(
+    f"{stem}{word}" for stem in ("inject", "injection") for word in ("", *(f"_{w}" for w in _VARIANT_WORDS))
+)
+_REPLACING = ("replace", "replacement", "overwrite", "embedding_replace", "embedding_replacement")
+
+
+@dataclass(frozen=True)
+class Marker:
+    """The placeholder token whose embedding the vector overwrites, with the token ids recorded around it."""
+
+    char: str
+    token_id: int
+    left_id: int
+    right_id: int
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """What a checkpoint says about itself.
+
+    `layer` is K: the vectors are the output of block K. `injection_scale` is the L2 norm that a vector is
+    rescaled to before it is injected (None: injected raw); `mse_scale` is the norm that both vectors have in
+    the training loss. `extra` is the mapping as it was read; the writer keeps the keys that are not ours.
+    """
+
+    role: Role
+    d_model: int
+    layer: int
+    av_template: str | None
+    ar_template: str | None
+    injection_scale: float | None
+    mse_scale: float
+    marker: Marker | None
+    ar_suffix_ids: tuple[int, ...] | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    path: Path = Path(SIDECAR_NAME)
+
+
+def read_sidecar(
+    directory: Path,
+    *,
+    role: Role | None = None,
+    injection_scale_override: float | str | None = None,
+) -> Sidecar:
+    """Read `directory/nla_meta.yaml` in any published dialect.
+
+    `role` refuses the other kind of checkpoint. `injection_scale_override` takes the place of the sidecar's
+    injection scale and takes the same values (an L2 norm, `sqrt_d_model`, `raw`).
+    Raises CheckpointError for what is missing, malformed, or a variant that would be read wrongly, and
+    ConfigError for an override that is no scale.
+    """
+    fields = open_sidecar(directory)
+    found_role = read_role(fields, expected=role)
+    _refuse_variants(fields)
+    d_model = fields.integer("d_model" if fields.get("d_model") is not None else "extraction.d_model", 1)
+    return Sidecar(
+        role=found_role,
+        d_model=d_model,
+        layer=_layer(fields),
+        av_template=_template(fields, "av", AV_NAMES, AV_SLOT, required=found_role == "av"),
+        ar_template=_template(fields, "ar", AR_NAMES, AR_SLOT, required=found_role == "ar"),
+        injection_scale=_injection_scale(fields, found_role, d_model, injection_scale_override),
+        mse_scale=_mse_scale(fields, d_model),
+        marker=_marker(fields, required=found_role == "av"),
+        ar_suffix_ids=_suffix_ids(fields),
+        extra=fields.meta,
+        path=fields.path,
+    )
+
+
+def open_sidecar(directory: Path) -> Fields:
+    """The model sidecar of a directory as raw fields, after checking that it is a model's."""
+    path = Path(directory) / SIDECAR_NAME
+    if not path.exists():
+        raise CheckpointError(
+            f"{directory}: no {SIDECAR_NAME}: not an NLA checkpoint; "
+            "give the directory of a published AV or AR (a pair's sub-folder is written REPO#SUBFOLDER)"
+        )
+    fields = Fields(path, load_mapping(path))
+    if fields.get("kind") != "nla_model":
+        raise fields.refuse("kind", "'nla_model' was expected: this is not the sidecar of a model")
+    return fields
+
+
+def read_role(fields: Fields, *, expected: Role | None = None) -> Role:
+    """The role under any of its names; `expected` refuses the other one."""
+    found = fields.get("role")
+    name = found.strip().lower() if isinstance(found, str) else None
+    if name not in AV_NAMES + AR_NAMES:
+        raise fields.refuse("role", f"one of {', '.join(AV_NAMES + AR_NAMES)} was expected")
+    role: Role = "av" if name in AV_NAMES else "ar"
+    if expected is not None and role != expected:
+        raise fields.refuse(
+            "role", f"this is a {ROLE_TITLES[role]} and a {ROLE_TITLES[expected]} was expected; swap the two"
+        )
+    return role
+
+
+def check_width(sidecar: Sidecar, hidden_size: int) -> None:
+    """Refuse a model of another width than its sidecar says."""
+    if hidden_size != sidecar.d_model:
+        raise CheckpointError(
+            f"{sidecar.path.parent}: its sidecar says d_model {sidecar.d_model}, its config.json hidden_size "
+            f"{hidden_size}; the sidecar belongs to another model"
+        )
+
+
+def check_ar_depth(sidecar: Sidecar, blocks: int) -> None:
+    """Refuse a reconstructor that is not blocks 0..K of its model."""
+    if blocks != sidecar.layer + 1:
+        raise CheckpointError(
+            f"{sidecar.path.parent}: K = {sidecar.layer} and config.json says num_hidden_layers {blocks}; "
+            f"K+1 = {sidecar.layer + 1} was expected: the config.json or the sidecar belongs to another "
+            "checkpoint"
+        )
+
+
+def split_template(template: str, slot: str) -> tuple[str, str]:
+    """The text before and after `{slot}`, with doubled braces undone as `str.format` does.
+
+    Raises ValueError unless `{slot}` is the template's only placeholder and stands there once.
+    """
+    pieces = [""]
+    for literal, name, spec, conversion in Formatter().parse(template):
+        pieces[-1] += literal
+        if name is None:
+            continue
+        if name != slot or spec or conversion:
+            raise ValueError(f"unknown placeholder {{{name}}}; the only one allowed is {{{slot}}}")
+        pieces.append("")
+    if len(pieces) != 2:
+        raise ValueError(f"{{{slot}}} stands there {len(pieces) - 1} times; exactly once was expected")
+    return pieces[0], pieces[1]
+
+
+def _refuse_variants(fields: Fields) -> None:
+    norm = fields.get("extraction.norm")
+    if norm is not None and norm != "none":
+        raise fields.refuse(
+            "extraction.norm",
+            "only 'none' is supported: this NLA was trained on transformed (whitened) vectors and would read "
+            "raw ones wrongly; use a pair trained on raw activations",
+        )
+    for group in _INJECTION_GROUPS:
+        for key, value in fields.group(group).items():
+            if _is_other_injection(group, str(key).lower(), value):
+                raise fields.refuse(
+                    f"{group}.{key}".lstrip("."),
+                    "only embedding replacement is supported: an additive injection would be read wrongly; "
+                    "use a pair whose AV overwrites the marker's embedding",
+                )
+
+
+def _is_other_injection(group: str, key: str, value: object) -> bool:
+    """Whether this entry states an injection that is not the overwriting of one embedding."""
+    if "karvonen" in key or "additive" in key:
+        return bool(value)
+    names = _VARIANT_WORDS if group.endswith("injection") else _VARIANT_KEYS
+    if key not in names or value is None or isinstance(value, dict):
+        return False
+    return not isinstance(value, str) or value.strip().lower().replace("-", "_") not in _REPLACING
+
+
+def _layer(fields: Fields) -> int:
+    name = fields.first(LAYER_FIELDS)
+    if name is None:
+        raise fields.refuse("extraction_layer_index", "add K, the index of the block that the NLA reads")
+    return fields.integer(name, 0)
+
+
+def _template(fields: Fields, role: Role, names: tuple[str, ...], slot: str, *, required: bool) -> str | None:
+    name = fields.first([f"prompt_templates.{name}" for name in names])
+    if name is None:
+        if required:
+            raise fields.refuse(f"prompt_templates.{role}", f"a prompt with the slot {{{slot}}} was expected")
+        return None
+    template = fields.text(name)
+    if required:
+        try:
+            split_template(template, slot)
+        except ValueError as error:
+            raise fields.refuse(name, str(error)) from None
+    return template
+
+
+def _injection_scale(fields: Fields, role: Role, d_model: int, override: float | str | None) -> float | None:
+    if override is not None:
+        try:
+            return parse_scale(override, d_model)
+        except ValueError as error:
+            raise ConfigError(f"injection scale: found {override!r}; {error}") from None
+    if role == "av" and not fields.present("extraction.injection_scale"):
+        raise fields.refuse(
+            "extraction.injection_scale",
+            "an AV needs the L2 norm it was trained with; give the one of its model card as an option",
+        )
+    return fields.scale("extraction.injection_scale", d_model)
+
+
+def _mse_scale(fields: Fields, d_model: int) -> float:
+    if not fields.present("extraction.mse_scale"):
+        return math.sqrt(d_model)
+    scale = fields.scale("extraction.mse_scale", d_model)
+    if scale is None:
+        raise fields.refuse(
+            "extraction.mse_scale",
+            "raw MSE is not supported: this AR predicts lengths as well as directions; "
+            "use a pair trained on normalised vectors",
+        )
+    return scale
+
+
+def _marker(fields: Fields, *, required: bool) -> Marker | None:
+    names = ("char", "token_id", "left_neighbor_id", "right_neighbor_id")
+    char, *ids = (f"tokens.injection_{name}" for name in names)
+    if not required and any(fields.get(name) is None for name in (char, *ids)):
+        return None
+    token_id, left_id, right_id = (fields.integer(name, 0) for name in ids)
+    return Marker(fields.text(char), token_id, left_id, right_id)
+
+
+def _suffix_ids(fields: Fields) -> tuple[int, ...] | None:
+    ids = fields.get("tokens.critic_suffix_ids")
+    if ids is None:
+        return None
+    if not isinstance(ids, list) or not ids or not all(type(i) is int and i >= 0 for i in ids):
+        raise fields.refuse("tokens.critic_suffix_ids", "a list of token ids was expected")
+    return tuple(ids)

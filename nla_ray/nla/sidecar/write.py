@@ -1,0 +1,71 @@
+"""The one writer of model sidecars: the released dialect, which the public reference client loads."""
+
+from __future__ import annotations
+
+import os
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nla_ray.nla.sidecar.read import AR_NAMES, AV_NAMES, SIDECAR_NAME, Sidecar
+
+_OUR_LAYER_KEYS = ("extraction_layer_index", "num_hidden_layers")
+
+
+def write_sidecar(directory: Path, sidecar: Sidecar) -> None:
+    """Write `directory/nla_meta.yaml`; keys of `sidecar.extra` that are not ours are kept.
+
+    The file is complete or absent: it is written beside its place and renamed.
+    """
+    path = Path(directory) / SIDECAR_NAME
+    beside = path.with_name(f".{SIDECAR_NAME}.{os.getpid()}")
+    text = yaml.safe_dump(_released(sidecar), sort_keys=False, allow_unicode=True)
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
+
+
+def _released(sidecar: Sidecar) -> dict[str, Any]:
+    """The released dialect: one name for each value, ours on top of what was read."""
+    kept: dict[str, Any] = deepcopy(dict(sidecar.extra))
+    ours: dict[str, Any] = {
+        "kind": "nla_model",
+        "schema_version": 2,
+        "role": sidecar.role,
+        "d_model": sidecar.d_model,
+        "extraction_layer_index": sidecar.layer,
+        "extraction": _group(kept, "extraction", drop=("d_model", "layer_index"))
+        | {"injection_scale": sidecar.injection_scale, "mse_scale": sidecar.mse_scale},
+        "tokens": _group(kept, "tokens") | _tokens(sidecar),
+        "prompt_templates": _group(kept, "prompt_templates", drop=AV_NAMES + AR_NAMES)
+        | _without_none({"av": sidecar.av_template, "ar": sidecar.ar_template}),
+        "critic": _group(kept, "critic", drop=_OUR_LAYER_KEYS) | {"extraction_layer_index": sidecar.layer},
+    }
+    for name in ("ar", "reconstructor"):
+        if isinstance(kept.get(name), dict):
+            kept[name] = _group(kept, name, drop=_OUR_LAYER_KEYS)
+    kept.pop("layer", None)
+    return ours | {key: value for key, value in kept.items() if key not in ours and value != {}}
+
+
+def _tokens(sidecar: Sidecar) -> dict[str, Any]:
+    tokens: dict[str, Any] = {}
+    if sidecar.marker is not None:
+        tokens = {
+            "injection_char": sidecar.marker.char,
+            "injection_token_id": sidecar.marker.token_id,
+            "injection_left_neighbor_id": sidecar.marker.left_id,
+            "injection_right_neighbor_id": sidecar.marker.right_id,
+        }
+    suffix = sidecar.ar_suffix_ids
+    return tokens | {"critic_suffix_ids": None if suffix is None else list(suffix)}
+
+
+def _group(kept: dict[str, Any], name: str, drop: tuple[str, ...] = ()) -> dict[str, Any]:
+    group = kept.get(name)
+    return {key: value for key, value in group.items() if key not in drop} if isinstance(group, dict) else {}
+
+
+def _without_none(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}

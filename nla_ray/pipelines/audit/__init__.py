@@ -1,0 +1,1 @@
+"""Committed runs to an audit's report."""

@@ -1,0 +1,41 @@
+"""What an audit knows before its report is built: each run, and what changed since the run before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import duckdb
+
+from nla_ray.audit.compare import State
+from nla_ray.audit.findings import Row
+from nla_ray.audit.rates import Rated
+from nla_ray.audit.report.model import Gate, Population
+from nla_ray.audit.report.rates import Comparison
+from nla_ray.audit.tally import Tally
+
+Role = Literal["audited", "before", "benign"]
+
+
+@dataclass(frozen=True)
+class AuditedRun:
+    """What is known of one run."""
+
+    role: Role
+    connection: duckdb.DuckDBPyConnection
+    tally: Tally
+    populations: tuple[Population, ...]
+    gates: tuple[Gate, ...]
+    rated: tuple[Rated, ...]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A comparison with the run before, and what became of each finding."""
+
+    comparison: Comparison
+    states: Mapping[tuple[str, str], State]
+    connection: duckdb.DuckDBPyConnection
+    """To the tables of the run before, where the findings that are gone have their evidence."""
+    gone: Sequence[Row]

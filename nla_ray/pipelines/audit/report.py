@@ -1,0 +1,197 @@
+"""From what an audit found to the report that says so."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from nla_ray import __version__
+from nla_ray.audit.findings import FINDING, Row, shown_findings
+from nla_ray.audit.notes import QUERIES, cannot_claim, method
+from nla_ray.audit.rates import Rated
+from nla_ray.audit.report.evidence import Finding
+from nla_ray.audit.report.model import Gate, Policy, Reference, Report, ReportVerdict, Run
+from nla_ray.audit.report.rates import Detector as ShownDetector
+from nla_ray.audit.report.rates import Result
+from nla_ray.audit.report.values import GRAVEST_FIRST
+from nla_ray.config.audit import AuditConfig
+from nla_ray.config.detectors.model import Detector
+from nla_ray.config.detectors.packs import Packs
+from nla_ray.ids import digest
+from nla_ray.pipelines.audit.audited import AuditedRun, Compared
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+SHOWN_FINDINGS, SHOWN_OTHERS = 100, 10
+"""Of one detector and run: findings that the report shows, and documents that are none, the strongest."""
+
+
+def build_report(
+    config: AuditConfig,
+    packs: Packs,
+    audit_id: str,
+    runs: Sequence[AuditedRun],
+    rows: Sequence[Row],
+    verdict: tuple[ReportVerdict, tuple[str, ...]],
+    change: Compared | None,
+    unasked: int,
+) -> Report:
+    """The report. It depends on the arguments alone: no time, no path, no machine.
+
+    `unasked`: texts that the judge's budget did not reach.
+    """
+    found = [one for one in runs if one.role == "audited"]
+    return Report(
+        version=__version__,
+        title="Audit of " + ", ".join(one.tally.run_id[:12] for one in found),
+        audit_id=audit_id,
+        config_sha256=digest("audit config", config.fingerprint(), packs.fingerprint()),
+        config=config.canonical(),
+        verdict=verdict[0],
+        reasons=verdict[1],
+        policy=policy_of(config, rows),
+        gates=tuple(_named(gate, len(runs)) for one in runs for gate in one.gates),
+        runs=tuple(run_of(one) for one in runs),
+        detectors=tuple(_detector(detector, found, rows) for detector in packs.detectors),
+        findings=tuple(_shown(found[0].connection, rows, change)),
+        comparison=None if change is None else change.comparison,
+        cannot_claim=cannot_claim(config, packs.detectors, [one.tally for one in found], rows, unasked),
+        method=method(config.evidence, [one.tally for one in found], SHOWN_FINDINGS, SHOWN_OTHERS),
+        queries=QUERIES,
+    )
+
+
+def _named(gate: Gate, runs: int) -> Gate:
+    """The gate, with its run in the title where there are several."""
+    if runs == 1 or gate.run_id is None:
+        return gate
+    return gate.model_copy(update={"title": f"{gate.title}, {gate.run_id[:12]}"})
+
+
+def _shown(
+    connection: duckdb.DuckDBPyConnection, rows: Sequence[Row], change: Compared | None
+) -> Iterator[Finding]:
+    """The strongest findings, and those of the run before that are gone."""
+    yield from shown_findings(connection, selected(rows), {} if change is None else change.states)
+    if change is not None:
+        yield from shown_findings(change.connection, selected(change.gone), change.states)
+
+
+def policy_of(config: AuditConfig, rows: Sequence[Row]) -> Policy:
+    """Whether there are findings of the level at which the command fails, or above."""
+    if config.fail_on == "never":
+        return Policy(fail_on=config.fail_on, failed=False, why="The policy never fails.")
+    least = config.fail_on.partition(">=")[2]
+    levels = GRAVEST_FIRST[: GRAVEST_FIRST.index(least) + 1]
+    n = sum(row["status"] == FINDING and row["level"] in levels for row in rows)
+    return Policy(fail_on=config.fail_on, failed=n > 0, why=f"{n} findings of level {least} or above.")
+
+
+def selected(rows: Sequence[Row]) -> list[Row]:
+    """The rows that the report shows: of each run, detector and kind the strongest."""
+    taken: Counter[tuple[str, str, bool]] = Counter()
+    shown = []
+    for row in sorted(rows, key=lambda row: (-row["score"], row["doc_id"])):
+        key = (row["audited_run"], row["detector"], row["status"] == FINDING)
+        taken[key] += 1
+        if taken[key] <= (SHOWN_FINDINGS if key[2] else SHOWN_OTHERS):
+            shown.append(row)
+    return shown
+
+
+def run_of(one: AuditedRun) -> Run:
+    """Where the rows of a run come from, as its plan and manifest say."""
+    run_id, connection = one.tally.run_id, one.connection
+    found = connection.execute(
+        "SELECT * EXCLUDE (facts, record), facts::VARCHAR AS facts FROM runs WHERE run_id = $run",
+        {"run": run_id},
+    )
+    names = [column[0] for column in found.description]
+    values = dict(zip(names, found.fetchone() or (), strict=True))
+    facts: dict[str, Any] = json.loads(values["facts"])
+    corpus = facts.get("corpus") or {}
+    counts = dict(
+        connection.execute(
+            "SELECT outcome, count(*) FROM explanations WHERE run_id = $run GROUP BY ALL ORDER BY ALL",
+            {"run": run_id},
+        ).fetchall()
+    )
+    return Run(
+        run_id=run_id,
+        label=run_id[:12],
+        role=one.role,
+        target=_reference(facts, "target"),
+        av=_reference(facts, "av"),
+        ar=_reference(facts, "ar"),
+        layer=values["layer"],
+        seed=values["seed"],
+        corpus=", ".join((facts.get("config") or {}).get("corpus", {}).get("paths", ())) or "not known",
+        corpus_sha256=corpus.get("sha256") if isinstance(corpus, dict) else None,
+        config_sha256=values["fingerprint"],
+        config=json.dumps(facts.get("config") or {}, sort_keys=True),
+        versions={name: str(version) for name, version in sorted((facts.get("versions") or {}).items())},
+        fve_baseline=values["fve_baseline"],
+        fve_reference=values["fve_reference"],
+        plan_sha256=values["plan_sha256"],
+        manifest_sha256=values["manifest_sha256"],
+        finished_at=values["finished_at"],
+        counts=counts | {"quarantined": values["quarantined"]},
+        populations=one.populations,
+    )
+
+
+def _reference(facts: Mapping[str, Any], role: str) -> Reference:
+    found = (facts.get("models") or {}).get(role)
+    if isinstance(found, dict):
+        return Reference(ref=str(found.get("ref")), commit=found.get("commit"), sha256=found.get("sha256"))
+    return Reference(ref=str(found) if found else "not known")
+
+
+def _detector(detector: Detector, found: Sequence[AuditedRun], rows: Sequence[Row]) -> ShownDetector:
+    validation = detector.validation
+    return ShownDetector(
+        **detector.model_dump(
+            include={"id", "title", "description", "level", "tier", "status", "falsepositives", "references"}
+        ),
+        kind=detector.kind,
+        rule=rule_of(detector, found),
+        sha256=detector.fingerprint(),
+        validation=validation,
+        results=tuple(
+            _result(rated, rows) for one in found for rated in one.rated if rated.detector == detector.id
+        ),
+    )
+
+
+def rule_of(detector: Detector, found: Sequence[AuditedRun]) -> str:
+    """A detector's rule in words."""
+    recurrence = detector.recurrence
+    window = f" of {recurrence.n} in a row" if recurrence.n else ""
+    parts = [f"at least {recurrence.k}{window} {recurrence.over}"]
+    floors = [one.tally.floor for one in found if one.tally.floor is not None]
+    if detector.minimum_fidelity is not None:
+        floors = [max(floor, detector.minimum_fidelity) for floor in floors] or [detector.minimum_fidelity]
+    if floors:
+        parts.append("fve_nrm above " + " and ".join(f"{floor:.3f}" for floor in floors))
+    for name, values in detector.scope.model_dump().items():
+        if values:
+            parts.append(f"{name.replace('_', ' ')} {', '.join(values)}")
+    return ", ".join(parts)
+
+
+def _result(rated: Rated, rows: Sequence[Row]) -> Result:
+    statuses = Counter(
+        row["status"]
+        for row in rows
+        if (row["audited_run"], row["detector"]) == (rated.run_id, rated.detector)
+    )
+    findings = statuses.pop(FINDING, 0)
+    return Result(
+        run_id=rated.run_id, verdict=rated.verdict, why=rated.why, findings=findings,
+        set_aside=dict(sorted(statuses.items())),
+        rates=tuple(sorted(rated.rates, key=lambda rate: rate.unit)),
+    )  # fmt: skip

@@ -1,0 +1,337 @@
+"""An audit: committed tables in; hits, rates, findings and gates out; tables and a report written."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+import pyarrow as pa
+from pydantic import JsonValue, ValidationError
+
+from nla_ray import __version__
+from nla_ray.audit.compare import compare, states_of
+from nla_ray.audit.detect.hits import find_hits
+from nla_ray.audit.detect.judge import Judge
+from nla_ray.audit.detect.others import NO_HELPERS, Helpers, asking, check_helpers
+from nla_ray.audit.findings import FINDING, Row, finding_rows
+from nla_ray.audit.gates import gates_of, populations, verdict_of
+from nla_ray.audit.rates import BENIGN, Twins, rate_all
+from nla_ray.audit.report.model import Report
+from nla_ray.audit.report.values import GRAVEST_FIRST
+from nla_ray.audit.report.write import FORMATS, write_report
+from nla_ray.audit.tally import Tally, needed, tally
+from nla_ray.config.audit import AuditConfig, Source
+from nla_ray.config.detectors.model import Detector
+from nla_ray.config.detectors.packs import Packs, load_packs
+from nla_ray.errors import ConfigError, InputError
+from nla_ray.ids import digest
+from nla_ray.pipelines.audit.audited import AuditedRun, Compared, Role
+from nla_ray.pipelines.audit.report import build_report
+from nla_ray.store import connect, open_run, open_store
+from nla_ray.store.runs.plan import Plan
+from nla_ray.tables import FINDINGS, RATES, REAL, table_of
+
+if TYPE_CHECKING:
+    from nla_ray.pipelines.audit.embedder import Embedder
+
+Doing = Callable[[str], None]
+"""Told what is being done."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Runs that were chosen, on a connection to their tables."""
+
+    tables: str
+    connection: duckdb.DuckDBPyConnection
+    runs: Mapping[str, str]
+    """Digest of each run's manifest, by its id."""
+
+
+@dataclass(frozen=True)
+class Searched:
+    """Chosen runs after their detectors: counts by run."""
+
+    opened: Opened
+    tallies: Mapping[str, Tally]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an audit ended."""
+
+    report: Report
+    folder: Path
+    done_before: bool
+    """The same audit was finished before: nothing was written."""
+
+
+def audit(config: AuditConfig, doing: Doing = lambda what: None) -> Outcome:
+    """Audit the runs that the configuration names; the same inputs again give the same bytes, written once.
+
+    Raises InputError and ConfigError for tables, packs and settings that cannot be used.
+    """
+    packs = load_packs(config.packs)
+    packs = packs.only(config.detectors) if config.detectors else packs
+    embedder = embedder_of(config, packs)
+    helpers = Helpers(
+        ask=asking(config.source.tables),
+        embed=embedder,
+        judge=None if config.judge is None else Judge(config.judge),
+    )
+    check_helpers(packs.detectors, helpers)
+    doing("reading the tables")
+    subject = open_source(config.source)
+    before = None if config.before is None else open_source(config.before)
+    benign = None if config.benign is None else open_source(config.benign)
+    plan = plan_of(config, packs, embedder, subject, before, benign)
+    store = open_store(config.results or config.source.tables)
+    run = open_run(store, plan)
+    committed = run.committed()
+    if committed is not None:
+        report = finished(config.output, committed.record)
+        if report is not None:
+            return Outcome(report, config.output, True)
+    doing("searching for what the detectors describe")
+    searched = search(subject, packs, config, helpers)
+    found, beside = judge_all(config, packs, helpers, searched, before, benign)
+    verdict = verdict_of([gate for one in (*found, *beside) for gate in one.gates])
+    reportable = verdict[0] != "not reportable"
+    rows = [row for one in found for row in rows_of(one, packs, plan.run_id, reportable=reportable)]
+    doing("comparing and writing the report")
+    change = compared(config, packs, found, beside, rows)
+    unasked = 0 if helpers.judge is None else helpers.judge.unasked
+    report = build_report(config, packs, plan.run_id, (*found, *beside), rows, verdict, change, unasked)
+    if committed is not None:
+        require_same(report, committed.record, store.url)
+    written = [
+        run.write(
+            one.tally.run_id, rates_table(one, plan.run_id), sides={"findings": findings_table(one, rows)}
+        )
+        for one in found
+    ]
+    write_files(config.output, report)
+    run.commit({"report_sha256": report_sha256(report), "verdict": verdict[0]}, written)
+    return Outcome(report, config.output, False)
+
+
+def open_source(source: Source) -> Opened:
+    """A connection to a source's tables. Raises InputError where these runs are not there."""
+    connection = connect(source.tables)
+    there = dict(
+        connection.execute(
+            "SELECT run_id, manifest_sha256 FROM runs WHERE table_name = 'explanations' ORDER BY run_id"
+        ).fetchall()
+    )
+    if not there:
+        raise InputError(f"{source.tables}: holds no run of explanations; name tables that a decode wrote")
+    for run_id in source.runs:
+        if run_id not in there:
+            raise ConfigError(f"{source.tables}: has no run {run_id}; there are {', '.join(there)}")
+    return Opened(source.tables, connection, {run_id: there[run_id] for run_id in source.runs or there})
+
+
+def embedder_of(config: AuditConfig, packs: Packs) -> Embedder | None:
+    """The encoder of detectors by similarity; None where there are none, or it is not configured."""
+    if config.embedder is None or all(one.similarity is None for one in packs.detectors):
+        return None
+    # Only these detectors need torch; an audit without them starts in a second.
+    from nla_ray.pipelines.audit.embedder import Embedder
+
+    return Embedder(config.embedder)
+
+
+def plan_of(
+    config: AuditConfig,
+    packs: Packs,
+    embedder: Embedder | None,
+    subject: Opened,
+    before: Opened | None,
+    benign: Opened | None,
+) -> Plan:
+    """The plan of the audit's tables: its id follows from the tables, the detectors and the configuration."""
+    tables: dict[str, JsonValue] = {
+        name: dict(opened.runs)
+        for name, opened in (("audited", subject), ("before", before), ("benign", benign))
+        if opened is not None
+    }
+    facts: dict[str, JsonValue] = {
+        "audit": config.effective(),
+        "detectors_sha256": packs.fingerprint(),
+        "tables": tables,
+        "versions": {"nla_ray": __version__},
+    }
+    identity = ["audit", __version__, config.fingerprint(), packs.fingerprint(), repr(tables)]
+    if embedder is not None:
+        record = embedder.record
+        facts["models"] = {"embedder": asdict(record)}
+        identity.append(record.sha256)
+    audit_id = digest(*identity)[:32]
+    return Plan(
+        run_id=audit_id, table="rates", sides=("findings",), units=dict.fromkeys(subject.runs), facts=facts
+    )
+
+
+def finished(folder: Path, record: Mapping[str, JsonValue]) -> Report | None:
+    """The report of a finished audit, if it is in the folder as it was written."""
+    try:
+        data = (folder / "report.json").read_bytes()
+    except OSError:
+        return None
+    whole = all((folder / f"report.{form}").exists() for form in FORMATS)
+    if not whole or hashlib.sha256(data).hexdigest() != record.get("report_sha256"):
+        return None
+    try:
+        return Report.model_validate_json(data)
+    except ValidationError:
+        return None
+
+
+def require_same(report: Report, record: Mapping[str, JsonValue], place: str) -> None:
+    """Raise InputError where a report made again is not that of the tables: a judge may change its mind."""
+    if report_sha256(report) != record.get("report_sha256"):
+        raise InputError(
+            f"{place}: holds the tables of this audit, and a judge or an embedder now answers otherwise than "
+            "for them; restore judge.cache or the report, or name other results"
+        )
+
+
+def write_files(folder: Path, report: Report) -> None:
+    """Write the report in all its forms. Raises InputError where the folder cannot be written to."""
+    try:
+        write_report(report, folder)
+    except OSError as error:
+        raise InputError(f"output: cannot write into {folder}: {error.strerror or error}") from None
+
+
+def report_sha256(report: Report) -> str:
+    """Digest of report.json."""
+    return hashlib.sha256(report.json_text().encode()).hexdigest()
+
+
+def search(opened: Opened, packs: Packs, config: AuditConfig, helpers: Helpers = NO_HELPERS) -> Searched:
+    """Find the hits in chosen runs and count them. Raises InputError where no row can be searched."""
+    asked = replace(helpers, ask=asking(opened.tables))
+    find_hits(opened.connection, packs, tuple(opened.runs), asked)
+    tallies = tally(opened.connection, packs.detectors, config.evidence, config.benign_documents)
+    for run_id in opened.runs:
+        if run_id not in tallies or REAL not in tallies[run_id].populations:
+            raise InputError(
+                f"run {run_id}: holds no explanation that can be searched; see the view failures"
+            )
+    return Searched(opened, tallies)
+
+
+def judge_all(
+    config: AuditConfig,
+    packs: Packs,
+    helpers: Helpers,
+    searched: Searched,
+    before: Opened | None,
+    benign: Opened | None,
+) -> tuple[list[AuditedRun], list[AuditedRun]]:
+    """The audited runs, and those beside them: the one before, and benign ones."""
+    twins, calm = None, list[AuditedRun]()
+    if benign is not None:
+        unmarked = search(benign, packs, config.model_copy(update={"benign_documents": None}), helpers)
+        twins = twins_in([(one, REAL) for one in unmarked.tallies.values()], packs.detectors)
+        calm = judge_runs(unmarked, config, packs, None, "benign")
+    found = judge_runs(searched, config, packs, twins, "audited")
+    if before is None:
+        return found, calm
+    earlier = search(before, packs, config, helpers)
+    return found, [*judge_runs(earlier, config, packs, twins, "before"), *calm]
+
+
+def twins_in(places: Sequence[tuple[Tally, str]], detectors: Sequence[Detector]) -> Twins:
+    """How many documents these populations have for each detector, and how many meet its rule."""
+    return Twins(
+        n={one.id: sum(len(found.within(one.id)[name]) for found, name in places) for one in detectors},
+        k={
+            one.id: sum(
+                int((found.hits_of(one.id, name).strength >= needed(one)).sum()) for found, name in places
+            )
+            for one in detectors
+        },
+    )
+
+
+def judge_runs(
+    searched: Searched, config: AuditConfig, packs: Packs, twins: Twins | None, role: Role
+) -> list[AuditedRun]:
+    """Populations, gates and rates of every run."""
+    made = []
+    for run_id in searched.opened.runs:
+        counted = searched.tallies[run_id]
+        inside = twins_in([(counted, BENIGN)], packs.detectors) if BENIGN in counted.populations else twins
+        found = populations(searched.opened.connection, counted)
+        gates = gates_of(run_id, found, config.gates, config.evidence, controls=role != "benign")
+        rated = rate_all(counted, packs.detectors, config.evidence, inside)
+        made.append(AuditedRun(role, searched.opened.connection, counted, found, gates, tuple(rated)))
+    return made
+
+
+def rows_of(one: AuditedRun, packs: Packs, audit_id: str, *, reportable: bool) -> Iterator[Row]:
+    """Rows of the table of findings for a run."""
+    return finding_rows(
+        one.connection, one.tally, packs.detectors, one.rated, audit_id, reportable=reportable
+    )
+
+
+def compared(
+    config: AuditConfig,
+    packs: Packs,
+    found: Sequence[AuditedRun],
+    beside: Sequence[AuditedRun],
+    rows: Sequence[Row],
+) -> Compared | None:
+    """The comparison with the run before; None where there is none."""
+    earlier = [one for one in beside if one.role == "before"]
+    if not earlier:
+        return None
+    if (len(earlier), len(found)) != (1, 1):
+        raise ConfigError(
+            f"before: a comparison is of one run with one run; found {len(earlier)} and {len(found)}; name "
+            "them in before.runs and source.runs"
+        )
+    was, now = earlier[0].tally, found[0].tally
+    old = [row for row in rows_of(earlier[0], packs, "", reportable=True) if row["status"] == FINDING]
+    states = states_of(keys_of(old), keys_of(row for row in rows if row["status"] == FINDING))
+    made = compare(
+        was,
+        now,
+        sorted(packs.detectors, key=lambda one: (GRAVEST_FIRST.index(one.level), one.tier, one.id)),
+        config.evidence,
+        drift=config.gates.drift,
+        labels=(was.run_id[:12], now.run_id[:12]),
+        states=states,
+    )
+    gone = [row for row in old if states[row["detector"], row["doc_id"]] == "absent"]
+    return Compared(made, states, earlier[0].connection, gone)
+
+
+def keys_of(rows: Iterable[Row]) -> set[tuple[str, str]]:
+    """The detector and the document of each row."""
+    return {(row["detector"], row["doc_id"]) for row in rows}
+
+
+def rates_table(one: AuditedRun, audit_id: str) -> pa.Table:
+    """The rates of one run."""
+    common = {"run_id": audit_id, "unit_id": one.tally.run_id, "audited_run": one.tally.run_id}
+    return table_of(
+        (
+            common | {"detector": rated.detector, "detector_verdict": rated.verdict} | rate.model_dump()
+            for rated in one.rated
+            for rate in rated.rates
+        ),
+        RATES,
+    )
+
+
+def findings_table(one: AuditedRun, rows: Sequence[Row]) -> pa.Table:
+    """The documents with hits of one run."""
+    return table_of((row for row in rows if row["audited_run"] == one.tally.run_id), FINDINGS)

@@ -1,0 +1,259 @@
+"""The plan of a decode: what is checked without weights, which units there are, how many rows each has."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from nla_ray.config.decode import Baseline, DecodeConfig, Engine, Models
+from nla_ray.config.reference import ModelRef
+from nla_ray.config.training.training_set import TrainingSetConfig
+from nla_ray.corpus.pieces import units_of
+from nla_ray.corpus.vectors.files import VectorOrigin, check_vectors
+from nla_ray.errors import CheckpointError, ConfigError
+from nla_ray.ids import digest
+from nla_ray.nla.model.resolve import resolve
+from nla_ray.nla.preflight.run import check
+from nla_ray.nla.sidecar.read import Sidecar, read_sidecar
+from nla_ray.pipelines.decode.baseline import known_baseline
+from nla_ray.pipelines.provenance import ModelRecord, commit_of, model_record, versions
+from nla_ray.stages.device import device_of
+from nla_ray.stages.extract import reader_of, tokenizer_of, vocabulary_of
+from nla_ray.stages.rows import Identity
+from nla_ray.stages.work import Task, places_of, unit_id_of
+from nla_ray.stages.write import planned_rows
+from nla_ray.store.runs.plan import Plan
+from nla_ray.tables import DECODED
+
+UNIT_BYTES = 1 << 30
+"""Vectors of one unit: they are held in memory, and cross the object store where pools differ."""
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """Local directories of the three models where it is planned; those from the hub may lack weights."""
+
+    target: Path | None
+    av: Path
+    ar: Path | None
+
+
+@dataclass
+class Survey:
+    """A corpus before it is decoded; `vectors` without controls, None where the target's answers decide."""
+
+    documents: int = 0
+    unusable: int = 0
+    truncated: int = 0
+    tokens: int = 0
+    vectors: int | None = 0
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Decode:
+    """A decode that is ready to run; in `config` device, type and the commits of models are settled."""
+
+    config: DecodeConfig
+    checkpoints: Checkpoints
+    sidecar: Sidecar
+    identity: Identity
+    baseline: Baseline | None
+    survey: Survey
+    tasks: tuple[Task, ...]
+    plan: Plan
+    warnings: tuple[str, ...]
+
+
+Doing = Callable[[str, int], None]
+"""Told what is being done, and how many documents of it are done."""
+
+
+def plan_decode(config: DecodeConfig, doing: Doing) -> Decode:
+    """Everything that can be known without loading weights. Raises NlaError for what cannot be used."""
+    doing("checking the models", 0)
+    config = config.model_copy(update={"engine": settled(config)})
+    preflight(config)
+    checkpoints = find_checkpoints(config)
+    config = config.model_copy(update={"models": pinned(config.models, checkpoints)})
+    scale = config.models.injection_scale
+    sidecar = read_sidecar(checkpoints.av, role="av", injection_scale_override=scale)
+    origin = None
+    if config.corpus.vectors is not None:
+        origin = check_vectors(config.corpus, d_model=sidecar.d_model, layer=sidecar.layer)
+    survey, tasks = survey_corpus(config, checkpoints.target, sidecar, doing)
+    models = record_models(config, checkpoints)
+    identity = identify(config, survey, sidecar, models, origin)
+    baseline = known_baseline(config, checkpoints.ar)
+    plan = plan_of(config, identity, survey, tasks, models, baseline)
+    warnings = () if origin is None else origin.warnings
+    return Decode(config, checkpoints, sidecar, identity, baseline, survey, tasks, plan, warnings)
+
+
+def settled(config: DecodeConfig | TrainingSetConfig) -> Engine:
+    """The engine with device and type as they will be: equal on every worker, and part of the plan."""
+    engine, runner = config.engine, config.runner
+    if runner.name == "local":
+        device, dtype = device_of(engine)
+        return engine.model_copy(update={"device": str(device), "dtype": str(dtype).removeprefix("torch.")})
+    pools = [runner.pool] if runner.pools is None else [pool for _, pool in runner.pools]
+    gpus = {pool.gpus > 0 for pool in pools}
+    if engine.device == "auto" and len(gpus) > 1:
+        raise ConfigError("runner.pools: some have GPUs and some have none; say engine.device")
+    device_name = engine.device if engine.device != "auto" else "cuda" if gpus == {True} else "cpu"
+    kind = "bfloat16" if device_name.startswith("cuda") else "float32"
+    return engine.model_copy(
+        update={"device": device_name, "dtype": kind if engine.dtype == "auto" else engine.dtype}
+    )
+
+
+def preflight(config: DecodeConfig) -> None:
+    """Raise CheckpointError with the first failed check of the three models, before any weight is loaded."""
+    models = config.models
+    checks = check(models.av, models.ar, models.target, injection_scale=models.injection_scale)
+    failed = [made for made in checks if made.status == "fail"]
+    if failed:
+        first, others = failed[0], len(failed) - 1
+        more = f" (and {others} more; `nla-ray check` shows all)" if others else ""
+        raise CheckpointError(f"{first.subject}: {first.name}: {first.detail}{more}")
+
+
+def find_checkpoints(config: DecodeConfig) -> Checkpoints:
+    """Local directories of the models; of those on the hub the small files are fetched."""
+    models = config.models
+    ar = None if models.ar is None else resolve(models.ar, weights=False)
+    target = None if models.target is None else resolve(models.target, weights=False)
+    return Checkpoints(target, resolve(models.av, weights=False), ar)
+
+
+def pinned(models: Models, checkpoints: Checkpoints) -> Models:
+    """The models at the commits that were found: a branch that moves meanwhile changes nothing."""
+    found = {"target": checkpoints.target, "av": checkpoints.av, "ar": checkpoints.ar}
+    commits = {role: commit_of(directory) for role, directory in found.items() if directory is not None}
+    return models.model_copy(
+        update={
+            role: getattr(models, role).model_copy(update={"revision": commit})
+            for role, commit in commits.items()
+            if commit is not None
+        }
+    )
+
+
+def anchored(config: DecodeConfig) -> DecodeConfig:
+    """The configuration as workers get it: folders of models are absolute, for they may run elsewhere."""
+    named = {role: getattr(config.models, role) for role in ("target", "av", "ar")}
+    found = {role: ref.anchored() for role, ref in named.items() if ref is not None}
+    return config.model_copy(update={"models": config.models.model_copy(update=found)})
+
+
+def survey_corpus(
+    config: DecodeConfig, target: Path | None, sidecar: Sidecar, doing: Doing
+) -> tuple[Survey, tuple[Task, ...]]:
+    """Read the corpus once: its units, with how many rows each leads to."""
+    tokenizer = tokenizer_of(config, target)
+    reader = reader_of(
+        config,
+        tokenizer,
+        d_model=sidecar.d_model,
+        layer=sidecar.layer,
+        vocabulary=vocabulary_of(config, target),
+    )
+    answered = config.continuation is not None
+    survey, fingerprint = Survey(vectors=None if answered else 0), config.fingerprint()
+    tasks: list[Task] = []
+    content = hashlib.sha256()
+    for source, documents in units_of(config.corpus, listed=config.positions.column):
+        content.update("".join(document.content_digest() for document in documents).encode())
+        survey.documents += len(documents)
+        survey.unusable += sum(document.problem is not None for document in documents)
+        planned = None
+        if not answered:
+            readings = [reader.read(document) for document in documents]
+            survey.truncated += sum(reading.truncated for reading in readings)
+            survey.tokens += sum(len(reading.token_ids) for reading in readings)
+            places = len(places_of(readings))
+            _require_room(places, sidecar.d_model)
+            survey.vectors = (survey.vectors or 0) + places
+            planned = planned_rows(config, readings)
+        tasks.append(Task(unit_id_of(fingerprint, documents), source, len(documents), planned))
+        doing("planning", survey.documents)
+    survey.sha256 = content.hexdigest()
+    return survey, tuple(tasks)
+
+
+def _require_room(places: int, d_model: int) -> None:
+    if places * d_model * 4 > UNIT_BYTES:
+        raise ConfigError(
+            f"corpus.unit_documents: a unit would have {places} vectors of {d_model} values, over "
+            f"{UNIT_BYTES >> 30} GiB; take fewer documents a unit or fewer positions"
+        )
+
+
+def record_models(config: DecodeConfig, checkpoints: Checkpoints) -> dict[str, ModelRecord]:
+    """Identity of each model by role."""
+    found: dict[str, tuple[ModelRef | None, Path | None]] = {
+        "target": (config.models.target, checkpoints.target),
+        "av": (config.models.av, checkpoints.av),
+        "ar": (config.models.ar, checkpoints.ar),
+    }
+    return {
+        role: model_record(ref, directory)
+        for role, (ref, directory) in found.items()
+        if ref is not None and directory is not None
+    }
+
+
+def identify(
+    config: DecodeConfig,
+    survey: Survey,
+    sidecar: Sidecar,
+    models: dict[str, ModelRecord],
+    origin: VectorOrigin | None,
+) -> Identity:
+    """What all rows share; equal recipe, corpus and weights have the same run id on every machine."""
+    fingerprint = config.fingerprint()
+    run_id = digest("run", fingerprint, survey.sha256, *(model.sha256 for model in models.values()))[:32]
+    ar = str(models["ar"]) if "ar" in models else None
+    target = str(models["target"]) if "target" in models else None
+    if target is None and origin is not None:
+        target = origin.base_model
+    return Identity(run_id, fingerprint, sidecar.layer, config.seed, target, str(models["av"]), ar)
+
+
+def weights_of(models: dict[str, ModelRecord]) -> JsonValue:
+    """What is known of each model's files, by role."""
+    return {
+        role: {"ref": one.ref, "commit": one.commit, "sha256": one.sha256} for role, one in models.items()
+    }
+
+
+def plan_of(
+    config: DecodeConfig,
+    identity: Identity,
+    survey: Survey,
+    tasks: tuple[Task, ...],
+    models: dict[str, ModelRecord],
+    baseline: Baseline | None,
+) -> Plan:
+    """The plan as it is stored: nothing in it depends on the time or on the machine."""
+    return Plan(
+        run_id=identity.run_id,
+        units={task.unit_id: task.planned for task in tasks},
+        sides=tuple(sorted(config.keep)),
+        facts={
+            "provenance": DECODED,
+            "fingerprint": identity.fingerprint,
+            "config": config.model_dump(mode="json", exclude=set(config.without_effect)),
+            "corpus": asdict(survey),
+            "models": {"target": identity.target, "av": identity.av, "ar": identity.ar},
+            "weights": weights_of(models),
+            "layer": identity.layer,
+            "seed": identity.seed,
+            "baseline": None if baseline is None else baseline.model_dump(),
+            "versions": {**versions()},
+        },
+    )

@@ -1,0 +1,1 @@
+"""A training set to a pair, here or on Ray."""

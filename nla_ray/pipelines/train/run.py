@@ -1,0 +1,181 @@
+"""Train a pair: check what goes in, run the stages here or on Ray, and say what came out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nla_ray.config.training.train import Split, TrainConfig
+from nla_ray.errors import ConfigError
+from nla_ray.nla.sidecar.read import Role
+from nla_ray.pipelines.provenance import model_record
+from nla_ray.pipelines.train.parts import Parts
+from nla_ray.pipelines.train.rank import FOLDER, ROLES, Attempt, Rank, done
+from nla_ray.pipelines.train.report import PAGE, write_report
+from nla_ray.store.places.tree import Tree
+from nla_ray.store.runs.plan import differing_keys, some_of
+from nla_ray.training.learner import Metrics
+from nla_ray.training.metrics import Progress, Report, last_steps
+from nla_ray.training.world import World
+
+RECORD = "run.json"
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """A finished stage: the step whose models were released, and what was measured with them.
+
+    `ratio` is the mean importance ratio of the last steps of joint training.
+    """
+
+    stage: str
+    steps: int
+    best_step: int
+    held_out: Metrics
+    ratio: float | None = None
+
+
+@dataclass(frozen=True)
+class TrainedPair:
+    """What a training left: stages, and where the newest AV and AR are (None: not trained).
+
+    `report` is where the page is, `verdict` what it says; None where there is no report. `again` if all
+    stages were finished before, `idle` if nothing else was done either.
+    """
+
+    stages: tuple[StageResult, ...]
+    baseline: str
+    dropped: dict[Split, int]
+    uploaded: str | None
+    again: bool
+    idle: bool
+    av: str | None
+    ar: str | None
+    report: str | None
+    verdict: str | None
+
+
+def train(config: TrainConfig, report: Report) -> TrainedPair:
+    """Train as configured; the same output goes on where it stopped, a finished one is only reported.
+
+    Raises InputError, CheckpointError and ConfigError before anything is trained, and TrainingError.
+    """
+    tree, parts, recorded = ready(config, report)
+    again = all(done(tree, stage) for stage in config.stages.chosen)
+    if not again:
+        run_one_rank = partial(run_rank, Attempt(tree.take_over(), git_commit()))
+        tree.write(RECORD, json.dumps(recorded, indent=1, sort_keys=True).encode())
+        if config.runner.name == "ray":
+            from nla_ray.runtime.ray_train import train_on_ray
+
+            train_on_ray(config, run_one_rank, report)
+        else:
+            run_one_rank(config, World(device=local_device(config)), report)
+    stages = tuple(
+        StageResult(**found, ratio=last_steps(tree, stage, "ratio"))
+        for stage in config.stages.chosen
+        if (found := done(tree, stage))
+    )
+    roles: tuple[Role, ...] = ("av", "ar")
+    places = {role: _newest(config, config.stages.chosen, role) for role in roles}
+    baseline = parts.baseline
+    said = f"Var(v_nrm) = {baseline.value:.4f} of {baseline.reference}, {baseline.n} vectors"
+    dropped = {name: split.dropped for name, split in parts.splits.items() if split.dropped}
+    trained = {role: place for role, place in places.items() if place}
+    reported = tree.read(PAGE) is not None
+    evaluation = None if config.report is None else write_report(config, tree, trained, report)
+    uploaded = None
+    if config.upload is not None:
+        from nla_ray.pipelines.train.upload import upload
+
+        uploaded = upload(tree, config.upload, trained)
+    return TrainedPair(
+        stages, said, dropped, uploaded, again,
+        idle=again and uploaded is None and (reported or evaluation is None),
+        **{role: f"{tree.url}/{place}" if place else None for role, place in places.items()},
+        report=f"{tree.url}/{PAGE}" if evaluation else None,
+        verdict=evaluation.verdict if evaluation else None,
+    )  # fmt: skip
+
+
+def ready(config: TrainConfig, report: Report, *, weights: bool = True) -> tuple[Tree, Parts, dict[str, Any]]:
+    """The output, what goes in, and what decides the result, all checked; nothing is written.
+
+    Without `weights`, those of models from the hub need not be here. Raises NlaError.
+    """
+    tree, parts = Tree(config.output), Parts(config, weights)
+    report(Progress(doing=f"reading {', '.join(config.splits)}"))
+    _ = parts.splits
+    report(Progress(doing="checking the models"))
+    _ = parts.sidecars, parts.baseline
+    recorded = _recorded(config, parts)
+    _require_same(tree, recorded)
+    return tree, parts, recorded
+
+
+def run_rank(
+    attempt: Attempt, config: TrainConfig, world: World, report: Report, sampler: Any = None
+) -> None:
+    """One rank of the training, in this process."""
+    if config.runner.threads is not None:
+        torch.set_num_threads(config.runner.threads)
+    Rank(config, world, report, attempt, sampler).run()
+
+
+def local_device(config: TrainConfig) -> torch.device:
+    """CUDA where there is one and it is not refused (`runner.gpus: 0`)."""
+    gpu = config.runner.gpus != 0 and torch.cuda.is_available()
+    if config.runner.gpus and not gpu:
+        raise ConfigError("runner.gpus: this machine has no CUDA device; leave it out, or set 0 for the CPU")
+    return torch.device("cuda" if gpu else "cpu")
+
+
+def git_commit() -> str | None:
+    """The commit of this code, where it runs from a repository."""
+    folder = Path(__file__).parent
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return None
+    return found.stdout.strip() or None
+
+
+def _newest(config: TrainConfig, stages: tuple[str, ...], role: Role) -> str | None:
+    """Where in the output the last stage left this model."""
+    folders = [FOLDER[stage] for stage in stages if role in ROLES[stage]]
+    return f"{folders[-1]}/{role}" if folders else None
+
+
+def _recorded(config: TrainConfig, parts: Parts) -> dict[str, Any]:
+    """What decides the result, and must stay as it is while a training is continued."""
+    refs = {"target": config.target, "init.av": config.init.av, "init.ar": config.init.ar}
+    paths = {"target": parts.target, "init.av": parts.start("av"), "init.ar": parts.start("ar")}
+    models = {
+        name: model_record(ref, path).sha256
+        for name, ref in refs.items()
+        if ref is not None and (path := paths[name]) is not None
+    }
+    data = {name: split.identity for name, split in parts.splits.items()}
+    return config.effective() | {"content": {"data": data, "models": models}}
+
+
+def _require_same(tree: Tree, recorded: Mapping[str, Any]) -> None:
+    """Raise ConfigError where the output holds another training, naming the keys that differ."""
+    before = tree.read(RECORD)
+    if before is None:
+        return
+    keys = differing_keys(json.loads(before), recorded)
+    if keys:
+        raise ConfigError(
+            f"output: {tree.url} holds a training with another configuration: {some_of(keys)}; "
+            "set them back to go on with it, or name another output"
+        )

@@ -1,0 +1,1 @@
+"""A corpus to the tables that a pair is trained with."""

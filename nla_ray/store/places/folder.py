@@ -1,0 +1,161 @@
+"""A local folder with write-once files: a synced temporary file is linked to its name, which must be free."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nla_ray.errors import InputError
+from nla_ray.store.places.objects import ChangedError, Listed, Store
+
+_FULL = "free some space or name another output; units that are written stay, and running again continues"
+_FORBIDDEN = "check the permissions there, or name another output"
+_ADVICE = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EFBIG: _FULL,
+    errno.EACCES: _FORBIDDEN,
+    errno.EPERM: _FORBIDDEN,
+    errno.EROFS: _FORBIDDEN,
+}
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})
+
+
+class FolderStore(Store):
+    """Files below a folder, which is made by the first write. Names that start with a dot are unfinished."""
+
+    def __init__(self, folder: Path, *, overwrites: bool = False) -> None:
+        super().__init__(str(folder), overwrites=overwrites)
+        self.folder = folder.absolute()
+
+    def put_new(self, key: str, data: bytes) -> bool:
+        """See Store."""
+        path = self.folder / key
+        part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+        with self._explained(key, writing=True):
+            _make_folder(path.parent)
+            if path.exists():
+                return False
+            try:
+                with part.open("xb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                return self._publish(part, path)
+            finally:
+                part.unlink(missing_ok=True)
+
+    def _publish(self, part: Path, path: Path) -> bool:
+        try:
+            os.link(part, path)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            if not self.overwrites:
+                raise InputError(
+                    f"{self.url}: this file system has no hard links, so a file cannot be written only once; "
+                    f"use another one, or allow it by name (overwrites: true) ({error.strerror})"
+                ) from None
+            part.replace(path)
+        _sync_folder(path.parent)
+        return True
+
+    def get(self, key: str) -> bytes:
+        """See Store."""
+        with self._explained(key):
+            return (self.folder / key).read_bytes()
+
+    def tail(self, key: str, n: int) -> bytes:
+        """See Store."""
+        with self._explained(key), (self.folder / key).open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - n))
+            return file.read()
+
+    def identify(self, key: str) -> tuple[int, str]:
+        """See Store; the file is read."""
+        with self._explained(key):
+            path = self.folder / key
+            return path.stat().st_size, file_sha256(path)
+
+    def entries(self, prefix: str) -> list[Listed]:
+        """See Store."""
+        with self._explained(prefix):
+            start = self.folder / prefix.rpartition("/")[0]
+            if self.folder.exists() and not self.folder.is_dir():
+                raise NotADirectoryError(20, "is a file; name a folder")
+            files = sorted(path for path in start.rglob("*") if path.is_file())
+            keys = ((path.relative_to(self.folder).as_posix(), path) for path in files)
+            return [
+                Listed(key, path.stat().st_size)
+                for key, path in keys
+                if key.startswith(prefix) and not path.name.startswith(".")
+            ]
+
+    def local(self, key: str, sha256: str, *, fresh: bool = False) -> Path:
+        """See Store; it is the file itself."""
+        path = self.folder / key
+        with self._explained(key):
+            require_digest(f"{self.url}/{key}", file_sha256(path), sha256)
+        return path
+
+    def place(self, key: str) -> str:
+        """See Store."""
+        return str(self.folder / key)
+
+    def free(self) -> int | None:
+        """See Store."""
+        with self._explained(""):
+            there = next(path for path in (self.folder, *self.folder.parents) if path.exists())
+            return shutil.disk_usage(there).free
+
+    @contextmanager
+    def _explained(self, key: str, *, writing: bool = False) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) and not writing:
+                raise
+            advice = _ADVICE.get(error.errno or 0, "")
+            what = f"{self.url}: {key}: {error.strerror or error}"
+            raise InputError(f"{what}; {advice}" if advice else what) from None
+
+
+def file_sha256(path: Path) -> str:
+    """Hex sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def require_digest(name: str, found: str, committed: str) -> None:
+    """Raise ChangedError where a file's content is not the committed one."""
+    if found != committed:
+        raise ChangedError(
+            f"{name}: its content changed after it was committed (sha256 {found[:16]}, committed "
+            f"{committed[:16]}); restore it from a backup, see `nla-ray verify` for everything that is wrong"
+        )
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and its parents, each one durable."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,102 @@
+"""What a place for tables must be able to do: write an object once, read it, list it."""
+
+from __future__ import annotations
+
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from nla_ray.errors import InputError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class ChangedError(InputError):
+    """An object has not the content that was committed."""
+
+
+PROBE = "probe/write-once"
+"""Key of the object that shows that a store honours conditional writes."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An object as a listing shows it."""
+
+    key: str
+    bytes: int
+
+
+class Store(ABC):
+    """Objects under one root; keys are relative, with `/`. Pickles to its address, never to credentials.
+
+    Every method raises InputError where the place itself fails: absent, denied, full, unreachable.
+    """
+
+    threads = 4
+    """Requests that are worth making at once."""
+
+    def __init__(self, url: str, *, overwrites: bool = False) -> None:
+        self.url = url
+        self.overwrites = overwrites
+
+    @abstractmethod
+    def put_new(self, key: str, data: bytes) -> bool:
+        """Write an object that is not there yet: whole or not at all, and durable on return.
+
+        False where another object was there first; it stays as it is.
+        """
+
+    @abstractmethod
+    def get(self, key: str) -> bytes:
+        """A whole object. Raises FileNotFoundError."""
+
+    @abstractmethod
+    def tail(self, key: str, n: int) -> bytes:
+        """The last `n` bytes of an object, or all there are. Raises FileNotFoundError."""
+
+    @abstractmethod
+    def identify(self, key: str) -> tuple[int, str]:
+        """Bytes and hex sha256 of an object as it was written. Raises FileNotFoundError."""
+
+    @abstractmethod
+    def entries(self, prefix: str) -> list[Listed]:
+        """All objects whose key starts with `prefix`, in the order of their keys."""
+
+    @abstractmethod
+    def local(self, key: str, sha256: str, *, fresh: bool = False) -> Path:
+        """A local file with the object's content; `fresh` reads the object even where a copy is at hand.
+
+        Raises ChangedError where the content has another digest, FileNotFoundError.
+        """
+
+    def place(self, key: str) -> str:
+        """Path or URL by which `nla_ray.store.places.files` reads parts of an object."""
+        return f"{self.url}/{key}"
+
+    def free(self) -> int | None:
+        """Bytes that can still be written there; None where nobody can tell."""
+        return None
+
+    def probe(self) -> None:
+        """Raise InputError where a second write of one object succeeds, unless that was allowed by name.
+
+        One small object stays behind; when it is there already, a single refused write is the proof.
+        """
+        if self.overwrites or not self.put_new(PROBE, uuid.uuid4().bytes):
+            return
+        if self.put_new(PROBE, uuid.uuid4().bytes):
+            raise InputError(
+                f"{self.url}: this store overwrites objects although asked not to (If-None-Match), so two "
+                "writers could mix their results; use another store, or allow it by name (overwrites: true)"
+            )
+
+    def map(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+        """`function` of every item, several at a time; results in order, the first error is raised."""
+        with ThreadPoolExecutor(self.threads) as pool:
+            return list(pool.map(function, items))

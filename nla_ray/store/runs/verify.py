@@ -1,0 +1,189 @@
+"""Look at everything again: plans, manifests and their chain, every file's digest, every row's key."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import duckdb
+
+from nla_ray.errors import InputError
+from nla_ray.store.places.address import open_store
+from nla_ray.store.places.objects import PROBE, ChangedError, Store
+from nla_ray.store.runs.layout import COMMITS, PLANS, QUARANTINE, commit_key, plan_key, unit_key
+from nla_ray.store.runs.manifest import FileRecord, Manifest, Stored, committed_runs, get_manifest, heads
+from nla_ray.store.runs.plan import Plan, get_plan, planned_runs
+from nla_ray.store.runs.unit_file import read_footer
+from nla_ray.store.runs.units import KEYS
+from nla_ray.store.sql.read import OFFLINE, exact_glob, read_files
+
+T = TypeVar("T")
+Kind = Literal["corrupt", "plan", "chain", "missing", "digest", "rows", "duplicate", "stray", "unfinished"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong: what kind, with which object, and how."""
+
+    kind: Kind
+    subject: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was looked at and what is wrong with it."""
+
+    runs: int
+    files: int
+    rows: int
+    heads: dict[str, str]
+    """Digests of the last manifests: who notes them elsewhere can tell later that nothing was exchanged."""
+    problems: list[Problem]
+
+
+def verify(path: str | Path) -> list[Problem]:
+    """Everything that is wrong with the tables at a folder or `s3://bucket/prefix`; an empty list is good.
+
+    Raises InputError where there are no tables or the place cannot be read.
+    """
+    return examine(open_store(path)).problems
+
+
+def examine(store: Store) -> Verified:
+    """Look at all tables of a store, reading every committed file."""
+    problems: list[Problem] = []
+    plans = _readable(planned_runs(store), lambda run_id: get_plan(store, run_id), plan_key, problems)
+    stored = _readable(
+        committed_runs(store), lambda run_id: get_manifest(store, run_id), commit_key, problems
+    )
+    if not plans and not stored and not problems:
+        raise InputError(f"{store.url}: holds no tables; name the folder that a run wrote its tables to")
+    manifests = list(stored.values())
+    problems += _chain(manifests)
+    sound = defaultdict[str, list[Path]](list)
+    for one in manifests:
+        problems += _against_plan(one.manifest, plans.get(one.manifest.run_id))
+        for table, path, wrong in _files(store, one.manifest):
+            problems += wrong
+            if path is not None:
+                sound[table].append(path)
+    for table in KEYS:
+        problems += _duplicates(table, sound[table])
+    problems += _strays(store, plans, manifests)
+    files = sum(len(one.manifest.all_files()) for one in manifests)
+    rows = sum(one.manifest.rows for one in manifests)
+    return Verified(len(manifests), files, rows, heads(manifests), problems)
+
+
+def _readable(
+    run_ids: Sequence[str], get: Callable[[str], T | None], key: Callable[[str], str], problems: list[Problem]
+) -> dict[str, T]:
+    """What can be read, by run id; what cannot becomes a problem."""
+    found: dict[str, T] = {}
+    for run_id in run_ids:
+        try:
+            one = get(run_id)
+        except InputError as error:
+            problems.append(Problem("corrupt", key(run_id), str(error)))
+            continue
+        if one is not None:
+            found[run_id] = one
+    return found
+
+
+def _chain(manifests: Sequence[Stored]) -> Iterator[Problem]:
+    digests = {one.manifest.run_id: one.sha256 for one in manifests}
+    for one in manifests:
+        for run_id, sha256 in one.manifest.previous.items():
+            if digests.get(run_id) != sha256:
+                found = "is missing" if run_id not in digests else "was changed"
+                detail = f"{found}; the manifest of run {one.manifest.run_id} vouches for {sha256[:16]}"
+                yield Problem("chain", commit_key(run_id), detail)
+
+
+def _against_plan(manifest: Manifest, plan: Plan | None) -> Iterator[Problem]:
+    key = commit_key(manifest.run_id)
+    if plan is None:
+        yield Problem("plan", plan_key(manifest.run_id), "is missing or corrupt, and the run is committed")
+        return
+    if plan.sha256() != manifest.plan_sha256:
+        yield Problem("plan", plan_key(manifest.run_id), f"is not the plan that {key} commits")
+    made = {file.unit_id: file.rows + file.quarantined for file in manifest.files}
+    planned = {unit: made.get(unit, 0) if rows is None else rows for unit, rows in plan.units.items()}
+    if made != planned:
+        units = sorted(unit for unit in {*made, *planned} if made.get(unit) != planned.get(unit))
+        yield Problem("rows", key, f"{len(units)} units have not the planned rows: {', '.join(units[:3])}")
+    beside = {side: [file.unit_id for file in files] for side, files in manifest.sides.items()}
+    if beside != {side: sorted(plan.units) for side in plan.sides}:
+        yield Problem("rows", key, "its tables beside have not one file for each planned unit")
+    sums = (len(manifest.files), sum(file.rows for file in manifest.files))
+    aside = sum(file.quarantined for file in manifest.files)
+    if (*sums, aside) != (manifest.units, manifest.rows, manifest.quarantined):
+        yield Problem("rows", key, "its totals are not the sums of its files")
+    if aside != sum(file.rows for file in manifest.quarantine):
+        yield Problem("rows", key, "its quarantine files have not the rows that its units set aside")
+
+
+def _files(store: Store, manifest: Manifest) -> list[tuple[str, Path | None, list[Problem]]]:
+    """Table, local copy if it is sound, and problems of each file that a manifest names."""
+    tables = (manifest.table, QUARANTINE, *manifest.sides)
+    named = [(table, file) for table in tables for file in manifest.files_of(table)]
+    return store.map(lambda one: (one[0], *_file(store, manifest, one[1])), named)
+
+
+def _file(store: Store, manifest: Manifest, file: FileRecord) -> tuple[Path | None, list[Problem]]:
+    try:
+        path = store.local(file.key, file.sha256, fresh=True)
+        footer = read_footer(store, file.key)
+    except FileNotFoundError:
+        return None, [Problem("missing", file.key, f"is committed by run {manifest.run_id} and not there")]
+    except ChangedError as error:
+        return None, [Problem("digest", file.key, str(error))]
+    if (footer.plan_sha256, footer.run_id) != (manifest.plan_sha256, manifest.run_id):
+        return path, [Problem("plan", file.key, f"was written under another plan (run {footer.run_id})")]
+    if footer.rows != file.rows:
+        return path, [Problem("rows", file.key, f"holds {footer.rows} rows, {file.rows} are committed")]
+    if not footer.whole:
+        return path, [Problem("rows", file.key, f"has not the {footer.planned} rows it was planned with")]
+    return path, []
+
+
+def _duplicates(table: str, paths: Sequence[Path]) -> list[Problem]:
+    """Rows whose key another row has too, over all sound files of a table; one problem per run."""
+    if not paths:
+        return []
+    connection = duckdb.connect(config=OFFLINE)
+    key = ", ".join(KEYS[table])
+    found = connection.execute(
+        f"""SELECT run_id, count(*), min(({key}))::VARCHAR FROM (
+            SELECT {key} FROM {read_files([*map(exact_glob, paths)])} GROUP BY ALL HAVING count(*) > 1
+        ) GROUP BY run_id ORDER BY run_id"""
+    ).fetchall()
+    return [
+        Problem(
+            "duplicate", run_id, f"{count} keys ({key}) of {table} are there more than once: {first}, ..."
+        )
+        for run_id, count, first in found
+    ]
+
+
+def _strays(store: Store, plans: Mapping[str, Plan], manifests: Sequence[Stored]) -> Iterator[Problem]:
+    """Runs without a commit, and files that belong to no run at all."""
+    committed = {one.manifest.run_id for one in manifests}
+    known = {file.key for one in manifests for file in one.manifest.all_files()}
+    listed = [one.key for one in store.entries("")]
+    for run_id in sorted(plans.keys() - committed):
+        plan = plans[run_id]
+        mine = {unit_key(plan.table, run_id, unit) for unit in plan.units}
+        done = mine.intersection(listed)
+        beside = (QUARANTINE, *plan.sides)
+        known |= mine | {unit_key(table, run_id, unit) for table in beside for unit in plan.units}
+        detail = f"{len(done)} of {len(plan.units)} units are written, nothing is committed; run it again"
+        yield Problem("unfinished", run_id, detail)
+    for key in listed:
+        if key not in known and key != PROBE and not key.startswith((PLANS, COMMITS)):
+            yield Problem("stray", key, "is in no manifest and in no plan; nothing reads it")

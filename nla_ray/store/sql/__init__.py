@@ -1,0 +1,1 @@
+"""Committed tables as SQL: reading, views, the analyst's fence."""

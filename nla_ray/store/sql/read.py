@@ -1,0 +1,179 @@
+"""Committed tables as an ordinary DuckDB connection: explicit file lists, digests verified, views on top."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from nla_ray.contract import contract
+from nla_ray.errors import InputError
+from nla_ray.store.places.address import open_store
+from nla_ray.store.places.objects import Store
+from nla_ray.store.runs.layout import unit_prefix
+from nla_ray.store.runs.manifest import FileRecord, Stored, get_manifests
+from nla_ray.store.runs.plan import Plan, get_plan, planned_runs
+from nla_ray.tables import COMMITTED_RUNS, SCHEMAS, ddl, table_of
+
+OFFLINE: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
+
+
+LARGE = ("activations", "documents")
+"""Tables that are many times the others' size, and that most questions do not need."""
+
+
+def connect(
+    path: str | Path, *, runs: Collection[str] | None = None, without: Collection[str] = ()
+) -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB connection to the committed tables at a folder or `s3://bucket/prefix`.
+
+    Views: `explanations` (about the own vectors), `controls`, `all_explanations`, `runs`, `failures`, and
+    what runs keep beside: `documents`, `activations` (empty where none does). Every file is verified against
+    its manifest once, here; those on S3 are kept in a local cache. `runs` are ids: of other runs nothing is
+    read. `without` names tables (of `LARGE`) that are not even fetched; to ask about them is then an error.
+    Raises InputError where there are no tables, none is committed, a file is missing or changed, or a newer
+    nla_ray wrote it.
+    """
+    found = committed(path, runs=runs, without=without)
+    connection = duckdb.connect(config=OFFLINE)
+    names = {table: [exact_glob(path) for path in paths] for table, paths in found.files.items()}
+    add_views(connection, names, found.runs)
+    return connection
+
+
+@dataclass(frozen=True)
+class Committed:
+    """What manifests vouch for: verified local files of each table not left out, and a row per run."""
+
+    files: dict[str, list[Path]]
+    runs: pa.Table
+
+
+def committed(
+    path: str | Path, *, runs: Collection[str] | None = None, without: Collection[str] = ()
+) -> Committed:
+    """Find and verify what is committed at a folder or `s3://bucket/prefix`; raises as `connect` does."""
+    store = open_store(path)
+    manifests = [one for one in get_manifests(store) if runs is None or one.manifest.run_id in runs]
+    if not manifests:
+        raise InputError(_nothing_committed(store))
+    local = {
+        name: local_files(store, [file for one in manifests for file in one.manifest.files_of(name)])
+        for name in SCHEMAS
+        if name not in without
+    }
+    return Committed(local, runs_table(store, manifests))
+
+
+def add_views(
+    connection: duckdb.DuckDBPyConnection, names: Mapping[str, Sequence[str]], runs: pa.Table
+) -> None:
+    """Views and macros over each table's Parquet files, which DuckDB knows under these names.
+
+    A table without an entry was left out: whoever reads it gets an error.
+    """
+    for name, schema in SCHEMAS.items():
+        if name in names:
+            connection.execute(_relation(f"committed_{name}", schema, names[name]))
+        else:
+            _leave_out(connection, name, schema)
+    connection.register("found_runs", runs)
+    connection.execute("CREATE TABLE committed_runs AS FROM found_runs")
+    connection.unregister("found_runs")
+    for name in ("views.sql", "macros.sql"):
+        connection.execute(contract(name).read_text(encoding="utf-8"))
+
+
+def local_files(store: Store, records: Sequence[FileRecord]) -> list[Path]:
+    """Local files with exactly the committed content. Raises InputError for a missing or changed one."""
+
+    def local(file: FileRecord) -> Path:
+        try:
+            return store.local(file.key, file.sha256)
+        except FileNotFoundError:
+            raise InputError(
+                f"{store.url}/{file.key}: is committed but missing; restore it from a backup"
+            ) from None
+
+    return store.map(local, records)
+
+
+def runs_table(store: Store, manifests: Sequence[Stored]) -> pa.Table:
+    """One row per manifest, with the facts of its plan. Raises InputError where the plan is another one."""
+    return table_of([_run_row(store, one) for one in manifests], COMMITTED_RUNS)
+
+
+def _run_row(store: Store, stored: Stored) -> dict[str, object]:
+    manifest = stored.manifest
+    plan = get_plan(store, manifest.run_id)
+    if plan is None or plan.sha256() != manifest.plan_sha256:
+        raise InputError(
+            f"{store.url}: the plan of run {manifest.run_id} is not the committed one; restore it"
+        )
+    return {
+        "run_id": manifest.run_id,
+        "table_name": manifest.table,
+        "units": manifest.units,
+        "rows": manifest.rows,
+        "quarantined": manifest.quarantined,
+        "bytes": sum(file.bytes for file in manifest.all_files()),
+        "plan_sha256": manifest.plan_sha256,
+        "manifest_sha256": stored.sha256,
+        "facts": json.dumps(plan.facts),
+        "record": json.dumps(manifest.record),
+    }
+
+
+def _relation(name: str, schema: pa.Schema, names: Sequence[str]) -> str:
+    """SQL of a relation over exactly these files; an empty table where there are none."""
+    if not names:
+        table = schema.metadata[b"table"].decode()
+        return ddl(schema).replace(f"CREATE TABLE {table} (", f"CREATE TABLE {name} (")
+    return f"CREATE VIEW {name} AS FROM {read_files(names)}"
+
+
+def _leave_out(connection: duckdb.DuckDBPyConnection, table: str, schema: pa.Schema) -> None:
+    """A relation with the table's columns, each of which raises, for no join may take it for an empty one."""
+    connection.execute(_relation("shape", schema, ()))
+    columns = connection.execute("SELECT column_name, column_type FROM (DESCRIBE shape)").fetchall()
+    connection.execute("DROP TABLE shape")
+    never = f"error('{table} were left out of this connection')"
+    chosen = ", ".join(f"{never}::{kind} AS {column}" for column, kind in columns)
+    connection.execute(f"CREATE VIEW committed_{table} AS SELECT {chosen} WHERE {never}")
+
+
+def read_files(names: Sequence[str]) -> str:
+    """The table function over Parquet files, named by pattern; a column that one has not is null there."""
+    options = "hive_partitioning = false, union_by_name = true"
+    return f"read_parquet([{', '.join(map(_literal, names))}], {options})"
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def exact_glob(path: Path) -> str:
+    """A path as the pattern that matches nothing else."""
+    return re.sub(r"[*?\[]", r"[\g<0>]", str(path.absolute()))
+
+
+def _nothing_committed(store: Store) -> str:
+    """Why there is nothing to read."""
+    planned = planned_runs(store)
+    if not planned:
+        return f"{store.url}: holds no tables (no commits/); name the folder that a run wrote its tables to"
+    plans = [plan for plan in (get_plan(store, run_id) for run_id in planned) if plan is not None]
+    progress = ", ".join(f"{plan.run_id}: {_done(store, plan)} of {len(plan.units)} units" for plan in plans)
+    return f"{store.url}: no run is committed yet ({progress}); run it again until it is finished"
+
+
+def _done(store: Store, plan: Plan) -> int:
+    return len(store.entries(unit_prefix(plan.table, plan.run_id)))

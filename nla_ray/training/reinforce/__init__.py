@@ -1,0 +1,1 @@
+"""Joint reinforcement learning of a pair."""

@@ -1,0 +1,110 @@
+"""The plan: known without weights, equal wherever it is made, refused where it cannot be carried out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nla_ray.config.decode import DecodeConfig
+from nla_ray.corpus.pieces import read_unit
+from nla_ray.errors import ConfigError
+from nla_ray.pipelines.decode import planning
+from nla_ray.pipelines.decode.planning import Decode, plan_decode, settled
+from tests.cli.conftest import TEXT
+from tests.conftest import NlaDirs
+
+Make = Callable[..., DecodeConfig]
+
+
+@pytest.fixture
+def make(tmp_path: Path, nla: Callable[[str], NlaDirs]) -> Make:
+    """`make(corpus={...})`: five documents in three units, one of which is unusable."""
+    corpus = tmp_path / "corpus.jsonl"
+    rows = [{"id": f"doc{i}", "text": TEXT * i} for i in range(5)]
+    corpus.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    models = dict(zip(("target", "av", "ar"), map(str, nla("qwen2")), strict=True))
+
+    def config(**changes: Any) -> DecodeConfig:
+        read = {"paths": [str(corpus)], "text": "text", "id": "id", "unit_documents": 2}
+        values = {
+            "output": str(tmp_path / "out"),
+            "models": models,
+            "corpus": read | changes.pop("corpus", {}),
+            "positions": {"n": 2},
+            "controls": {"shuffled": 0, "random": 1},
+            "sampling": {"samples": 3},
+        }
+        return DecodeConfig.model_validate(values | changes)
+
+    return config
+
+
+def planned(config: DecodeConfig) -> Decode:
+    return plan_decode(config, lambda doing, documents: None)
+
+
+def test_every_unit_has_its_rows_before_anything_runs(make: Make, tmp_path: Path) -> None:
+    ready = planned(make())
+    # doc0 is empty: one row. The others have two positions, each with a control, and three samples.
+    assert [task.planned for task in ready.tasks] == [1 + 12, 24, 12]
+    assert [task.documents for task in ready.tasks] == [2, 2, 1]
+    assert (ready.survey.documents, ready.survey.unusable, ready.survey.vectors) == (5, 1, 8)
+    assert ready.plan.units == {task.unit_id: task.planned for task in ready.tasks}
+    documents = [one for task in ready.tasks for one in read_unit(task.source, ready.config.corpus)]
+    assert [one.doc_id for one in documents] == [f"doc{i}" for i in range(5)]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_plan_is_equal_bytes_wherever_it_is_made(make: Make) -> None:
+    runner = {"name": "ray", "pool": {"actors": 7}}
+    one, other = planned(make()), planned(make(output="s3://a/b", runner=runner, max_failed_fraction=0.5))
+    assert one.plan.canonical() == other.plan.canonical()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"seed": 1}, {"sampling": {"samples": 4}}, {"corpus": {"limit": 4}}, {"corpus": {"unit_documents": 3}},
+     {"engine": {"dtype": "bfloat16"}}, {"controls": {"none": 1}}, {"positions": {"n": 3}}],
+)  # fmt: skip
+def test_what_changes_rows_is_another_run(make: Make, change: dict[str, Any]) -> None:
+    assert planned(make()).plan.run_id != planned(make(**change)).plan.run_id
+
+
+def test_a_changed_document_is_another_unit_and_the_others_stay(make: Make, tmp_path: Path) -> None:
+    before = planned(make())
+    corpus = tmp_path / "corpus.jsonl"
+    corpus.write_text(corpus.read_text().replace('"doc4"', '"other"'))
+    after = planned(make())
+    same = [one.unit_id == other.unit_id for one, other in zip(before.tasks, after.tasks, strict=True)]
+    assert same == [True, True, False] and before.plan.run_id != after.plan.run_id
+
+
+def test_what_the_target_says_decides_how_many_rows_there_are(make: Make) -> None:
+    ready = planned(make(continuation={}, positions={"part": "response"}))
+    assert set(ready.plan.units.values()) == {None} and ready.survey.vectors is None
+
+
+def test_a_unit_must_fit_into_memory(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "UNIT_BYTES", 3 * 32 * 4)
+    with pytest.raises(
+        ConfigError, match=r"corpus\.unit_documents: a unit would have 4 vectors of 32 values"
+    ):
+        planned(make())
+    assert planned(make(corpus={"unit_documents": 1}))
+
+
+def test_workers_decide_on_device_and_type_together(make: Make) -> None:
+    def engine(**runner: Any) -> tuple[str, str]:
+        found = settled(make(runner={"name": "ray"} | runner))
+        return found.device, found.dtype
+
+    assert engine() == ("cpu", "float32")
+    assert engine(pool={"gpus": 0.5}) == ("cuda", "bfloat16")
+    every = {"extract": {"gpus": 1}, "verbalize": {"gpus": 1}, "reconstruct": {"gpus": 1}}
+    assert engine(pools=every) == ("cuda", "bfloat16")
+    with pytest.raises(ConfigError, match=r"runner\.pools: some have GPUs and some have none"):
+        engine(pools=every | {"extract": {}})
