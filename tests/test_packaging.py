@@ -10,8 +10,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from nla_ray import __version__
+from tests import versions
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -70,6 +73,33 @@ def test_the_wheel_alone_finds_its_jobs_packs_and_views(wheel: Path, tmp_path: P
     output, *paths = ran.stdout.splitlines()
     assert output == "out/demo/tables"
     assert all(line.startswith(str(tmp_path / "site")) and line.endswith(" True") for line in paths)
+
+
+def pins() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    found = (line.split("==") for line in lines if line and not line.startswith("#"))
+    return {canonicalize_name(name): version for name, version in found}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *versions.project()["dependencies"],
+        *(one for extra in versions.project()["optional-dependencies"].values() for one in extra),
+    ],
+)
+def test_what_is_tested_is_within_what_is_allowed(text: str) -> None:
+    wanted = Requirement(text)
+    assert wanted.specifier.contains(pins()[canonicalize_name(wanted.name)])
+
+
+def test_every_dependency_but_ray_has_a_floor_and_no_pin() -> None:
+    floors = dict(line.split("==") for line in versions.lowest())
+    for wanted in map(Requirement, versions.project()["dependencies"]):
+        operators = {one.operator for one in wanted.specifier}
+        assert wanted.name == "ray" or (
+            operators <= {">=", "<"} and wanted.specifier.contains(floors[wanted.name])
+        )
 
 
 def test_a_job_is_sent_the_code_and_neither_weights_nor_tests(tmp_path: Path) -> None:

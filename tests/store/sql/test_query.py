@@ -92,7 +92,7 @@ def test_a_refusal_is_one_line(tables: Path, sql: str, message: str) -> None:
 
 def test_evidence_cannot_be_overwritten(tables: Path) -> None:
     before = digests(tables)
-    with pytest.raises(InputError, match="writes none|A CTE needs a SELECT"):
+    with pytest.raises(InputError, match=r"writes none|A CTE needs a SELECT"):
         ask(tables, "WITH x AS (COPY (SELECT 1) TO 'tables://explanations/0' (use_tmp_file false)) FROM x")
     assert digests(tables) == before
 
