@@ -1,4 +1,4 @@
-"""The fast tests with the lowest, or with the newest, versions that pyproject.toml allows: `make test-versions`.
+"""The fast tests with the lowest, or the newest, versions that pyproject.toml allows: `make test-versions`.
 
 Each kind has an environment of its own in the given folder. Needs the package index.
 """
