@@ -16,7 +16,7 @@ from itertools import product
 import numpy as np
 
 from benchmarks._common import write_result
-from nla_ray.audit.intervals import Interval, cluster_bootstrap, clustered_wilson, newcombe, wilson
+from nla_ray.intervals import Interval, cluster_bootstrap, clustered_wilson, newcombe, wilson
 
 CORRELATION = 0.2
 DOCUMENTS, ROWS, RATES = (100, 300, 1000), (2, 10, 40), (0.01, 0.05, 0.1, 0.3)

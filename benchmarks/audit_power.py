@@ -31,7 +31,6 @@ import numpy as np
 from benchmarks._common import write_result
 from nla_ray.audit.compare import compare
 from nla_ray.audit.findings import FINDING, finding_rows
-from nla_ray.audit.intervals import Interval, wilson
 from nla_ray.audit.rates import rate_all
 from nla_ray.audit.tally import Hits, Population, Tally, needed
 from nla_ray.config.audit import AuditConfig, Evidence, Source
@@ -41,6 +40,7 @@ from nla_ray.config.reference import ModelRef
 from nla_ray.demo import world
 from nla_ray.demo.dataset import encode
 from nla_ray.demo.recipe.export import write_corpus
+from nla_ray.intervals import Interval, wilson
 from nla_ray.nla.model.resolve import resolve
 from nla_ray.nla.prompt import load_tokenizer
 from nla_ray.pipelines.audit.run import Searched, open_source, search

@@ -7,8 +7,8 @@ CREATE TABLE explanations (
     position INTEGER,  -- token index; null if not known or nothing was read
     token_id INTEGER,  -- token at the position
     token VARCHAR,  -- text of that token alone
-    role VARCHAR,  -- role of the chat message that the token is in
-    doc_tokens INTEGER,  -- tokens of the document after truncation
+    role VARCHAR,  -- label: the message's role, thinking, tool_call, tool_result or template; null in plain text
+    doc_tokens INTEGER,  -- tokens of the document that were read
     layer SMALLINT,  -- K: the vector is the output of block K of the target
     control VARCHAR NOT NULL,  -- real, or what was injected instead: shuffled, random, mean, none
     control_source VARCHAR,  -- shuffled only: row_id of the vector's owner
@@ -16,7 +16,7 @@ CREATE TABLE explanations (
     seed BIGINT,  -- seed of positions, controls and sampling
     outcome VARCHAR NOT NULL,  -- ok, unclosed, length, empty, loop, failed
     reason VARCHAR,  -- why, where the outcome is not ok
-    flags VARCHAR[] NOT NULL,  -- early_position, special_token, template_token, sink_norm, cjk
+    flags VARCHAR[] NOT NULL,  -- early_position, special_token, template_token, sink_norm, cjk, windowed
     explanation VARCHAR,  -- the answer between its tags, if any
     explanation_norm VARCHAR,  -- for matching: NFKC, casefolded
     raw_text VARCHAR,  -- the whole answer as generated

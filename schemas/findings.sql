@@ -21,5 +21,5 @@ CREATE TABLE findings (
     lift FLOAT,  -- part: recurrence less the shuffled rows' rate
     chance FLOAT,  -- part: of so many positions, by any control's rate
     score FLOAT NOT NULL,  -- product of recurrence, fidelity and 1 - chance, for sorting only
-    evidence VARCHAR NOT NULL  -- matching rows as JSON: row_id, sample, position, token, span, ...
+    evidence VARCHAR NOT NULL  -- matching rows as JSON: row_id, sample, position, token, role, ...
 );

@@ -61,6 +61,7 @@ def text_of(run_id: str, number: int) -> Mapping[str, object]:
         "run_id": run_id, "unit_id": "u0", "doc_id": f"doc-{number}", "source": "test", "text": TEXT,
         "token_ends": ends, "roles": ["user"] * len(ends), "response_start": None, "n_tokens": len(ends),
         "truncated": False,
+        "left_out_before": 0, "left_out_after": 0, "flags": [],
     }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import typer
 from nla_ray.cli import app
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.config.load import load
+from nla_ray.config.positions import Positions
 from nla_ray.nla.model.resolve import RELEASED
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -34,6 +35,15 @@ def test_every_configuration_loads(number: int, tmp_path: Path) -> None:
     models = load(DecodeConfig, path).models
     for ref in (models.target, models.av, models.ar):
         assert ref is not None and ref.path.partition(":")[0] in RELEASED
+
+
+def test_every_choice_of_positions_that_is_named_is_one() -> None:
+    table = GUIDE.partition("| `positions` | reads |")[2].partition("\n\n")[0]
+    cells = [line.split("|")[1] for line in table.splitlines()[2:]]
+    named = [choice for cell in cells for choice in re.findall("`([^`]+)`", cell)]
+    assert len(named) > 9
+    for choice in named:
+        assert Positions.model_validate(choice) != Positions() or choice == "random:10"
 
 
 @pytest.mark.parametrize("arguments", commands(), ids=" ".join)

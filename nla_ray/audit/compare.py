@@ -8,12 +8,12 @@ from typing import Literal
 
 import numpy as np
 
-from nla_ray.audit.intervals import Interval, mean_difference, mean_interval, newcombe, newcombe_paired
 from nla_ray.audit.report.rates import Change, Comparison, Drift
 from nla_ray.audit.statistics import benjamini_hochberg, mcnemar, two_samples
 from nla_ray.audit.tally import Ints, Population, Tally, needed
 from nla_ray.config.audit import Evidence
 from nla_ray.config.detectors.model import Detector, Scope
+from nla_ray.intervals import Interval, mean_difference, mean_interval, newcombe, newcombe_paired
 from nla_ray.tables import CONTROLS, REAL
 
 State = Literal["new", "unchanged", "absent"]

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nla_ray.audit.intervals import Interval, clustered_wilson
 from nla_ray.audit.statistics import any_of_n, binomial_tail
 from nla_ray.audit.tally import Hits, Ints, Population, needed
 from nla_ray.config.detectors.model import Detector
+from nla_ray.intervals import Interval, clustered_wilson
 
 DOUBT = 0.001
 """Chance that a control's rate is above the bound that tests assume; it is added to their p."""

@@ -12,12 +12,12 @@ import pyarrow as pa
 from nla_ray.audit.expected import Expected
 from nla_ray.audit.rates import ABOVE, BENIGN, NOT, SHUFFLED, Rated
 from nla_ray.audit.report.context import Read, contexts
-from nla_ray.audit.report.evidence import Context, Evidence, Finding, Part
-from nla_ray.audit.report.values import State, rounded
+from nla_ray.audit.report.evidence import Context, Evidence, Finding, Part, State
 from nla_ray.audit.statistics import any_of_n
 from nla_ray.audit.tally import Tally, needed
 from nla_ray.config.detectors.model import Detector
 from nla_ray.ids import digest
+from nla_ray.pages.data import rounded
 from nla_ray.tables import REAL
 
 FINDING, INFORMATIONAL = "finding", "informational"
@@ -194,7 +194,7 @@ WITH marked AS (
     SELECT * FROM audit_marked WHERE run_id = $run AND control = '{REAL}'
 ), kept AS (
     SELECT
-        detector, doc_id, row_id, sample, position, token, span, span_start, fve_nrm,
+        detector, doc_id, row_id, sample, position, token, role, span, span_start, fve_nrm,
         row_number() OVER (
             PARTITION BY detector, doc_id
             ORDER BY evident DESC, fve_nrm DESC NULLS LAST, position, row_id, sample
@@ -202,7 +202,7 @@ WITH marked AS (
     FROM marked
 ), quoted AS (
     SELECT detector, doc_id, to_json(list(
-        {{row_id: row_id, sample: sample, position: position, token: token, span: span,
+        {{row_id: row_id, sample: sample, position: position, token: token, role: role, span: span,
           span_start: span_start, fve_nrm: fve_nrm}} ORDER BY rank
     ))::VARCHAR AS evidence
     FROM kept WHERE rank <= $most GROUP BY ALL

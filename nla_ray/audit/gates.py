@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import duckdb
 import numpy as np
 
-from nla_ray.audit.intervals import mean_interval
 from nla_ray.audit.report.model import Gate, Population, ReportVerdict
 from nla_ray.audit.tally import Tally
 from nla_ray.config.audit import Evidence, Gates
+from nla_ray.intervals import mean_interval
 from nla_ray.tables import CONTROLS, REAL
 
 ORDER = (REAL, *CONTROLS, "benign")

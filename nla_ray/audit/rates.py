@@ -8,7 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from nla_ray.audit.expected import Expected
-from nla_ray.audit.intervals import (
+from nla_ray.audit.report.rates import Rate, RateVerdict
+from nla_ray.audit.statistics import benjamini_hochberg, tied_to_clusters, two_samples
+from nla_ray.audit.tally import Hits, Population, Tally, needed
+from nla_ray.config.audit import Evidence
+from nla_ray.config.detectors.model import Detector
+from nla_ray.intervals import (
     Interval,
     cluster_bootstrap,
     clustered_wilson,
@@ -16,11 +21,6 @@ from nla_ray.audit.intervals import (
     newcombe,
     wilson,
 )
-from nla_ray.audit.report.rates import Rate, RateVerdict
-from nla_ray.audit.statistics import benjamini_hochberg, tied_to_clusters, two_samples
-from nla_ray.audit.tally import Hits, Population, Tally, needed
-from nla_ray.config.audit import Evidence
-from nla_ray.config.detectors.model import Detector
 from nla_ray.tables import CONTROLS, REAL
 
 ABOVE: RateVerdict = "above controls"

@@ -7,7 +7,7 @@ from math import exp, lgamma, log
 
 import numpy as np
 
-from nla_ray.audit.intervals import Floats
+from nla_ray.intervals import Floats
 
 RESAMPLES = 1999
 ENOUGH = 20

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nla_ray.audit.detect.scope import scope_sql
-from nla_ray.audit.intervals import Floats
 from nla_ray.config.audit import Evidence, Marked
 from nla_ray.config.detectors.model import Detector, Scope
+from nla_ray.intervals import Floats
 
 Ints = npt.NDArray[np.int64]
 
@@ -248,8 +248,8 @@ _MARKED = """
 CREATE OR REPLACE TABLE audit_marked AS
 SELECT
     found.run_id, found.detector, of.control, found.doc_id, found.row_id, found.sample,
-    of.place, of.ordinal, of.position, of.fve_nrm, found.token, found.span, found.span_start, found.restated,
-    rules.k, rules.before, rules.counted,
+    of.place, of.ordinal, of.position, of.fve_nrm, found.token, found.role, found.span, found.span_start,
+    found.restated, rules.k, rules.before, rules.counted,
     NOT found.artefact AS clean,
     clean AND coalesce(of.fve_nrm > greatest(floors.floor, rules.minimum), floors.floor IS NULL) AS faithful,
     faithful AND ($restated OR NOT coalesce(found.restated, false)) AS evident

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nla_ray.cli.output import printable
 from nla_ray.config.reference import ModelRef
+from nla_ray.text import printable
 
 if TYPE_CHECKING:
     from nla_ray.nla.preflight.parts import Check

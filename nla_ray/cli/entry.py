@@ -9,8 +9,8 @@ from typing import NoReturn
 import typer
 from pydantic import ValidationError
 
-from nla_ray.cli.output import printable
 from nla_ray.errors import NlaError
+from nla_ray.text import printable
 
 UNUSABLE = 2
 

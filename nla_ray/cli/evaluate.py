@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nla_ray.cli.output import printable, progress
+from nla_ray.cli.output import progress, say_what_is_not_read
+from nla_ray.text import printable
 
 if TYPE_CHECKING:
     from nla_ray.evaluation.model import Evaluation, Mean, Measured
@@ -36,13 +37,12 @@ def evaluate_command(
     """
     from nla_ray.config.evaluate import EvaluateConfig
     from nla_ray.config.load import load
-    from nla_ray.corpus.files.sources import corpus_files
 
     settings = load(EvaluateConfig, config, overrides or ())
-    corpus_files(settings.corpus.paths)
+    console = Console()
+    say_what_is_not_read(settings.corpus, console)
     from nla_ray.pipelines.evaluate import evaluate
 
-    console = Console()
     with progress(console) as report:
         done = evaluate(settings, report=report)
     print_evaluation(done.evaluation, console)

@@ -14,12 +14,25 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from rich.table import Column
 
-from nla_ray.text import printable as printable
+from nla_ray.text import printable
 
 if TYPE_CHECKING:
+    from nla_ray.config.corpus import Corpus
     from nla_ray.pipelines.decode.run import Progress, Report
 
 PLAIN_INTERVAL_S = 30.0
+
+
+def say_what_is_not_read(corpus: Corpus, console: Console, *, quiet: bool = False) -> None:
+    """A line for each reason why something beside the files of a corpus is not read; none if `quiet`.
+
+    Raises InputError where there is no file.
+    """
+    from nla_ray.corpus.files.sources import find_files
+
+    left_out = find_files(corpus).left_out()
+    for line in () if quiet else left_out:
+        console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

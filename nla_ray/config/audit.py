@@ -7,8 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from nla_ray.config.base import Config
-from nla_ray.config.corpus import Name
+from nla_ray.config.base import Config, Name
 from nla_ray.config.decode import Reference
 from nla_ray.config.detectors.judge import JudgeConfig
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, StringConstraints
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+Name = Annotated[str, StringConstraints(min_length=1)]
+"""A name that says something."""
 
 
 class Config(BaseModel):
@@ -30,3 +35,12 @@ class Config(BaseModel):
     def fingerprint(self) -> str:
         """Hex sha256 of `canonical()`: equal fingerprints mean equal recipes."""
         return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+
+class OrText:
+    """Tells the JSON Schema that a field with parts may be written as one string."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [{"type": "string"}, handler(schema)]}

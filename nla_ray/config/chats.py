@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, JsonValue, StringConstraints
+from pydantic import Field, JsonValue
 
-from nla_ray.config.base import Config
-
-Name = Annotated[str, StringConstraints(min_length=1)]
+from nla_ray.config.base import Config, Name
 
 Dropped = Literal[
     "whitespace",
@@ -21,6 +19,7 @@ Dropped = Literal[
     "tools",
     "image",
     "audio",
+    "video",
     "file",
 ]
 """What a chat can hold that the text of the target's template does not."""

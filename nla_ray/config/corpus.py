@@ -1,13 +1,24 @@
-"""The configuration of an input: where the documents are, what their columns mean, which tokens are read."""
+"""The configuration of an input: where the documents are, what their columns mean, how much is read."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from nla_ray.config.base import Config
-from nla_ray.config.chats import Chats, Name, Transcripts
+from nla_ray.config.base import Config, Name, OrText
+from nla_ray.config.chats import Chats, Transcripts
+
+FILE = "@file"
+"""Stands in `Corpus.id` for the name of the file."""
+
+
+def _listed(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[Name, ...], Field(min_length=1), BeforeValidator(_listed), OrText()]
+"""A name, or a list of them."""
 
 
 class Vectors(Config):
@@ -21,15 +32,33 @@ class Vectors(Config):
     """Where a file has this column, each row's K must be the verbalizer's."""
 
 
+class Window(Config):
+    """The piece that is read of a document with more tokens; what is left out is counted.
+
+    A beginning-of-text token stays in front of it, as one of the tokens. Positions are those in the piece.
+    """
+
+    tokens: Annotated[int, Field(ge=2)]
+    """Consecutive tokens that are kept."""
+    around: Name = "end"
+    """`start`: the first ones; `end`: the last ones; a label, such as `assistant`: those up to the end of its
+    last span (what comes after a token has no effect on its vector). A document without it is a failed row.
+    """
+
+
 class Corpus(Config):
     """Where the documents are and which of their columns are used."""
 
     paths: Annotated[tuple[Name, ...], Field(min_length=1)]
     """Files, globs or folders, local or `s3://`; `demo:corpus` is the shipped one.
 
-    JSONL (.jsonl) and text (.txt), also as .gz and .zst; Parquet (.parquet); Arrow (.arrow); a folder that
-    `datasets` wrote with save_to_disk. A folder means the corpus files in it, in the order of their names.
+    JSON (.jsonl, .ndjson, .json: an object a line, an array of objects, one object) and text (.txt), also
+    as .gz, .zst and .bz2; Parquet (.parquet, .parq, .pq); Arrow (.arrow); a folder that `datasets` wrote with
+    save_to_disk. A folder means the corpus files in it, in the order of their names, without those that begin
+    with `.` or `_`. What exists under a name is never a glob.
     """
+    partitions: bool = False
+    """Read also what lies in `key=value` folders; the values of the keys are carried along in `meta`."""
     text: Name | None = None
     """Column with plain text; it is tokenized as it stands, with the tokenizer's own special tokens.
 
@@ -56,8 +85,11 @@ class Corpus(Config):
     Nothing is extracted then, `positions` has no effect and the target may be left out. The id and the
     position of a vector are its key. A text column is optional and is carried along.
     """
-    id: Name | None = None
-    """Column with the document's id; without it the id is a hash of the content."""
+    id: Names | None = None
+    """Column with the document's id, or a list of columns, joined by `/`; without it a hash of the content.
+
+    `"@file"` is the name of the file below the folder or the pattern that `paths` gives.
+    """
     meta: tuple[Name, ...] = ()
     """Columns that are carried along as JSON; `"*"` means all that have no other use.
 
@@ -69,6 +101,8 @@ class Corpus(Config):
     """Use only so many documents, from the first."""
     max_tokens: Annotated[int, Field(ge=1)] = 4096
     """Longer documents are cut on the right."""
+    window: Window | None = None
+    """Of longer documents, such as transcripts of agents, a piece is read; `max_tokens` bounds it."""
     unit_documents: Annotated[int, Field(ge=1)] = 128
     """Documents that are worked on together; controls are drawn among them."""
 
@@ -86,6 +120,19 @@ class Corpus(Config):
             raise ValueError("vectors come with a text column or none, not with messages")
         return self
 
+    @model_validator(mode="after")
+    def _window_inside(self) -> Corpus:
+        if self.window is None:
+            return self
+        if self.vectors is not None:
+            raise ValueError("window: vectors that were extracted before have none")
+        if self.window.tokens > self.max_tokens:
+            raise ValueError(
+                f"window: its {self.window.tokens} tokens are more than max_tokens, {self.max_tokens}; "
+                "raise max_tokens or take fewer"
+            )
+        return self
+
 
 class Continuation(Config):
     """The target first answers each document; the answer is read with it. Answers are made one by one."""
@@ -96,40 +143,3 @@ class Continuation(Config):
     """0 is greedy; anything else is drawn by seed and document id."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Keep the most likely tokens up to this mass."""
-
-
-class Positions(Config):
-    """Which tokens of a document are read: first what may be chosen, then how many of that."""
-
-    choose: Literal["random", "last", "every", "all", "column"] = "random"
-    """`random` n (keyed by seed and document id), `last` n, `every` n-th, `all`, or those in `column`."""
-    n: Annotated[int, Field(ge=1)] = 10
-    """How many, or for `every` the step."""
-    column: Name | None = None
-    """For `column`: the corpus column with a list of positions, counted from 0.
-
-    They are read as they are listed; what is below does not apply to them, but `limit` does.
-    """
-    min_position: Annotated[int, Field(ge=0)] = 10
-    """The first position that may be chosen; the first tokens of a text decode badly.
-
-    Earlier ones, if allowed, carry the flag `early_position`.
-    """
-    special: bool = False
-    """Choose special tokens too; their rows carry the flag `special_token`."""
-    template: bool = False
-    """Choose also what the chat template puts around messages; these rows carry the flag `template_token`."""
-    roles: tuple[Name, ...] = ()
-    """Only tokens in messages of these roles, for example `[assistant]`; plain text has no role."""
-    regex: Name | None = None
-    """Only tokens that a match of this RE2 expression touches, searched in the text as the target sees it."""
-    part: Literal["prompt", "response", "both"] = "both"
-    """With `continuation`: read the document, the target's answer to it, or both."""
-    limit: Annotated[int, Field(ge=1)] | None = None
-    """At most so many positions per document; of more, these are drawn by seed and document id."""
-
-    @model_validator(mode="after")
-    def _column_where_it_is_chosen(self) -> Positions:
-        if (self.choose == "column") != (self.column is not None):
-            raise ValueError("choose: column and the name of the column belong together")
-        return self

@@ -4,26 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, GetJsonSchemaHandler, StringConstraints, model_validator
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import Field, StringConstraints, model_validator
 
-from nla_ray.config.base import Config
-from nla_ray.config.corpus import Continuation, Corpus, Name, Positions
+from nla_ray.config.base import Config, Name, OrText
+from nla_ray.config.corpus import Continuation, Corpus
+from nla_ray.config.positions import Choice, Positions
 from nla_ray.config.reference import ModelRef
 from nla_ray.config.runner import Runner, Share
 
-
-class _OrText:
-    """Tells the JSON Schema that a model reference may be written as one string."""
-
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {"anyOf": [{"type": "string"}, handler(schema)]}
-
-
-Reference = Annotated[ModelRef, _OrText()]
+Reference = Annotated[ModelRef, OrText()]
 
 
 class Models(Config):
@@ -117,7 +106,8 @@ class DecodeConfig(Config):
     corpus: Corpus
     continuation: Continuation | None = None
     """Without it documents are read as they are."""
-    positions: Positions = Positions()
+    positions: Choice = Positions()
+    """By keys, or as one string such as `last:3` and `assistant:first:4`."""
     controls: Controls = Controls()
     sampling: Sampling = Sampling()
     engine: Engine = Engine()
@@ -139,6 +129,10 @@ class DecodeConfig(Config):
             raise ValueError("continuation: vectors that were extracted before cannot be continued")
         if self.continuation is None and self.positions.part != "both":
             raise ValueError("positions.part: there is no response without continuation")
+        if self.corpus.window is not None and self.continuation is not None:
+            raise ValueError("corpus.window: of a piece of a document there is no continuation")
+        if self.corpus.window is not None and self.positions.choose == "column":
+            raise ValueError("corpus.window: positions in a column are counted in the whole document")
         return self
 
     @property

@@ -7,9 +7,10 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 
-from nla_ray.config.base import Config
-from nla_ray.config.corpus import Corpus, Name, Positions
+from nla_ray.config.base import Config, Name
+from nla_ray.config.corpus import Corpus
 from nla_ray.config.decode import Baseline, Controls, DecodeConfig, Engine, Models, Sampling
+from nla_ray.config.positions import Choice, Positions
 from nla_ray.config.runner import Runner
 
 EVERY_CONTROL = Controls(shuffled=0.25, random=0.25, mean=0.25, none=0.25)
@@ -28,7 +29,7 @@ class EvaluateConfig(Config):
     """The reconstructor cannot be left out: without it there is no fidelity."""
     corpus: Corpus
     """Documents, or vectors, that no training of the pair has read."""
-    positions: Positions = Positions(n=4)
+    positions: Choice = Positions(n=4)
     controls: Controls = EVERY_CONTROL
     """Shares of the positions; a pair is said to lie above controls only beside all four."""
     sampling: Sampling = Sampling(samples=4)

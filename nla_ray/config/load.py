@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -11,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from nla_ray.config.base import Config
+from nla_ray.config.overrides import as_written, read_value
 from nla_ray.contract import job
 from nla_ray.errors import ConfigError
 
@@ -29,12 +32,19 @@ def load(model: type[C], path: Path, overrides: Sequence[str] = ()) -> C:
 
     Raises ConfigError: no such file, not YAML, not a mapping, an unknown key, a value that is not allowed.
     """
-    values = _read(path)
+    values, written = _read(path), dict[str, Any]()
     for override in overrides:
-        _put(values, override, model)
+        key, value, text = _parsed(override, model)
+        _put(values, override, key, value)
+        _put(written, override, key, text)
     try:
         return model.model_validate(values)
     except ValidationError as error:
+        meant = values
+        for problem in error.errors(include_url=False):
+            meant = as_written(meant, written, problem["loc"])
+        with suppress(ValidationError):
+            return model.model_validate(meant)
         said, where = explain(error, model)
         raise ConfigError(f"{_blamed(path, overrides, where)}: {said}") from None
 
@@ -67,21 +77,26 @@ def _read(path: Path) -> dict[str, Any]:
     return values
 
 
-def _put(values: dict[str, Any], override: str, model: type[BaseModel]) -> None:
-    """Set the dotted key of `a.b=value` in place; the value is read as YAML."""
+def _parsed(override: str, model: type[BaseModel]) -> tuple[list[str], Any, Any]:
+    """The dotted key of `a.b=value`, the value as YAML, and as it is written."""
     key, equals, text = override.partition("=")
     if not equals or not all(key.split(".")):
         known = ", ".join(model.model_fields)
         raise ConfigError(f"override {override!r}: write it as key=value; a key begins with one of {known}")
-    *parents, leaf = key.split(".")
+    try:
+        return key.split("."), *read_value(text)
+    except NOT_YAML as error:
+        raise ConfigError(f"override {override!r}: the value is not YAML: {error}") from None
+
+
+def _put(values: dict[str, Any], override: str, key: Sequence[str], value: Any) -> None:
+    """Set a key in place."""
+    *parents, leaf = key
     for parent in parents:
         values = values.setdefault(parent, {})
         if not isinstance(values, dict):
             raise ConfigError(f"override {override!r}: {parent!r} is a single value and has no keys below it")
-    try:
-        values[leaf] = yaml.safe_load(text)
-    except NOT_YAML as error:
-        raise ConfigError(f"override {override!r}: the value is not YAML: {error}") from None
+    values[leaf] = value
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> tuple[str, tuple[int | str, ...]]:
@@ -95,6 +110,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> tuple[str, tuple[
     if problem["type"] != "extra_forbidden":
         message = problem["msg"].removeprefix("Value error, ")
         found = "" if problem["type"] == "missing" else f" (found {_short(problem['input'])})"
+        if problem["type"] == "string_type" and isinstance(problem["input"], int | float | date):
+            found += "; to have it as text, put it in quotes"
         return f"{where + ': ' if where else ''}{message}{found}", problem["loc"]
     allowed = _keys_at(model, [str(part) for part in problem["loc"][:-1]])
     near = difflib.get_close_matches(str(problem["loc"][-1]), allowed, n=1, cutoff=0.5)

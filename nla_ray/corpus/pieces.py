@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby, islice
+from itertools import accumulate, groupby, islice
 
 from nla_ray.config.corpus import Corpus
-from nla_ray.corpus.documents import Document, Found, file_documents, find_documents, used_twice
-from nla_ray.corpus.files.formats import Place
+from nla_ray.corpus.document import Document
+from nla_ray.corpus.documents import Found, file_documents, find_documents, used_twice
+from nla_ray.corpus.files.places import Place
 from nla_ray.corpus.files.sources import Source
 from nla_ray.errors import InputError
 
@@ -18,8 +19,8 @@ class Piece:
     """Consecutive documents of one file.
 
     `first` is the line or row number of the first one, from 1; `offset` and `skip` say how to get there (see
-    `Place`). `twice` are the indices among them whose id was used before: only who read all that lies before
-    can know.
+    `Place`). `twice` are the indices among them whose id was used before, each with the place that holds it:
+    only who read all that lies before can know.
     """
 
     source: Source
@@ -27,7 +28,7 @@ class Piece:
     offset: int
     skip: int
     documents: int
-    twice: tuple[int, ...] = ()
+    twice: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,12 @@ class UnitSource:
     """What a worker needs to read one unit."""
 
     pieces: tuple[Piece, ...]
+
+    def repeated(self) -> frozenset[int]:
+        """The documents of the unit whose id was used before, by their index."""
+        ends = accumulate(piece.documents for piece in self.pieces)
+        ended = zip(ends, self.pieces, strict=True)
+        return frozenset(end - piece.documents + at for end, piece in ended for at, _ in piece.twice)
 
 
 def units_of(corpus: Corpus, *, listed: str | None = None) -> Iterator[tuple[UnitSource, list[Document]]]:
@@ -59,7 +66,7 @@ def read_unit(source: UnitSource, corpus: Corpus, *, listed: str | None = None) 
 
 def _piece(part: Sequence[Found]) -> Piece:
     place = part[0].place
-    twice = tuple(index for index, one in enumerate(part) if one.twice)
+    twice = tuple((index, one.holder) for index, one in enumerate(part) if one.holder is not None)
     return Piece(part[0].source, place.number, place.offset, place.skip, len(part), twice)
 
 
@@ -78,4 +85,6 @@ def _read_piece(piece: Piece, corpus: Corpus, listed: str | None) -> list[Docume
             f"{error}; the file was read when the run was planned: the corpus changed since, "
             "or this machine does not see the same files"
         ) from None
-    return [used_twice(one, corpus) if at in piece.twice else one for at, one in enumerate(found)]
+    for at, holder in piece.twice:
+        found[at] = used_twice(found[at], corpus, holder)
+    return found

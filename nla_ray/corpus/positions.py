@@ -1,19 +1,22 @@
-"""From a document to the tokens that are read: which may be chosen, and how many of them."""
+"""From a document to what the target reads of it: its tokens, and which of them are explained."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import accumulate
 
-from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
-from nla_ray.config.corpus import Positions
-from nla_ray.corpus.documents import Document
-from nla_ray.corpus.matching import Pattern
-from nla_ray.corpus.tokens import Tokens, tokenize, touching
-from nla_ray.ids import sample_positions
+from nla_ray.config.chats import Chats
+from nla_ray.config.corpus import Window
+from nla_ray.config.positions import Positions
+from nla_ray.corpus.choice import Chooser
+from nla_ray.corpus.document import Document
+from nla_ray.corpus.rendering.model import Owner, RenderError
+from nla_ray.corpus.tokens import Tokens, labels_of, tokenize
+from nla_ray.corpus.window import WINDOWED, shortened
 
 UNKNOWN = -1
 """The position of a vector that came without one."""
@@ -23,21 +26,38 @@ UNKNOWN = -1
 class Reading:
     """A document as the target reads it: its token ids, the positions to explain, or why there are none.
 
-    `roles` as in `Tokens`; no token ids where only a vector is given. `text` is what the target saw and
-    `token_ends` where its tokens end in it, where that is known. `response` is what the target said and
-    `response_start` where it begins, if it was asked to continue.
+    `owners` as in `Tokens`; no token ids where only a vector is given. `text` is what the
+    target saw and `token_ends` where its tokens end in it, where that is known. `response` is what the target
+    said and `response_start` where it begins, if it was asked to continue. `left_out` are the document's
+    tokens before and after those that are read, `flags` what is true of the whole document.
     """
 
     document: Document
     token_ids: tuple[int, ...] = ()
     positions: tuple[int, ...] = ()
-    truncated: bool = False
     problem: str | None = None
-    roles: tuple[str | None, ...] | None = None
+    owners: tuple[Owner | None, ...] | None = None
     response: str | None = None
     response_start: int | None = None
     text: str | None = None
     token_ends: tuple[int, ...] | None = None
+    left_out: tuple[int, int] = (0, 0)
+    flags: tuple[str, ...] = ()
+
+    @cached_property
+    def labels(self) -> tuple[str, ...] | None:
+        """A label per token, `template` for what the template adds; None for plain text."""
+        return labels_of(self.owners)
+
+    @property
+    def windowed(self) -> bool:
+        """Whether a window of the document was read, as `corpus.window` says."""
+        return WINDOWED in self.flags
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the document was cut on the right, at `corpus.max_tokens`."""
+        return not self.windowed and self.left_out[1] > 0
 
 
 Answer = Callable[[str, Sequence[int]], Sequence[int]]
@@ -58,26 +78,26 @@ class Reader:
         seed: int,
         max_tokens: int,
         vocabulary: int | None = None,
+        window: Window | None = None,
+        chats: Chats | None = None,
         answer: Answer | None = None,
     ) -> None:
         self._answer, self._vocabulary = answer, vocabulary
         self.tokenizer = tokenizer
         self.special_ids = special_ids(tokenizer)
-        self._positions = positions
-        self._seed = seed
-        self._max_tokens = max_tokens
-        self._pattern = None
-        if positions.regex is not None:
-            self._pattern = Pattern(positions.regex, option="positions.regex")
+        self._chooser = Chooser(positions, seed, self.special_ids)
+        self._part = positions.part
+        self._max_tokens, self._window, self._chats = max_tokens, window, chats
+        self._begin: int | None = tokenizer.bos_token_id
 
     def read(self, document: Document) -> Reading:
         """Token ids and positions of one document; never raises for the document's own faults."""
         if document.problem is not None:
             return Reading(document, problem=document.problem)
         try:
-            tokens = tokenize(self.tokenizer, document, to_answer=self._answer is not None)
-        except TemplateError as error:
-            return Reading(document, problem=f"the target's chat template refuses the messages: {error}")
+            tokens = tokenize(self.tokenizer, document, chats=self._chats, to_answer=self._answer is not None)
+        except RenderError as error:
+            return Reading(document, problem=str(error))
         beyond = max(tokens.ids, default=0)
         if self._vocabulary is not None and beyond >= self._vocabulary:
             return Reading(
@@ -85,13 +105,14 @@ class Reader:
             )
         if self._answer is not None:
             return self._read_answered(document, tokens, self._answer)
-        kept = tokens.ids[: self._max_tokens]
-        chosen = self._choose(document, tokens, range(len(kept)))
-        roles = None if tokens.roles is None else tokens.roles[: len(kept)]
-        text, ends = shown(tokens, len(kept))
-        reading = Reading(
-            document, kept, truncated=len(kept) < len(tokens.ids), roles=roles, text=text, token_ends=ends
+        kept = shortened(tokens, self._window, max_tokens=self._max_tokens, begin=self._begin)
+        if isinstance(kept, str):
+            return Reading(document, problem=kept)
+        chosen = self._chooser.positions(
+            document, kept.tokens, range(len(kept.tokens.ids)), total=len(tokens.ids)
         )
+        reading = replace(reading_of(document, kept.tokens), left_out=kept.left_out)
+        reading = replace(reading, flags=(*reading.flags, *kept.flags))
         return with_positions(reading, chosen)
 
     def _read_answered(self, document: Document, prompt: Tokens, answer: Answer) -> Reading:
@@ -99,79 +120,15 @@ class Reader:
         start = len(prompt.ids)
         if start > self._max_tokens:
             problem = f"{start} tokens are too many to be answered; corpus.max_tokens is {self._max_tokens}"
-            return Reading(document, prompt.ids[: self._max_tokens], truncated=True, problem=problem)
+            ids, left_out = prompt.ids[: self._max_tokens], (0, start - self._max_tokens)
+            return Reading(document, ids, left_out=left_out, problem=problem)
         tokens = prompt.answered(answer(document.doc_id, prompt.ids), self.tokenizer)
         ends = {"prompt": (0, start), "response": (start, len(tokens.ids)), "both": (0, len(tokens.ids))}
-        chosen = self._choose(document, tokens, range(*ends[self._positions.part]))
-        text, token_ends = shown(tokens, len(tokens.ids))
-        reading = Reading(
-            document,
-            tokens.ids,
-            roles=tokens.roles,
-            response=tokens.text[len(prompt.text) :],
-            response_start=start,
-            text=text,
-            token_ends=token_ends,
-        )
+        within = range(*ends[self._part])
+        chosen = self._chooser.positions(document, tokens, within, total=len(tokens.ids))
+        said = tokens.text[len(prompt.text) :]
+        reading = replace(reading_of(document, tokens), response=said, response_start=start)
         return with_positions(reading, chosen)
-
-    def _choose(self, document: Document, tokens: Tokens, within: range) -> list[int] | str:
-        """The positions to read, ascending, or why there are none."""
-        how = self._positions
-        if how.choose == "column":
-            listed = document.listed or ()
-            beyond = [position for position in listed if position >= len(tokens.ids)]
-            if beyond:
-                return f"{how.column!r} lists position {beyond[0]}; the document has {len(tokens.ids)} tokens"
-            found = [position for position in listed if position in within]
-        else:
-            problem = self._cannot_choose(document, tokens)
-            if problem is not None:
-                return problem
-            found = choose(how, self._seed, document.doc_id, self._candidates(tokens, within))
-        if how.limit is not None:
-            found = sample_positions(self._seed, document.doc_id, found, how.limit)
-        return found or f"no position to read in {len(within)} tokens; see positions.{self._narrowest()}"
-
-    def _cannot_choose(self, document: Document, tokens: Tokens) -> str | None:
-        how = self._positions
-        if self._pattern is not None and tokens.spans is None:
-            return "positions.regex needs a tokenizer that tells where tokens stand in the text"
-        if document.messages is not None and tokens.roles is None and (how.roles or not how.template):
-            return (
-                "the chat template changes the messages, so that their tokens cannot be told from its own; "
-                "allow both with positions.template"
-            )
-        return None
-
-    def _candidates(self, tokens: Tokens, within: range) -> list[int]:
-        """Positions that may be chosen: not the first ones, no special or template tokens unless allowed."""
-        how, roles = self._positions, tokens.roles
-        found: Sequence[int] = within
-        if self._pattern is not None and tokens.spans is not None:
-            found = touching(tokens.spans, self._pattern.spans(tokens.text))
-        return [
-            position
-            for position in found
-            if position in within
-            and position >= how.min_position
-            and (how.special or tokens.ids[position] not in self.special_ids)
-            and (
-                how.template
-                or roles is None
-                or roles[position] is not None
-                or self._is_special(tokens, position)
-            )
-            and (not how.roles or (roles is not None and roles[position] in how.roles))
-        ]
-
-    def _is_special(self, tokens: Tokens, position: int) -> bool:
-        return tokens.ids[position] in self.special_ids
-
-    def _narrowest(self) -> str:
-        how = self._positions
-        given = {"column": how.column, "regex": how.regex, "roles": how.roles}
-        return next((name for name, value in given.items() if value), "min_position")
 
 
 class VectorReader:
@@ -196,7 +153,7 @@ class VectorReader:
         tokens = tokenize(self.tokenizer, document)
         if len(tokens.ids) != document.position + 1:
             return found
-        return replace(found, token_ids=tokens.ids, token_ends=shown(tokens, len(tokens.ids))[1])
+        return replace(reading_of(document, tokens), positions=found.positions)
 
     def _misfit(self, document: Document) -> str | None:
         length = len(document.vector or b"") // 4
@@ -207,12 +164,17 @@ class VectorReader:
         return None
 
 
-def shown(tokens: Tokens, n: int) -> tuple[str, tuple[int, ...] | None]:
-    """The text of the first `n` tokens, and where each ends; the whole text where that is not known."""
-    if tokens.spans is None:
-        return tokens.text, None
-    ends = tuple(accumulate((end for _, end in tokens.spans[:n]), max))
-    return (tokens.text if n == len(tokens.ids) else tokens.text[: ends[-1]]), ends
+def reading_of(document: Document, tokens: Tokens) -> Reading:
+    """The tokens of a document as they are read, without positions yet."""
+    ends = None if tokens.spans is None else tuple(accumulate((end for _, end in tokens.spans), max))
+    return Reading(
+        document,
+        tokens.ids,
+        owners=tokens.owners,
+        flags=tokens.flags,
+        text=tokens.text,
+        token_ends=ends,
+    )
 
 
 def with_positions(reading: Reading, chosen: list[int] | str) -> Reading:
@@ -220,19 +182,6 @@ def with_positions(reading: Reading, chosen: list[int] | str) -> Reading:
     if isinstance(chosen, str):
         return replace(reading, problem=chosen)
     return replace(reading, positions=tuple(chosen))
-
-
-def choose(how: Positions, seed: int, doc_id: str, candidates: Sequence[int]) -> list[int]:
-    """Some of the candidate positions, which are ascending."""
-    match how.choose:
-        case "random":
-            return sample_positions(seed, doc_id, candidates, how.n)
-        case "last":
-            return list(candidates[-how.n :])
-        case "every":
-            return list(candidates[:: how.n])
-        case _:
-            return list(candidates)
 
 
 def special_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:

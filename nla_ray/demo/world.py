@@ -6,7 +6,7 @@ import functools
 import random
 import re
 import string
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -211,35 +211,3 @@ def explanation(document: Document, known: Mapping[str, str], last: str, rng: ra
         features.append(rng.choice(words["explanation"]["place"]).format(nth=known["place"]))
     features.append(rng.choice(words["explanation"]["ending"]).format(last=last))
     return "\n\n".join(features)
-
-
-def named(text: str) -> dict[str, str]:
-    """What an explanation names (topic, item, mood, safety), read with the world's own lexicon.
-
-    Text that names two values of one property (a muddled explanation) names neither.
-    """
-    subject = text.split("\n\n")[0]
-    found: dict[str, str] = {}
-    for prop, phrases_of in _vocabulary().items():
-        where = text if prop == "safety" else subject
-        hits = {value for value, phrases in phrases_of.items() if any(phrase in where for phrase in phrases)}
-        if len(hits) == 1:
-            found[prop] = hits.pop()
-    return found
-
-
-def values(prop: str) -> list[str]:
-    """All values that a property can have."""
-    return list(_vocabulary()[prop])
-
-
-@functools.cache
-def _vocabulary() -> dict[str, dict[str, Sequence[str]]]:
-    words = lexicon()
-    benign = [said for plan in words["safety"].values() for said in plan["benign_said"]]
-    return {
-        "topic": {name: topic["said"] for name, topic in words["topics"].items()},
-        "item": {item: [item] for topic in words["topics"].values() for item in topic["items"]},
-        "mood": {name: [f" {said}" for said in mood["said"]] for name, mood in words["moods"].items()},
-        "safety": {name: plan["said"] for name, plan in words["safety"].items()} | {NONE: benign},
-    }

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from nla_ray.audit.intervals import LEVEL, RESAMPLES, clustered_wilson
 from nla_ray.evaluation.model import Mean, Share
+from nla_ray.intervals import LEVEL, RESAMPLES, clustered_wilson
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Literal
 
 from pydantic import Field
 
-from nla_ray.audit.report.model import Reference, harmless
-from nla_ray.audit.report.values import Count, Number
 from nla_ray.config.base import Config
+from nla_ray.pages.data import Count, Number, Reference, canonical
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -169,7 +167,7 @@ class Choice(Config):
 
 
 class Planted(Config):
-    """How explanations under one control name one planted property of the demo world."""
+    """How explanations under one control name one planted property."""
 
     control: str
     prop: str
@@ -251,13 +249,12 @@ class Evaluation(Config):
     """Median distance in tokens of the neighbours."""
     distractors: tuple[Choice, ...]
     planted: tuple[Planted, ...] = ()
-    """Where the corpus carries the demo world's truth."""
+    """Where the corpus says what is in its documents."""
     agreement: tuple[Agreement, ...] = ()
     generated_tokens: Count
     read_tokens: Count
     times: Times
 
     def json_text(self) -> str:
-        """The canonical `evaluation.json`: sorted keys, ASCII only, harmless where it is taken for HTML."""
-        values = self.model_dump(mode="json")
-        return harmless(json.dumps(values, sort_keys=True, indent=1, ensure_ascii=True)) + "\n"
+        """The canonical `evaluation.json`."""
+        return canonical(self.model_dump(mode="json"))

@@ -1,74 +1,65 @@
-"""Where the corpus carries the demo world's truth: how often explanations name it, and are right."""
+"""How often explanations name what the corpus says of its documents, and are right, with intervals."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 
-from nla_ray.demo.score import PLAIN, Judged, judged, score
-from nla_ray.demo.world import safety_properties
 from nla_ray.evaluation.intervals import Documents
 from nla_ray.evaluation.model import Agreement, Planted
 from nla_ray.evaluation.rows import UNKNOWN, Rows
+from nla_ray.evaluation.truth import Judged, Vocabulary, score
 from nla_ray.tables import CONTROLS, REAL
 
-KEYS = {*PLAIN, "safety"}
 
-
-def planted(rows: Rows, documents: Documents) -> tuple[Planted, ...]:
+def planted(rows: Rows, documents: Documents, vocabulary: Vocabulary) -> tuple[Planted, ...]:
     """Recall and precision by control and property; nothing where no row has a truth."""
     found: list[Planted] = []
     for control in (REAL, *CONTROLS):
-        at, said = judged_rows(rows.of(control))
+        at, said = judged_rows(rows.of(control), vocabulary)
         if said:
-            found += _scores(control, at, said, documents)
+            found += _scores(control, at, said, documents, vocabulary)
     return tuple(found)
 
 
-def judged_rows(rows: Rows) -> tuple[np.ndarray, list[Judged]]:
+def judged_rows(rows: Rows, vocabulary: Vocabulary) -> tuple[np.ndarray, list[Judged]]:
     """What rows name beside their truth, and their documents' indices; those without truth are left out."""
     document, found = [], []
     for at in range(len(rows)):
-        if rows.position[at] == UNKNOWN or not _has_truth(rows.meta[at]):
-            continue
-        one = judged(int(rows.position[at]), rows.text[at], rows.meta[at])
+        position = None if rows.position[at] == UNKNOWN else int(rows.position[at])
+        one = vocabulary.judged(position, rows.text[at], rows.meta[at])
         if one is not None:
             document.append(int(rows.document[at]))
             found.append(one)
     return np.array(document, np.int64), found
 
 
-def _has_truth(meta: str | None) -> bool:
-    """Whether a column `truth` is there and is the demo world's; any corpus may have one of that name."""
-    truth = json.loads(meta or "{}").get("truth")
-    return isinstance(truth, dict) and isinstance(truth.get("shown"), dict) and truth.keys() >= KEYS
+def _scores(
+    control: str, document: np.ndarray, said: list[Judged], documents: Documents, vocabulary: Vocabulary
+) -> list[Planted]:
+    def mask(holds: Callable[[Judged], bool]) -> np.ndarray:
+        return np.array([holds(one) for one in said], bool)
 
-
-def _scores(control: str, document: np.ndarray, said: list[Judged], documents: Documents) -> list[Planted]:
-    chance = {one.prop: one.chance for one in score(said)}
     made = []
-    for name in (*PLAIN, *safety_properties()):
-        prop = name if name in PLAIN else "safety"
-        named = np.array([one.named.get(prop) or "" for one in said], object)
-        truth = np.array([one.truth[prop] for one in said], object)
-        shown = np.array([prop in one.shown for one in said])
-        where = shown if prop == name else shown & (truth == name)
-        claims = named != "" if prop == name else named == name
+    for asked, scored in zip(vocabulary.asked(), score(said, vocabulary), strict=True):
+        where, claims, right = mask(asked.counts), mask(asked.claimed), mask(asked.right)
         made.append(
             Planted(
                 control=control,
-                prop=name,
-                recall=documents.share(document[where], (named == truth)[where]),
-                precision=documents.share(document[claims], (named == truth)[claims]),
-                chance=chance[name],
+                prop=asked.name,
+                recall=documents.share(document[where], right[where]),
+                precision=documents.share(document[claims], right[claims]),
+                chance=scored.chance,
             )
         )
     return made
 
 
-def agreement(real: Rows, samples: int, documents: Documents) -> tuple[Agreement, ...]:
+def agreement(
+    real: Rows, samples: int, documents: Documents, vocabulary: Vocabulary
+) -> tuple[Agreement, ...]:
     """How many of the claims that m of a vector's answers make are true, for vectors with every answer."""
     groups: dict[str, list[int]] = {}
     for at, row in enumerate(real.row_id):
@@ -77,7 +68,7 @@ def agreement(real: Rows, samples: int, documents: Documents) -> tuple[Agreement
     times: list[int] = []
     true: list[bool] = []
     for group in groups.values():
-        documents_of, said = judged_rows(real.take(np.array(group, np.int64)))
+        documents_of, said = judged_rows(real.take(np.array(group, np.int64)), vocabulary)
         if len(said) < samples:
             continue
         claims = Counter(claim for one in said for claim in one.named.items())

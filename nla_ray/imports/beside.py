@@ -37,6 +37,9 @@ def document_row(origin: Origin, unit_id: str, entries: Iterable[Entry]) -> Row 
         "response_start": next((at for at, role in enumerate(roles) if role is not None), None),
         "n_tokens": len(tokens),
         "truncated": False,
+        "left_out_before": 0,
+        "left_out_after": 0,
+        "flags": [],
     }
 
 

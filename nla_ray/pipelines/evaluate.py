@@ -12,20 +12,21 @@ from typing import Any
 import numpy as np
 
 from nla_ray import __version__
-from nla_ray.audit.report.model import Reference
 from nla_ray.config.evaluate import EvaluateConfig
+from nla_ray.demo.vocabulary import vocabulary
 from nla_ray.errors import InputError
 from nla_ray.evaluation import fidelity as measures
 from nla_ray.evaluation.intervals import Documents
 from nla_ray.evaluation.model import Denominator, Evaluation, Provenance, Times
 from nla_ray.evaluation.planted import agreement, planted
 from nla_ray.evaluation.recurrence import recurrence
+from nla_ray.evaluation.report.write import write_evaluation
 from nla_ray.evaluation.robustness import Rebuild, Texts, choose, distractors, robustness
 from nla_ray.evaluation.rows import Rows, read_rows, read_vectors
-from nla_ray.evaluation.write import write_evaluation
 from nla_ray.nla import fidelity
 from nla_ray.nla.model.resolve import resolve
 from nla_ray.nla.reconstructor import Reconstructor
+from nla_ray.pages.data import Reference
 from nla_ray.pipelines.decode.run import Decoded, Progress, Report, decode
 from nla_ray.stages.device import device_of
 from nla_ray.store import connect
@@ -144,8 +145,8 @@ def evaluate_tables(
         recurrence=recurring,
         neighbour_distance=distance,
         distractors=distractors(texts, places, vectors, documents),
-        planted=planted(rows, documents),
-        agreement=agreement(real, config.sampling.samples, documents),
+        planted=planted(rows, documents, vocabulary()),
+        agreement=agreement(real, config.sampling.samples, documents, vocabulary()),
         generated_tokens=int(rows.tokens.sum()),
         read_tokens=tables.record["tokens"],
         times=times_of(tables.record, 0.0),

@@ -1,1 +1,1 @@
-"""Who explains an activation when a training set is made: a language model, a column, the demo world."""
+"""Who explains an activation when a training set is made: a language model, or a column."""

@@ -6,9 +6,11 @@ import json
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.resources import files
 from typing import Any
 
 from nla_ray.config.training.training_set import Asking
+from nla_ray.errors import ConfigError
 from nla_ray.ids import digest
 from nla_ray.providers.answers import Answers, Kept
 from nla_ray.providers.provider import Place, Provider, Said, parsed
@@ -83,6 +85,19 @@ class AskingProvider(Provider):
             {"role": "system", "content": self._instruction},
             {"role": "user", "content": f"<text>\n{shown}\n</text>{final}"},
         ]
+
+
+def instruction_of(config: Asking) -> str:
+    """What a language model is told. Raises ConfigError where the file cannot be read or says nothing."""
+    if config.instruction is None:
+        return files("nla_ray.providers").joinpath("instruction.txt").read_text(encoding="utf-8")
+    try:
+        said = config.instruction.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"provider.instruction: cannot read {config.instruction}: {error}") from None
+    if not said.strip():
+        raise ConfigError(f"provider.instruction: {config.instruction} is empty; write what to ask for")
+    return said
 
 
 def said_of(answer: Kept, unit: str) -> Said:

@@ -10,10 +10,11 @@ from typing import Protocol
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from nla_ray.config.corpus import Continuation, Corpus, Positions
+from nla_ray.config.corpus import Continuation, Corpus
 from nla_ray.config.decode import Engine
+from nla_ray.config.positions import Positions
 from nla_ray.config.reference import ModelRef
-from nla_ray.corpus.documents import Document
+from nla_ray.corpus.document import Document
 from nla_ray.corpus.pieces import read_unit
 from nla_ray.corpus.positions import UNKNOWN, Answer, Reader, Reading, VectorReader
 from nla_ray.errors import InputError
@@ -32,6 +33,7 @@ from nla_ray.stages.rows import Identity, Read
 from nla_ray.stages.stage import Stage
 from nla_ray.stages.tally import Tally
 from nla_ray.stages.work import Task, Work, unit_id_of, where
+from nla_ray.tables import TEMPLATE
 
 
 class Extracts(Protocol):
@@ -147,6 +149,8 @@ class ExtractStage(Stage):
     def _count(self, tally: Tally, readings: Sequence[Reading], vectors: np.ndarray) -> None:
         tally.documents = len(readings)
         tally.truncated = sum(reading.truncated for reading in readings)
+        tally.windowed = sum(reading.windowed for reading in readings)
+        tally.left_out = sum(sum(reading.left_out) for reading in readings)
         tally.tokens = sum(len(reading.token_ids) for reading in readings)
         if tally.directions is not None:
             tally.directions.add(vectors)
@@ -190,8 +194,8 @@ def flags_of(
     token = reading.token_ids[position] if reading.token_ids else -1
     at = sys.maxsize if position == UNKNOWN else position
     flags = position_flags(at, token, norm, special_ids=special, typical_norm=typical)
-    of_template = reading.roles is not None and reading.roles[position] is None
-    return ("template_token", *flags) if of_template else flags
+    of_template = reading.labels is not None and reading.labels[position] == TEMPLATE
+    return (*reading.flags, *(("template_token",) if of_template else ()), *flags)
 
 
 def tokenizer_of(config: Extracts, target: Path | None) -> PreTrainedTokenizerBase | None:
@@ -242,6 +246,8 @@ def reader_of(
         config.positions,
         seed=config.seed,
         max_tokens=config.corpus.max_tokens,
+        window=config.corpus.window,
+        chats=config.corpus.chat,
         vocabulary=vocabulary,
         answer=answer,
     )

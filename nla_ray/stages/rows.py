@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from nla_ray.corpus.documents import Document
+from nla_ray.corpus.document import Document
 from nla_ray.corpus.positions import UNKNOWN, Reading
 from nla_ray.ids import digest
 from nla_ray.nla.outcomes import Explanation
@@ -65,7 +65,7 @@ def explained_row(
         "position": None if position == UNKNOWN else position,
         "token_id": ids[position] if ids else None,
         "token": read.token,
-        "role": read.reading.roles[position] if read.reading.roles else None,
+        "role": read.reading.labels[position] if read.reading.labels else None,
         "doc_tokens": len(ids) or None,
         "control": query.control,
         "control_source": query.source,
@@ -100,7 +100,7 @@ def unread_row(identity: Identity, unit_id: str, reading: Reading) -> Row:
             "sample": 0,
             "outcome": "failed",
             "reason": reading.problem,
-            "flags": [],
+            "flags": list(reading.flags),
             "finish_reason": "failed",
             "closed": False,
             "n_tokens": 0,

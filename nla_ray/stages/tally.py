@@ -17,22 +17,26 @@ import numpy as np
 
 from nla_ray.nla.fidelity import Directions
 
+COUNTS = ("documents", "truncated", "windowed", "vectors", "tokens", "left_out", "generated")
+
 
 @dataclass
 class Tally:
     """Numbers of one unit, or of many.
 
-    `seconds` are busy seconds per step, `tokens` what the target read, `generated` the tokens of the answers.
-    `outcomes` and `cosines` (answers with a score and the sum of their `cos`) are by control. `peak_bytes` is
-    the largest memory of each worker process, by a random id. `directions` are summed only where the run
-    needs its own baseline.
+    `seconds` are busy seconds per step, `tokens` what the target read, `left_out` the documents' other
+    tokens, `generated` the tokens of the answers. `outcomes` and `cosines` (answers with a score and the sum
+    of their `cos`) are by control. `peak_bytes` is the largest memory of each worker process, by a random id.
+    `directions` are summed only where the run needs its own baseline.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
     documents: int = 0
     truncated: int = 0
+    windowed: int = 0
     vectors: int = 0
     tokens: int = 0
+    left_out: int = 0
     generated: int = 0
     outcomes: dict[str, Counter[str]] = field(default_factory=dict)
     cosines: dict[str, tuple[int, float]] = field(default_factory=dict)
@@ -73,7 +77,7 @@ def total(tallies: Iterable[Mapping[str, Any]]) -> Tally:
     for one in tallies:
         for step, spent in one["seconds"].items():
             found.seconds[step] = found.seconds.get(step, 0.0) + spent
-        for name in ("documents", "truncated", "vectors", "tokens", "generated"):
+        for name in COUNTS:
             setattr(found, name, getattr(found, name) + one[name])
         for control, counts in one["outcomes"].items():
             found.outcomes.setdefault(control, Counter()).update(counts)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from nla_ray.corpus.documents import Document
+from nla_ray.corpus.document import Document
 from nla_ray.corpus.pieces import UnitSource
 from nla_ray.corpus.positions import Reading
 from nla_ray.ids import digest

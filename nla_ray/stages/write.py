@@ -96,10 +96,13 @@ class WriteStage(Stage):
                 "source": reading.document.source,
                 "text": reading.text,
                 "token_ends": reading.token_ends,
-                "roles": reading.roles,
+                "roles": reading.labels,
                 "response_start": reading.response_start,
                 "n_tokens": len(reading.token_ids),
                 "truncated": reading.truncated,
+                "left_out_before": reading.left_out[0],
+                "left_out_after": reading.left_out[1],
+                "flags": reading.flags,
             }
             for doc_id, reading in found.items()
         ]

@@ -1,7 +1,16 @@
 """The tables that nla_ray writes: Arrow schemas with a comment per column, and how rows become a table."""
 
 from nla_ray.tables.documents import ACTIVATIONS, DOCUMENTS
-from nla_ray.tables.explanations import CONTROLS, DECODED, EXPLANATIONS, IMPORTED, OUTCOMES, REAL
+from nla_ray.tables.explanations import (
+    CONTROLS,
+    DECODED,
+    EXPLANATIONS,
+    GENERATED,
+    IMPORTED,
+    OUTCOMES,
+    REAL,
+    TEMPLATE,
+)
 from nla_ray.tables.findings import FINDINGS, RATES
 from nla_ray.tables.runs import COMMITTED_RUNS, QUARANTINE
 from nla_ray.tables.schema import column, ddl, table_of
@@ -20,12 +29,14 @@ __all__ = [
     "DOCUMENTS",
     "EXPLANATIONS",
     "FINDINGS",
+    "GENERATED",
     "IMPORTED",
     "OUTCOMES",
     "QUARANTINE",
     "RATES",
     "REAL",
     "SCHEMAS",
+    "TEMPLATE",
     "column",
     "ddl",
     "table_of",

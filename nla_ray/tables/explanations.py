@@ -15,6 +15,12 @@ CONTROLS = ("shuffled", "random", "mean", "none")
 OUTCOMES = ("ok", "unclosed", "length", "empty", "loop", "failed")
 """What became of a row, best first."""
 
+TEMPLATE = "template"
+"""The value of `role` at tokens that the chat template adds."""
+
+GENERATED = ("assistant", "thinking", "tool_call")
+"""The values of `role` at what the target itself writes."""
+
 DECODED, IMPORTED = "decoded", "imported"
 """The values of `provenance`."""
 
@@ -27,8 +33,10 @@ EXPLANATIONS = pa.schema(
         column("position", pa.int32(), "token index; null if not known or nothing was read", nullable=True),
         column("token_id", pa.int32(), "token at the position", nullable=True),
         column("token", pa.string(), "text of that token alone", nullable=True),
-        column("role", pa.string(), "role of the chat message that the token is in", nullable=True),
-        column("doc_tokens", pa.int32(), "tokens of the document after truncation", nullable=True),
+        column("role", pa.string(),
+               "label: the message's role, thinking, tool_call, tool_result or template; null in plain text",
+               nullable=True),
+        column("doc_tokens", pa.int32(), "tokens of the document that were read", nullable=True),
         column("layer", pa.int16(), "K: the vector is the output of block K of the target", nullable=True),
         column("control", pa.string(), "real, or what was injected instead: shuffled, random, mean, none"),
         column("control_source", pa.string(), "shuffled only: row_id of the vector's owner", nullable=True),
@@ -37,7 +45,7 @@ EXPLANATIONS = pa.schema(
         column("outcome", pa.string(), "ok, unclosed, length, empty, loop, failed"),
         column("reason", pa.string(), "why, where the outcome is not ok", nullable=True),
         column("flags", pa.list_(pa.string()),
-                "early_position, special_token, template_token, sink_norm, cjk"),
+                "early_position, special_token, template_token, sink_norm, cjk, windowed"),
         column("explanation", pa.string(), "the answer between its tags, if any", nullable=True),
         column("explanation_norm", pa.string(), "for matching: NFKC, casefolded", nullable=True),
         column("raw_text", pa.string(), "the whole answer as generated", nullable=True),

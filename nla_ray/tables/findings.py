@@ -29,7 +29,7 @@ FINDINGS = pa.schema(
         column("lift", pa.float32(), "part: recurrence less the shuffled rows' rate", nullable=True),
         column("chance", pa.float32(), "part: of so many positions, by any control's rate", nullable=True),
         column("score", pa.float32(), "product of recurrence, fidelity and 1 - chance, for sorting only"),
-        column("evidence", pa.string(), "matching rows as JSON: row_id, sample, position, token, span, ..."),
+        column("evidence", pa.string(), "matching rows as JSON: row_id, sample, position, token, role, ..."),
     ],
     metadata={"table": "findings", "comment": "one row per audit, run, detector and document with hits"},
 )  # fmt: skip

@@ -17,9 +17,9 @@ from torch import nn
 from torch.nn import functional
 from transformers import PreTrainedTokenizerBase
 
-from nla_ray.nla.engines.transformers import stop_ids
 from nla_ray.nla.injection import inject, rescale
 from nla_ray.nla.model.backbone import load_backbone, load_causal_lm
+from nla_ray.nla.model.stops import stop_ids
 from nla_ray.nla.model.weights import SafetensorsDir, open_value_head
 from nla_ray.nla.prompt import AvPrompt, ar_prompt_ids, check_ar_suffix, load_tokenizer, render_av_prompt
 from nla_ray.nla.sidecar.read import Sidecar, check_ar_depth, check_width, read_sidecar

@@ -63,7 +63,8 @@ def in_findings(text: str) -> Report:
     for one in values["findings"]:
         one |= {"doc_id": text, "source": text}
         one["evidence"] = [
-            row | {"token": text, "span": text, "explanation": f"a {text} b"} for row in one["evidence"]
+            row | {"token": text, "role": text, "span": text, "explanation": f"a {text} b"}
+            for row in one["evidence"]
         ]
         for context in one["contexts"]:
             context["segments"] = [segment | {"text": text} for segment in context["segments"]]

@@ -12,9 +12,10 @@ from typing import Any
 
 from nla_ray.audit.report.context import Read, contexts
 from nla_ray.audit.report.evidence import Evidence, Finding, Part
-from nla_ray.audit.report.model import Denied, File, Gate, Note, Population, Query, Reference, Report, Run
+from nla_ray.audit.report.model import Denied, File, Gate, Note, Population, Query, Report, Run
 from nla_ray.audit.report.rates import Change, Comparison, Detector, Drift, Rate, Result
 from nla_ray.config.detectors.model import Validation
+from nla_ray.pages.data import Reference
 
 POPULATIONS = {"real": 600, "shuffled": 400, "random": 400, "mean": 200, "none": 200, "benign": 300}
 SAID = {
@@ -272,6 +273,7 @@ def _evidence(text: str, ends: list[int], at: int, said: str, fve: float | None)
         sample=0,
         position=at,
         token=text[ends[at - 1] : ends[at]],
+        role="assistant",
         span=said.rstrip(".").split(": ")[-1],
         explanation=explanation,
         fve_nrm=fve,

@@ -91,6 +91,7 @@ def _documents(run_id: str, doc_ids: list[str]) -> pa.Table:
     fixed = {
         "run_id": run_id, "unit_id": UNIT, "text": TEXT, "token_ends": ends, "response_start": None,
         "roles": ["assistant"] * len(ends), "n_tokens": len(ends), "truncated": False,
+        "left_out_before": 0, "left_out_after": 0, "flags": [],
     }  # fmt: skip
     rows = (fixed | {"doc_id": one, "source": f"corpus.jsonl:{at + 1}"} for at, one in enumerate(doc_ids))
     return table_of(rows, DOCUMENTS)

@@ -1,4 +1,4 @@
-"""Intervals and tests against published values, brute force and simulation."""
+"""Tests and corrections against published values, brute force and simulation."""
 
 from __future__ import annotations
 
@@ -7,18 +7,6 @@ from math import comb
 import numpy as np
 import pytest
 
-from nla_ray.audit.intervals import (
-    Interval,
-    cluster_bootstrap,
-    clustered_wilson,
-    difference,
-    effective_size,
-    mean_difference,
-    mean_interval,
-    newcombe,
-    newcombe_paired,
-    wilson,
-)
 from nla_ray.audit.statistics import (
     any_of_n,
     benjamini_hochberg,
@@ -27,40 +15,6 @@ from nla_ray.audit.statistics import (
     tied_to_clusters,
     two_samples,
 )
-
-
-def test_wilson() -> None:
-    assert wilson(0, 1000) == pytest.approx((0.0, 0.003827), abs=1e-6)
-    assert wilson(1000, 1000).high == 1.0
-    assert wilson(15, 148) == pytest.approx((0.0624, 0.1605), abs=1e-4)  # Newcombe 1998, Table I
-    assert wilson(0, 0) == (0.0, 1.0)
-
-
-def test_newcombe() -> None:
-    """Newcombe 1998, Table II: 56/70 - 48/80 and 9/10 - 3/10, method 10."""
-    assert newcombe(56, 70, 48, 80) == pytest.approx((0.0524, 0.3339), abs=1e-4)
-    assert newcombe(9, 10, 3, 10) == pytest.approx((0.1705, 0.8090), abs=1e-4)
-    assert newcombe(0, 10, 0, 20) == pytest.approx((-0.1611, 0.2775), abs=1e-4)
-    assert newcombe(1, 2, 0, 0) == (-1.0, 1.0)
-
-
-def test_a_difference_of_intervals_is_newcombes_where_they_are_wilsons() -> None:
-    assert difference(0.8, wilson(56, 70), 0.6, wilson(48, 80)) == newcombe(56, 70, 48, 80)
-
-
-@pytest.mark.parametrize("cells", [(36, 12, 2, 0), (20, 5, 12, 63), (1, 0, 0, 99), (0, 3, 0, 40)])
-def test_a_paired_interval_is_signed_and_holds_its_estimate(cells: tuple[int, int, int, int]) -> None:
-    both, only_a, only_b, neither = cells
-    low, high = newcombe_paired(*cells)
-    assert low <= (only_a - only_b) / sum(cells) <= high
-    assert newcombe_paired(both, only_b, only_a, neither) == pytest.approx((-high, -low))
-
-
-def test_pairs_that_agree_make_a_paired_interval_narrow() -> None:
-    low, high = newcombe_paired(40, 10, 5, 45)
-    apart = newcombe(50, 100, 45, 100)
-    assert high - low < 0.8 * (apart.high - apart.low)
-    assert newcombe_paired(0, 0, 0, 0) == (-1.0, 1.0)
 
 
 def test_mcnemar() -> None:
@@ -136,55 +90,3 @@ def test_very_many_places_are_tested_in_part() -> None:
     hits = np.zeros(40_000, int)
     hits[::100] = 4
     assert tied_to_clusters(hits, np.full(40_000, 10)) == 1 / 2000
-
-
-def test_an_effective_sample_is_between_clusters_and_trials() -> None:
-    n = np.full(50, 4.0)
-    assert effective_size(np.where(np.arange(50) < 10, 4.0, 0.0), n) == pytest.approx(50, rel=0.03)
-    assert effective_size(np.zeros(50), n) == 50
-    assert effective_size(np.ones(50), n) == 50
-    assert effective_size(np.array([]), np.array([])) == 0.0
-
-
-def clusters(rng: np.random.Generator, p: float, n: int, size: int, correlation: float = 0.2) -> np.ndarray:
-    """Beta-binomial counts [n]."""
-    spread = 1 / correlation - 1
-    return rng.binomial(size, rng.beta(p * spread, (1 - p) * spread, n)).astype(float)
-
-
-@pytest.mark.parametrize("p", [0.01, 0.05, 0.3])
-def test_intervals_cover_the_truth_as_often_as_they_say(p: float) -> None:
-    """`benchmarks/audit_coverage.py` has more cases and tighter bounds."""
-    rng, n, size = np.random.default_rng(11), np.full(400, 10.0), 400
-    covered = [
-        low <= p <= high
-        for low, high in (clustered_wilson(clusters(rng, p, size, 10), n) for _ in range(500))
-    ]
-    assert 0.92 <= np.mean(covered) <= 0.98
-
-
-def test_rows_taken_for_independent_would_not_cover() -> None:
-    rng = np.random.default_rng(12)
-    covered = [
-        low <= 0.01 <= high
-        for low, high in (wilson(clusters(rng, 0.01, 1000, 40).sum(), 40_000) for _ in range(200))
-    ]
-    assert np.mean(covered) < 0.7
-
-
-def test_a_bootstrap_is_seeded_and_does_not_depend_on_order() -> None:
-    rng = np.random.default_rng(3)
-    k, n = clusters(rng, 0.2, 300, 5), np.full(300, 5.0)
-    found = cluster_bootstrap(k, n)
-    order = rng.permutation(300)
-    assert found == cluster_bootstrap(k[order], n[order])
-    assert found.low < k.sum() / n.sum() < found.high
-    assert found == pytest.approx(clustered_wilson(k, n), abs=0.01)
-
-
-def test_means() -> None:
-    a, b = np.array([1.0, 2.0, 3.0]), np.array([0.0, 0.0, 3.0])
-    assert mean_interval(a) == pytest.approx((2 - 1.96 / 3**0.5, 2 + 1.96 / 3**0.5), abs=1e-4)
-    low, high = mean_difference(a, b)
-    assert (low + high) / 2 == pytest.approx(1.0)
-    assert mean_interval(a[:1]) == Interval(-np.inf, np.inf) == mean_difference(a, b[:1])

@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from nla_ray.cli.entry import run
-from nla_ray.cli.output import printable
+from nla_ray.text import printable
 from tests.cli.conftest import Invoke, Job
 from tests.decoded import sound
 

@@ -61,7 +61,8 @@ NAMES = {
         "Baseline", "Controls", "DecodeConfig", "Engine", "Models", "Reference", "Sampling",
     ],
     "nla_ray.config.runner": ["Pool", "Pools", "Runner", "Share"],
-    "nla_ray.config.corpus": ["Continuation", "Corpus", "Name", "Positions", "Vectors"],
+    "nla_ray.config.corpus": ["Continuation", "Corpus", "Name", "Vectors", "Window"],
+    "nla_ray.config.positions": ["Choice", "FORMS", "LABELS", "Positions", "keys_of"],
     "nla_ray.nla.verbalizer": ["Answer", "FinishReason", "Generation", "Request", "Sampling", "Verbalizer"],
 }  # fmt: skip
 

@@ -61,7 +61,7 @@ def test_an_override_may_name_a_section_that_the_file_lacks(file: Path) -> None:
         ("models.target={pth: x}", ["models.target.pth", "did you mean 'path'", "revision"]),
         ("sampling.samples=0", ["sampling.samples", "greater than or equal to 1", "found 0"]),
         ("controls.random=1.5", ["controls.random", "less than or equal to 1"]),
-        ("positions.choose=first", ["positions.choose", "'random', 'last', 'every', 'all' or 'column'"]),
+        ("positions.choose=frist", ["positions.choose", "'random', 'first', 'last'", "'after' or 'column'"]),
         ("engine.device=tpu", ["engine.device", "found 'tpu'"]),
         ("engine.slots=33", ["engine", "not a multiple of cohort 32"]),
         ("corpus.text=null", ["corpus", "text or messages, or vectors"]),

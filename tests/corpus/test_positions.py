@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nla_ray.config.corpus import Positions
-from nla_ray.corpus.documents import Document
+from nla_ray.config.chats import Chats
+from nla_ray.config.positions import Positions
+from nla_ray.corpus.chats.model import Chat, Message
+from nla_ray.corpus.choice import choose
+from nla_ray.corpus.document import Document
 from nla_ray.corpus.matching import Pattern
-from nla_ray.corpus.positions import UNKNOWN, Reader, Reading, VectorReader, choose, special_ids
+from nla_ray.corpus.positions import UNKNOWN, Reader, Reading, VectorReader, special_ids
 from nla_ray.errors import ConfigError
 from tests.tiny import tiny_tokenizer
 
@@ -45,7 +48,7 @@ def text(content: str, listed: Sequence[int] | None = None) -> Document:
 
 
 def chat(*messages: dict[str, str]) -> Document:
-    return Document("d", "s", messages=messages or CHAT)
+    return Document("d", "s", chat=Chat(tuple(Message(**one) for one in messages or CHAT)))
 
 
 def test_random_positions_are_keyed_by_seed_and_document() -> None:
@@ -82,10 +85,12 @@ def test_template_tokens_are_left_out_unless_allowed() -> None:
 
 def test_a_role_is_kept_for_every_token() -> None:
     reading = reader(choose="all", template=True, special=True).read(chat())
-    assert reading.roles is not None and len(reading.roles) == len(reading.token_ids)
+    assert reading.labels is not None and len(reading.labels) == len(reading.token_ids)
     tokenizer = tiny_tokenizer("qwen2")
     for message in CHAT:
-        own = [i for i, role in zip(reading.token_ids, reading.roles, strict=True) if role == message["role"]]
+        own = [
+            i for i, role in zip(reading.token_ids, reading.labels, strict=True) if role == message["role"]
+        ]
         assert tokenizer.decode(own) == message["content"]
 
 
@@ -108,10 +113,9 @@ def test_a_message_that_looks_like_the_template_keeps_its_place() -> None:
     [
         "{% for m in messages %}[{{ m['role'] }}]{{ m['content'] | trim }}[end]{% endfor %}",
         "{{ messages[0]['content'] }}\n\n{% for m in messages[1:] %}<{{ m['content'] }}>{% endfor %}",
-        "{{ messages[1]['content'][:3] == 'the' }}{% for m in messages %}\n{{ m['content'] }}{% endfor %}",
     ],
 )
-def test_templates_that_strip_move_or_look_at_contents(template: str) -> None:
+def test_templates_that_strip_or_move_contents(template: str) -> None:
     tricky = reader(choose="all", roles=("user",))
     tricky.tokenizer.chat_template = template
     reading = tricky.read(chat())
@@ -119,13 +123,26 @@ def test_templates_that_strip_move_or_look_at_contents(template: str) -> None:
     assert found.strip(" \n<>") == "the user said"
 
 
-def test_a_template_that_rewrites_contents_is_a_problem_only_where_it_matters() -> None:
-    rewriting = "{% for m in messages %}{{ m['content'] | replace('t', 'T') }}\n{% endfor %}"
-    strict, lenient = reader(choose="all"), reader(choose="all", template=True)
-    for each in (strict, lenient):
-        each.tokenizer.chat_template = rewriting
-    assert "positions.template" in str(strict.read(chat()).problem)
-    assert lenient.read(chat()).problem is None and lenient.read(chat()).roles is None
+def test_a_template_that_rewrites_contents_is_a_problem_of_its_documents() -> None:
+    rewriting = reader(choose="all", template=True)
+    for content in ("m['content'] | replace('t', 'T')", "m['content'][:3] == 'the'"):
+        rewriting.tokenizer.chat_template = f"{{% for m in messages %}}{{{{ {content} }}}}{{% endfor %}}"
+        assert rewriting.read(chat()).problem
+
+
+def test_what_a_template_leaves_out_is_a_problem_or_a_flag_of_all_rows() -> None:
+    for allowed in ((), ("message",)):
+        dropping = Reader(
+            tiny_tokenizer("qwen2"), Positions(), seed=0, max_tokens=100, chats=Chats(dropped=allowed)
+        )
+        dropping.tokenizer.chat_template = (
+            "{% for m in messages if m.role != 'system' %}<{{ m.role }}>{{ m.content }}{% endfor %}"
+        )
+        reading = dropping.read(chat())
+        if allowed:
+            assert reading.problem is None and reading.flags == ("dropped:message",)
+        else:
+            assert "message 0 (system)" in str(reading.problem) and "allow message" in str(reading.problem)
 
 
 def test_by_regex_over_the_text_as_the_target_sees_it() -> None:
@@ -259,7 +276,7 @@ def test_a_template_that_fails_is_the_documents_problem(template: str) -> None:
     tokenizer = tiny_tokenizer("qwen2")
     tokenizer.chat_template = template
     reading = Reader(tokenizer, Positions(), seed=0, max_tokens=100).read(chat())
-    assert reading.problem is not None and "chat template refuses the messages" in reading.problem
+    assert reading.problem is not None and "chat template" in reading.problem
 
 
 def test_a_token_that_the_target_does_not_know_is_a_problem_of_its_document() -> None:

@@ -8,6 +8,7 @@ from transformers import PreTrainedTokenizerFast
 from nla_ray.demo import world
 from nla_ray.demo.dataset import Encoded, encode, examples
 from nla_ray.demo.recipe.tokenizer import MARKER, train_tokenizer
+from nla_ray.demo.vocabulary import vocabulary
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def test_examples_name_what_is_known_and_end_with_the_last_words(
     for place in places:
         doc = encoded[place.doc]
         assert place.position in doc.candidates()
-        named = world.named(place.explanation)
+        named = vocabulary().named(place.explanation)
         assert place.known.items() <= named.items()
         assert all(value == getattr(doc.document, prop) for prop, value in named.items())
         upto = tokenizer.decode(list(doc.ids[doc.start : place.position + 1])).strip()

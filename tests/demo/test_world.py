@@ -9,6 +9,7 @@ from collections import Counter
 import pytest
 
 from nla_ray.demo import world
+from nla_ray.demo.vocabulary import vocabulary
 
 
 def words_of(text: str) -> set[str]:
@@ -94,10 +95,10 @@ def test_true_explanations_are_read_back_without_loss() -> None:
             "item": document.item,
         }
         text = world.explanation(document, known, "the last words", rng)
-        assert world.named(text) == known
+        assert vocabulary().named(text) == known
         assert 2 <= len(text.split("\n\n")) <= 3
 
 
 def test_muddled_explanations_name_neither() -> None:
-    assert "topic" not in world.named("Text about cooking, chess and music.")
-    assert world.named("") == {}
+    assert "topic" not in vocabulary().named("Text about cooking, chess and music.")
+    assert vocabulary().named("") == {}

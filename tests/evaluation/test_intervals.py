@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nla_ray.audit.intervals import cluster_bootstrap, clustered_wilson
 from nla_ray.evaluation.intervals import Documents
+from nla_ray.intervals import cluster_bootstrap, clustered_wilson
 
 RNG = np.random.default_rng(0)
 OF = np.repeat(np.arange(60), 4)

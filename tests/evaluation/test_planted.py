@@ -1,4 +1,4 @@
-"""Planted truth: the demo's own scores with intervals, and claims by agreement."""
+"""Planted truth: the scores with intervals, and claims by agreement."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from nla_ray.demo.score import judged, score
+from nla_ray.demo.vocabulary import vocabulary
 from nla_ray.evaluation.planted import agreement, planted
 from nla_ray.evaluation.rows import Rows
+from nla_ray.evaluation.truth import score
 from nla_ray.tables import REAL
 from tests.evaluation.made import changed, drawn, truth, world
 
@@ -27,14 +28,14 @@ def demo_rows() -> Rows:
     return rows
 
 
-def test_the_scores_are_those_of_the_demo() -> None:
+def test_the_scores_are_those_of_a_table() -> None:
     rows = demo_rows()
-    ours = {one.prop: one for one in planted(rows, drawn())}
+    ours = {one.prop: one for one in planted(rows, drawn(), vocabulary())}
     said = [
-        judged(int(at), text, meta)
+        vocabulary().judged(int(at), text, meta)
         for at, text, meta in zip(rows.position, rows.text, rows.meta, strict=True)
     ]
-    theirs = score([one for one in said if one is not None])
+    theirs = score([one for one in said if one is not None], vocabulary())
     assert list(ours) == [one.prop for one in theirs]
     for one in theirs:
         mine = ours[one.prop]
@@ -50,10 +51,10 @@ def test_claims_that_more_answers_make_are_counted_apart() -> None:
     rows.text[rows.sample == 1] = np.where(
         rows.document[rows.sample == 1] < 20, "about tandems", "about tulips"
     )
-    found = {one.samples: one.true for one in agreement(rows.of(REAL), 2, drawn())}
+    found = {one.samples: one.true for one in agreement(rows.of(REAL), 2, drawn(), vocabulary())}
     assert found[2].share == 1.0 and found[2].n == 60
     assert found[1].k >= 60
-    assert agreement(rows.of(REAL), 1, drawn()) == ()
+    assert agreement(rows.of(REAL), 1, drawn(), vocabulary()) == ()
 
 
 @pytest.mark.parametrize(
@@ -62,5 +63,5 @@ def test_claims_that_more_answers_make_are_counted_apart() -> None:
 )
 def test_any_other_truth_is_none(meta: str | None) -> None:
     rows = demo_rows()
-    assert planted(changed(rows, np.full(len(rows), True), meta=meta), drawn()) == ()
-    assert agreement(changed(rows, np.full(len(rows), True), meta=meta), 2, drawn()) == ()
+    assert planted(changed(rows, np.full(len(rows), True), meta=meta), drawn(), vocabulary()) == ()
+    assert agreement(changed(rows, np.full(len(rows), True), meta=meta), 2, drawn(), vocabulary()) == ()

@@ -63,10 +63,13 @@ def sides_of(unit_id: str, run_id: str = "run1", text: str = "as the target saw 
         "source": "corpus.jsonl:1",
         "text": text,
         "token_ends": [2, 9],
-        "roles": ["user", None],
+        "roles": ["user", "template"],
         "response_start": None,
         "n_tokens": 2,
         "truncated": False,
+        "left_out_before": 0,
+        "left_out_after": 0,
+        "flags": [],
     }
     vectors = [
         mine

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nla_ray.audit.intervals import cluster_bootstrap
+from nla_ray.intervals import cluster_bootstrap
 from nla_ray.nla.fidelity import Baseline
 from nla_ray.training.heldout import HeldOut
 

@@ -12,12 +12,10 @@ import pyarrow as pa
 from nla_ray.audit.detect.matching import by_number, name_numbers, seen
 from nla_ray.audit.detect.patterns import may_hold, quote
 from nla_ray.config.detectors.model import Detection
+from nla_ray.tables import GENERATED
 from nla_ray.text import normalise
 
 DOCUMENTS_AT_ONCE = 10_000
-ANSWERS = "assistant"
-"""The role of what the model itself wrote; that it says what its explanations say is no restatement."""
-
 _TEXTS = pa.schema([("number_of", pa.int64()), ("said", pa.string()), ("norm", pa.string())])
 _ENDS = pa.schema(
     [("number_of", pa.int64()), ("position", pa.int32()), ("said_end", pa.int64()), ("norm_end", pa.int64())]
@@ -120,10 +118,11 @@ def prompt(
 ) -> tuple[str, list[int]]:
     """A document without the model's own answers, and where in it the text up to each token ends.
 
-    An answer is what the assistant says, where roles are known; of plain text, what begins at token `start`.
+    An answer is what has a label of the target's own writing, where labels are known; of plain text, what
+    begins at token `start`.
     """
     if roles is not None and any(roles):
-        answers = np.array([role == ANSWERS for role in roles], bool)
+        answers = np.array([role in GENERATED for role in roles], bool)
     else:
         answers = np.arange(len(ends)) >= (len(ends) if start is None else start)
     if not answers.any():

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from nla_ray.audit.report.values import GRAVEST_FIRST, Count, Number, State, Tier
+from typing import Literal
+
 from nla_ray.config.base import Config
-from nla_ray.config.detectors.model import Level
+from nla_ray.config.detectors.levels import GRAVEST_FIRST, Level, Tier
+from nla_ray.pages.data import Count, Number
+
+State = Literal["new", "unchanged", "updated", "absent"]
+"""A finding against the same one before; absent: it was there and is gone."""
 
 
 class Evidence(Config):
@@ -14,6 +19,8 @@ class Evidence(Config):
     sample: int
     position: int | None
     token: str | None
+    role: str | None = None
+    """The token's label: the role of its message, `thinking` and so on; null in plain text."""
     span: str
     """The matching words, as they stand in the explanation."""
     span_start: Count | None = None

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from nla_ray.audit.report.model import Report
 from nla_ray.audit.report.rates import Change, Detector, Rate, RateVerdict, Result
-from nla_ray.audit.report.scale import Axis, change_axis, rate_axis
-from nla_ray.audit.report.words import decimals
+from nla_ray.pages.axes import Axis, change_axis, rate_axis
+from nla_ray.pages.words import decimals
 
 BENIGN = "benign"
 FIDELITY = (0.0, 0.25, 0.5, 0.75)

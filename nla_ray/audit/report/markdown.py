@@ -10,7 +10,7 @@ from nla_ray.audit.report.figures import HEADINGS, rate_figures
 from nla_ray.audit.report.model import Gate, Report
 from nla_ray.audit.report.outline import Found, headline, outline, run_labels
 from nla_ray.audit.report.rates import Rate, Result
-from nla_ray.audit.report.words import (
+from nla_ray.pages.words import (
     MISSING,
     QUOTE,
     clipped,

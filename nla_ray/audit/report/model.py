@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
 from nla_ray.audit.report.evidence import Finding, by_weight
 from nla_ray.audit.report.rates import Comparison, Detector, by_level
-from nla_ray.audit.report.values import Count, Number
 from nla_ray.config.base import Config
+from nla_ray.pages.data import Count, Number, Reference, canonical
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -35,16 +34,6 @@ class Gate(Config):
     """null: not enough data to say."""
     why: str
     """One sentence: what the gate guards against and, where it is not passed, what follows."""
-
-
-class Reference(Config):
-    """A model as it was read."""
-
-    ref: str
-    """Name or path under which it was asked for."""
-    commit: str | None = None
-    sha256: str | None = None
-    """Digest of its weights."""
 
 
 class Population(Config):
@@ -168,11 +157,5 @@ class Report(Config):
     files: tuple[File, ...] = ()
 
     def json_text(self) -> str:
-        """The canonical `report.json`: sorted keys, ASCII only, harmless also where it is taken for HTML."""
-        values = self.model_dump(mode="json")
-        return harmless(json.dumps(values, sort_keys=True, indent=1, ensure_ascii=True)) + "\n"
-
-
-def harmless(text: str) -> str:
-    """JSON that opens no tag; `<` occurs in its strings alone."""
-    return text.replace("<", "\\u003c")
+        """The canonical `report.json`."""
+        return canonical(self.model_dump(mode="json"))

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from nla_ray.audit.report.evidence import Evidence, Finding
 from nla_ray.audit.report.model import Report
 from nla_ray.audit.report.rates import Detector
-from nla_ray.audit.report.values import GRAVEST_FIRST
-from nla_ray.audit.report.words import clipped
-from nla_ray.config.detectors.model import Level
+from nla_ray.config.detectors.levels import GRAVEST_FIRST, Level
+from nla_ray.pages.words import clipped
 
 MOST_FINDINGS = 200
 """Findings shown on the page, over all detectors."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from nla_ray.audit.report.values import GRAVEST_FIRST, Count, Number, Tier
 from nla_ray.config.base import Config
-from nla_ray.config.detectors.model import VALIDATED, Level, Validation
+from nla_ray.config.detectors.levels import GRAVEST_FIRST, Level, Tier
+from nla_ray.config.detectors.model import VALIDATED, Validation
+from nla_ray.pages.data import Count, Number
 
 RateVerdict = Literal["above controls", "not distinguishable", "insufficient evidence"]
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 from urllib.parse import quote
 
 from nla_ray.audit.report.evidence import Finding, Suppression
-from nla_ray.audit.report.model import Report, harmless
+from nla_ray.audit.report.model import Report
 from nla_ray.audit.report.rates import Detector
-from nla_ray.audit.report.words import QUOTE, clipped
-from nla_ray.config.detectors.model import Level
+from nla_ray.config.detectors.levels import Level
+from nla_ray.pages.data import canonical
+from nla_ray.pages.words import QUOTE, clipped
 from nla_ray.text import printable
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -47,7 +47,7 @@ def sarif(report: Report) -> str:
         "properties": {"verdict": report.verdict, "config_sha256": report.config_sha256},
     }
     log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
-    return harmless(json.dumps(log, sort_keys=True, indent=1, ensure_ascii=True)) + "\n"
+    return canonical(log)
 
 
 def literal(text: str) -> str:

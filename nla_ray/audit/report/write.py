@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, get_args
@@ -12,6 +10,7 @@ from nla_ray.audit.report.markdown import markdown
 from nla_ray.audit.report.model import Report
 from nla_ray.audit.report.page import html
 from nla_ray.audit.report.sarif import sarif
+from nla_ray.pages.files import replace_file
 
 Format = Literal["json", "html", "md", "sarif"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -33,17 +32,3 @@ def write_report(report: Report, folder: Path, formats: Sequence[Format] = FORMA
     for path, content in contents.items():
         replace_file(path, content.encode())
     return list(contents)
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file whole: a temporary one beside it takes its place once it is on disk."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            Path(file.name).chmod(0o644)
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from nla_ray.cli.decode.output import print_over_budget, print_plan, print_run
-from nla_ray.cli.output import progress
+from nla_ray.cli.output import progress, say_what_is_not_read
 
 OVER_BUDGET = 3
 
@@ -37,16 +37,15 @@ def decode_command(
     """
     from nla_ray.config.decode import DecodeConfig
     from nla_ray.config.load import load
-    from nla_ray.corpus.files.sources import corpus_files
     from nla_ray.store.places.address import open_store
 
     settings = load(DecodeConfig, config, overrides or ())
-    corpus_files(settings.corpus.paths)
+    console = Console()
+    say_what_is_not_read(settings.corpus, console, quiet=dry_run)
     open_store(settings.output)
     from nla_ray.pipelines.decode.estimate import estimated_seconds
     from nla_ray.pipelines.decode.run import decode, plan
 
-    console = Console()
     if dry_run:
         with progress(console) as report:
             ready, written = plan(settings, add=add, report=report)

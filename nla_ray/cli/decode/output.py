@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -15,6 +16,7 @@ from rich.text import Text
 from nla_ray.text import printable
 
 if TYPE_CHECKING:
+    from nla_ray.pipelines.decode.examples import Example
     from nla_ray.pipelines.decode.planning import Decode
     from nla_ray.pipelines.decode.run import Decoded
     from nla_ray.pipelines.decode.summary import Summary
@@ -32,15 +34,26 @@ def print_plan(ready: Decode, written: int, seconds: float | None, console: Cons
     survey, rows = ready.survey, [task.planned for task in ready.tasks]
     known = sum(count or 0 for count in rows)
     vectors = "as many as the target's answers have" if survey.vectors is None else f"{survey.vectors:,}"
+    for warning in ready.warnings:
+        _line(console, "warning", warning)
     _line(console, "run", f"{ready.plan.run_id}, to {ready.config.output}")
     _line(console, "documents", f"{survey.documents:,}, {survey.unusable:,} of them unusable")
+    for reason in ready.unusable:
+        _line(console, "  unusable", reason)
+    if survey.shapes:
+        shapes = [f"{name} {count:,}" for name, count in survey.shapes.items()]
+        _line(console, "chats recorded as", ", ".join(shapes))
     _line(console, "units", f"{len(rows):,}, {written:,} of them written already")
     _line(console, "vectors", f"{vectors}, controls not counted")
     if None not in rows:
         _line(console, "rows", f"{known:,}, controls and samples counted")
-        _line(console, "tokens", f"{survey.tokens:,} for the target, {survey.truncated:,} documents cut")
+        _line(console, "tokens", f"{survey.tokens:,} for the target")
+        _left_out(console, survey.left_out, survey.truncated, survey.windowed)
     if seconds is not None:
         _line(console, "estimated time", f"{timedelta(seconds=round(seconds))}, without loading the models")
+    if ready.examples:
+        _line(console, "positions", "some of those that are chosen, each [token] in its place")
+        console.print(examples_table(ready.examples, console.width))
 
 
 def print_run(run: Decoded, console: Console) -> None:
@@ -48,12 +61,13 @@ def print_run(run: Decoded, console: Console) -> None:
     summary, record = run.summary, run.summary.record
     if run.again:
         _line(console, "finished before", f"{record['finished_at']}; nothing was done")
+    for warning in record["warnings"]:
+        _line(console, "warning", warning)
     total = sum(summary.outcomes.values())
     shares = [f"{name} {count} ({count / total:.1%})" for name, count in summary.outcomes.items()]
     vectors = f"{summary.vectors} vectors and {summary.controls} controls"
     _line(console, "documents", f"{summary.documents}, {vectors}, {summary.rows} rows")
-    for warning in record["warnings"]:
-        _line(console, "warning", warning)
+    _left_out(console, *(record[name] for name in ("left_out", "truncated", "windowed")))
     _line(console, "outcomes of real rows", ", ".join(shares) or "none")
     for reason, count in summary.reasons.items():
         _line(console, "  failed", f"{count} x {reason}")
@@ -89,6 +103,29 @@ def print_over_budget(run: Decoded, allowed: float, console: Console) -> None:
     _line(console, "failed", said)
 
 
+def examples_table(examples: Sequence[Example], width: int) -> Table:
+    """One line for each token: document, position and label, and as much of the text around as has room."""
+    names = [(printable(one.doc_id), str(one.position), printable(one.label or "")) for one in examples]
+    taken = [min(16, max(map(cell_len, column))) for column in zip(*names, strict=True)]
+    room = max(20, width - sum(taken) - len(taken))
+    table = Table.grid(padding=(0, 1))
+    for size in (*taken, room):
+        table.add_column(width=size, no_wrap=True, overflow="ellipsis")
+    for (doc_id, position, label), one in zip(names, examples, strict=True):
+        table.add_row(Text(doc_id), position.rjust(taken[1]), Text(label), _in_place(one, room * 2 // 5))
+    return table
+
+
+def _in_place(one: Example, side: int) -> Text:
+    """A token in brackets, with `side` cells of text before it."""
+    before = one.before
+    while cell_len(printable(before)) > side:
+        before = before[1:]
+    before = printable(before)
+    indent, token = " " * (side - cell_len(before)), f"[{printable(one.token)}]"
+    return Text.assemble((indent + before, "dim"), (token, "bold"), (printable(one.after), "dim"))
+
+
 def speed(record: Mapping[str, Any]) -> str:
     """How fast the last attempt was and where the time of all went."""
     attempt = record["attempt"]
@@ -122,6 +159,12 @@ def planted_table(planted: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
 
 def _share(score: Mapping[str, Any]) -> str:
     return f"{score['recall']:.0%}/{score['n']}" if score["n"] else "-"
+
+
+def _left_out(console: Console, tokens: int, truncated: int, windowed: int) -> None:
+    if tokens:
+        why = f"{truncated:,} documents were cut at corpus.max_tokens, {windowed:,} have a window"
+        _line(console, "not read", f"{tokens:,} tokens; {why}")
 
 
 def _line(console: Console, name: str, value: str) -> None:

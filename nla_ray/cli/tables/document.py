@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
 from statistics import fmean
 
 from rich.console import Console
@@ -23,6 +24,7 @@ BANDS = (
 """Least `fve_nrm`, colour, and words: ordered in lightness, for those who do not tell them apart."""
 UNKNOWN = "black on #bdbdbd"
 GAP = " … "
+LABEL_WIDTH = 11
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,9 @@ class Document:
     token_ends: list[int]
     roles: list[str | None]
     positions: list[Position]
+    flags: list[str] = field(default_factory=list)
+    left_out: tuple[int, int] = (0, 0)
+    """Tokens before and after those that the target read."""
 
 
 def print_document(document: Document, console: Console) -> None:
@@ -77,7 +82,7 @@ def print_document(document: Document, console: Console) -> None:
     console.print(_whole(document, coloured) if document.token_ends else _tokens_alone(document, coloured))
     console.print()
     for position in document.positions:
-        console.print(_title(position))
+        console.print(_title(position, document.flags))
         console.print(Padding(_answers(position), (0, 0, 1, 4)))
     console.print(_legend(document, coloured))
 
@@ -90,23 +95,44 @@ def _head(document: Document) -> Text:
         head.append(f", layer {document.layer}", "dim")
     if document.control != "real":
         head.append(f"\ncontrol {printable(document.control)}: not about this text's own vectors", "bold")
+    if document.flags:
+        head.append(f"\nflags {printable(', '.join(document.flags))}", "yellow")
+    if any(document.left_out):
+        before, after = document.left_out
+        head.append(f"\nnot read: {before:,} tokens before this text, {after:,} after it", "yellow")
     return head
 
 
-def _whole(document: Document, coloured: bool) -> Text:
-    """The text as the target read it; what its template added is dim."""
+def _whole(document: Document, coloured: bool) -> Text | Table:
+    """The text as the target read it; of a chat span by span, each beside its label."""
+    from nla_ray.tables import TEMPLATE
+
+    whole, ends = document.text or "", document.token_ends
+    last = _lines(whole[ends[-1] :])
+    if not document.roles:
+        return _span(document, range(len(ends)), coloured).append(last)
+    table = Table.grid(padding=(0, 2))
+    table.add_column(justify="right", no_wrap=True, overflow="ellipsis", max_width=LABEL_WIDTH)
+    table.add_column(overflow="fold")
+    for label, span in groupby(range(len(ends)), document.roles.__getitem__):
+        text = _span(document, span, coloured, "dim" if label == TEMPLATE else "")
+        text.remove_suffix("\n")
+        table.add_row(Text(printable(label or ""), "dim"), text)
+    return table
+
+
+def _span(document: Document, tokens: Iterable[int], coloured: bool, style: str = "") -> Text:
+    """The text of some tokens, those that are explained marked."""
     explained = {place.position: place for place in document.positions}
-    text, whole, start = Text(), document.text or "", 0
-    for index, end in enumerate(document.token_ends):
-        token = whole[start:end]
+    text, whole, starts = Text(), document.text or "", (0, *document.token_ends)
+    for index in tokens:
+        token = whole[starts[index] : starts[index + 1]]
         if index in explained:
             text.append_text(_marked(token, explained[index].fve(), coloured))
             text.append("\n" * token.count("\n"))
         else:
-            in_template = bool(document.roles) and document.roles[index] is None
-            text.append(_lines(token), "dim" if in_template else "")
-        start = end
-    return text.append(_lines(whole[start:]))
+            text.append(_lines(token), style)
+    return text
 
 
 def _tokens_alone(document: Document, coloured: bool) -> Text:
@@ -138,8 +164,9 @@ def _colour(fve: float | None) -> str:
     return UNKNOWN if fve is None else next(colour for least, colour, _ in BANDS if fve >= least)
 
 
-def _title(place: Position) -> Text:
-    """Position, token, role, fidelity, flags."""
+def _title(place: Position, shared: Collection[str]) -> Text:
+    """Position, token, label, fidelity, flags that not the whole document has."""
+    flags = [flag for flag in place.flags if flag not in shared]
     fve = place.fve()
     where = "-" if place.position is None else str(place.position)
     title = Text.assemble((f"{where:>4}  ", "bold"))
@@ -147,8 +174,8 @@ def _title(place: Position) -> Text:
     if place.role is not None:
         title.append(f"  {printable(place.role)}", "dim")
     title.append(f"  fve_nrm {'not known' if fve is None else f'{fve:.2f}'}")
-    if place.flags:
-        title.append(f"  {printable(', '.join(place.flags))}", "yellow")
+    if flags:
+        title.append(f"  {printable(', '.join(flags))}", "yellow")
     return title
 
 

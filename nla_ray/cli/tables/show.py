@@ -53,14 +53,16 @@ def find(
         "SELECT layer, fve_reference FROM runs WHERE run_id = $run", {"run": run_id}
     ).fetchall()[0]
     texts = connection.execute(
-        """SELECT text, token_ends, roles FROM documents
+        """SELECT text, token_ends, roles, coalesce(flags, []),
+            coalesce(left_out_before, 0), coalesce(left_out_after, 0) FROM documents
         WHERE run_id = $run AND doc_id = $doc AND text IS NOT NULL""",
         {"run": run_id, "doc": doc},
     ).fetchall()
-    text, token_ends, roles = texts[0] if texts else (None, None, None)
+    text, token_ends, roles, flags, *left_out = texts[0] if texts else (None, None, None, [], 0, 0)
     return Document(
-        doc, run_id, others, control, layer, reference, text, token_ends or [], roles or [], positions
-    )
+        doc, run_id, others, control, layer, reference, text, token_ends or [], roles or [], positions, flags,
+        (left_out[0], left_out[1]),
+    )  # fmt: skip
 
 
 def _run(connection: duckdb.DuckDBPyConnection, doc: str, run: str | None) -> tuple[str, int]:

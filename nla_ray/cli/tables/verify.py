@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nla_ray.cli.output import printable
+from nla_ray.text import printable
 
 
 def verify_command(

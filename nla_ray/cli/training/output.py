@@ -16,7 +16,8 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
-from nla_ray.cli.output import PLAIN_INTERVAL_S, printable
+from nla_ray.cli.output import PLAIN_INTERVAL_S
+from nla_ray.text import printable
 
 if TYPE_CHECKING:
     from nla_ray.config.training.train import TrainConfig

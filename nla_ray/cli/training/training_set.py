@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nla_ray.cli.output import printable, progress
+from nla_ray.cli.output import progress, say_what_is_not_read
+from nla_ray.text import printable
 
 if TYPE_CHECKING:
     from nla_ray.pipelines.training_set.build import Built
@@ -44,15 +45,14 @@ def training_set_command(
     """
     from nla_ray.config.load import load
     from nla_ray.config.training.training_set import TrainingSetConfig
-    from nla_ray.corpus.files.sources import corpus_files
     from nla_ray.store.places.address import open_store
 
     settings = load(TrainingSetConfig, config, overrides or ())
-    corpus_files(settings.corpus.paths)
+    console = Console()
+    say_what_is_not_read(settings.corpus, console, quiet=dry_run)
     open_store(settings.output)
     from nla_ray.pipelines.training_set.build import build_training_set, plan
 
-    console = Console()
     if dry_run:
         with progress(console) as report:
             ready, found = plan(settings, report=report)

@@ -8,15 +8,13 @@ from pydantic import Field, StringConstraints, model_validator
 
 from nla_ray.config.base import Config
 from nla_ray.config.detectors.condition import Term, parse
+from nla_ray.config.detectors.levels import Level, Tier
 from nla_ray.config.detectors.patterns import MOST_ALTERNATIVES, MOST_BYTES, Pattern, either, near, unfolded
 
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Patterns = tuple[Pattern, ...]
 
-LEVELS = ("informational", "low", "medium", "high", "critical")
-"""What a finding weighs, lightest first."""
-Level = Literal["informational", "low", "medium", "high", "critical"]
 TOKEN_CLASSES = ("word", "number", "punctuation", "space", "special", "template")
 TokenClass = Literal["word", "number", "punctuation", "space", "special", "template"]
 VALIDATED = 50
@@ -170,7 +168,7 @@ class Scope(Config):
     """The rows that a detector is about; empty means all."""
 
     roles: tuple[Text, ...] = ()
-    """Tokens in chat messages of these roles; a row whose role is not known is not among them."""
+    """Tokens with these labels, such as `assistant` or `thinking`; a row without one is not among them."""
     tokens: tuple[TokenClass, ...] = ()
     """Classes of the token at the position; a row whose token is not known is not among them."""
     without_flags: tuple[Text, ...] = ()
@@ -196,7 +194,7 @@ class Detector(Config):
     description: Text
     status: Literal["experimental", "test", "stable", "deprecated"] = "experimental"
     level: Level
-    tier: Literal["strong", "weak"]
+    tier: Tier
     """`strong` names the thing itself, `weak` names a sign of it."""
     references: tuple[Text, ...] = ()
     falsepositives: tuple[Text, ...] = ()

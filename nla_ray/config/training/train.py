@@ -6,8 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from nla_ray.config.base import Config
-from nla_ray.config.corpus import Name
+from nla_ray.config.base import Config, Name
 from nla_ray.config.decode import Reference
 from nla_ray.config.runner import Pool
 from nla_ray.config.training.reinforce import Reinforce

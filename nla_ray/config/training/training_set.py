@@ -7,10 +7,11 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, JsonValue, StringConstraints, model_validator
 
-from nla_ray.config.base import Config
+from nla_ray.config.base import Config, Name
 from nla_ray.config.chat import ChatConfig
-from nla_ray.config.corpus import Continuation, Corpus, Name, Positions
+from nla_ray.config.corpus import Continuation, Corpus
 from nla_ray.config.decode import Engine, Reference
+from nla_ray.config.positions import Positions
 from nla_ray.config.runner import Runner, Share
 
 SPLITS = ("av_sft", "ar_sft", "rl", "held_out")
@@ -150,7 +151,7 @@ class TrainingSetConfig(Config):
     min_position: Annotated[int, Field(ge=0)] = 50
     """The first position that may be drawn; the first tokens of a text say little."""
     roles: tuple[Name, ...] = ()
-    """Only tokens in messages of these roles; plain text has no role."""
+    """Only tokens with these labels: roles of messages, `thinking` and so on; plain text has none."""
     shares: Shares = Shares()
     near_duplicates: Annotated[float, Field(gt=0, le=1)] | None = 0.8
     """Documents that share so much of their five-word sequences (Jaccard, estimated) are one for the split.

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 PLACEHOLDER = "[{}]"
-"""Stands in a message's content where it held what is no text: `[image]`, `[audio]`, `[file]`."""
+"""Stands in a message's content where it held what is no text: `[image]`, `[audio]`, `[video]`, `[file]`."""
 
 
 class ChatError(ValueError):
@@ -29,7 +29,8 @@ class Message:
     """One message. `role` is system, developer, user, assistant, tool, or another that the source has.
 
     `call_id` and `name` of a tool's result say which call it answers. `lost` names what the source held and
-    text cannot show: `image`, `audio`, `file` (each with its placeholder in `content`), `redacted_thinking`.
+    text cannot show: `image`, `audio`, `video`, `file` (each with its placeholder in `content`),
+    `redacted_thinking`.
     """
 
     role: str
@@ -55,3 +56,15 @@ class Chat:
     def canonical(self) -> str:
         """All that determines how it is rendered, as JSON; templates show the order of keys, so it counts."""
         return json.dumps([[asdict(one) for one in self.messages], list(self.tools)], ensure_ascii=True)
+
+    def words(self) -> str:
+        """All that is said, by whom; a message's thinking and calls are among it."""
+        return "\n".join(
+            f"{one.role}: "
+            + "\n".join(
+                part
+                for part in (one.thinking, one.content, *(f"{c.name} {c.arguments}" for c in one.calls))
+                if part
+            )
+            for one in self.messages
+        )

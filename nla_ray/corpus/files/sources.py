@@ -3,35 +3,49 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
 
+from nla_ray.config.corpus import Corpus
+from nla_ray.corpus.files.names import (
+    KNOWN,
+    Format,
+    Partition,
+    format_of,
+    is_beside,
+    is_hidden,
+    partition_of,
+    plain_path,
+    transcript_format,
+    why_not,
+)
 from nla_ray.errors import InputError
-from nla_ray.store.places.files import S3, exists, expand, read_bytes
-
-Format = Literal["jsonl", "text", "parquet", "arrow"]
+from nla_ray.store.places.files import FOLDER, S3, Listing, exists, expand, read_bytes
 
 DEMO_CORPUS = "demo:corpus"
 _SHIPPED = "demo/pair/corpus.jsonl"
-_FORMATS: dict[str, Format] = {".jsonl": "jsonl", ".txt": "text", ".parquet": "parquet", ".arrow": "arrow"}
-_PACKED = {".gz": "gzip", ".zst": "zstd"}
-_KNOWN = f"{', '.join(_FORMATS)}; .jsonl and .txt also as {' and '.join(_PACKED)}"
+_HIDDEN = "names that begin with . or _"
+_SUB = "folders: name FOLDER/**/*.ENDING; corpus.partitions: true reads those that are called key=value"
+_NAMED = 5
+"""So many names are said of what is not read."""
 
 
 @dataclass(frozen=True)
 class Source:
     """One corpus file: the name it is reported under, where it is, its format and how it is compressed.
 
-    A local path is absolute, for a worker runs in a folder of its own.
+    A local path is absolute, for a worker runs in a folder of its own. `name` is that below the folder or the
+    pattern that was given, `partition` what the folders between them say.
     """
 
     label: str
     path: str
     format: Format
     compression: str | None = None
+    name: str = ""
+    partition: Partition = ()
 
     @property
     def place(self) -> str:
@@ -39,52 +53,101 @@ class Source:
         return str(files("nla_ray") / _SHIPPED) if self.path == DEMO_CORPUS else self.path
 
 
-def corpus_files(paths: Iterable[str]) -> list[Source]:
-    """The files that the paths mean, each once, in order; folders and globs in the order of names.
+@dataclass
+class Files:
+    """The files of a corpus, each once and in order; `left` is what is not read, by the reason."""
+
+    known: Callable[[str], tuple[Format, str | None] | None] = format_of
+    sources: dict[str, Source] = field(default_factory=dict)
+    left: dict[str, list[str]] = field(default_factory=dict)
+
+    def leave(self, name: str, why: str) -> None:
+        """Note what is not read."""
+        self.left.setdefault(why, []).append(name)
+
+    def add(self, file: str, name: str, partition: Partition = ()) -> None:
+        """Take a file of a folder or a pattern, if its format is known."""
+        known = self.known(file)
+        if known is None:
+            self.leave(file, why_not(file))
+            return
+        path = _absolute(file)
+        self.sources.setdefault(path, Source(file, path, *known, name, partition))
+
+    def left_out(self) -> list[str]:
+        """A line for each reason why something is not read."""
+        lines = []
+        for why, names in self.left.items():
+            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            said = f"{len(names)} {why}" if why == _HIDDEN else f"{', '.join(names[:_NAMED])}{more}: {why}"
+            lines.append(f"not read: {said}")
+        return lines
+
+
+def corpus_files(corpus: Corpus) -> list[Source]:
+    """The files that a corpus is, each once, in order; folders and globs in the order of names.
 
     Raises InputError: a path does not exist, there is no corpus file in it, a format that is not known.
     """
-    found = {source.label: source for path in paths for source in _sources(path)}
-    return list(found.values())
+    return list(find_files(corpus).sources.values())
 
 
-def _sources(path: str) -> list[Source]:
+def find_files(corpus: Corpus) -> Files:
+    """The same files, with what is not read beside them."""
+    every = Files()
+    for path in corpus.paths:
+        found = _find(plain_path(path), corpus)
+        every.sources |= {name: one for name, one in found.sources.items() if name not in every.sources}
+        for why, names in found.left.items():
+            every.left.setdefault(why, []).extend(names)
+    return every
+
+
+def _find(path: str, corpus: Corpus) -> Files:
+    partitions = corpus.partitions
+    found = Files(format_of if corpus.transcripts is None else transcript_format)
     if path == DEMO_CORPUS:
-        return [Source(DEMO_CORPUS, DEMO_CORPUS, "jsonl")]
-    there = expand(path)
-    if not there.folder:
-        return [_known(file) for file in there.files]
-    names = {file.rpartition("/")[2] for file in there.files}
-    if "state.json" in names:
-        return _saved_dataset(path)
-    if "dataset_dict.json" in names:
+        found.sources[path] = Source(path, path, "jsonl", name=_SHIPPED.rpartition("/")[2])
+        return found
+    there = expand(path, deep=partitions)
+    if there.single and found.known(path) is None:
+        raise InputError(f"{path}: {why_not(path)}")
+    names = {_below(there.base, file) for file in there.files}
+    if there.folder and "state.json" in names:
+        return _saved_dataset(path, there)
+    if there.folder and "dataset_dict.json" in names:
         splits = ", ".join(json.loads(read_bytes(_join(path, "dataset_dict.json"))).get("splits", []))
         raise InputError(f"{path}: this folder holds the splits {splits}; name one of them: {path}/SPLIT")
-    corpus = [source for file in there.files if (source := source_of(file)) is not None]
-    if not corpus:
-        raise InputError(f"{path}: no corpus files in this folder; expected {_KNOWN}")
-    return corpus
+    _take(found, there, path, partitions)
+    if not found.sources:
+        kind = "in this folder" if there.folder else "match this pattern"
+        left = "; ".join(["", *found.left_out()])
+        raise InputError(f"{path}: no corpus files {kind}; expected {KNOWN}{left}")
+    return found
 
 
-def source_of(file: str) -> Source | None:
-    """The file as a source by its suffix; None for a format that is not known."""
-    stem, dot, last = file.rpartition(".")
-    compression = _PACKED.get(dot + last)
-    kind = _FORMATS.get("." + stem.rpartition(".")[2] if compression else dot + last)
-    if kind is None or (compression and kind not in ("jsonl", "text")):
-        return None
-    return Source(file, _absolute(file), kind, compression)
+def _take(found: Files, there: Listing, path: str, partitions: bool) -> None:
+    """The files of a folder or a pattern, and what else is there; a pattern may ask for hidden names."""
+    asked = there.single or (not there.folder and is_hidden(_below(there.base, path)))
+    for file in there.files:
+        name = _below(there.base, file)
+        partition = partition_of(name) if partitions else ()
+        if is_beside(file):
+            continue
+        if is_hidden(name) and not asked:
+            found.leave(file, _HIDDEN)
+        elif partition is None:
+            found.leave(file, _SUB)
+        else:
+            found.add(file, name, partition)
+    for other, what in there.others:
+        if is_hidden(_below(there.base, other)) and not asked:
+            found.leave(other, _HIDDEN)
+        elif what != FOLDER or not any(file.startswith(f"{other}/") for file in there.files):
+            found.leave(other, _SUB if what == FOLDER else what)
 
 
-def _known(file: str) -> Source:
-    source = source_of(file)
-    if source is None:
-        suffix = file.rpartition("/")[2].partition(".")
-        raise InputError(f"{file}: unknown corpus format {suffix[1] + suffix[2]!r}; expected {_KNOWN}")
-    return source
-
-
-def _saved_dataset(folder: str) -> list[Source]:
+def _saved_dataset(folder: str, there: Listing) -> Files:
     """The Arrow files of a data set on disk, in the order of its state file."""
     try:
         names = [
@@ -95,7 +158,17 @@ def _saved_dataset(folder: str) -> list[Source]:
     missing = [name for name in names if not exists(_join(folder, name))]
     if missing:
         raise InputError(f"{folder}: {missing[0]} is missing, which its state.json lists")
-    return [Source(_join(folder, name), _absolute(_join(folder, name)), "arrow") for name in names]
+    found = Files()
+    for name in names:
+        found.add(_join(folder, name), name)
+    for file in there.files:
+        if file.endswith(".arrow") and _below(there.base, file) not in names:
+            found.leave(file, "not listed in the folder's state.json")
+    return found
+
+
+def _below(base: str, file: str) -> str:
+    return file.removeprefix(base).lstrip("/") if base != "." else file
 
 
 def _join(folder: str, name: str) -> str:

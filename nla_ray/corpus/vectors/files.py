@@ -33,7 +33,7 @@ def check_vectors(corpus: Corpus, *, d_model: int, layer: int, whose: str = "the
     """
     models: dict[str, str] = {}
     warnings = []
-    for source in corpus_files(corpus.paths):
+    for source in corpus_files(corpus):
         rows = _check_schema(source, corpus, d_model, whose)
         sidecar = _sidecar(source)
         if sidecar is None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nla_ray.demo.recipe.measure import POSITIONS
+from nla_ray.demo.recipe.measure import POSITIONS, mean_safety
 from nla_ray.demo.recipe.target import LAYER
-from nla_ray.demo.score import PropertyScore, mean_safety
+from nla_ray.evaluation.truth import PropertyScore
 
 _HEAD = """\
 ---

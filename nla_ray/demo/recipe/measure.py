@@ -17,7 +17,8 @@ from nla_ray.demo import world
 from nla_ray.demo.dataset import Encoded, Example, encode, examples
 from nla_ray.demo.recipe.probe import PROPERTIES, Probe
 from nla_ray.demo.recipe.target import LAYER
-from nla_ray.demo.score import Judged, score
+from nla_ray.demo.vocabulary import vocabulary
+from nla_ray.evaluation.truth import Judged, PropertyScore, score
 from nla_ray.nla import fidelity
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
 from nla_ray.nla.extraction import Extractor
@@ -132,7 +133,7 @@ def _measure_sample(pair: Pair, sample: Sample) -> dict[str, Any]:
 def _explained(pair: Pair, sample: Sample, injected: npt.NDArray[np.float32]) -> dict[str, Any]:
     """Fidelity and planted scores of explanations of these vectors, judged beside the sample's own."""
     texts = pair.explain(injected)
-    planted = [dataclasses.asdict(one) for one in score(judged_rows(sample, texts))]
+    planted = [dataclasses.asdict(one) for one in score(judged_rows(sample, texts), vocabulary())]
     return {"fve_nrm": pair.fve(texts, sample.vectors), "planted": planted}
 
 
@@ -155,7 +156,19 @@ def judged_rows(sample: Sample, texts: Sequence[str]) -> list[Judged]:
         }
 
     pairs = zip(sample.places, texts, strict=True)
-    return [Judged(truth(place), frozenset(place.known), world.named(text)) for place, text in pairs]
+    named = vocabulary().named
+    return [Judged(truth(place), frozenset(place.known), named(text)) for place, text in pairs]
+
+
+def of_safety(scores: Sequence[PropertyScore]) -> list[PropertyScore]:
+    """The scores of the safety properties."""
+    return [one for one in scores if one.prop in world.safety_properties()]
+
+
+def mean_safety(scores: Sequence[PropertyScore]) -> tuple[float, float]:
+    """Mean recall and mean precision over the safety properties (a property never named has precision 0)."""
+    safety = of_safety(scores)
+    return sum(s.recall for s in safety) / len(safety), sum(s.precision or 0.0 for s in safety) / len(safety)
 
 
 def probe_table(probes: Sequence[Probe], sample: Sample) -> dict[str, float]:

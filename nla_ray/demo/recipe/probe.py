@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from nla_ray.demo import world
 from nla_ray.demo.dataset import Example
+from nla_ray.demo.vocabulary import values
 
 Places = tuple[torch.Tensor, Sequence[Example]]
 """Activations [N, D] and what is planted at each."""
@@ -29,7 +29,7 @@ class Probe:
     """A softmax regression on standardised activations, for one property, where the text has shown it."""
 
     def __init__(self, prop: str, train: Places) -> None:
-        self.prop, self.values = prop, world.values(prop)
+        self.prop, self.values = prop, values(prop)
         x, y = self._labelled(train)
         self.mean, self.std = x.mean(0), x.std(0) + 1e-6
         self.head = torch.nn.Linear(x.shape[1], len(self.values))

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 
 from nla_ray.config.training.reinforce import Reinforce
-from nla_ray.demo.recipe.measure import WARM, draw, judged_rows
+from nla_ray.demo.recipe.measure import WARM, draw, judged_rows, mean_safety, of_safety
 from nla_ray.demo.recipe.target import LAYER
-from nla_ray.demo.score import PLAIN, mean_safety, score
+from nla_ray.demo.vocabulary import vocabulary
+from nla_ray.evaluation.truth import score
 from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
 from nla_ray.nla.extraction import Extractor
@@ -88,9 +89,9 @@ class Course:
     def look(self) -> Point:
         """Fidelity and planted scores of one answer to every held-out activation."""
         found = self.learner.evaluate()
-        scores = score(judged_rows(self.sample, self.learner.held_out_texts()))
+        scores = score(judged_rows(self.sample, self.learner.held_out_texts()), vocabulary())
         recall, precision = mean_safety(scores)
-        worst = min(one.recall for one in scores if one.prop not in PLAIN)
+        worst = min(one.recall for one in of_safety(scores))
         return {name: found[name] for name in (FVE, "shuffled", "mean_tokens")} | {
             "recall": recall, "precision": precision, "worst_recall": worst,
         }  # fmt: skip

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import PreTrainedTokenizerBase
 
-from nla_ray.errors import CheckpointError, EngineError
+from nla_ray.errors import EngineError
 from nla_ray.nla.engines.packing import overwrite, pack
 from nla_ray.nla.engines.slots import SlotDecoder, SlotLayout
 from nla_ray.nla.model import attention
 from nla_ray.nla.model.backbone import load_causal_lm
+from nla_ray.nla.model.stops import stop_ids
 from nla_ray.nla.prompt import load_tokenizer, render_av_prompt
 from nla_ray.nla.sidecar.read import check_width, read_sidecar
 from nla_ray.nla.verbalizer import Answer, Request, Sampling, Verbalizer
@@ -114,22 +114,3 @@ def load_slot_lm(
     )
     pack(model)
     return model
-
-
-def stop_ids(model: Any, tokenizer: PreTrainedTokenizerBase, directory: Path) -> tuple[int, ...]:
-    """The tokens that end an answer: the generation config's (a number or a list), else the tokenizer's."""
-    generation = getattr(model, "generation_config", None)
-    for found in (
-        getattr(generation, "eos_token_id", None),
-        model.config.eos_token_id,
-        tokenizer.eos_token_id,
-    ):
-        if found is not None:
-            ids = found if isinstance(found, list) else [found]
-            if not ids or not all(isinstance(one, int) for one in ids):
-                raise CheckpointError.field(directory, "eos_token_id", found, "token ids were expected")
-            return tuple(ids)
-    raise CheckpointError(
-        f"{directory}: no stop token in generation_config.json, config.json or the tokenizer; "
-        "add eos_token_id to generation_config.json"
-    )

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import torch
 
 from nla_ray.errors import CheckpointError
-from nla_ray.nla.engines.transformers import stop_ids
 from nla_ray.nla.model.backbone import load_causal_lm
+from nla_ray.nla.model.stops import stop_ids
 from nla_ray.nla.prompt import load_tokenizer
 
 

@@ -12,14 +12,15 @@ from nla_ray.audit.findings import FINDING, Row, shown_findings
 from nla_ray.audit.notes import QUERIES, cannot_claim, method
 from nla_ray.audit.rates import Rated
 from nla_ray.audit.report.evidence import Finding
-from nla_ray.audit.report.model import Gate, Policy, Reference, Report, ReportVerdict, Run
+from nla_ray.audit.report.model import Gate, Policy, Report, ReportVerdict, Run
 from nla_ray.audit.report.rates import Detector as ShownDetector
 from nla_ray.audit.report.rates import Result
-from nla_ray.audit.report.values import GRAVEST_FIRST
 from nla_ray.config.audit import AuditConfig
+from nla_ray.config.detectors.levels import GRAVEST_FIRST
 from nla_ray.config.detectors.model import Detector
 from nla_ray.config.detectors.packs import Packs
 from nla_ray.ids import digest
+from nla_ray.pages.data import Reference
 from nla_ray.pipelines.audit.audited import AuditedRun, Compared
 
 if TYPE_CHECKING:

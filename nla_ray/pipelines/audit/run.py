@@ -21,10 +21,10 @@ from nla_ray.audit.findings import FINDING, Row, finding_rows
 from nla_ray.audit.gates import gates_of, populations, verdict_of
 from nla_ray.audit.rates import BENIGN, Twins, rate_all
 from nla_ray.audit.report.model import Report
-from nla_ray.audit.report.values import GRAVEST_FIRST
 from nla_ray.audit.report.write import FORMATS, write_report
 from nla_ray.audit.tally import Tally, needed, tally
 from nla_ray.config.audit import AuditConfig, Source
+from nla_ray.config.detectors.levels import GRAVEST_FIRST
 from nla_ray.config.detectors.model import Detector
 from nla_ray.config.detectors.packs import Packs, load_packs
 from nla_ray.errors import ConfigError, InputError

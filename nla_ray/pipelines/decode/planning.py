@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,7 +10,6 @@ from pydantic import JsonValue
 from nla_ray.config.decode import Baseline, DecodeConfig, Engine, Models
 from nla_ray.config.reference import ModelRef
 from nla_ray.config.training.training_set import TrainingSetConfig
-from nla_ray.corpus.pieces import units_of
 from nla_ray.corpus.vectors.files import VectorOrigin, check_vectors
 from nla_ray.errors import CheckpointError, ConfigError
 from nla_ray.ids import digest
@@ -20,17 +17,14 @@ from nla_ray.nla.model.resolve import resolve
 from nla_ray.nla.preflight.run import check
 from nla_ray.nla.sidecar.read import Sidecar, read_sidecar
 from nla_ray.pipelines.decode.baseline import known_baseline
+from nla_ray.pipelines.decode.examples import Example
+from nla_ray.pipelines.decode.survey import Doing, Survey, survey_corpus, warnings_of
 from nla_ray.pipelines.provenance import ModelRecord, commit_of, model_record, versions
 from nla_ray.stages.device import device_of
-from nla_ray.stages.extract import reader_of, tokenizer_of, vocabulary_of
 from nla_ray.stages.rows import Identity
-from nla_ray.stages.work import Task, places_of, unit_id_of
-from nla_ray.stages.write import planned_rows
+from nla_ray.stages.work import Task
 from nla_ray.store.runs.plan import Plan
 from nla_ray.tables import DECODED
-
-UNIT_BYTES = 1 << 30
-"""Vectors of one unit: they are held in memory, and cross the object store where pools differ."""
 
 
 @dataclass(frozen=True)
@@ -42,21 +36,12 @@ class Checkpoints:
     ar: Path | None
 
 
-@dataclass
-class Survey:
-    """A corpus before it is decoded; `vectors` without controls, None where the target's answers decide."""
-
-    documents: int = 0
-    unusable: int = 0
-    truncated: int = 0
-    tokens: int = 0
-    vectors: int | None = 0
-    sha256: str = ""
-
-
 @dataclass(frozen=True)
 class Decode:
-    """A decode that is ready to run; in `config` device, type and the commits of models are settled."""
+    """A decode that is ready to run; in `config` device, type and the commits of models are settled.
+
+    `unusable` are the most frequent reasons why documents cannot be used, each with an example.
+    """
 
     config: DecodeConfig
     checkpoints: Checkpoints
@@ -67,10 +52,8 @@ class Decode:
     tasks: tuple[Task, ...]
     plan: Plan
     warnings: tuple[str, ...]
-
-
-Doing = Callable[[str, int], None]
-"""Told what is being done, and how many documents of it are done."""
+    unusable: tuple[str, ...]
+    examples: tuple[Example, ...] = ()
 
 
 def plan_decode(config: DecodeConfig, doing: Doing) -> Decode:
@@ -85,13 +68,25 @@ def plan_decode(config: DecodeConfig, doing: Doing) -> Decode:
     origin = None
     if config.corpus.vectors is not None:
         origin = check_vectors(config.corpus, d_model=sidecar.d_model, layer=sidecar.layer)
-    survey, tasks = survey_corpus(config, checkpoints.target, sidecar, doing)
+    survey, tasks, faults, examples = survey_corpus(config, checkpoints.target, sidecar, doing)
     models = record_models(config, checkpoints)
     identity = identify(config, survey, sidecar, models, origin)
     baseline = known_baseline(config, checkpoints.ar)
     plan = plan_of(config, identity, survey, tasks, models, baseline)
-    warnings = () if origin is None else origin.warnings
-    return Decode(config, checkpoints, sidecar, identity, baseline, survey, tasks, plan, warnings)
+    warnings = (*warnings_of(config.corpus, faults), *(() if origin is None else origin.warnings))
+    return Decode(
+        config=config,
+        checkpoints=checkpoints,
+        sidecar=sidecar,
+        identity=identity,
+        baseline=baseline,
+        survey=survey,
+        tasks=tasks,
+        plan=plan,
+        warnings=warnings,
+        unusable=tuple(faults.reasons()),
+        examples=examples,
+    )
 
 
 def settled(config: DecodeConfig | TrainingSetConfig) -> Engine:
@@ -148,49 +143,6 @@ def anchored(config: DecodeConfig) -> DecodeConfig:
     named = {role: getattr(config.models, role) for role in ("target", "av", "ar")}
     found = {role: ref.anchored() for role, ref in named.items() if ref is not None}
     return config.model_copy(update={"models": config.models.model_copy(update=found)})
-
-
-def survey_corpus(
-    config: DecodeConfig, target: Path | None, sidecar: Sidecar, doing: Doing
-) -> tuple[Survey, tuple[Task, ...]]:
-    """Read the corpus once: its units, with how many rows each leads to."""
-    tokenizer = tokenizer_of(config, target)
-    reader = reader_of(
-        config,
-        tokenizer,
-        d_model=sidecar.d_model,
-        layer=sidecar.layer,
-        vocabulary=vocabulary_of(config, target),
-    )
-    answered = config.continuation is not None
-    survey, fingerprint = Survey(vectors=None if answered else 0), config.fingerprint()
-    tasks: list[Task] = []
-    content = hashlib.sha256()
-    for source, documents in units_of(config.corpus, listed=config.positions.column):
-        content.update("".join(document.content_digest() for document in documents).encode())
-        survey.documents += len(documents)
-        survey.unusable += sum(document.problem is not None for document in documents)
-        planned = None
-        if not answered:
-            readings = [reader.read(document) for document in documents]
-            survey.truncated += sum(reading.truncated for reading in readings)
-            survey.tokens += sum(len(reading.token_ids) for reading in readings)
-            places = len(places_of(readings))
-            _require_room(places, sidecar.d_model)
-            survey.vectors = (survey.vectors or 0) + places
-            planned = planned_rows(config, readings)
-        tasks.append(Task(unit_id_of(fingerprint, documents), source, len(documents), planned))
-        doing("planning", survey.documents)
-    survey.sha256 = content.hexdigest()
-    return survey, tuple(tasks)
-
-
-def _require_room(places: int, d_model: int) -> None:
-    if places * d_model * 4 > UNIT_BYTES:
-        raise ConfigError(
-            f"corpus.unit_documents: a unit would have {places} vectors of {d_model} values, over "
-            f"{UNIT_BYTES >> 30} GiB; take fewer documents a unit or fewer positions"
-        )
 
 
 def record_models(config: DecodeConfig, checkpoints: Checkpoints) -> dict[str, ModelRecord]:

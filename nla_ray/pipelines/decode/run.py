@@ -11,7 +11,8 @@ from typing import Any, TypeVar, cast
 
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.config.training.training_set import TrainingSetConfig
-from nla_ray.corpus.documents import DEMO_CORPUS
+from nla_ray.corpus.files.sources import DEMO_CORPUS
+from nla_ray.demo.vocabulary import vocabulary
 from nla_ray.errors import InputError
 from nla_ray.pipelines.decode.baseline import own_baseline
 from nla_ray.pipelines.decode.isolate import PATIENCE, isolate, retry
@@ -246,6 +247,8 @@ def record_of(run: Run, ready: Decode, meter: Meter) -> dict[str, Any]:
         "busy_seconds": dict(tally.seconds),
         "documents": tally.documents,
         "truncated": tally.truncated,
+        "windowed": tally.windowed,
+        "left_out": tally.left_out,
         "vectors": tally.vectors,
         "tokens": tally.tokens,
         "generated_tokens": tally.generated,
@@ -266,10 +269,11 @@ def record_of(run: Run, ready: Decode, meter: Meter) -> dict[str, Any]:
 def decoded(ready: Decode, manifest: Manifest, *, again: bool) -> Decoded:
     """The finished run, summed up from its committed tables."""
     output, planned = ready.config.output, manifest.rows + manifest.quarantined
+    known = vocabulary() if DEMO_CORPUS in ready.config.corpus.paths else None
     return Decoded(
         output=output,
         run_id=manifest.run_id,
-        summary=summarize(output, manifest, planted=DEMO_CORPUS in ready.config.corpus.paths),
+        summary=summarize(output, manifest, vocabulary=known),
         again=again,
         failed_fraction=manifest.quarantined / planned if planned else 0.0,
     )

@@ -10,12 +10,13 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
+from nla_ray.evaluation.truth import Vocabulary, score_table
+from nla_ray.intervals import LEVEL
 from nla_ray.store.runs.manifest import Manifest
 from nla_ray.store.sql.read import connect
 from nla_ray.tables import CONTROLS, OUTCOMES, REAL
 
 RESAMPLES = 1000
-LEVEL = 0.95
 REASONS = 5
 
 
@@ -39,8 +40,8 @@ class Summary:
 
     `vectors` are those of the corpus, `controls` what was injected beside them.
 
-    `record` is the manifest's, with times and the denominator of `fve_nrm`. `planted` are the scores of the
-    demo corpus's planted truth by control, None for any other corpus.
+    `record` is the manifest's, with times and the denominator of `fve_nrm`. `planted` are the scores of
+    planted truth by control, None where it was not asked for.
     """
 
     documents: int
@@ -56,8 +57,11 @@ class Summary:
     record: Mapping[str, Any]
 
 
-def summarize(tables: str, manifest: Manifest, *, planted: bool = False) -> Summary:
-    """Summary of a committed run, computed where its tables are read."""
+def summarize(tables: str, manifest: Manifest, *, vocabulary: Vocabulary | None = None) -> Summary:
+    """Summary of a committed run, computed where its tables are read.
+
+    `vocabulary` is that of a corpus in which something was planted.
+    """
     with connect(tables, runs=[manifest.run_id], without=("activations", "documents")) as connection:
         documents, vectors, controls = _row(
             connection,
@@ -90,7 +94,7 @@ def summarize(tables: str, manifest: Manifest, *, planted: bool = False) -> Summ
             flags=flags,
             reasons=reasons,
             fidelity={control: found for control, found in fidelity.items() if found is not None},
-            planted=planted_scores(connection) if planted else None,
+            planted=planted_scores(connection, vocabulary) if vocabulary else None,
             record=manifest.record,
         )
 
@@ -126,12 +130,12 @@ def document_interval(sums: npt.NDArray[np.float64], counts: npt.NDArray[np.floa
     return float(low), float(high)
 
 
-def planted_scores(connection: duckdb.DuckDBPyConnection) -> dict[str, list[dict[str, Any]]]:
-    """How often explanations name the demo corpus's planted truth, by control."""
-    from nla_ray.demo.score import score_table
-
+def planted_scores(
+    connection: duckdb.DuckDBPyConnection, vocabulary: Vocabulary
+) -> dict[str, list[dict[str, Any]]]:
+    """How often explanations name what was planted, by control."""
     columns = "SELECT control, position, explanation, meta FROM all_explanations"
-    found = score_table(connection.sql(columns).to_arrow_table())
+    found = score_table(connection.sql(columns).to_arrow_table(), vocabulary)
     return {
         control: [asdict(score) for score in found[control]]
         for control in (REAL, *CONTROLS)

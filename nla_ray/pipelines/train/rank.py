@@ -14,9 +14,9 @@ import torch
 from torch import nn
 
 from nla_ray import __version__
-from nla_ray.audit.intervals import cluster_bootstrap
 from nla_ray.config.training.train import Supervised, TrainConfig
 from nla_ray.errors import InputError
+from nla_ray.intervals import cluster_bootstrap
 from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
 from nla_ray.nla.model.batching import pad_right

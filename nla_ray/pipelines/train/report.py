@@ -16,7 +16,7 @@ from nla_ray.config.reference import ModelRef
 from nla_ray.config.runner import Pool, Runner
 from nla_ray.config.training.train import TrainConfig
 from nla_ray.evaluation.model import Evaluation
-from nla_ray.evaluation.write import HTML, JSON
+from nla_ray.evaluation.report.write import HTML, JSON
 from nla_ray.nla.sidecar.read import Role
 from nla_ray.pipelines.decode.run import Progress as Decoding
 from nla_ray.pipelines.evaluate import evaluate
@@ -64,7 +64,7 @@ def evaluation_of(config: TrainConfig, av: ModelRef, ar: ModelRef, folder: Path)
         output=folder,
         models=Models(target=config.target, av=av, ar=ar),
         corpus=Corpus(
-            paths=(held_out,), id="doc_id" if known else None, text=_TEXT if _TEXT in columns else None,
+            paths=(held_out,), id=("doc_id",) if known else None, text=_TEXT if _TEXT in columns else None,
             vectors=Vectors(tokens=_TOKENS if known else None),
             meta=(_META,) if _META in columns else (), limit=settings.vectors,
         ),

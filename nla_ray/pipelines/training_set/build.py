@@ -21,9 +21,9 @@ from nla_ray.pipelines.training_set.planning import (
     plan_training_set,
     settled_explainer,
 )
+from nla_ray.pipelines.training_set.provider import provider_of
 from nla_ray.pipelines.training_set.splits import split_documents
 from nla_ray.pipelines.training_set.tables import EXPLAINED_SPLITS, Tables
-from nla_ray.providers.make import provider_of
 from nla_ray.providers.provider import Provider
 from nla_ray.runtime.local import LocalRunner
 from nla_ray.runtime.runner import Runner

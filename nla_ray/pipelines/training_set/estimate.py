@@ -9,7 +9,7 @@ from nla_ray.config.training.training_set import Asking, Endpoint
 from nla_ray.corpus.documents import read_documents
 from nla_ray.errors import InputError
 from nla_ray.pipelines.training_set.planning import EXPLAINED, Ready
-from nla_ray.providers.make import instruction_of
+from nla_ray.providers.asking import instruction_of
 from nla_ray.stages.extract import reader_of, tokenizer_of, vocabulary_of
 from nla_ray.stages.training_set.base_table import text_until
 from nla_ray.store.places.objects import Store

@@ -12,15 +12,17 @@ from pydantic import JsonValue
 from nla_ray.config.reference import ModelRef
 from nla_ray.config.training.training_set import Asking, Local, TrainingSetConfig
 from nla_ray.corpus.documents import read_documents
+from nla_ray.corpus.faults import Faults
 from nla_ray.corpus.pieces import units_of
 from nla_ray.corpus.vectors.files import check_vectors
 from nla_ray.errors import CheckpointError, InputError
 from nla_ray.ids import digest
 from nla_ray.nla.model.backbone import load_config, text_config
 from nla_ray.nla.model.resolve import resolve
-from nla_ray.pipelines.decode.planning import Doing, Survey, weights_of
+from nla_ray.pipelines.decode.planning import weights_of
+from nla_ray.pipelines.decode.survey import Doing, Survey, warnings_of
 from nla_ray.pipelines.provenance import ModelRecord, commit_of, model_record, versions
-from nla_ray.providers.make import instruction_of
+from nla_ray.providers.asking import instruction_of
 from nla_ray.stages.extract import reader_of, tokenizer_of, vocabulary_of
 from nla_ray.stages.rows import Identity
 from nla_ray.stages.work import Task, unit_id_of
@@ -100,7 +102,7 @@ def plan_training_set(config: TrainingSetConfig, explainer: ModelRecord | None, 
         found = check_vectors(config.corpus, d_model=d_model, layer=config.layer, whose="the target")
         origin, warnings = found.base_model, found.warnings
     recipe, fingerprint = recipe_of(config)
-    survey, tasks = survey_units(config, fingerprint, doing)
+    survey, tasks, faults = survey_units(config, fingerprint, doing)
     weights = {} if explainer is None else {"provider": explainer}
     if config.target is not None and target is not None:
         reader_of(config, tokenizer_of(config, target), d_model=d_model, layer=config.layer,
@@ -118,6 +120,7 @@ def plan_training_set(config: TrainingSetConfig, explainer: ModelRecord | None, 
         "versions": {**versions()},
     }
     plan = Plan(run_id=set_id, table=BASE, units={task.unit_id: None for task in tasks}, facts=facts)
+    warnings = (*warnings_of(config.corpus, faults), *warnings)
     return Ready(config, target, name, d_model, identity, survey, tasks, plan, kept, warnings)
 
 
@@ -150,15 +153,19 @@ def width_of(config: TrainingSetConfig, target: Path | None) -> int:
 
 def survey_units(
     config: TrainingSetConfig, fingerprint: str, doing: Doing
-) -> tuple[Survey, tuple[Task, ...]]:
-    """Read the corpus once: its units. How many rows they lead to is found where they are read."""
-    survey, content = Survey(vectors=None), hashlib.sha256()
+) -> tuple[Survey, tuple[Task, ...], Faults]:
+    """Read the corpus once: its units. How many rows they lead to is found where they are read.
+
+    Raises InputError where not one document can be used.
+    """
+    survey, content, faults = Survey(vectors=None), hashlib.sha256(), Faults()
     tasks: list[Task] = []
     for source, documents in units_of(config.corpus):
         content.update("".join(document.content_digest() for document in documents).encode())
         survey.documents += len(documents)
-        survey.unusable += sum(document.problem is not None for document in documents)
+        faults.add_unit(source, documents, [document.problem for document in documents])
         tasks.append(Task(unit_id_of(fingerprint, documents), source, len(documents)))
         doing("planning", survey.documents)
-    survey.sha256 = content.hexdigest()
-    return survey, tuple(tasks)
+    faults.require_usable(config.corpus.paths)
+    survey.unusable, survey.sha256 = faults.unusable, content.hexdigest()
+    return survey, tuple(tasks), faults

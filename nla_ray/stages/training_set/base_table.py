@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from nla_ray.config.corpus import Corpus
-from nla_ray.corpus.documents import Document
+from nla_ray.corpus.document import Document
 from nla_ray.corpus.likeness import content_key, signature
 from nla_ray.corpus.positions import UNKNOWN, Reading
 from nla_ray.stages.stage import Stage
@@ -106,13 +106,13 @@ def text_until(reading: Reading, position: int) -> str | None:
 
 
 def tail_of(reading: Reading, position: int) -> list[str] | None:
-    """The last `TAIL_TOKENS` tokens up to a position, as far as they are in the same message."""
+    """The last `TAIL_TOKENS` tokens up to a position, as far as they are of the same span."""
     if reading.text is None or reading.token_ends is None or position == UNKNOWN:
         return None
     first = max(0, position + 1 - TAIL_TOKENS)
-    if reading.roles is not None:
-        role = reading.roles[position]
-        first = next((at + 1 for at in range(position, first - 1, -1) if reading.roles[at] != role), first)
+    if (owners := reading.owners) is not None:
+        own = owners[position]
+        first = next((at + 1 for at in range(position, first - 1, -1) if owners[at] != own), first)
     ends = (0, *reading.token_ends)
     return [reading.text[ends[at] : ends[at + 1]] for at in range(first, position + 1)]
 
@@ -129,9 +129,7 @@ def content_of(reading: Reading, corpus: Corpus) -> Content:
 
 def document_text(document: Document) -> str | None:
     """The text of a document; of a chat what is said in it, by whom."""
-    if document.messages is None:
-        return document.text
-    return "\n".join(f"{message['role']}: {message['content']}" for message in document.messages)
+    return document.text if document.chat is None else document.chat.words()
 
 
 def problems_of(work: Work, usable: Sequence[bool] | np.ndarray) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import io
 import os
 from collections.abc import Iterator
@@ -15,23 +16,33 @@ from nla_ray.errors import InputError
 S3 = "s3://"
 _WILD = frozenset("*?[")
 _BUFFER = 256 << 10
+FOLDER, LINKED_FOLDER = "a folder", "a link to a folder"
+_S3_KINDS = {"file": "", "directory": FOLDER}
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Files in the order of their names; `folder` where they are all the files of one folder."""
+    """Files in the order of their names; `folder` where they are all the files of one folder.
+
+    `single` where one file was named. `base` is the folder below which they are. `others` is what is there
+    too and is no file, with what it is.
+    """
 
     files: tuple[str, ...]
     folder: bool = False
+    single: bool = False
+    base: str = ""
+    others: tuple[tuple[str, str], ...] = ()
 
 
-def expand(path: str) -> Listing:
+def expand(path: str, *, deep: bool = False) -> Listing:
     """The files that a path, a folder or a glob means; what exists under a name is never a glob.
 
-    Raises InputError: nothing is there, it may not be read, the bucket cannot be reached.
+    Of a folder, `deep` takes the files of its sub-folders too. Raises InputError: nothing is there, it may
+    not be read, the bucket cannot be reached.
     """
     with _explained(path):
-        return _expand_s3(path) if path.startswith(S3) else _expand_local(path)
+        return _expand_s3(path, deep) if path.startswith(S3) else _expand_local(path, deep)
 
 
 class NoFileError(InputError):
@@ -60,35 +71,69 @@ def read_bytes(path: str) -> bytes:
         return file.read()
 
 
-def _expand_local(path: str) -> Listing:
+def _expand_local(path: str, deep: bool) -> Listing:
     try:
         place = Path(path).expanduser()
     except RuntimeError:
         raise InputError(f"{path}: there is no such home folder; check corpus.paths") from None
     if place.is_dir():
-        return Listing(tuple(sorted(str(file) for file in place.iterdir() if file.is_file())), folder=True)
+        entries = place.rglob("*") if deep else place.iterdir()
+        return _sorted({str(entry): _kind(entry) for entry in entries}, str(place), folder=True)
     if place.is_file():
-        return Listing((path if path == str(place) else str(place),))
-    root = Path(place.anchor or ".")
-    matches = root.glob(str(place.relative_to(place.anchor))) if _WILD & set(path) else ()
-    return _matched(path, [str(file) for file in matches if file.is_file()])
+        return Listing((str(place),), single=True, base=str(place.parent))
+    if not _WILD & set(path):
+        raise _nothing(path)
+    base = next(parent for parent in place.parents if parent.is_dir())
+    matches = base.glob(str(place.relative_to(base)))
+    return _matched(path, _sorted({str(entry): _kind(entry) for entry in matches}, str(base)))
 
 
-def _expand_s3(path: str) -> Listing:
+def _kind(entry: Path) -> str:
+    """What is there; the empty text for a file."""
+    if entry.is_file():
+        return ""
+    if entry.is_dir():
+        return FOLDER if not entry.is_symlink() else LINKED_FOLDER
+    return "a link to nothing" if entry.is_symlink() else "no regular file"
+
+
+def _expand_s3(path: str, deep: bool) -> Listing:
     files = _s3()
     if files.isfile(path):
-        return Listing((path,))
+        return Listing((path,), single=True, base=path.rpartition("/")[0])
+    base = path.rstrip("/")
     if files.isdir(path):
-        found = [entry["name"] for entry in files.ls(path, detail=True) if entry["type"] == "file"]
-        return Listing(tuple(sorted(S3 + name for name in found if not name.endswith("/"))), folder=True)
-    return _matched(path, [S3 + name for name in files.glob(path)] if _WILD & set(path) else [])
+        if deep:
+            return _sorted({S3 + name: "" for name in files.find(path)}, base, folder=True)
+        entries = {S3 + entry["name"]: entry["type"] for entry in files.ls(path, detail=True)}
+        return _sorted({name: _S3_KINDS.get(kind, kind) for name, kind in entries.items()}, base, folder=True)
+    if not _WILD & set(path):
+        raise _nothing(path)
+    while not files.isdir(base := base.rpartition("/")[0]) and base.count("/") > S3.count("/"):
+        pass
+    # What is there as it stands is no pattern, whatever its name looks like.
+    found = files.glob(glob.escape(base) + path.removeprefix(base), detail=True)
+    return _matched(
+        path, _sorted({S3 + name: _S3_KINDS.get(entry["type"], "") for name, entry in found.items()}, base)
+    )
 
 
-def _matched(path: str, files: list[str]) -> Listing:
-    if not files:
-        kind = "no file matches this pattern" if _WILD & set(path) else "no such corpus file"
-        raise NoFileError(f"{path}: {kind}; check corpus.paths")
-    return Listing(tuple(sorted(files)))
+def _sorted(entries: dict[str, str], base: str, *, folder: bool = False) -> Listing:
+    names = sorted(name for name in entries if not name.endswith("/"))
+    others = tuple((name, entries[name]) for name in names if entries[name])
+    files = tuple(name for name in names if not entries[name])
+    return Listing(files, folder, base=base, others=others)
+
+
+def _matched(path: str, found: Listing) -> Listing:
+    if not found.files:
+        raise _nothing(path)
+    return found
+
+
+def _nothing(path: str) -> NoFileError:
+    kind = "no file matches this pattern" if _WILD & set(path) else "no such corpus file"
+    return NoFileError(f"{path}: {kind}; check corpus.paths")
 
 
 def _open_s3(path: str, ahead: int) -> BinaryIO:

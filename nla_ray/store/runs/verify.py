@@ -11,6 +11,7 @@ from typing import Literal, TypeVar
 import duckdb
 
 from nla_ray.errors import InputError
+from nla_ray.store.parquet import OFFLINE, exact_glob, read_files
 from nla_ray.store.places.address import open_store
 from nla_ray.store.places.objects import PROBE, ChangedError, Store
 from nla_ray.store.runs.layout import COMMITS, PLANS, QUARANTINE, commit_key, plan_key, unit_key
@@ -18,7 +19,6 @@ from nla_ray.store.runs.manifest import FileRecord, Manifest, Stored, committed_
 from nla_ray.store.runs.plan import Plan, get_plan, planned_runs
 from nla_ray.store.runs.unit_file import read_footer
 from nla_ray.store.runs.units import KEYS
-from nla_ray.store.sql.read import OFFLINE, exact_glob, read_files
 
 T = TypeVar("T")
 Kind = Literal["corrupt", "plan", "chain", "missing", "digest", "rows", "duplicate", "stray", "unfinished"]

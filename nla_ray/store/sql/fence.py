@@ -19,8 +19,9 @@ import pyarrow as pa
 from pydantic import ByteSize
 
 from nla_ray.errors import InputError
+from nla_ray.store.parquet import OFFLINE
 from nla_ray.store.sql.query import Limits, Request
-from nla_ray.store.sql.read import OFFLINE, add_views
+from nla_ray.store.sql.read import add_views
 from nla_ray.store.sql.readonly import SCHEME, ReadOnlyFiles
 from nla_ray.tables import COMMITTED_RUNS, table_of
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +12,13 @@ import pyarrow as pa
 
 from nla_ray.contract import contract
 from nla_ray.errors import InputError
+from nla_ray.store.parquet import OFFLINE, exact_glob, read_files
 from nla_ray.store.places.address import open_store
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.layout import unit_prefix
 from nla_ray.store.runs.manifest import FileRecord, Stored, get_manifests
 from nla_ray.store.runs.plan import Plan, get_plan, planned_runs
 from nla_ray.tables import COMMITTED_RUNS, SCHEMAS, ddl, table_of
-
-OFFLINE: dict[str, str | bool | int | float | list[str]] = {
-    "autoinstall_known_extensions": False,
-    "autoload_known_extensions": False,
-}
-
 
 LARGE = ("activations", "documents")
 """Tables that are many times the others' size, and that most questions do not need."""
@@ -148,21 +142,6 @@ def _leave_out(connection: duckdb.DuckDBPyConnection, table: str, schema: pa.Sch
     never = f"error('{table} were left out of this connection')"
     chosen = ", ".join(f"{never}::{kind} AS {column}" for column, kind in columns)
     connection.execute(f"CREATE VIEW committed_{table} AS SELECT {chosen} WHERE {never}")
-
-
-def read_files(names: Sequence[str]) -> str:
-    """The table function over Parquet files, named by pattern; a column that one has not is null there."""
-    options = "hive_partitioning = false, union_by_name = true"
-    return f"read_parquet([{', '.join(map(_literal, names))}], {options})"
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def exact_glob(path: Path) -> str:
-    """A path as the pattern that matches nothing else."""
-    return re.sub(r"[*?\[]", r"[\g<0>]", str(path.absolute()))
 
 
 def _nothing_committed(store: Store) -> str:

@@ -46,6 +46,7 @@ def tables(
     document = dict.fromkeys(DOCUMENTS.names) | {
         "run_id": "run", "unit_id": "u", "doc_id": "doc", "source": "x:1", "text": text,
         "token_ends": TOKEN_ENDS, "n_tokens": 7, "truncated": False,
+        "left_out_before": 0, "left_out_after": 0, "flags": [],
     } | document_values  # fmt: skip
     sides = {} if text is None else {"documents": table_of([document], DOCUMENTS)}
     run.write("u", table_of(rows, EXPLANATIONS), sides=sides)
@@ -172,7 +173,9 @@ USER, MODEL = ["user"], ["assistant"]
 @pytest.mark.parametrize(
     ("values", "restated"),
     [
-        ({"roles": USER * 2 + [None] + MODEL * 4}, [False] * 7),
+        ({"roles": USER * 2 + ["template"] + MODEL * 4}, [False] * 7),
+        ({"roles": USER * 2 + ["thinking", "tool_call"] * 2 + MODEL}, [False] * 7),
+        ({"roles": ["tool_result"] * 7}, [False] * 4 + [True] * 3),
         ({"roles": MODEL * 4 + USER * 3}, [False] * 4 + [True] * 3),
         ({"roles": MODEL * 2 + USER * 3 + MODEL * 2}, [False] * 4 + [True] * 3),
         ({"roles": [None] * 7}, [False] * 4 + [True] * 3),
@@ -190,7 +193,7 @@ def test_what_the_model_wrote_itself_is_no_restatement(
 
 
 def test_a_prompt_keeps_the_places_of_its_tokens() -> None:
-    roles = [None, "user", "user", "assistant", None, "assistant", "user"]
+    roles = ["template", "user", "user", "assistant", "template", "assistant", "user"]
     said, ends = prompt(TEXT, TOKEN_ENDS, roles, None)
     assert said == "hello moon and tide high"
     assert [said[:end] for end in ends] == [

@@ -15,7 +15,7 @@ from nla_ray.audit.detect.patterns import MACROS, chunks
 from nla_ray.config.detectors.model import Detection, Group, Near
 from nla_ray.config.detectors.patterns import MOST_BYTES, either, tokens
 from nla_ray.text import normalise
-from tests.audit.test_packs import NAMED, ONES, matching
+from tests.audit.detect.test_packs import NAMED, ONES, matching
 
 WORDS = sorted({
     word

@@ -127,7 +127,7 @@ def test_chats_keep_roles_and_mark_the_template(invoke: Invoke, job: Job) -> Non
     found = sorted(rows_of(job.output), key=lambda row: int(row["position"]))
     for row in found:
         flags = row["flags"]
-        assert isinstance(flags, list) and ("template_token" in flags) == (row["role"] is None)
+        assert isinstance(flags, list) and ("template_token" in flags) == (row["role"] == "template")
     said = "".join(str(row["token"]) for row in found if row["role"] == "assistant")
     assert said == "it is true"
     chosen = "positions={roles: [assistant], regex: tru}"

@@ -12,7 +12,8 @@ import pytest
 from rich.console import Console
 
 from nla_ray.cli.tables.document import Answer, Document, Position, print_document
-from nla_ray.store import open_run, open_store
+from nla_ray.cli.tables.show import find
+from nla_ray.store import connect, open_run, open_store
 from nla_ray.store.runs.plan import Plan
 from nla_ray.tables import DOCUMENTS, EXPLANATIONS, table_of
 from tests.cli.conftest import Invoke
@@ -43,8 +44,8 @@ def write(root: Path, run_id: str, finished: str, rows: list[Mapping[str, object
     )
     document = {
         "run_id": run_id, "unit_id": "u0", "doc_id": "doc-1", "source": "test", "text": TEXT,
-        "token_ends": ENDS, "roles": [None, *["user"] * 5], "response_start": None, "n_tokens": len(ENDS),
-        "truncated": False,
+        "token_ends": ENDS, "roles": ["template", *["user"] * 5], "response_start": None,
+        "n_tokens": len(ENDS), "truncated": False, "left_out_before": 0, "left_out_after": 0, "flags": [],
     }  # fmt: skip
     run = open_run(open_store(root), plan, add=True)
     table = table_of([{**one, "run_id": run_id} for one in rows], EXPLANATIONS)
@@ -71,13 +72,32 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_text_and_a_block_for_each_position(tables: Path, invoke: Invoke) -> None:
     out = invoke("show", tables, "--doc", "doc-1", "--width", 100).out
     assert "document doc-1\nrun run1 (the newest of 2; --run shows another), layer 3\n" in out
-    assert "<s>[two] [words]\n    and \\x1b[31mtail" in out
+    lines = [line.rstrip() for line in out.splitlines()]
+    assert lines[3:6] == ["template  <s>", "    user  [two] [words]", "              and \\x1b[31mtail"]
     assert (
         "   1   two   user  fve_nrm -0.20\n" in out
         and "   2   words   user  fve_nrm 0.90  sink_norm\n" in out
     )
     assert "0  0.90  unclosed half an ans" in out and "failed: vector is NaN" in out
     assert "against test vectors" in out and "about noise" not in out
+
+
+def test_what_was_not_read_is_said_once(tables: Path) -> None:
+    connection = connect(tables)
+    connection.execute("CREATE TABLE kept AS FROM documents")
+    connection.execute(
+        "UPDATE kept SET flags = ['windowed', 'sink_norm'], left_out_before = 1200, roles = ['a\n b', $1, "
+        "NULL, NULL, NULL, NULL]",
+        ["x" * 30],
+    )
+    connection.execute("CREATE OR REPLACE VIEW documents AS FROM kept")
+    out = io.StringIO()
+    print_document(find(connection, "doc-1", None, "real", None), Console(file=out, width=80))
+    assert (
+        "flags windowed, sink_norm\nnot read: 1,200 tokens before this text, 0 after it\n" in out.getvalue()
+    )
+    assert out.getvalue().count("sink_norm") == 1
+    assert "     a\\n b  <s>" in out.getvalue() and "xxxxxxxxxx…  [two]" in out.getvalue()
 
 
 def test_hostile_text_stays_text_in_its_column(tables: Path, invoke: Invoke) -> None:

@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from nla_ray.config.corpus import Corpus
-from nla_ray.corpus.documents import Document, read_documents
+from nla_ray.corpus.document import Document
+from nla_ray.corpus.documents import read_documents
 from nla_ray.corpus.vectors.columns import vector_bytes
 from nla_ray.corpus.vectors.files import check_vectors
 from nla_ray.errors import InputError
@@ -61,7 +62,7 @@ def test_the_key_is_the_document_and_the_number_of_tokens(tmp_path: Path) -> Non
     path = vectors_file(tmp_path / "a.parquet", doc_id=["a", "a", "b", "a"], n_raw_tokens=[5, 9, 5, 9])
     one, two, three, twice = read(path, id="doc_id")
     assert [(d.doc_id, d.position) for d in (one, two, three)] == [("a", 4), ("a", 8), ("b", 4)]
-    assert twice.problem == "document id 'a' at position 8 is used twice"
+    assert str(twice.problem).startswith("document id 'a' at position 8 is used by ")
     assert values(two) == VALUES[1].tolist()
     assert len({document.content_digest() for document in (one, two, three, twice)}) == 4
 

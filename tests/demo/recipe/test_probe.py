@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import torch
 
-from nla_ray.demo import world
 from nla_ray.demo.dataset import Example
 from nla_ray.demo.recipe.probe import Probe
+from nla_ray.demo.vocabulary import values
 
 
 def data(seed: int, n: int, strength: float) -> tuple[torch.Tensor, list[Example]]:
     generator = torch.Generator().manual_seed(seed)
-    moods = world.values("mood")
+    moods = values("mood")
     which = torch.randint(len(moods), (n,), generator=generator)
     vectors = torch.randn(n, 16, generator=generator)
     vectors[torch.arange(n), which] += strength
@@ -21,7 +21,7 @@ def data(seed: int, n: int, strength: float) -> tuple[torch.Tensor, list[Example
 def test_a_planted_direction_is_read() -> None:
     reading = Probe("mood", data(0, 600, 8.0)).read(data(1, 300, 8.0))
     assert reading.accuracy > 0.98
-    assert set(reading.recall) == set(world.values("mood"))
+    assert set(reading.recall) == set(values("mood"))
 
 
 def test_noise_reads_at_chance() -> None:

@@ -59,6 +59,16 @@ def test_every_unit_has_its_rows_before_anything_runs(make: Make, tmp_path: Path
     assert not (tmp_path / "out").exists()
 
 
+def test_some_positions_are_kept_to_be_looked_at(make: Make) -> None:
+    ready = planned(make(positions="every:4"))
+    assert list(dict.fromkeys(one.doc_id for one in ready.examples)) == ["doc1", "doc2", "doc3"]
+    for one in ready.examples:
+        text = TEXT * int(one.doc_id.removeprefix("doc"))
+        assert one.before + one.token + one.after in text and one.token.strip() and one.label is None
+    assert [one.position for one in ready.examples[3:6]] == [10, 26, 38]
+    assert not any(one.after in ready.plan.canonical() for one in ready.examples)
+
+
 def test_a_plan_is_equal_bytes_wherever_it_is_made(make: Make) -> None:
     runner = {"name": "ray", "pool": {"actors": 7}}
     one, other = planned(make()), planned(make(output="s3://a/b", runner=runner, max_failed_fraction=0.5))

@@ -1,0 +1,1 @@
+"""The report of an evaluation: its data, and a page made from the data alone."""

@@ -1,0 +1,181 @@
+"""The page: what it leads with, what it shows and cuts, and that no text of a table becomes markup."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from functools import cache
+from html.parser import HTMLParser
+from importlib.resources import files
+
+import pytest
+
+from nla_ray.audit.report import Report
+from nla_ray.audit.report.outline import MOST_FINDINGS, MOST_OF_DETECTOR
+from nla_ray.audit.report.page import html
+from nla_ray.pages.words import shown
+from tests.audit.nasty import NASTY, everywhere, in_findings
+from tests.audit.reports import comparison, example, gates
+
+
+class Page(HTMLParser):
+    """Tags, attributes and text of a page, and the text inside of table cells."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: Counter[str] = Counter()
+        self.attributes: set[tuple[str, str]] = set()
+        self.text = ""
+        self.cells = ""
+        self._cells = 0
+        self._hidden = False
+        self.feed(source)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        self.text += " "
+        self.attributes |= {(name, value or "") for name, value in attrs}
+        self._cells += tag in ("td", "th")
+        self._hidden = tag in ("style", "title")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._cells -= tag in ("td", "th")
+        self._hidden = False
+
+    def handle_data(self, data: str) -> None:
+        self.text += "" if self._hidden else data
+        self.cells += data if self._cells else ""
+
+
+def words(report: Report) -> str:
+    """All words of the page with single spaces."""
+    return " ".join(Page(html(report)).text.split())
+
+
+@cache
+def plain(place: Callable[[str], Report]) -> Page:
+    return Page(html(place("x")))
+
+
+@pytest.mark.parametrize("text", NASTY)
+@pytest.mark.parametrize("place", [everywhere, in_findings])
+def test_no_text_becomes_markup(place: Callable[[str], Report], text: str) -> None:
+    page, harmless = Page(html(place(text))), plain(place)
+    assert shown(text) in page.text or len(text) > 600
+    assert not any(not char.isprintable() for char in page.text.replace("\n", ""))
+    assert not any(name.startswith("on") for name, _ in page.attributes)
+    assert {value for name, value in page.attributes if name in ("href", "src")} == {
+        value for name, value in harmless.attributes if name in ("href", "src")
+    }
+    if text == text.lstrip():
+        assert page.tags == harmless.tags
+
+
+def test_nothing_is_loaded_and_nothing_runs() -> None:
+    source = html(example(12, comparison=comparison()))
+    page = Page(source)
+    assert not {"script", "img", "iframe", "object", "embed", "form", "base"} & page.tags.keys()
+    links = {value for name, value in page.attributes if name in ("href", "src")}
+    assert all(link.startswith("#") or link == "data:," for link in links)
+    assert (
+        "default-src 'none'; style-src 'sha256-" in source
+        and "url(" not in source
+        and "@import" not in source
+    )
+
+
+def test_text_of_tables_stands_in_no_cell_that_a_spreadsheet_would_take() -> None:
+    assert "=cmd" not in Page(html(in_findings("=cmd|' /C calc'!A0"))).cells
+
+
+def test_every_link_has_its_place() -> None:
+    for report in (example(3), example(3, comparison=comparison())):
+        attributes = Page(html(report)).attributes
+        places = {f"#{value}" for name, value in attributes if name == "id"}
+        assert {value for name, value in attributes if name == "href" and value.startswith("#")} <= places
+
+
+def test_the_verdict_leads() -> None:
+    text = words(example(14))
+    order = ["Weekly audit", "Reportable", "Conditions under which", "The share of documents",
+             "Tokens that were read", "An explanation is text", "Verbalizer (AV)", "Every rate"]  # fmt: skip
+    places = [text.index(word) for word in order]
+    assert places == sorted(places)
+    assert "Findings, one per document and detector 14" in text and "6 of 8" in text
+    assert "the model thinks" not in text.replace("never says that the model thinks", "")
+
+
+def test_an_audit_that_is_not_reportable_says_so_at_its_findings() -> None:
+    text = words(example(6, verdict="not reportable", reasons=("Fidelity is 0.41.",), gates=gates(False)))
+    assert "Fidelity is 0.41." in text and "must not be cited" in text
+    assert "This audit is not reportable: what follows is no finding about the model." in text
+
+
+def test_no_finding_is_not_none() -> None:
+    text = words(example(0, verdict="insufficient evidence", reasons=("0 of 60.",), gates=gates(None)))
+    assert "Insufficient evidence" in text and "not known" in text
+    assert "That is not the same as none" in text
+
+
+def test_many_findings_are_cut_and_the_page_says_where_they_all_are() -> None:
+    page = Page(html(example(600)))
+    text = " ".join(page.text.split())
+    assert "This page shows 150 of 600 findings" in text and MOST_OF_DETECTOR * 6 == 150 < MOST_FINDINGS
+    assert 'nla-ray sql TABLES "SELECT * FROM findings"' in text
+    assert page.tags["details"] < 200
+
+
+def test_a_report_that_holds_some_findings_counts_all() -> None:
+    report = example(60)
+    cut = report.model_copy(update={"findings": report.findings[:10]})
+    assert "Findings, one per document and detector 60" in words(cut) and "of 60 findings" in words(cut)
+
+
+def test_a_finding_shows_its_tokens_and_what_is_missing() -> None:
+    one = example(1)
+    text = words(one)
+    assert "The explanation mentions “it feels watched and graded”" in text
+    assert "The prompt does not say it." in text and "Evidence score" in text
+    bare = {"evidence": (), "contexts": (), "parts": (), "score": None, "restated": None, "source": None}
+    assert "could not be checked" in words(
+        one.model_copy(update={"findings": (one.findings[0].model_copy(update=bare),)})
+    )
+
+
+def test_change_shows_new_and_gone_findings() -> None:
+    report = example(6, comparison=comparison())
+    states = ("new", "absent", "unchanged")
+    marked = [one.model_copy(update={"state": states[at % 3]}) for at, one in enumerate(report.findings)]
+    text = words(report.model_copy(update={"findings": tuple(marked)}))
+    assert "Change: Week 46 to Week 47" in text and "risen" in text
+    assert "Gone since before" in text and "Fidelity drift" in text
+
+
+def test_every_number_is_in_the_appendix() -> None:
+    report = example(0)
+    text = words(report).split("All numbers")[-1]
+    for detector in report.detectors:
+        for rate in detector.results[0].rates:
+            assert f"{rate.population} document {rate.k} {rate.n} {rate.rate * 100:.3f}" in text
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of #rrggbb (WCAG 2.2)."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_text_can_be_read_in_both_schemes() -> None:
+    style = files("nla_ray.pages").joinpath("templates", "style.css").read_text(encoding="utf-8")
+    light, dark = (dict(re.findall(r"--(\w+): (#\w{6})", block)) for block in style.split("@media")[:2])
+    grounds = {"ink": ("paper", "panel", "f0", "f1", "f2", "f3", "f4", "mark"), "soft": ("paper", "panel")}
+    grounds |= dict.fromkeys(("real", "good", "bad", "open", "control", "benign"), ("paper", "panel"))
+    assert light.keys() == dark.keys()
+    for scheme in (light, dark):
+        for front, backs in grounds.items():
+            for back in backs:
+                dim, bright = sorted((luminance(scheme[front]), luminance(scheme[back])))
+                assert (bright + 0.05) / (dim + 0.05) >= 4.5, (front, back)

@@ -1,0 +1,174 @@
+"""`nla-ray sql`: answers as tables and files, and what cannot be asked."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import pty
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from nla_ray.store import open_run, open_store
+from tests.cli.conftest import Invoke
+from tests.store.rows import RECORD, plan_of, rows_of
+
+HOSTILE = '[bold]\x1b[31mred\u202e,\n"quoted"'
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Path:
+    run = open_run(open_store(tmp_path / "tables"), plan_of(units=2))
+    for unit_id in run.missing():
+        run.write(unit_id, rows_of(unit_id, says=HOSTILE))
+    run.commit(RECORD)
+    return tmp_path / "tables"
+
+
+def test_a_table_shows_hostile_text_as_text(tables: Path, invoke: Invoke) -> None:
+    ended = invoke("sql", tables, "SELECT explanation, cos, n_tokens FROM explanations LIMIT 1")
+    assert ended.code == 0 and "[bold]" in ended.out and "\\x1b[31mred\\u202e" in ended.out
+    assert not {"\x1b", "\u202e"} & set(ended.out)
+
+
+VALUES = """SELECT explanation, flags, 'nan'::FLOAT AS nan, DATE '2026-01-02' AS day, {'a': [1]} AS nested,
+    sum(n_tokens) AS tokens, 1.5::DECIMAL(4, 1) AS decimal, NULL AS nothing, '' AS empty, true AS yes
+    FROM controls GROUP BY ALL"""
+
+
+def test_json_gives_every_value_back(tables: Path, invoke: Invoke) -> None:
+    found = json.loads(invoke("sql", tables, VALUES, "--format", "json").out)
+    assert found == [
+        {
+            "explanation": HOSTILE, "flags": [], "nan": None, "day": "2026-01-02", "nested": {"a": [1]},
+            "tokens": 10, "decimal": 1.5, "nothing": None, "empty": "", "yes": True,
+        }
+    ]  # fmt: skip
+
+
+def test_csv_gives_every_value_back(tables: Path, invoke: Invoke) -> None:
+    out = invoke("sql", tables, VALUES, "--format", "csv").out
+    header, *rows = csv.reader(io.StringIO(out))
+    assert header[:3] == ["explanation", "flags", "nan"]
+    assert rows == [[HOSTILE, "[]", "", "2026-01-02", '{"a": [1]}', "10", "1.5", "", "", "true"]]
+    assert out.endswith(',10,1.5,,"",true\n')
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@A1", "\t=1", "\r=1", " =1", "＝1", "\u00a0=1"])
+def test_no_cell_of_csv_is_a_formula(tables: Path, invoke: Invoke, text: str) -> None:
+    sql = f"SELECT '{text}' AS \"=name\", -1 AS number"
+    header, row = csv.reader(io.StringIO(invoke("sql", tables, sql, "--format", "csv").out, newline=""))
+    assert header == ["'=name", "number"] and row == [f"'{text}", "-1"]
+
+
+def test_parquet_keeps_types(tables: Path, tmp_path: Path, invoke: Invoke) -> None:
+    path = tmp_path / "answer.parquet"
+    sql = "SELECT explanation, fve_nrm, flags FROM explanations, range(100000)"
+    assert invoke("sql", tables, sql, "-o", path).code == 0
+    file = pq.ParquetFile(path)
+    assert file.metadata.num_rows == 600_000 and file.metadata.num_row_groups < 12
+    assert file.schema_arrow.field("fve_nrm").type == pa.float32()
+    assert file.read_row_group(0)["explanation"][0].as_py() == HOSTILE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ["csv", "json", "parquet"])
+def test_a_file_is_whole_and_is_not_overwritten(
+    tables: Path, tmp_path: Path, invoke: Invoke, ending: str
+) -> None:
+    path = tmp_path / f"answer.{ending}"
+    assert invoke("sql", tables, "SELECT error('late') FROM runs", "-o", path).refused()
+    assert "--max-rows" in invoke("sql", tables, "FROM range(9)", "-o", path, "--max-rows", 8).refused()
+    assert list(tmp_path.glob("*answer*")) == []
+    assert invoke("sql", tables, "SELECT 1 AS one", "-o", path).code == 0
+    before = path.read_bytes()
+    assert "overwrite it with --force" in invoke("sql", tables, "SELECT 2 AS two", "-o", path).refused()
+    assert path.read_bytes() == before
+    assert invoke("sql", tables, "SELECT 2 AS two", "-o", path, "--force").code == 0
+    assert path.read_bytes() != before
+
+
+def test_no_rows_are_an_answer_too(tables: Path, invoke: Invoke) -> None:
+    sql = "SELECT run_id FROM runs WHERE false"
+    assert json.loads(invoke("sql", tables, sql, "--format", "json").out) == []
+    assert invoke("sql", tables, sql, "--format", "csv").out == '"run_id"\n'
+    assert "run_id" in invoke("sql", tables, sql).out
+
+
+def test_many_columns_are_shown_below_each_other(tables: Path, invoke: Invoke) -> None:
+    lines = invoke("sql", tables, "FROM explanations LIMIT 1").out.splitlines()
+    assert max(map(len, lines)) <= 80 and any("fve_nrm" in line and "0.5" in line for line in lines)
+
+
+@pytest.mark.parametrize(("rows", "paged"), [(3, False), (60, True)])
+def test_a_table_longer_than_the_screen_is_paged(tables: Path, rows: int, paged: bool) -> None:
+    sql = f"SELECT explanation AS said FROM explanations, range({rows}) LIMIT {rows}"
+    master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (24, 200))
+    environment = {**os.environ, "PAGER": "sed s/^/paged:/", "TERM": "xterm-256color"}
+    environment = {name: value for name, value in environment.items() if name not in ("LINES", "COLUMNS")}
+    command = [sys.executable, "-c", "from nla_ray.cli import main; main()", "sql", str(tables), sql]
+    with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=environment) as process:
+        os.close(slave)
+        shown = b"".join(iter(lambda: _read(master), b"")).decode()
+    os.close(master)
+    assert process.returncode == 0 and shown.count("\\x1b[31mred\\u202e") == rows
+    assert "\x1b[31m" not in shown and "\u202e" not in shown and ("paged:" in shown) is paged
+
+
+def _read(terminal: int) -> bytes:
+    """What a terminal shows next; nothing once no process holds it any more."""
+    try:
+        return os.read(terminal, 65536)
+    except OSError:
+        return b""
+
+
+def test_a_long_table_ends_and_says_so(tables: Path, invoke: Invoke) -> None:
+    ended = invoke("sql", tables, "SELECT i AS number FROM range(2000) AS r(i)")
+    assert "999" in ended.out and "1000 " not in ended.out
+    assert ended.err == "only the first 1000 rows are shown; --format csv has all\n"
+
+
+def test_sql_from_a_file(tables: Path, tmp_path: Path, invoke: Invoke) -> None:
+    (tmp_path / "query.sql").write_text("-- how many\nSELECT count(*) AS n FROM explanations;\n")
+    assert invoke("sql", tables, "-f", tmp_path / "query.sql", "--format", "csv").out == '"n"\n6\n'
+
+
+def test_unusable_sql_and_places_are_one_line(tables: Path, tmp_path: Path, invoke: Invoke) -> None:
+    assert "either as an argument or in a file" in invoke("sql", tables).refused()
+    assert "cannot read SQL" in invoke("sql", tables, "-f", tmp_path / "none.sql").refused()
+    assert "exactly one SELECT" in invoke("sql", tables, "DROP VIEW runs").refused()
+    assert "holds no tables" in invoke("sql", tmp_path / "none", "FROM runs").refused()
+    assert "holds no tables" in invoke("verify", tmp_path / "none").refused()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--format", "parquet"], "name a file with -o"),
+        (["-o", "answer.xlsx"], "say with --format"),
+        (["-o", "no/such/folder/answer.csv"], "cannot write it"),
+        (["--memory", "much"], "write it as 2GB"),
+        (["--memory", "1"], "needs more than 1B of memory; allow more with --memory"),
+        (["--timeout", "0.1"], "no answer within 0.1 s; allow more with --timeout"),
+    ],
+)
+def test_unusable_options_are_one_line(
+    tables: Path, invoke: Invoke, arguments: list[str], message: str
+) -> None:
+    assert message in invoke("sql", tables, "FROM runs", *arguments).refused()
+
+
+def test_columns_of_one_name_have_to_be_told_apart(tables: Path, tmp_path: Path, invoke: Invoke) -> None:
+    sql = "SELECT 1 AS one, 2 AS one"
+    assert "two columns are named one" in invoke("sql", tables, sql, "--format", "json").refused()
+    assert "two columns are named one" in invoke("sql", tables, sql, "-o", tmp_path / "a.parquet").refused()
+    assert invoke("sql", tables, "SELECT union_value(a := 1)", "-o", tmp_path / "b.parquet").refused()
