@@ -29,8 +29,11 @@ class _Page:
 
 
 def is_object(path: str) -> bool:
-    """Whether there is an object of that name. Raises as `ask` does where that cannot be found out."""
-    if not split(path)[1]:
+    """Whether there is an object of that name. Raises as `ask` does where that cannot be found out.
+
+    A name with `/` at its end is a folder's, whatever the server keeps under it.
+    """
+    if not split(path)[1] or path.endswith("/"):
         return False
     try:
         look(path)

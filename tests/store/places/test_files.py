@@ -51,6 +51,13 @@ def test_files_folders_and_globs(s3: str) -> None:
     assert document.source == f"{s3}/a.parquet:1"
 
 
+def test_a_folder_that_is_an_object_too_is_a_folder(url: str) -> None:
+    """Consoles make an empty object for a folder, and some servers answer for every folder as for an object."""
+    put(f"{url}/week/a.txt", b"a\n")
+    put(f"{url}/week/", b"")
+    assert texts(f"{url}/week/") == ["a"] == texts(f"{url}/week")
+
+
 def test_lines_are_taken_from_a_buffer(s3: str) -> None:
     """By itself, a file of s3fs copies a whole block for each line."""
     path = put(f"{s3}/a.txt", b"line\n" * 100_000)
