@@ -19,7 +19,7 @@ CREATE MACRO recurs(doc, pattern, k) AS
 COMMENT ON MACRO recurs IS
 'whether, in one run, explanations at k or more positions of the document mention the pattern';
 
-CREATE MACRO in_context(text, token_ends, position, width := 40) AS
+CREATE MACRO in_context(text, token_ends, "position", width := 40) AS
     right(left(text, coalesce(token_ends[position], 0)), width)
     || '[' || substring(
         text,

@@ -14,9 +14,12 @@ from pydantic import BaseModel, ValidationError
 
 from nla_ray.config.base import Config
 from nla_ray.config.overrides import as_written, read_value
+from nla_ray.contract import job
 from nla_ray.errors import ConfigError
 
 C = TypeVar("C", bound=Config)
+
+_JOBS = Path("jobs")
 
 # An impossible date is a plain ValueError in PyYAML; bytes that are not UTF-8 are one too.
 NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)
@@ -24,6 +27,8 @@ NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)
 
 def load(model: type[C], path: Path, overrides: Sequence[str] = ()) -> C:
     """Read `path` (YAML) as `model`; `overrides` such as `engine.dtype=float32` win over the file.
+
+    `jobs/NAME` is the file that comes with nla_ray where the current folder has none of that name.
 
     Raises ConfigError: no such file, not YAML, not a mapping, an unknown key, a value that is not allowed.
     """
@@ -60,8 +65,9 @@ def _blamed(path: Path, overrides: Sequence[str], where: Sequence[int | str]) ->
 
 
 def _read(path: Path) -> dict[str, Any]:
+    found = path if path.exists() or path.parent != _JOBS else job(path.name)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.safe_load(found.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot read this configuration file: {error.strerror}") from None
     except NOT_YAML as error:

@@ -101,7 +101,7 @@ def used_twice(document: Document, corpus: Corpus, holder: str) -> Document:
     else:
         other_file = holder.rpartition(":")[0] != document.source.rpartition(":")[0]
         more = json.dumps(FILE) if other_file and FILE not in corpus.id else "ANOTHER_COLUMN"
-        problem += f"; to keep both, make more of it: corpus.id: [{', '.join((more, *corpus.id))}]"
+        problem += f"; to keep both, take more for the id: corpus.id: [{', '.join((more, *corpus.id))}]"
     return unusable(document.source, problem)
 
 

@@ -132,3 +132,16 @@ def test_a_file_that_is_no_configuration(tmp_path: Path, content: bytes, words: 
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.yaml: cannot read this configuration file"):
         load(DecodeConfig, tmp_path / "nowhere.yaml")
+
+
+def test_a_job_of_the_package_stands_in_where_there_is_no_file_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    named = Path("jobs/decode_demo.yaml")
+    assert load(DecodeConfig, named).output == "out/demo/tables"
+    named.parent.mkdir()
+    named.write_text(MINIMAL)
+    assert load(DecodeConfig, named).output == "out"
+    with pytest.raises(ConfigError, match=r"jobs/none\.yaml: cannot read this configuration file: No such"):
+        load(DecodeConfig, Path("jobs/none.yaml"))

@@ -20,6 +20,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from nla_ray.cli.tables.intervals import interval_text, without_intervals
 from nla_ray.errors import ConfigError, InputError
 from nla_ray.text import csv_line, printable
 
@@ -109,9 +110,10 @@ def write_parquet(answer: Answer, out: IO[bytes]) -> None:
 
     _require_names(answer)
     try:
-        with pq.ParquetWriter(out, answer.schema, compression="zstd") as writer:
-            for batches in _groups(answer.batches):
-                writer.write_table(pa.Table.from_batches(batches, answer.schema))
+        schema = without_intervals(pa.RecordBatch.from_pylist([], answer.schema)).schema
+        with pq.ParquetWriter(out, schema, compression="zstd") as writer:
+            for batches in _groups(map(without_intervals, answer.batches)):
+                writer.write_table(pa.Table.from_batches(batches, schema))
     except pa.ArrowNotImplementedError as error:
         raise InputError(f"sql: cannot write this type as Parquet: {error}; cast it in the SELECT") from None
 
@@ -174,7 +176,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return interval_text(value) if hasattr(value, "nanoseconds") else [plain(item) for item in value]
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     return value.hex() if isinstance(value, bytes) else str(value)

@@ -82,7 +82,7 @@ class Files:
         lines = []
         for why, names in self.left.items():
             more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-            said = f"{len(names)} {why}" if why == _HIDDEN else f"{', '.join(names[:_NAMED])}{more}: {why}"
+            said = f"{why}: {len(names)}" if why == _HIDDEN else f"{', '.join(names[:_NAMED])}{more}: {why}"
             lines.append(f"not read: {said}")
         return lines
 
@@ -135,10 +135,10 @@ def _take(found: Files, there: Listing, path: str, partitions: bool) -> None:
     for file in there.files:
         name = _below(there.base, file)
         partition = partition_of(name) if partitions else ()
-        if is_beside(file):
-            continue
         if is_hidden(name) and not asked:
             found.leave(file, _HIDDEN)
+        elif is_beside(file):
+            continue
         elif partition is None:
             found.leave(file, _SUB)
         else:

@@ -52,7 +52,7 @@ def test_files_folders_and_globs(s3: str) -> None:
 
 
 def test_a_folder_that_is_an_object_too_is_a_folder(url: str) -> None:
-    """Consoles make an empty object for a folder, and some servers answer for every folder as for one."""
+    """Consoles make an empty object for a folder; some servers answer for every folder as for an object."""
     put(f"{url}/week/a.txt", b"a\n")
     put(f"{url}/week/", b"")
     assert texts(f"{url}/week/") == ["a"] == texts(f"{url}/week")
