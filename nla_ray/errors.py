@@ -33,6 +33,21 @@ class InputError(NlaError):
     """A corpus, a vector file or another input cannot be read as a whole (bad rows are rows, not errors)."""
 
 
+class NoFileError(InputError):
+    """Nothing is there; the way out that the message names is a corpus's."""
+
+
+class UnreachableError(InputError):
+    """A store, a network or a disk failed: it says nothing of the input, which may be read another time."""
+
+    @classmethod
+    def at(cls, where: object, what: object) -> UnreachableError:
+        """Name the file or place and what it answered."""
+        return cls(
+            f"{where}: could not be read: {what}; mend that and run the same command again: it continues"
+        )
+
+
 class EngineError(NlaError):
     """A model runs but does not do what it must: an injection that does not arrive, a broken engine."""
 

@@ -1,9 +1,13 @@
-"""Untrusted text: as it is matched, and as it is looked at."""
+"""Untrusted text: as it is matched, as it is looked at, as a spreadsheet takes it."""
 
 from __future__ import annotations
 
+import json
 import unicodedata
+from collections.abc import Iterable
 
+FORMULAS = tuple("=+-@＝＋－＠")
+_CONTROLS = ("\t", "\r")
 _INVISIBLE = frozenset({"Cf", "Cc"})
 
 
@@ -24,3 +28,22 @@ def printable(text: str) -> str:
 
 def _escaped(char: str) -> str:
     return char.encode("unicode_escape", "surrogatepass").decode()
+
+
+def csv_line(values: Iterable[object]) -> str:
+    """A line of CSV, without its end: text in quotes, nothing for null, no cell that is a formula."""
+    return ",".join(map(_cell, values))
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, list | dict):
+        value = json.dumps(value, ensure_ascii=False)
+    if not isinstance(value, str):
+        return "" if value is None or value != value else json.dumps(value)
+    # Quoted also where no comma is in it: a spreadsheet may take another separator.
+    return '"' + _inert(value).replace('"', '""') + '"'
+
+
+def _inert(text: str) -> str:
+    """Text behind an apostrophe where a spreadsheet would take it for a formula."""
+    return f"'{text}" if text.lstrip().startswith(FORMULAS) or text.startswith(_CONTROLS) else text

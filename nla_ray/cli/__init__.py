@@ -13,6 +13,8 @@ from nla_ray.cli.decode.command import decode_command
 from nla_ray.cli.entry import run
 from nla_ray.cli.evaluate import evaluate_command
 from nla_ray.cli.import_ import import_command
+from nla_ray.cli.tables.export import EXAMPLES as EXPORT_EXAMPLES
+from nla_ray.cli.tables.export import export_command
 from nla_ray.cli.tables.show import EXAMPLES as SHOW_EXAMPLES
 from nla_ray.cli.tables.show import show_command
 from nla_ray.cli.tables.sql import EXAMPLES as SQL_EXAMPLES
@@ -52,6 +54,7 @@ app.command("check")(check_command)
 app.command("decode")(decode_command)
 app.command("demo-train")(demo_train_command)
 app.command("evaluate")(evaluate_command)
+app.command("export", epilog=EXPORT_EXAMPLES)(export_command)
 app.command("import")(import_command)
 app.command("show", epilog=SHOW_EXAMPLES)(show_command)
 app.command("sql", epilog=SQL_EXAMPLES)(sql_command)

@@ -10,6 +10,7 @@ from itertools import islice
 
 from nla_ray.config.corpus import FILE, Corpus
 from nla_ray.corpus.document import Document, unusable
+from nla_ray.corpus.files.checked import checked
 from nla_ray.corpus.files.formats import rows_of
 from nla_ray.corpus.files.places import Place
 from nla_ray.corpus.files.sources import Source, corpus_files
@@ -33,20 +34,22 @@ def read_documents(corpus: Corpus, *, listed: str | None = None) -> Iterator[Doc
     return (found.document for found in find_documents(corpus, listed=listed))
 
 
-def find_documents(corpus: Corpus, *, listed: str | None = None) -> Iterator[Found]:
+def find_documents(corpus: Corpus, *, listed: str | None = None, whole: bool = False) -> Iterator[Found]:
     """The documents of all files in order, at most `corpus.limit`; a repeated id is a problem.
 
-    `listed` is the column with a document's own list of positions. Raises InputError: a file is missing or
-    unreadable as a whole, a column is not there, no document.
+    `listed` is the column with a document's own list of positions; `whole`: they will all be read. Raises
+    InputError: a file is missing or unreadable as a whole, a column is not there, no document.
     """
     sources = corpus_files(corpus)
     seen: dict[bytes, int] = {}
     every = (
-        (number, place, document)
+        (number, stamped, place, document)
         for number, source in enumerate(sources)
-        for place, document in file_documents(source, corpus, listed)
+        for stamped, place, document in _checked_documents(
+            source, corpus, listed, whole=whole and corpus.limit is None
+        )
     )
-    for number, place, read in islice(every, corpus.limit):
+    for number, stamped, place, read in islice(every, corpus.limit):
         here, holder = place.number * len(sources) + number, None
         first = seen.setdefault(_key(read), here)
         document = read
@@ -54,9 +57,18 @@ def find_documents(corpus: Corpus, *, listed: str | None = None) -> Iterator[Fou
             holder = f"{sources[first % len(sources)].label}:{first // len(sources)}"
             document = used_twice(read, corpus, holder)
             seen.setdefault(_key(document), here)
-        yield Found(sources[number], place, document, holder)
+        yield Found(stamped, place, document, holder)
     if not seen:
         raise InputError(f"{', '.join(corpus.paths)}: the corpus holds no documents")
+
+
+def _checked_documents(
+    source: Source, corpus: Corpus, listed: str | None, *, whole: bool
+) -> Iterator[tuple[Source, Place, Document]]:
+    """The documents of one file whose bytes are sure, and the file as it was."""
+    with checked(source, whole=whole) as (stamped, here):
+        for place, document in file_documents(here, corpus, listed):
+            yield stamped, place, document
 
 
 def file_documents(
@@ -89,7 +101,7 @@ def used_twice(document: Document, corpus: Corpus, holder: str) -> Document:
     else:
         other_file = holder.rpartition(":")[0] != document.source.rpartition(":")[0]
         more = json.dumps(FILE) if other_file and FILE not in corpus.id else "ANOTHER_COLUMN"
-        problem += f"; to keep both, make more of it: corpus.id: [{', '.join((more, *corpus.id))}]"
+        problem += f"; to keep both, take more for the id: corpus.id: [{', '.join((more, *corpus.id))}]"
     return unusable(document.source, problem)
 
 

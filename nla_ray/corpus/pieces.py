@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import accumulate, groupby, islice
 
 from nla_ray.config.corpus import Corpus
 from nla_ray.corpus.document import Document
 from nla_ray.corpus.documents import Found, file_documents, find_documents, used_twice
+from nla_ray.corpus.files.checked import require_unchanged
 from nla_ray.corpus.files.places import Place
 from nla_ray.corpus.files.sources import Source
-from nla_ray.errors import InputError
+from nla_ray.errors import InputError, UnreachableError
+
+WAITS = (0.1, 0.4, 1.6, 3.2, 0.0)
+"""Seconds after each try to read a unit as it was planned."""
 
 
 @dataclass(frozen=True)
@@ -49,19 +54,45 @@ def units_of(corpus: Corpus, *, listed: str | None = None) -> Iterator[tuple[Uni
 
     Raises InputError as `find_documents` does.
     """
-    found = find_documents(corpus, listed=listed)
+    found = find_documents(corpus, listed=listed, whole=True)
     while unit := list(islice(found, corpus.unit_documents)):
         pieces = tuple(_piece(list(part)) for _, part in groupby(unit, key=lambda one: one.source))
         yield UnitSource(pieces), [one.document for one in unit]
 
 
-def read_unit(source: UnitSource, corpus: Corpus, *, listed: str | None = None) -> list[Document]:
-    """Exactly the documents that `units_of` yielded with this description.
+def read_unit(
+    source: UnitSource,
+    corpus: Corpus,
+    *,
+    listed: str | None = None,
+    planned: Callable[[Sequence[Document]], bool] = lambda _: True,
+) -> list[Document]:
+    """Exactly the documents that `units_of` yielded with this description; `planned` says whether they are.
 
-    Raises InputError where they are not there any more. That the documents found are the same ones is for
-    the caller to compare, by their digests.
+    What is not as planned is read again, and with more care, for bytes may be changed on their way. Raises
+    InputError where the corpus has changed since, UnreachableError where it has not and still cannot be read
+    as planned.
     """
-    return [document for piece in source.pieces for document in _read_piece(piece, corpus, listed)]
+    for tries, wait in enumerate(WAITS):
+        try:
+            documents = [
+                one for piece in source.pieces for one in _read_piece(piece, corpus, listed, sure=tries > 0)
+            ]
+        except UnreachableError:
+            raise
+        except Exception as error:  # noqa: BLE001 (whatever changed bytes lead to, others may not)
+            why = str(error) or type(error).__name__
+        else:
+            if planned(documents):
+                return documents
+            why = f"{source.pieces[0].source.label}: holds other documents than were planned"
+        for piece in source.pieces:
+            require_unchanged(piece.source, why)
+        time.sleep(wait)
+    raise UnreachableError.at(
+        source.pieces[0].source.label,
+        f"it has not changed since the run was planned, and {len(WAITS)} tries gave something else ({why})",
+    )
 
 
 def _piece(part: Sequence[Found]) -> Piece:
@@ -70,21 +101,15 @@ def _piece(part: Sequence[Found]) -> Piece:
     return Piece(part[0].source, place.number, place.offset, place.skip, len(part), twice)
 
 
-def _read_piece(piece: Piece, corpus: Corpus, listed: str | None) -> list[Document]:
-    start = Place(piece.first, piece.offset, piece.skip)
-    documents = file_documents(piece.source, corpus, listed, start)
-    try:
-        found = [document for _, document in islice(documents, piece.documents)]
-        if len(found) < piece.documents:
-            raise InputError(
-                f"{piece.source.label}: {piece.documents} documents from line or row {piece.first} on were "
-                f"planned, {len(found)} are there"
-            )
-    except InputError as error:
+def _read_piece(piece: Piece, corpus: Corpus, listed: str | None, *, sure: bool) -> list[Document]:
+    source = replace(piece.source, stamp=None) if sure else piece.source
+    documents = file_documents(source, corpus, listed, Place(piece.first, piece.offset, piece.skip))
+    found = [document for _, document in islice(documents, piece.documents)]
+    if len(found) < piece.documents:
         raise InputError(
-            f"{error}; the file was read when the run was planned: the corpus changed since, "
-            "or this machine does not see the same files"
-        ) from None
+            f"{piece.source.label}: {piece.documents} documents from line or row {piece.first} on were "
+            f"planned, {len(found)} are there"
+        )
     for at, holder in piece.twice:
         found[at] = used_twice(found[at], corpus, holder)
     return found

@@ -165,20 +165,23 @@ def meta_json(values: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
     try:
         text = json.dumps(values, default=plain, ensure_ascii=False, allow_nan=False)
     except ValueError:
-        names = [name for name, value in values.items() if _finite(value) != value]
-        noted.append(f"{', '.join(map(repr, names)):.80} holds numbers that are not finite: null in meta")
-        finite = {name: _finite(value) for name, value in values.items()}
-        text = json.dumps(finite, default=plain, ensure_ascii=False, allow_nan=False)
+        names = ", ".join(repr(name) for name, value in values.items() if not _is_finite(value))
+        noted.append(f"numbers in {names:.80} are not finite: null in meta")
+        text = json.dumps(_finite(values), default=plain, ensure_ascii=False, allow_nan=False)
     # One lone surrogate would make every question about the whole column fail.
     return text.encode(errors="replace").decode(), tuple(noted)
 
 
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, Mapping | list | tuple):
+        return all(map(_is_finite, value.values() if isinstance(value, Mapping) else value))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
 def _finite(value: Any) -> Any:
     """The value with null for every number in it that is not finite."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {name: _finite(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(inner) for inner in value]
-    return value
+    return value if _is_finite(value) else None

@@ -105,15 +105,15 @@ class ExtractStage(Stage):
             )
 
     def __call__(self, task: Task) -> Work:
-        """Read and extract. Raises InputError where the corpus is not the one that was planned."""
+        """Read and extract. Raises InputError where the corpus cannot be read as it was planned."""
         tally = Tally(directions=Directions(self._d_model) if self._own_baseline else None)
         with tally.timed("read"):
-            documents = read_unit(task.source, self._config.corpus, listed=self._config.positions.column)
-            if unit_id_of(self._identity.fingerprint, documents) != task.unit_id:
-                raise InputError(
-                    f"{documents[0].source}: the corpus has changed since the run was planned; "
-                    "bring it back, or give another output for the changed one"
-                )
+            documents = read_unit(
+                task.source,
+                self._config.corpus,
+                listed=self._config.positions.column,
+                planned=lambda found: unit_id_of(self._identity.fingerprint, found) == task.unit_id,
+            )
             readings = [self._read(task, index, document) for index, document in enumerate(documents)]
         with tally.timed("extract"):
             vectors = self._vectors(task, readings)

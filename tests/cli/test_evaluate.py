@@ -136,7 +136,7 @@ def test_a_file_in_the_way_is_named(invoke: Invoke, job: Job, config: Path) -> N
 
 def test_a_corpus_without_one_vector_is_refused(invoke: Invoke, job: Job, config: Path) -> None:
     job.corpus.write_text('{"id": "a", "text": ""}\n')
-    assert "not one vector could be read" in invoke("evaluate", config).refused()
+    assert "none of 1 documents can be used" in invoke("evaluate", config).refused()
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ OPTIONS = {
     "decode": ["config", "overrides", "--add", "--dry-run"],
     "demo-train": ["--out", "--steps", "--seed"],
     "evaluate": ["config", "overrides"],
+    "export": ["tables", "--to", "--format", "--runs", "--where", "--activations", "--delta"],
     "import": [
         "files",
         "--to",
@@ -53,7 +54,8 @@ OPTIONS = {
 
 NAMES = {
     "nla_ray.errors": [
-        "CheckpointError", "ConfigError", "EngineError", "InputError", "NlaError", "TrainingError",
+        "CheckpointError", "ConfigError", "EngineError", "InputError", "NlaError", "NoFileError",
+        "TrainingError", "UnreachableError",
     ],
     "nla_ray.ids": ["digest", "row_id", "sample_positions", "sampling_key"],
     "nla_ray.config.reference": ["ModelRef", "local_path"],
@@ -61,7 +63,9 @@ NAMES = {
         "Baseline", "Controls", "DecodeConfig", "Engine", "Models", "Reference", "Sampling",
     ],
     "nla_ray.config.runner": ["Pool", "Pools", "Runner", "Share"],
-    "nla_ray.config.corpus": ["Continuation", "Corpus", "Name", "Vectors", "Window"],
+    "nla_ray.config.base": ["Config", "Name", "OrText"],
+    "nla_ray.config.chats": ["Chats", "Dropped", "Transcripts"],
+    "nla_ray.config.corpus": ["Continuation", "Corpus", "FILE", "Names", "Vectors", "Window"],
     "nla_ray.config.positions": ["Choice", "FORMS", "LABELS", "Positions", "keys_of"],
     "nla_ray.nla.verbalizer": ["Answer", "FinishReason", "Generation", "Request", "Sampling", "Verbalizer"],
 }  # fmt: skip

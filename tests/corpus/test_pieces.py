@@ -25,6 +25,7 @@ from nla_ray.corpus.document import Document
 from nla_ray.corpus.documents import read_documents
 from nla_ray.corpus.pieces import UnitSource, read_unit, units_of
 from nla_ray.errors import InputError
+from nla_ray.store.places import ranges
 from tests.store.conftest import bucket, s3, s3_endpoint  # noqa: F401 (fixtures)
 
 Units = list[tuple[UnitSource, list[Document]]]
@@ -244,14 +245,14 @@ def test_the_last_unit_does_not_cost_the_whole_file(
     *_, (source, documents) = units_of(corpus)
     fetched: list[int] = []
     if place.startswith("s3://"):
-        fetch = s3fs.core.S3File._fetch_range
+        fetch = ranges.fetch
 
-        def counting(file: Any, start: int, end: int) -> bytes:
-            content: bytes = fetch(file, start, end)
+        def counting(head: ranges.Head, start: int, end: int) -> bytes:
+            content = fetch(head, start, end)
             fetched.append(len(content))
             return content
 
-        monkeypatch.setattr(s3fs.core.S3File, "_fetch_range", counting)
+        monkeypatch.setattr(ranges, "fetch", counting)
         assert read_unit(source, corpus) == documents
         assert 0 < sum(fetched) < 3_000_000
     else:

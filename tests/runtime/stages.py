@@ -53,6 +53,26 @@ class Faulty(Stage):
         raise RuntimeError(f"cannot stand\n  {doc_id}")
 
 
+class Elsewhere(Stage):
+    """Another stage, in whose process S3 is found by other settings and nothing is asked again for long."""
+
+    def __init__(self, stage: Stage, settings: Mapping[str, str]) -> None:
+        self._stage, self._settings = stage, dict(settings)
+        self.name = stage.name
+
+    def setup(self) -> None:
+        """Change the settings and set up the real stage."""
+        from nla_ray.store.places import asking
+
+        os.environ.update(self._settings)
+        asking.PATIENCE = 0.2
+        self._stage.setup()
+
+    def __call__(self, work: Task) -> Any:
+        """What the real stage does."""
+        return self._stage(work)
+
+
 class Echo(Stage):
     """Gives a unit back."""
 

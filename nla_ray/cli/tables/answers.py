@@ -20,8 +20,9 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from nla_ray.cli.tables.intervals import interval_text, without_intervals
 from nla_ray.errors import ConfigError, InputError
-from nla_ray.text import printable
+from nla_ray.text import csv_line, printable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,7 +35,6 @@ SHOWN_CHARACTERS = 2000
 NARROWEST = 6
 """Characters per column under which rows are shown one below the other."""
 GROUP_ROWS = 65_536
-FORMULAS = tuple("=+-@＝＋－＠")
 
 
 class Format(StrEnum):
@@ -110,9 +110,10 @@ def write_parquet(answer: Answer, out: IO[bytes]) -> None:
 
     _require_names(answer)
     try:
-        with pq.ParquetWriter(out, answer.schema, compression="zstd") as writer:
-            for batches in _groups(answer.batches):
-                writer.write_table(pa.Table.from_batches(batches, answer.schema))
+        schema = without_intervals(pa.RecordBatch.from_pylist([], answer.schema)).schema
+        with pq.ParquetWriter(out, schema, compression="zstd") as writer:
+            for batches in _groups(map(without_intervals, answer.batches)):
+                writer.write_table(pa.Table.from_batches(batches, schema))
     except pa.ArrowNotImplementedError as error:
         raise InputError(f"sql: cannot write this type as Parquet: {error}; cast it in the SELECT") from None
 
@@ -131,23 +132,9 @@ def _groups(batches: Iterator[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]
 
 def csv_lines(answer: Answer) -> Iterator[str]:
     """A header and rows: text in quotes, nothing for null; no cell is a formula to a spreadsheet."""
-    yield ",".join(map(_cell, answer.schema.names))
+    yield csv_line(answer.schema.names)
     for row in _rows(answer):
-        yield ",".join(map(_cell, row))
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, list | dict):
-        value = json.dumps(value, ensure_ascii=False)
-    if not isinstance(value, str):
-        return "" if value is None else json.dumps(value)
-    # Quoted also where no comma is in it: a spreadsheet may take another separator.
-    return '"' + _inert(value).replace('"', '""') + '"'
-
-
-def _inert(text: str) -> str:
-    """Text behind an apostrophe where a spreadsheet would take it for a formula."""
-    return f"'{text}" if text.lstrip().startswith(FORMULAS) else text
+        yield csv_line(row)
 
 
 def json_lines(answer: Answer) -> Iterator[str]:
@@ -189,7 +176,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return interval_text(value) if hasattr(value, "nanoseconds") else [plain(item) for item in value]
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     return value.hex() if isinstance(value, bytes) else str(value)

@@ -63,8 +63,8 @@ def train_command(
 
 def require_splits(settings: TrainConfig) -> None:
     """Raise InputError, naming its key, where a split is not there."""
-    from nla_ray.errors import InputError
-    from nla_ray.store.places.files import NoFileError, expand
+    from nla_ray.errors import InputError, NoFileError
+    from nla_ray.store.places.files import expand
 
     for name, url in settings.splits.items():
         try:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from nla_ray.corpus.files.json_rows import MAX_DEPTH
 from nla_ray.corpus.files.recognise import refuse_transcript
 from nla_ray.corpus.values import may_be_id
 from nla_ray.errors import InputError
@@ -63,8 +62,6 @@ class Columns:
                     f"{label}: column {name!r} is {kind!s:.200}; an id is text, a whole number or a UUID: "
                     "cast it, or name another column in corpus.id"
                 )
-            if depth(kind) > MAX_DEPTH:
-                raise InputError(f"{label}: column {name!r} is nested more than {MAX_DEPTH} levels deep")
         return names
 
     def _inside(self, label: str, row: Mapping[str, Any]) -> str:
@@ -77,16 +74,3 @@ class Columns:
             if isinstance(value, list) and value and isinstance(value[0], Mapping) and name.isidentifier():
                 return f"; if {name!r} holds the rows, make lines of them: jq -c '.{name}[]' {label}"
         return ""
-
-
-def depth(kind: pa.DataType) -> int:
-    """Levels of nesting of a type."""
-    deepest, level = 0, [kind]
-    while level:
-        deepest += 1
-        level = [field.type for one in level for field in _fields(one)]
-    return deepest - 1
-
-
-def _fields(kind: pa.DataType) -> list[pa.Field]:
-    return [kind.field(index) for index in range(kind.num_fields)]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import io
+import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+_CHUNK = 1 << 20
 UTF8_MARK = b"\xef\xbb\xbf"
 _MARKS = {
     UTF8_MARK: "utf-8-sig",
@@ -56,11 +57,20 @@ class Recoded:
 
     def __init__(self, file: BinaryIO, encoding: Encoding) -> None:
         self._errors = "surrogateescape" if encoding.codec.startswith("utf-8") else "surrogatepass"
-        self._text = io.TextIOWrapper(file, encoding.codec, self._errors, newline="")
-
-    def __iter__(self) -> Iterator[bytes]:
-        return (line.encode(errors=self._errors) for line in self._text)
+        self._file, self._decoder = file, codecs.getincrementaldecoder(encoding.codec)(self._errors)
 
     def read(self, size: int) -> bytes:
-        """The next bytes, about so many."""
-        return self._text.read(size).encode(errors=self._errors)
+        """The next bytes, about so many; none at the end."""
+        text, chunk = "", b"start"
+        while chunk and not text:
+            chunk = self._file.read(size)
+            text = self._decoder.decode(chunk, not chunk)
+        return text.encode(errors=self._errors)
+
+    def __iter__(self) -> Iterator[bytes]:
+        left = b""
+        while chunk := self.read(max(_CHUNK, len(left))):
+            *lines, left = (left + chunk).splitlines(keepends=True)
+            yield from lines
+        if left:
+            yield left

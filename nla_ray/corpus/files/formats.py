@@ -15,7 +15,7 @@ from nla_ray.corpus.files.sources import Source
 from nla_ray.corpus.values import batch_rows
 from nla_ray.corpus.vectors.columns import vector_bytes, vector_length
 from nla_ray.errors import InputError
-from nla_ray.store.places.files import opened
+from nla_ray.store.places.files import opened, require_read
 
 BATCH_ROWS = 1024
 _REQUEST, _PIECE_REQUEST, _SMALL_REQUEST = 8 << 20, 1 << 20, 64 << 10
@@ -30,7 +30,7 @@ def rows_of(
     """
     if columns.vector is not None and source.format in ("jsonl", "text"):
         raise InputError(f"{source.label}: vectors are read from Parquet and Arrow files, not from text")
-    with opened(source.place, ahead=_ahead(source, start)) as file:
+    with opened(source.place, ahead=_ahead(source, start), twice=source.stamp is None) as file:
         if source.format == "text":
             columns.check(source.label, ("text", "file"))
             yield from text_rows(source, file, start or START, text_per)
@@ -115,8 +115,7 @@ def _parquet_batches(source: Source, file: BinaryIO, columns: Columns, start: Pl
                     yield Place(first + done, group, done), batch.select(wanted)
                 done += len(batch)
         except (OSError, pa.ArrowException) as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise  # the disk or the network, not the file's content
+            require_read(file)  # a fault of the disk or the network is none of the file's content
             yield (
                 Place(first + done, group, done),
                 _unread(first + done, rows - done, f"row group {group}: {error}"),

@@ -46,8 +46,14 @@ def is_lines(head: bytes) -> bool:
     first, _, rest = head.removeprefix(UTF8_MARK).lstrip().partition(b"\n")
     rest = rest.lstrip()
     if first.startswith(b"["):
-        return bool(rest) and _is_whole(first)
+        second = rest.partition(b"\n")[0]
+        return bool(rest) and (_is_whole(first) or (_is_whole(second) and not _begins_array(first)))
     return not (first.startswith(b"{") and rest[:1] in (b'"', b"}")) or _is_whole(first)
+
+
+def _begins_array(line: bytes) -> bool:
+    """Whether a line is the beginning of an array, between two of its values."""
+    return _is_whole(line.rstrip(_BETWEEN) + b"]")
 
 
 def _is_whole(line: bytes) -> bool:

@@ -89,4 +89,4 @@ def plain_path(path: str) -> str:
         return S3 + rest
     if scheme == "file" and urlsplit(path).netloc in ("", "localhost"):
         return unquote(rest.removeprefix("localhost"))
-    raise InputError(f"{path}: is not read; write a local path or s3://bucket/key")
+    raise InputError(f"{path}: cannot be read; write a local path, file:///folder/name or s3://bucket/key")

@@ -22,7 +22,7 @@ from nla_ray.corpus.files.names import (
     why_not,
 )
 from nla_ray.errors import InputError
-from nla_ray.store.places.files import FOLDER, S3, Listing, exists, expand, read_bytes
+from nla_ray.store.places.files import FOLDER, S3, Listing, Stamp, exists, expand, read_bytes
 
 DEMO_CORPUS = "demo:corpus"
 _SHIPPED = "demo/pair/corpus.jsonl"
@@ -37,7 +37,9 @@ class Source:
     """One corpus file: the name it is reported under, where it is, its format and how it is compressed.
 
     A local path is absolute, for a worker runs in a folder of its own. `name` is that below the folder or the
-    pattern that was given, `partition` what the folders between them say.
+    pattern that was given, `partition` what the folders between them say. `stamp` is that of the file that
+    was planned, with whose documents those that are read can be compared; without one, what comes from S3 is
+    fetched twice.
     """
 
     label: str
@@ -46,6 +48,7 @@ class Source:
     compression: str | None = None
     name: str = ""
     partition: Partition = ()
+    stamp: Stamp | None = None
 
     @property
     def place(self) -> str:
@@ -79,7 +82,7 @@ class Files:
         lines = []
         for why, names in self.left.items():
             more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-            said = f"{len(names)} {why}" if why == _HIDDEN else f"{', '.join(names[:_NAMED])}{more}: {why}"
+            said = f"{why}: {len(names)}" if why == _HIDDEN else f"{', '.join(names[:_NAMED])}{more}: {why}"
             lines.append(f"not read: {said}")
         return lines
 
@@ -132,10 +135,10 @@ def _take(found: Files, there: Listing, path: str, partitions: bool) -> None:
     for file in there.files:
         name = _below(there.base, file)
         partition = partition_of(name) if partitions else ()
-        if is_beside(file):
-            continue
         if is_hidden(name) and not asked:
             found.leave(file, _HIDDEN)
+        elif is_beside(file):
+            continue
         elif partition is None:
             found.leave(file, _SUB)
         else:

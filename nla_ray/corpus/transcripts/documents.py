@@ -35,7 +35,7 @@ def transcript_documents(
 
     Raises InputError: the file is no transcript of the kind that is wanted, or cannot be read as a whole.
     """
-    with opened(source.place) as file:
+    with opened(source.place, twice=source.stamp is None) as file:
         kind = _wanted(source, file, corpus)
         found = transcripts_of(file, kind, source.label, ignore=corpus.chat.ignore)
         for number, one in enumerate(found, start=1):

@@ -58,7 +58,7 @@ def _check_schema(source: Source, corpus: Corpus, d_model: int, whose: str) -> i
     if source.format != "parquet" or corpus.vectors is None:
         return None
     try:
-        with opened(source.path) as file:
+        with opened(source.path, twice=True) as file:
             parquet = pq.ParquetFile(file)
             schema, rows = parquet.schema_arrow, int(parquet.metadata.num_rows)
     except pa.ArrowException as error:

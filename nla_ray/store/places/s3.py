@@ -7,14 +7,10 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
-import botocore.loaders
-import botocore.session
-from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -25,6 +21,7 @@ from botocore.exceptions import (
 
 from nla_ray.errors import InputError
 from nla_ray.store.places.cache import cached, keep
+from nla_ray.store.places.client import connected, new_session
 from nla_ray.store.places.folder import require_digest
 from nla_ray.store.places.objects import Listed, Store
 
@@ -78,11 +75,10 @@ class S3Store(Store):
 
     @cached_property
     def _client(self) -> Any:
-        session = botocore.session.get_session()
-        session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
+        session = new_session()
         if not self._reached:
-            self._reach(_connected(session, **_HASTY))
-        return _connected(session, **_PATIENT, max_pool_connections=self.threads)
+            self._reach(connected(session, **_HASTY))
+        return connected(session, **_PATIENT, max_pool_connections=self.threads)
 
     def _reach(self, client: Any) -> None:
         """See that the endpoint answers and has the bucket, which some servers make at the first write."""
@@ -203,22 +199,6 @@ class S3Store(Store):
             raise InputError(
                 f"{self.url}: {error}; check AWS_ENDPOINT_URL, AWS_REGION and the credentials"
             ) from None
-
-
-@cache
-def _loader(data_path: str | None) -> Any:
-    """The description of S3's interface, which is slow to read, once for all clients."""
-    return botocore.loaders.create_loader(data_path)
-
-
-def _connected(session: Any, **options: Any) -> Any:
-    """A client; other servers than AWS are addressed by path, unless the user's configuration says how."""
-    client = session.create_client("s3", config=Config(**options))
-    host = urlsplit(client.meta.endpoint_url).hostname or ""
-    chosen = (session.get_scoped_config().get("s3") or {}).get("addressing_style")
-    if chosen or host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
-        return client
-    return session.create_client("s3", config=Config(**options, s3={"addressing_style": "path"}))
 
 
 def _reopen(bucket: str, prefix: str, overwrites: bool) -> S3Store:

@@ -125,7 +125,12 @@ def test_a_broken_vector_is_a_row(invoke: Invoke, job: Job, value: float) -> Non
 
 
 def test_a_run_that_explains_nothing_does_not_look_like_success(invoke: Invoke, job: Job) -> None:
-    assert invoke("decode", job.config, "positions.min_position=5000").code == 1
+    said = invoke("decode", job.config, "positions.min_position=5000").refused()
+    assert "none of 3 documents can be used" in said and "positions.min_position" in said
+    weights = load_file(job.target / "model.safetensors")
+    weights["model.embed_tokens.weight"][:] = float("nan")
+    save_file(weights, job.target / "model.safetensors", metadata={"format": "pt"})
+    assert invoke("decode", job.config).code == 1
 
 
 def test_an_output_with_another_plan_is_kept_and_both_runs_fit_by_name(invoke: Invoke, job: Job) -> None:

@@ -12,7 +12,7 @@ import pytest
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.corpus.pieces import read_unit
 from nla_ray.errors import ConfigError
-from nla_ray.pipelines.decode import planning
+from nla_ray.pipelines.decode import survey
 from nla_ray.pipelines.decode.planning import Decode, plan_decode, settled
 from tests.cli.conftest import TEXT
 from tests.conftest import NlaDirs
@@ -99,7 +99,7 @@ def test_what_the_target_says_decides_how_many_rows_there_are(make: Make) -> Non
 
 
 def test_a_unit_must_fit_into_memory(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planning, "UNIT_BYTES", 3 * 32 * 4)
+    monkeypatch.setattr(survey, "UNIT_BYTES", 3 * 32 * 4)
     with pytest.raises(
         ConfigError, match=r"corpus\.unit_documents: a unit would have 4 vectors of 32 values"
     ):

@@ -17,6 +17,7 @@ from nla_ray.config.corpus import Corpus
 from nla_ray.corpus.documents import read_documents
 from nla_ray.corpus.vectors.files import check_vectors
 from nla_ray.errors import InputError
+from nla_ray.store.places import asking
 from nla_ray.store.places.files import exists, expand, opened, read_bytes
 
 
@@ -48,6 +49,13 @@ def test_files_folders_and_globs(s3: str) -> None:
     assert read_bytes(f"{s3}/deep/c.txt") == b"c\n"
     (document, _) = read_documents(Corpus(paths=(s3,), text="text"))
     assert document.source == f"{s3}/a.parquet:1"
+
+
+def test_a_folder_that_is_an_object_too_is_a_folder(url: str) -> None:
+    """Consoles make an empty object for a folder; some servers answer for every folder as for an object."""
+    put(f"{url}/week/a.txt", b"a\n")
+    put(f"{url}/week/", b"")
+    assert texts(f"{url}/week/") == ["a"] == texts(f"{url}/week")
 
 
 def test_lines_are_taken_from_a_buffer(s3: str) -> None:
@@ -94,13 +102,16 @@ def test_a_server_that_is_not_there_and_no_credentials(
     s3: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setattr(asking, "PATIENCE", 0.1)
     with pytest.raises(InputError, match=r"s3://\S+x\.jsonl: .*127\.0\.0\.1:9"):
         expand(f"{s3}/x.jsonl")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:8")
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     with pytest.raises(InputError, match=r"s3://\S+x\.jsonl: .*credentials"):
+        expand(f"{s3}/x.jsonl")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "no url")
+    with pytest.raises(InputError, match=r"s3://\S+x\.jsonl: .*Invalid endpoint: no url; check AWS_ENDPOINT"):
         expand(f"{s3}/x.jsonl")
 
 
