@@ -36,10 +36,14 @@ class Piece:
     """One thing that must be in the text, and what it is called where it is missing."""
 
     label: str
-    kind: str
     message: int
     call: int | None
     value: Any
+
+    @property
+    def kind(self) -> str:
+        """What is dropped where it is missing."""
+        return self.label if self.label in ("tool_call", "tool_result", "thinking") else "message"
 
     @property
     def ends(self) -> tuple[str, str, str]:
@@ -70,72 +74,66 @@ class Seen:
         return out
 
 
-class Marked(list[Piece]):
-    """The pieces of a story in the order of their numbers."""
+class Pieces(list[Piece]):
+    """The pieces of a story in the order of their numbers, and its messages with each as `dress` gives it."""
 
-    def messages(self, story: Story, how: Format, family: str, dress: Callable[[int, Piece], Any]) -> Any:
-        """The story in the convention of chat templates, each piece as `dress` gives it."""
-        self.clear()
+    def __init__(self, how: Format, family: str, dress: Callable[[int, Piece], Any]) -> None:
+        super().__init__()
+        self._how, self._dress = how, dress
+        self._as_text = how.texts and family in TAKES_TEXT
 
-        def put(label: str, kind: str, message: int, value: Any, call: int | None = None) -> Any:
-            if not value or (isinstance(value, str) and not value.strip()):
-                return value
-            self.append(Piece(label, kind, message, call, value))
-            return dress(len(self) - 1, self[-1])
+    def messages(self, story: Story) -> list[dict[str, Any]]:
+        """The story in the convention of chat templates."""
+        rules = "" if self._how.silent else story.rules
+        first = [{"role": "system", "content": self._put("system", 0, rules)}] if rules else []
+        return first + [self._message(turn, at) for at, turn in enumerate(story.turns, start=len(first))]
 
-        def call(act: Act, at: int, number: int) -> dict[str, Any]:
-            name = put("tool_call", "tool_call", at, act.name, number)
-            arguments = put("tool_call", "tool_call", at, act.arguments, number)
-            if how.texts and family in TAKES_TEXT:
-                arguments = compact(arguments)
-            known = {"id": call_id(act)} if how.ids else {}
-            return {"type": "function", **known, "function": {"name": name, "arguments": arguments}}
+    def _message(self, turn: Turn, at: int) -> dict[str, Any]:
+        role = ROLES[turn.who]
+        out = {"role": role, "content": self._put("tool_result" if turn.answers else role, at, turn.text)}
+        if turn.thought:
+            out |= dict.fromkeys(("reasoning_content", "thinking"), self._put("thinking", at, turn.thought))
+        if turn.acts:
+            out["tool_calls"] = [self._call(act, at, number) for number, act in enumerate(turn.acts)]
+        return out
 
-        def message(turn: Turn, at: int) -> dict[str, Any]:
-            role = ROLES[turn.who]
-            label = "tool_result" if turn.answers else role
-            out = {
-                "role": role,
-                "content": put(label, "tool_result" if turn.answers else "message", at, turn.text),
-            }
-            if turn.thought:
-                thought = put("thinking", "thinking", at, turn.thought)
-                out |= {"reasoning_content": thought, "thinking": thought}
-            return out | (
-                {"tool_calls": [call(act, at, number) for number, act in enumerate(turn.acts)]}
-                if turn.acts
-                else {}
-            )
+    def _call(self, act: Act, at: int, number: int) -> dict[str, Any]:
+        function = {
+            "name": self._put("tool_call", at, act.name, number),
+            "arguments": self._put("tool_call", at, act.arguments, number),
+        }
+        if self._as_text:
+            function["arguments"] = compact(function["arguments"])
+        return {"type": "function", **({"id": call_id(act)} if self._how.ids else {}), "function": function}
 
-        rules = (
-            []
-            if how.silent or not story.rules
-            else [{"role": "system", "content": put("system", "message", 0, story.rules)}]
-        )
-        return rules + [message(turn, at) for at, turn in enumerate(story.turns, start=len(rules))]
+    def _put(self, label: str, message: int, value: Any, call: int | None = None) -> Any:
+        if not value or (isinstance(value, str) and not value.strip()):
+            return value
+        self.append(Piece(label, message, call, value))
+        return self._dress(len(self) - 1, self[-1])
 
 
 def seen(tokenizer: PreTrainedTokenizerBase, story: Story, how: Format, family: str) -> Seen:
     """What the template makes of a story. Raises RefusedError."""
-    pieces = Marked()
     template = str(tokenizer.chat_template).replace("strftime_now('%Y-%m-%d')", f"'{TODAY}'")
+    tools = wrapped(told(story, how)["tools"])
 
-    def render(dress: Callable[[int, Piece], Any]) -> str:
-        tools = wrapped(told(story, how)["tools"]) or None
-        messages = pieces.messages(story, how, family, dress)
+    def render(dress: Callable[[int, Piece], Any]) -> tuple[str, Pieces]:
+        pieces = Pieces(how, family, dress)
         try:
             text = tokenizer.apply_chat_template(
-                messages, tools=tools, chat_template=template, tokenize=False
+                pieces.messages(story), tools=tools or None, chat_template=template, tokenize=False
             )
         except TemplateError as error:
             raise RefusedError(str(error)) from error
-        assert isinstance(text, str)
-        return text
+        return str(text), pieces
 
-    found = _located(render(lambda _, piece: piece.value), render(_marked), render(_bare), pieces)
+    real, pieces = render(lambda _, piece: piece.value)
+    found = _located(real, render(_marked)[0], render(_bare)[0], pieces)
     found.dropped |= {"image" for turn in story.turns if None in turn.parts}
     found.dropped |= {"redacted_thinking" for turn in story.turns if turn.sealed}
-    if not how.silent and not all(tool["description"][:4] in found.text for tool in story.tools):
+    # Templates escape a description; its first letters are the same, and stand nowhere else.
+    if not all(tool["function"]["description"][:4] in real for tool in tools):
         found.dropped.add("tools")
     found.blank = any(turn.text and not turn.text.strip() for turn in story.turns)
     return found
@@ -156,7 +154,7 @@ def _bare(number: int, piece: Piece) -> Any:
     )
 
 
-def _located(real: str, marked: str, bare: str, pieces: Marked) -> Seen:
+def _located(real: str, marked: str, bare: str, pieces: Pieces) -> Seen:
     text, marks = _without(marked)
     bare_text, bare_marks = _without(bare)
     assert text == real, "marks change what the template writes"
@@ -209,7 +207,7 @@ def _gaps(text: str, marks: list[tuple[int, bool, int]]) -> list[str]:
 
 
 def _whitespace(
-    gap: tuple[str, str], pieces: Marked, marks: list[tuple[int, bool, int]], at: int
+    gap: tuple[str, str], pieces: Pieces, marks: list[tuple[int, bool, int]], at: int
 ) -> tuple[str, str]:
     """Of the gap before a mark: the whitespace of the piece in front of it, and of the one behind it."""
     here, bare = gap
