@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -40,16 +41,16 @@ def transcript_documents(
         found = transcripts_of(file, kind, source.label, ignore=corpus.chat.ignore)
         for number, one in enumerate(found, start=1):
             if start is None or number >= start.number:
-                yield Place(number, 0, number - 1), _document(one, source, number, corpus)
+                yield Place(number, 0, number - 1), _document(one, source, number, corpus, kind)
 
 
-def _document(one: Transcript, source: Source, number: int, corpus: Corpus) -> Document:
+def _document(one: Transcript, source: Source, number: int, corpus: Corpus, kind: Kind) -> Document:
     wanted = [name for name in one.meta if not corpus.meta or "*" in corpus.meta or name in corpus.meta]
     meta, noted = meta_json({name: one.meta[name] for name in wanted}) if wanted else (None, ())
     return Document(
         f"{source.name}:{one.key}",
         f"{source.label}:{number}",
-        chat=one.chat,
+        chat=None if one.chat is None else replace(one.chat, shape=kind),
         meta=meta,
         problem=one.problem,
         noted=(*noted, *(note for (name, value), note in _NOTES.items() if one.meta.get(name) == value)),
