@@ -19,10 +19,14 @@ _PARTICULAR = re.compile(r"'[^']*'|\"[^\"]*\"|\d+")
 
 
 class Faults:
-    """Counts the documents of a corpus that cannot be used, and what is not read as it is written."""
+    """Counts the documents of a corpus that cannot be used, and what is not read as it is written.
+
+    `files` are those that hold documents.
+    """
 
     def __init__(self) -> None:
         self.documents = self.unusable = self.repeated = 0
+        self.files: set[str] = set()
         self._count: Counter[str] = Counter()
         self._example: dict[str, str] = {}
         self._noted: Counter[str] = Counter()
@@ -33,6 +37,7 @@ class Faults:
     ) -> None:
         """Count the documents of a unit, each with what is wrong with it."""
         repeated = source.repeated()
+        self.files.update(piece.source.label for piece in source.pieces)
         for at, (document, problem) in enumerate(zip(documents, problems, strict=True)):
             self.documents += 1
             self._noted.update(document.noted)

@@ -13,7 +13,7 @@ from nla_ray.corpus.chats.read import read_chat
 from nla_ray.corpus.document import Document, unusable
 from nla_ray.corpus.files.columns import Columns
 from nla_ray.corpus.files.sources import Source
-from nla_ray.corpus.values import lacks, row_id, row_meta
+from nla_ray.corpus.values import is_unicode, lacks, row_id, row_meta
 from nla_ray.errors import InputError
 from nla_ray.ids import digest
 
@@ -136,8 +136,4 @@ def _text_problem(value: object, name: str) -> str | None:
         return f"{name!r} holds {type(value).__name__} where text belongs"
     if not value.strip():
         return f"{name!r} is empty"
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return f"{name!r} is not valid Unicode (a lone surrogate)"
-    return None
+    return None if is_unicode(value) else f"{name!r} is not valid Unicode (a lone surrogate)"

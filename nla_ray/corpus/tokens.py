@@ -13,6 +13,7 @@ from nla_ray.config.chats import Chats
 from nla_ray.corpus.document import Document
 from nla_ray.corpus.rendering.model import Owner, Rendered, RenderError, owners_of
 from nla_ray.corpus.rendering.render import render
+from nla_ray.corpus.values import is_unicode
 from nla_ray.tables import TEMPLATE
 
 Span = tuple[int, int]
@@ -64,13 +65,16 @@ def tokenize(
     """Tokens of a document: text as it stands; a chat by its template, which holds its special tokens.
 
     `to_answer`: a chat ends with what the template puts before an answer.
-    Raises RenderError where the template refuses the chat, or leaves out what `chats` does not allow.
+    Raises RenderError where the template refuses the chat, leaves out what `chats` does not allow, or writes
+    what is no valid Unicode: JSON text of arguments can hide lone surrogates.
     """
     if document.chat is None:
         return Tokens(*_encode(tokenizer, str(document.text), special=True))
     chats = chats or Chats()
     rendered = render(tokenizer, document.chat, options=chats.template, now=chats.now, to_answer=to_answer)
     _require_whole(rendered, chats)
+    if not is_unicode(rendered.text):
+        raise RenderError("what the chat template writes is not valid Unicode (a lone surrogate)")
     ids, text, spans = _encode(tokenizer, rendered.text, special=False)
     flags = tuple(f"dropped:{kind}" for kind in rendered.dropped)
     return Tokens(ids, text, spans, None if spans is None else owners_of(spans, rendered), flags)

@@ -71,7 +71,7 @@ def id_text(value: object) -> str | None:
     if isinstance(value, bool) or not isinstance(value, str | int | UUID):
         return None
     text = str(value)
-    return text if text.strip() and _is_unicode(text) else None
+    return text if text.strip() and is_unicode(text) else None
 
 
 def joined(parts: Sequence[str]) -> str:
@@ -101,7 +101,8 @@ def lacks(row: Mapping[str, Any], name: str | None) -> str:
     return f"has no {name!r}; its keys are {keys:.200}"
 
 
-def _is_unicode(text: str) -> bool:
+def is_unicode(text: str) -> bool:
+    """Whether UTF-8 can hold a text: there is no lone surrogate in it."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -251,6 +251,14 @@ def test_a_saved_dataset_is_read_in_the_order_of_its_state(tmp_path: Path) -> No
         read(folder)
 
 
+def test_a_saved_choice_of_rows_is_no_data_set_of_all_of_them(tmp_path: Path) -> None:
+    folder = saved_dataset(tmp_path / "d", [{"text": "in"}, {"text": "out"}])
+    state = json.loads((folder / "state.json").read_text())
+    (folder / "state.json").write_text(json.dumps(state | {"_indices_files": [{"filename": "i.arrow"}]}))
+    with pytest.raises(InputError, match="flatten_indices"):
+        read(folder)
+
+
 def test_an_arrow_file_that_is_cut_is_an_error(tmp_path: Path) -> None:
     folder = saved_dataset(tmp_path / "d", [{"text": str(n)} for n in range(50)])
     (file,) = folder.glob("*.arrow")

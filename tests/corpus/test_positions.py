@@ -11,7 +11,7 @@ import pytest
 
 from nla_ray.config.chats import Chats
 from nla_ray.config.positions import Positions
-from nla_ray.corpus.chats.model import Chat, Message
+from nla_ray.corpus.chats.model import Call, Chat, Message
 from nla_ray.corpus.choice import choose
 from nla_ray.corpus.document import Document
 from nla_ray.corpus.matching import Pattern
@@ -277,6 +277,20 @@ def test_a_template_that_fails_is_the_documents_problem(template: str) -> None:
     tokenizer.chat_template = template
     reading = Reader(tokenizer, Positions(), seed=0, max_tokens=100).read(chat())
     assert reading.problem is not None and "chat template" in reading.problem
+
+
+@pytest.mark.parametrize("hidden", [r"\udc80", r"\ud83d"])
+def test_arguments_that_become_a_lone_surrogate_are_the_documents_problem(hidden: str) -> None:
+    tokenizer = tiny_tokenizer("qwen2")
+    tokenizer.chat_template = (
+        "{% for m in messages %}{{ m.content }}{% for call in m.tool_calls or [] %}"
+        "{{ call.function.name }} {{ call.function.arguments | tojson }}{% endfor %}{% endfor %}"
+    )
+    call = Call("look", f'{{"path": "/{hidden}"}}')
+    document = Document("d", "s", chat=Chat((Message("user", "go"), Message("assistant", calls=(call,)))))
+    assert "lone surrogate" in str(
+        Reader(tokenizer, Positions(), seed=0, max_tokens=100).read(document).problem
+    )
 
 
 def test_a_token_that_the_target_does_not_know_is_a_problem_of_its_document() -> None:

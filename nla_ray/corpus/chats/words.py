@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-ROLES = {
-    "human": "user",
+_ROLES = {
+    **{name: name for name in ("system", "developer", "user", "assistant", "tool")},
+    **dict.fromkeys(("human", "prompter"), "user"),
     **dict.fromkeys(("gpt", "bot", "model", "chatgpt", "ai"), "assistant"),
     **dict.fromkeys(("observation", "function", "ipython", "tool_response", "function_response"), "tool"),
 }
-"""Other names of roles; a role that is not here keeps its name."""
+
+
+def role_of(name: str) -> str:
+    """The role that a name of the sources means, in capitals too; one that is not known keeps its name."""
+    return _ROLES.get(name.lower(), name)
+
 
 MESSAGE_METADATA = frozenset({
     "annotations", "cache_control", "citations", "container", "context_management", "conversation_id",

@@ -153,11 +153,12 @@ def _take(found: Files, there: Listing, path: str, partitions: bool) -> None:
 def _saved_dataset(folder: str, there: Listing) -> Files:
     """The Arrow files of a data set on disk, in the order of its state file."""
     try:
-        names = [
-            file["filename"] for file in json.loads(read_bytes(_join(folder, "state.json")))["_data_files"]
-        ]
-    except (ValueError, KeyError, TypeError) as error:
+        state = json.loads(read_bytes(_join(folder, "state.json")))
+        names, chosen = [file["filename"] for file in state["_data_files"]], state.get("_indices_files")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{folder}/state.json: not the state of a saved data set: {error!r}") from None
+    if chosen:
+        raise InputError(f"{folder}: a choice of the rows in its files; save what flatten_indices() gives")
     missing = [name for name in names if not exists(_join(folder, name))]
     if missing:
         raise InputError(f"{folder}: {missing[0]} is missing, which its state.json lists")

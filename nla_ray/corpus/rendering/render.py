@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -102,15 +102,29 @@ def _losses(
 
 
 def _shows_tools(template: Template, chat: Chat, form: Form | None, text: str) -> bool:
-    """Whether the name and the description of each tool are in what the template writes."""
+    """Whether each tool's name and description and the names of its parameters are in what is written."""
     word = Nonce(text, template.text).word
     tokens: list[str] = []
 
-    def marked(function: Mapping[str, Any]) -> dict[str, Any]:
-        own = [key for key in ("name", "description") if function.get(key)]
-        tokens.extend(f"{word}{len(tokens) + at:08d}z" for at in range(len(own)))
-        return {**function, **dict(zip(own, tokens[len(tokens) - len(own) :], strict=True))}
+    def token() -> str:
+        tokens.append(f"{word}{len(tokens):08d}z")
+        return tokens[-1]
 
-    tools = [{**tool, "function": marked(tool.get("function") or {})} for tool in chat.tools]
+    tools = [{**tool, "function": _marked(tool.get("function") or {}, token)} for tool in chat.tools]
     drawn = template(messages_with(chat, form, as_it_is), tools)
     return all(token in drawn for token in tokens)
+
+
+def _marked(function: Mapping[str, Any], token: Callable[[], str]) -> dict[str, Any]:
+    """A tool's function with a token for each text that must be shown."""
+    marked: dict[str, Any] = {key: token() for key in ("name", "description") if function.get(key)}
+    schema = function.get("parameters")
+    if isinstance(schema, Mapping) and isinstance(schema.get("properties"), Mapping):
+        names = {name: token() for name in schema["properties"]}
+        marked["parameters"] = {
+            **schema,
+            "properties": {names[name]: one for name, one in schema["properties"].items()},
+        }
+        if isinstance(required := schema.get("required"), list):
+            marked["parameters"]["required"] = [names.get(str(name), name) for name in required]
+    return {**function, **marked}

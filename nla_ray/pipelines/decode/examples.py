@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nla_ray.corpus.positions import Reading
@@ -28,15 +30,20 @@ def examples_of(reading: Reading) -> list[Example]:
     text, ends, places = reading.text, reading.token_ends, reading.positions
     if text is None or ends is None or not places:
         return []
-    starts = (0, *ends)
     return [
-        Example(
-            reading.document.doc_id,
-            at,
-            reading.labels[at] if reading.labels else None,
-            text[max(0, starts[at] - AROUND) : starts[at]],
-            text[starts[at] : ends[at]],
-            text[ends[at] : ends[at] + AROUND],
-        )
-        for at in sorted({places[0], places[len(places) // 2], places[-1]})
+        _example(reading, text, ends, at) for at in sorted({places[0], places[len(places) // 2], places[-1]})
     ]
+
+
+def _example(reading: Reading, text: str, ends: Sequence[int], at: int) -> Example:
+    """Tokens that are bytes of one character end at the same place: each stands for that character."""
+    first, end = bisect_left(ends, ends[at]), ends[at]
+    start = ends[first - 1] if first else 0
+    return Example(
+        reading.document.doc_id,
+        at,
+        reading.labels[at] if reading.labels else None,
+        text[max(0, start - AROUND) : start],
+        text[start:end],
+        text[end : end + AROUND],
+    )

@@ -109,5 +109,9 @@ def _require_room(places: int, d_model: int) -> None:
 
 def warnings_of(corpus: Corpus, faults: Faults) -> tuple[str, ...]:
     """What of a corpus is not read or not as it is written, the largest loss first."""
-    left = find_files(corpus).left_out()
-    return (*faults.warnings(), *left)
+    found = find_files(corpus)
+    if corpus.limit is None or faults.documents < corpus.limit:
+        for source in found.sources.values():
+            if source.label not in faults.files:
+                found.leave(source.label, "it holds no documents")
+    return (*faults.warnings(), *found.left_out())

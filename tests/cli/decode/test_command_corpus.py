@@ -16,13 +16,14 @@ LITTLE = ["controls={shuffled: 0, random: 0}", "sampling.samples=1"]
 
 @pytest.fixture
 def folder(job: Job) -> Path:
-    """Two files that are read, and five things that are not."""
+    """Two files that are read, one without documents, and five things that are not read."""
     folder = job.corpus.with_name("data #1 [x]")
     (folder / "sub").mkdir(parents=True)
     shutil.copy(job.corpus, folder / "A.JSONL")
     (folder / "b.json").write_text(json.dumps([{"id": "b", "text": TEXT, "truth": float("nan")}]))
     for name in ("c.csv", "d.pdf", "_SUCCESS", ".e.crc"):
         (folder / name).touch()
+    (folder / "blank.ndjson").write_text("\n \n")
     return folder
 
 
@@ -35,10 +36,18 @@ def test_what_is_not_read_is_said_and_recorded(invoke: Invoke, job: Job, folder:
     assert ended.code == 0, ended.err
     assert ended.out.index("not read: ") < ended.out.index("checking the models")
     warnings = record_of(f"{job.output} #4")["warnings"]
-    for name in ("c.csv", "d.pdf", "sub", ". or _: 2", "'truth' are not finite"):
+    for name in (
+        "c.csv",
+        "d.pdf",
+        "sub",
+        "blank.ndjson: it holds no documents",
+        ". or _: 2",
+        "'truth' are not finite",
+    ):
         assert sum(name in line for line in warnings) == 1, warnings
         assert name in dry.out and name in ended.out
     assert {row["doc_id"] for row in rows_of(f"{job.output} #4")} == {"doc0", "doc1", "doc2", "b"}
+    assert "blank" not in invoke(*asked, "--dry-run", "--add", "corpus.limit=2").out
 
 
 def test_a_corpus_without_a_usable_document_ends_before_the_models(invoke: Invoke, job: Job) -> None:

@@ -187,6 +187,14 @@ def test_tools_are_in_the_text_or_named(family: str, dropped: tuple[str, ...]) -
     assert rendered(family, user("tide"), said("Fine."), tools=(TOOL,)).dropped == dropped
 
 
+@pytest.mark.parametrize(("family", "dropped"), [("gptoss", ("tools",)), ("llama3", ())])
+def test_the_parameters_of_tools_are_in_the_text_or_named(family: str, dropped: tuple[str, ...]) -> None:
+    """The small template in the manner of gpt-oss writes names and descriptions alone."""
+    takes = {"type": "object", "properties": {"port": {"type": "string"}}, "required": ["port", "user"]}
+    tool = {"type": "function", "function": {**TOOL["function"], "parameters": takes}}
+    assert rendered(family, user("port"), said("Fine."), tools=(tool,)).dropped == dropped
+
+
 def test_what_messages_had_lost_before() -> None:
     found = rendered("chatml", Message("user", "[image] What is it?", lost=("image",)), said("A boat."))
     assert (found.dropped, found.first_dropped) == (("image",), "message 0 (user): its image")

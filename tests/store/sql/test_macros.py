@@ -117,8 +117,14 @@ def test_a_token_in_its_context(
     assert value(connection, sql, "hé🎉 wörld", [2, 3, 9], position, width) == context
 
 
+def test_bytes_of_one_character_all_stand_for_it(connection: duckdb.DuckDBPyConnection) -> None:
+    ends = [1, 2, 2, 2, 4]
+    found = [value(connection, "in_context($1, $2, $3, 1)", "a鯨 x", ends, at) for at in range(len(ends))]
+    assert found == ["[a]鯨", *["a[鯨] "] * 3, "鯨[ x]"]
+
+
 def test_every_macro_has_a_comment(connection: duckdb.DuckDBPyConnection) -> None:
     found = connection.execute(
         "SELECT function_name, comment FROM duckdb_functions() WHERE NOT internal"
     ).fetchall()
-    assert len(found) == 9 and all(comment for _, comment in found)
+    assert len(found) == 10 and all(comment for _, comment in found)

@@ -11,7 +11,7 @@ from nla_ray.corpus.chats.parts import read_content
 from nla_ray.corpus.chats.shapes import anthropic, inspect
 from nla_ray.corpus.chats.shapes.thinking import read_thinking
 from nla_ray.corpus.chats.values import Fields, Place, is_nothing, list_of
-from nla_ray.corpus.chats.words import MESSAGE_METADATA, ROLES
+from nla_ray.corpus.chats.words import MESSAGE_METADATA, role_of
 
 _BLOCKS = {**anthropic.BLOCKS, **inspect.BLOCKS}
 _MESSAGE = frozenset({"message"})
@@ -24,7 +24,7 @@ def read_messages(recorded: Sequence[Fields]) -> list[Message]:
 
 def _read(fields: Fields) -> list[Message]:
     name = fields.name("role")
-    role = ROLES.get(name, name)
+    role = role_of(name)
     draft = _draft(fields, role)
     content, place = fields.take("content"), fields.place.at("content")
     if content is not None:

@@ -10,7 +10,7 @@ from nla_ray.corpus.chats.draft import REDACTED, Draft
 from nla_ray.corpus.chats.model import Message
 from nla_ray.corpus.chats.parts import read_content, texts_of
 from nla_ray.corpus.chats.values import Fields
-from nla_ray.corpus.chats.words import MESSAGE_METADATA, ROLES
+from nla_ray.corpus.chats.words import MESSAGE_METADATA, role_of
 
 _ASSISTANT = "assistant"
 
@@ -54,7 +54,7 @@ def _read(fields: Fields) -> Message:
 
 def _message(fields: Fields) -> Draft:
     name = fields.name("role")
-    draft = Draft(ROLES.get(name, name))
+    draft = Draft(role_of(name))
     read_content(fields.take("content"), fields.place.at("content"), draft)
     return draft
 

@@ -8,7 +8,7 @@ from nla_ray.corpus.chats.calls import only_call
 from nla_ray.corpus.chats.draft import Draft
 from nla_ray.corpus.chats.model import Message
 from nla_ray.corpus.chats.values import Fields, is_nothing, parsed, plain
-from nla_ray.corpus.chats.words import MESSAGE_METADATA, ROLES
+from nla_ray.corpus.chats.words import MESSAGE_METADATA, role_of
 
 _CALLS = ("function_call", "tool_call")
 
@@ -20,7 +20,7 @@ def read_messages(recorded: Sequence[Fields]) -> list[Message]:
 
 def _read(fields: Fields) -> Message:
     name = fields.name("from")
-    draft = Draft("assistant" if name in _CALLS else ROLES.get(name, name), name=fields.text("name"))
+    draft = Draft("assistant" if name in _CALLS else role_of(name), name=fields.text("name"))
     if name in _CALLS:
         _read_calls(fields, draft)
     else:

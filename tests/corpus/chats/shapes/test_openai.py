@@ -20,7 +20,7 @@ def said(**fields: object) -> Recorded:
     [
         ("human", "user"), ("gpt", "assistant"), ("model", "assistant"), ("ai", "assistant"),
         ("ipython", "tool"), ("observation", "tool"), ("function", "tool"),
-        ("developer", "developer"), ("critic", "critic"),
+        ("Human", "user"), ("SYSTEM", "system"), ("developer", "developer"), ("Critic", "Critic"),
     ],
 )  # fmt: skip
 def test_roles(recorded: str, role: str) -> None:
