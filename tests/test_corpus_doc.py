@@ -11,12 +11,12 @@ import pytest
 
 from nla_ray.cli import app
 from nla_ray.cli.entry import run
-from nla_ray.config.chats import Chats, Dropped, Transcripts
-from nla_ray.config.corpus import Corpus
 from nla_ray.config.decode import DecodeConfig
-from nla_ray.config.load import load
-from nla_ray.config.positions import LABELS
-from nla_ray.corpus.documents import read_documents
+from nla_ray.config.loading.load import load
+from nla_ray.config.reading.chats import Chats, Dropped, Transcripts
+from nla_ray.config.reading.corpus import Corpus
+from nla_ray.config.reading.positions import LABELS
+from nla_ray.corpus.documents.find import read_documents
 from nla_ray.corpus.files.names import format_of
 
 DOC = (Path(__file__).parents[1] / "docs" / "corpus.md").read_text(encoding="utf-8")

@@ -54,7 +54,7 @@ def test_the_wheel_alone_finds_its_jobs_packs_and_views(wheel: Path, tmp_path: P
         "from pathlib import Path\n"
         "import nla_ray\n"
         "from nla_ray.config.decode import DecodeConfig\n"
-        "from nla_ray.config.load import load\n"
+        "from nla_ray.config.loading.load import load\n"
         "from nla_ray.contract import contract, job\n"
         "print(load(DecodeConfig, Path('jobs/decode_demo.yaml')).output)\n"
         "for path in (nla_ray.__file__, contract('views.sql'), contract('detectors'), job('train_nla.py')):\n"

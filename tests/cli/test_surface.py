@@ -64,9 +64,9 @@ NAMES = {
     ],
     "nla_ray.config.runner": ["Pool", "Pools", "Runner", "Share"],
     "nla_ray.config.base": ["Config", "Name", "OrText"],
-    "nla_ray.config.chats": ["Chats", "Dropped", "Transcripts"],
-    "nla_ray.config.corpus": ["Continuation", "Corpus", "FILE", "Names", "Vectors", "Window"],
-    "nla_ray.config.positions": ["Choice", "FORMS", "LABELS", "Positions", "keys_of"],
+    "nla_ray.config.reading.chats": ["Chats", "Dropped", "Transcripts"],
+    "nla_ray.config.reading.corpus": ["Continuation", "Corpus", "FILE", "Names", "Vectors", "Window"],
+    "nla_ray.config.reading.positions": ["Choice", "FORMS", "LABELS", "Positions", "keys_of"],
     "nla_ray.nla.verbalizer": ["Answer", "FinishReason", "Generation", "Request", "Sampling", "Verbalizer"],
 }  # fmt: skip
 

@@ -16,7 +16,7 @@ from typer.main import get_command
 
 from nla_ray.config.audit import AuditConfig
 from nla_ray.config.decode import DecodeConfig
-from nla_ray.config.load import load
+from nla_ray.config.loading.load import load
 from tests.infra.api import api  # noqa: F401 (fixture)
 
 ROOT = Path(__file__).parents[2]

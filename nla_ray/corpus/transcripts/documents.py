@@ -9,14 +9,14 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nla_ray.config.corpus import Corpus
-from nla_ray.corpus.document import Document
+from nla_ray.config.reading.corpus import Corpus
+from nla_ray.corpus.documents.document import Document
 from nla_ray.corpus.files.places import Place
 from nla_ray.corpus.files.sources import Source
+from nla_ray.corpus.files.values import meta_json
 from nla_ray.corpus.transcripts.kinds import Kind, kind_of
 from nla_ray.corpus.transcripts.model import Transcript
 from nla_ray.corpus.transcripts.read import transcripts_of
-from nla_ray.corpus.values import meta_json
 from nla_ray.errors import InputError
 from nla_ray.store.places.files import opened
 

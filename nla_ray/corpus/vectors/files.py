@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nla_ray.config.corpus import Corpus
+from nla_ray.config.reading.corpus import Corpus
 from nla_ray.corpus.files.sources import Source, corpus_files
 from nla_ray.corpus.vectors.columns import vector_length
 from nla_ray.errors import CheckpointError, InputError

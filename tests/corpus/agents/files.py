@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nla_ray.config.chats import Transcripts
-from nla_ray.config.corpus import Corpus
+from nla_ray.config.reading.chats import Transcripts
+from nla_ray.config.reading.corpus import Corpus
 from tests.corpus.agents.master import Story, Turn
 from tests.corpus.agents.rows import PIXEL, Row, blocks, call_id, wrapped
 from tests.corpus.transcripts.made import lines, zipped

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nla_ray.config.corpus import Corpus
+from nla_ray.config.reading.corpus import Corpus
 from nla_ray.corpus.chats.model import Chat
 from tests.corpus.agents import files, rows
 from tests.corpus.agents.master import Story, Turn

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from nla_ray.config.chats import Chats, Dropped
-from nla_ray.config.corpus import Corpus
-from nla_ray.config.positions import Positions
-from nla_ray.corpus.document import Document
-from nla_ray.corpus.documents import read_documents
-from nla_ray.corpus.positions import Reader, Reading
+from nla_ray.config.reading.chats import Chats, Dropped
+from nla_ray.config.reading.corpus import Corpus
+from nla_ray.config.reading.positions import Positions
+from nla_ray.corpus.documents.document import Document
+from nla_ray.corpus.documents.find import read_documents
+from nla_ray.corpus.reading.reader import Reader, Reading
 from tests.corpus.agents import oracle
 from tests.corpus.agents.formats import FORMATS
 from tests.corpus.agents.master import Story, stories

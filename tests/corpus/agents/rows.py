@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nla_ray.config.corpus import Corpus
+from nla_ray.config.reading.corpus import Corpus
 from tests.corpus.agents.master import Act, Story, Turn
 
 Row = dict[str, Any]

@@ -10,7 +10,7 @@ from functools import cache
 
 import pytest
 
-from nla_ray.corpus.pieces import read_unit, units_of
+from nla_ray.corpus.documents.pieces import read_unit, units_of
 from tests.corpus.agents.formats import FORMATS, heard, links, told
 from tests.corpus.agents.master import NUMBER, SMALL
 from tests.corpus.agents.reading import FAMILIES, STORIES, Written, compare, write_all

@@ -10,14 +10,14 @@ from typing import get_args
 
 import pytest
 
-from nla_ray.config.chats import Chats, Dropped
-from nla_ray.config.corpus import Window
-from nla_ray.config.positions import Positions
-from nla_ray.corpus.choice import Chooser
-from nla_ray.corpus.document import Document
-from nla_ray.corpus.positions import Reader, special_ids
-from nla_ray.corpus.tokens import Tokens, tokenize
-from nla_ray.corpus.window import Kept, shortened
+from nla_ray.config.reading.chats import Chats, Dropped
+from nla_ray.config.reading.corpus import Window
+from nla_ray.config.reading.positions import Positions
+from nla_ray.corpus.documents.document import Document
+from nla_ray.corpus.reading.choice import Chooser
+from nla_ray.corpus.reading.reader import Reader, special_ids
+from nla_ray.corpus.reading.tokens import Tokens, tokenize
+from nla_ray.corpus.reading.window import Kept, shortened
 from tests.corpus.agents import oracle
 from tests.corpus.agents.formats import FORMATS
 from tests.corpus.agents.reading import LONGEST, STORIES, compare, tokens_of, write_all

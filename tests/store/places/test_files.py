@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from nla_ray.config.corpus import Corpus
-from nla_ray.corpus.documents import read_documents
+from nla_ray.config.reading.corpus import Corpus
+from nla_ray.corpus.documents.find import read_documents
 from nla_ray.corpus.vectors.files import check_vectors
 from nla_ray.errors import InputError
-from nla_ray.store.places import asking
 from nla_ray.store.places.files import exists, expand, opened, read_bytes
+from nla_ray.store.places.remote import asking
 
 
 def put(url: str, content: bytes) -> str:
