@@ -26,7 +26,7 @@ test: lint
 	$(BIN)/python -m pytest
 
 test-fast: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m 'not slow'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow' -n auto --dist loadfile
 
 test-versions: $(VENV)/.installed-dev
 	$(BIN)/python tests/versions.py lowest out/versions
