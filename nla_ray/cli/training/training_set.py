@@ -69,8 +69,10 @@ def print_estimate(ready: Ready, found: Estimate, console: Console) -> None:
     for warning in ready.warnings:
         _line(console, "warning", warning)
     _line(console, "target", f"{ready.base_model}, layer {config.layer}, {ready.d_model} values a vector")
-    unusable = f", {found.unusable} of them not usable" if found.unusable else ""
+    unusable = f", about {found.unusable} of them not usable" if found.unusable else ""
     _line(console, "corpus", f"{found.documents} documents in {found.units} units{unusable}")
+    for problem in found.problems:
+        _line(console, "  not usable", problem)
     size = f"{found.bytes / 2**20:,.1f} MiB"
     _line(console, "vectors", f"about {found.vectors}; {size} with the tables")
     provider = config.provider

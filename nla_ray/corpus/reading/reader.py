@@ -92,17 +92,9 @@ class Reader:
 
     def read(self, document: Document) -> Reading:
         """Token ids and positions of one document; never raises for the document's own faults."""
-        if document.problem is not None:
-            return Reading(document, problem=document.problem)
-        try:
-            tokens = tokenize(self.tokenizer, document, chats=self._chats, to_answer=self._answer is not None)
-        except RenderError as error:
-            return Reading(document, problem=str(error))
-        beyond = max(tokens.ids, default=0)
-        if self._vocabulary is not None and beyond >= self._vocabulary:
-            return Reading(
-                document, problem=f"token {beyond} is outside the target's {self._vocabulary} tokens"
-            )
+        tokens = self._tokens(document, to_answer=self._answer is not None)
+        if isinstance(tokens, str):
+            return Reading(document, problem=tokens)
         if self._answer is not None:
             return self._read_answered(document, tokens, self._answer)
         kept = shortened(tokens, self._window, max_tokens=self._max_tokens, begin=self._begin)
@@ -115,11 +107,33 @@ class Reader:
         reading = replace(reading, flags=(*reading.flags, *kept.flags))
         return with_positions(reading, chosen)
 
+    def refusal(self, document: Document) -> str | None:
+        """Why a document cannot be given to the target to be answered, if it cannot."""
+        tokens = self._tokens(document, to_answer=True)
+        return tokens if isinstance(tokens, str) else self._too_long(tokens)
+
+    def _tokens(self, document: Document, *, to_answer: bool) -> Tokens | str:
+        """The tokens of a document, or why it has none that the target can read."""
+        if document.problem is not None:
+            return document.problem
+        try:
+            tokens = tokenize(self.tokenizer, document, chats=self._chats, to_answer=to_answer)
+        except RenderError as error:
+            return str(error)
+        beyond = max(tokens.ids, default=0)
+        if self._vocabulary is not None and beyond >= self._vocabulary:
+            return f"token {beyond} is outside the target's {self._vocabulary} tokens"
+        return tokens
+
+    def _too_long(self, prompt: Tokens) -> str | None:
+        start, most = len(prompt.ids), self._max_tokens
+        said = f"{start} tokens are too many to be answered; corpus.max_tokens is {most}"
+        return said if start > most else None
+
     def _read_answered(self, document: Document, prompt: Tokens, answer: Answer) -> Reading:
         """A document that is cut would be answered wrongly: it is a problem."""
         start = len(prompt.ids)
-        if start > self._max_tokens:
-            problem = f"{start} tokens are too many to be answered; corpus.max_tokens is {self._max_tokens}"
+        if (problem := self._too_long(prompt)) is not None:
             ids, left_out = prompt.ids[: self._max_tokens], (0, start - self._max_tokens)
             return Reading(document, ids, left_out=left_out, problem=problem)
         tokens = prompt.answered(answer(document.doc_id, prompt.ids), self.tokenizer)

@@ -14,7 +14,7 @@ from nla_ray.config.reading.corpus import Corpus
 from nla_ray.corpus.documents.faults import Faults
 from nla_ray.corpus.documents.pieces import units_of
 from nla_ray.corpus.files.sources import find_files
-from nla_ray.corpus.reading.reader import Reading
+from nla_ray.corpus.reading.reader import Reader, Reading
 from nla_ray.errors import ConfigError
 from nla_ray.nla.sidecar.read import Sidecar
 from nla_ray.pipelines.decode.examples import DOCUMENTS, Example, examples_of
@@ -80,8 +80,10 @@ def survey_corpus(
         content.update("".join(document.content_digest() for document in documents).encode())
         survey.documents += len(documents)
         shapes.update(document.chat.shape for document in documents if document.chat is not None)
-        planned, problems = None, [document.problem for document in documents]
-        if not answered:
+        planned = None
+        if answered and isinstance(reader, Reader):
+            problems = [reader.refusal(document) for document in documents]
+        else:
             readings = [reader.read(document) for document in documents]
             problems = [reading.problem for reading in readings]
             survey.count(readings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from itertools import islice
 
@@ -11,7 +12,7 @@ from nla_ray.errors import InputError
 from nla_ray.pipelines.training_set.planning import EXPLAINED, Ready
 from nla_ray.providers.asking import instruction_of
 from nla_ray.stages.extract import reader_of, tokenizer_of, vocabulary_of
-from nla_ray.stages.training_set.base_table import text_until
+from nla_ray.stages.training_set.base_table import SHOWN_PROBLEMS, text_until
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.units import done_units
 
@@ -26,11 +27,13 @@ COPIES = 2
 class Estimate:
     """Rows and bytes of the set; requests and tokens of its explanations, None where nobody is asked.
 
-    `explained_units` of `units` are there already.
+    `explained_units` of `units` are there already. `problems` are the most frequent reasons why documents of
+    the sample are `unusable`.
     """
 
     documents: int
     unusable: int
+    problems: tuple[str, ...]
     vectors: int
     bytes: int
     explanations: int
@@ -62,6 +65,8 @@ def estimate(ready: Ready, work: Store) -> Estimate:
     )
     readings = [reader.read(document) for document in islice(read_documents(config.corpus), SAMPLE)]
     usable = [reading for reading in readings if reading.problem is None]
+    problems = Counter(reading.problem for reading in readings if reading.problem is not None)
+    lost = round(problems.total() / max(1, len(readings)) * survey.documents)
     texts = [text_until(reading, at) or "" for reading in usable for at in reading.positions]
     vectors = round(len(texts) / max(1, len(readings)) * survey.documents)
     shares = config.shares
@@ -76,7 +81,8 @@ def estimate(ready: Ready, work: Store) -> Estimate:
         requests, tokens = explained, round(explained * each)
     return Estimate(
         documents=survey.documents,
-        unusable=survey.unusable,
+        unusable=max(survey.unusable, lost),
+        problems=tuple(f"{count} x {problem}" for problem, count in problems.most_common(SHOWN_PROBLEMS)),
         vectors=vectors,
         bytes=vectors * (ready.d_model * 4 + ROW_BYTES) * COPIES,
         explanations=explained,

@@ -85,6 +85,18 @@ def test_without_a_provider_nothing_is_said_to_be_dropped(
     assert "dropped" not in ended.out and "explaining" not in ended.out
 
 
+def test_a_dry_run_says_what_cannot_be_used(invoke: Invoke, write: Write, tmp_path: Path) -> None:
+    asked, answer = ({"role": role, "content": "it is true"} for role in ("user", "assistant"))
+    chats = [[asked, answer], *[[asked, answer | {"reasoning": "why not"}]] * 3]
+    lines = (json.dumps({"id": n, "messages": chat}) + "\n" for n, chat in enumerate(chats))
+    (tmp_path / "corpus.jsonl").write_text("".join(lines))
+    dry = invoke(
+        "training-set", write(corpus={"text": None, "messages": "messages", "meta": []}), "--dry-run"
+    )
+    assert "corpus: 4 documents in 1 units, about 3 of them not usable" in dry.out, dry.err
+    assert "not usable: 3 x not in the text of the target's chat template: message 1 " in dry.out
+
+
 def test_more_documents_of_the_demo_world(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write = runpy.run_path(str(ROOT / "jobs" / "demo_documents.py"))["job"]
     for name in ("one", "two"):

@@ -251,6 +251,14 @@ def test_a_prompt_that_is_cut_is_not_answered() -> None:
     assert "no position to read in 0 tokens" in str(answered(text("the"), "", part="response").problem)
 
 
+@pytest.mark.parametrize(("max_tokens", "long"), [(100, None), (1, "too many")])
+def test_what_cannot_be_answered_is_known_without_an_answer(max_tokens: int, long: str | None) -> None:
+    asked = reader(max_tokens=max_tokens)
+    asked.tokenizer.chat_template = "{% for m in messages if m.role != 'system' %}{{ m.content }}{% endfor %}"
+    assert "message 0 (system)" in str(asked.refusal(chat()))
+    assert (long or "None") in str(asked.refusal(text("the model said")))
+
+
 def given(values: int = 4, **fields: Any) -> Document:
     return Document("d", "s", vector=np.zeros(values, "<f4").tobytes(), **fields)
 

@@ -96,6 +96,8 @@ def test_a_changed_document_is_another_unit_and_the_others_stay(make: Make, tmp_
 def test_what_the_target_says_decides_how_many_rows_there_are(make: Make) -> None:
     ready = planned(make(continuation={}, positions={"part": "response"}))
     assert set(ready.plan.units.values()) == {None} and ready.survey.vectors is None
+    short = planned(make(continuation={}, corpus={"max_tokens": 40}))
+    assert short.survey.unusable == 4 and "too many to be answered" in "".join(short.unusable)
 
 
 def test_a_unit_must_fit_into_memory(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
