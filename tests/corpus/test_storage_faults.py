@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from nla_ray.config.reading.corpus import Corpus
-from nla_ray.corpus.documents.find import Document, pieces
+from nla_ray.corpus.documents import pieces
+from nla_ray.corpus.documents.document import Document
 from nla_ray.corpus.documents.pieces import UnitSource, read_unit, units_of
 from nla_ray.errors import InputError, UnreachableError
 from nla_ray.store.places.files import stamp_of

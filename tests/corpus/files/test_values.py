@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from nla_ray.config.reading.corpus import Corpus
-from nla_ray.corpus.documents.find import Document, read_documents
+from nla_ray.corpus.documents.document import Document
+from nla_ray.corpus.documents.find import read_documents
 from nla_ray.corpus.files.values import id_text, joined, meta_json
 from nla_ray.errors import InputError
 
