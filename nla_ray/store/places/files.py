@@ -182,7 +182,7 @@ def _expand_s3(path: str, deep: bool) -> Listing:
 
 
 def _sorted(entries: dict[str, str], base: str, *, folder: bool = False) -> Listing:
-    names = sorted(name for name in entries if not name.endswith("/"))
+    names = sorted(entries)
     others = tuple((name, entries[name]) for name in names if entries[name])
     files = tuple(name for name in names if not entries[name])
     return Listing(files, folder, base=base, others=others)

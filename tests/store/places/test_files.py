@@ -17,7 +17,7 @@ from nla_ray.config.reading.corpus import Corpus
 from nla_ray.corpus.documents.find import read_documents
 from nla_ray.corpus.vectors.files import check_vectors
 from nla_ray.errors import InputError
-from nla_ray.store.places.files import exists, expand, opened, read_bytes
+from nla_ray.store.places.files import FOLDER, exists, expand, opened, read_bytes
 from nla_ray.store.places.remote import asking
 
 
@@ -66,6 +66,14 @@ def test_lines_are_taken_from_a_buffer(s3: str) -> None:
         assert sum(1 for _ in file) == 100_000
         file.seek(5 * 99_999)
         assert (file.readline(), file.tell(), file.read()) == (b"line\n", 500_000, b"")
+
+
+def test_a_key_with_two_slashes_lies_in_a_folder_without_a_name(s3: str) -> None:
+    put(f"{s3}/day/a.txt", b"one")
+    put(f"{s3}/day//b.txt", b"two")
+    there = expand(f"{s3}/day")
+    assert there.files == (f"{s3}/day/a.txt",) and there.others == ((f"{s3}/day/", FOLDER),)
+    assert expand(f"{s3}/day//*.txt").files == (f"{s3}/day//b.txt",)
 
 
 def test_a_saved_dataset(s3: str) -> None:

@@ -81,7 +81,7 @@ def _below(path: str, bucket: str, prefix: str, delimiter: str) -> tuple[list[st
     while True:
         page = agreed(path, partial(_page, path, dict(options)))
         keys += (one for one in page.keys if not one.endswith("/"))
-        folders += (one.rstrip("/") for one in page.folders)
+        folders += (one[:-1] for one in page.folders)
         if not page.more:
             return sorted(keys), folders
         options["ContinuationToken"] = page.token
