@@ -6,12 +6,13 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint format schemas clean
+.PHONY: help demo test test-fast test-versions lint format schemas clean
 
 help:
 	@echo 'make demo       install into .venv and decode the demo corpus with the shipped demo pair'
 	@echo 'make test       install the development tools, lint, type-check, run every test'
 	@echo 'make test-fast  the tests without the slow ones'
+	@echo 'make test-versions  the fast tests with the lowest and with the newest versions allowed, each in out/versions'
 	@echo 'make lint       ruff, mypy --strict, import-linter'
 	@echo 'make format     let ruff rewrite what it can'
 	@echo 'make schemas    rewrite the schema files that follow from the code'
@@ -25,7 +26,11 @@ test: lint
 	$(BIN)/python -m pytest
 
 test-fast: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m 'not slow'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow' -n auto --dist loadfile
+
+test-versions: $(VENV)/.installed-dev
+	$(BIN)/python tests/versions.py lowest out/versions
+	$(BIN)/python tests/versions.py newest out/versions
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

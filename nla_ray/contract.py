@@ -1,4 +1,4 @@
-"""Files of `schemas/` that the code reads: in a checkout where they are kept, in a wheel beside the code."""
+"""Files that come with the code, of `schemas/` and `jobs/`: in a checkout beside it, in a wheel inside it."""
 
 from __future__ import annotations
 
@@ -9,5 +9,14 @@ _PACKAGE = Path(__file__).parent
 
 def contract(name: str) -> Path:
     """Path of a file or folder of `schemas/`."""
-    packaged = _PACKAGE / "schemas" / name
-    return packaged if packaged.exists() else _PACKAGE.parent / "schemas" / name
+    return _shipped("schemas", name)
+
+
+def job(name: str) -> Path:
+    """Path of a file of `jobs/`."""
+    return _shipped("jobs", name)
+
+
+def _shipped(folder: str, name: str) -> Path:
+    packaged = _PACKAGE / folder / name
+    return packaged if packaged.exists() else _PACKAGE.parent / folder / name

@@ -12,5 +12,5 @@ CREATE TABLE documents (
     truncated BOOLEAN NOT NULL,  -- whether it was cut at corpus.max_tokens
     left_out_before INTEGER NOT NULL,  -- tokens of the document before those that were read
     left_out_after INTEGER NOT NULL,  -- tokens of the document after those that were read
-    flags VARCHAR[] NOT NULL  -- what is true of the whole document: windowed
+    flags VARCHAR[] NOT NULL  -- what is true of the whole document: windowed, dropped:WHAT
 );

@@ -16,7 +16,7 @@ CREATE TABLE explanations (
     seed BIGINT,  -- seed of positions, controls and sampling
     outcome VARCHAR NOT NULL,  -- ok, unclosed, length, empty, loop, failed
     reason VARCHAR,  -- why, where the outcome is not ok
-    flags VARCHAR[] NOT NULL,  -- early_position, special_token, template_token, sink_norm, cjk, windowed
+    flags VARCHAR[] NOT NULL,  -- early_position, special_token, template_token, sink_norm, cjk, windowed, dropped:WHAT
     explanation VARCHAR,  -- the answer between its tags, if any
     explanation_norm VARCHAR,  -- for matching: NFKC, casefolded
     raw_text VARCHAR,  -- the whole answer as generated

@@ -20,13 +20,13 @@ COMMENT ON MACRO recurs IS
 'whether, in one run, explanations at k or more positions of the document mention the pattern';
 
 -- Tokens that are bytes of one character end at the same place: each of them stands for that character.
-CREATE MACRO token_start(token_ends, position) AS
+CREATE MACRO token_start(token_ends, "position") AS
     coalesce(token_ends[list_position(token_ends, token_ends[position + 1]) - 1], 0);
 
 COMMENT ON MACRO token_start IS
 'where in documents.text a token begins, in characters from 0; bytes of one character all begin with it';
 
-CREATE MACRO in_context(text, token_ends, position, width := 40) AS
+CREATE MACRO in_context(text, token_ends, "position", width := 40) AS
     right(left(text, token_start(token_ends, position)), width)
     || '[' || substring(
         text,

@@ -11,8 +11,8 @@ import typer
 
 from nla_ray.cli import app
 from nla_ray.config.decode import DecodeConfig
-from nla_ray.config.load import load
-from nla_ray.config.positions import Positions
+from nla_ray.config.loading.load import load
+from nla_ray.config.reading.positions import Positions
 from nla_ray.nla.model.resolve import RELEASED
 
 DOCS = Path(__file__).parents[1] / "docs"

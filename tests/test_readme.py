@@ -12,7 +12,7 @@ import yaml
 from nla_ray.cli import app
 from nla_ray.cli.entry import run
 from nla_ray.config.decode import DecodeConfig
-from nla_ray.config.load import load
+from nla_ray.config.loading.load import load
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

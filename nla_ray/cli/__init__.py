@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
+from nla_ray import __version__
 from nla_ray.cli.audit.command import audit_app
 from nla_ray.cli.check import check_command
 from nla_ray.cli.decode.command import decode_command
@@ -29,7 +30,25 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"nla-ray {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print it and exit.")
+    ] = False,
+) -> None:
+    """What every command has; the help of the whole is the application's."""
+
+
 app.add_typer(audit_app, name="audit")
 app.command("check")(check_command)
 app.command("decode")(decode_command)

@@ -36,7 +36,7 @@ def evaluate_command(
     evidence to say.
     """
     from nla_ray.config.evaluate import EvaluateConfig
-    from nla_ray.config.load import load
+    from nla_ray.config.loading.load import load
 
     settings = load(EvaluateConfig, config, overrides or ())
     console = Console()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -46,6 +46,10 @@ def import_command(
     target: Annotated[str | None, typer.Option("--target", help="The model that was read.")] = None,
     av: Annotated[str | None, typer.Option("--av", help="The verbalizer.")] = None,
     ar: Annotated[str | None, typer.Option("--ar", help="The reconstructor.")] = None,
+    control: Annotated[
+        list[str] | None,
+        typer.Option("--control", metavar="WORD=NAME", help="What a word of the files' controls means here."),
+    ] = None,
     activations: Annotated[
         bool, typer.Option("--activations", help="Keep the vectors of Parquet files, too.")
     ] = False,
@@ -61,8 +65,9 @@ def import_command(
 
     try:
         options = ImportOptions(
-            run_name=run_name, layer=layer, target=target, av=av, ar=ar, activations=activations
-        )
+            run_name=run_name, layer=layer, target=target, av=av, ar=ar, activations=activations,
+            control=_words(control or ()),
+        )  # fmt: skip
     except ValidationError as error:
         problem = error.errors()[0]
         raise ConfigError(f"--{str(problem['loc'][0]).replace('_', '-')}: {problem['msg']}") from None
@@ -72,6 +77,12 @@ def import_command(
     print_imported(imported, console)
     if set(imported.summary["outcomes"]) <= {"failed"}:
         raise typer.Exit(1)
+
+
+def _words(pairs: Iterable[str]) -> dict[str, Any]:
+    """`WORD=NAME` as word and name, in small letters as they are compared."""
+    split = [pair.lower().rpartition("=") for pair in pairs]
+    return {word.strip(): name.strip() for word, _, name in split}
 
 
 @contextmanager

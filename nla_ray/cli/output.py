@@ -17,7 +17,7 @@ from rich.table import Column
 from nla_ray.text import printable
 
 if TYPE_CHECKING:
-    from nla_ray.config.corpus import Corpus
+    from nla_ray.config.reading.corpus import Corpus
     from nla_ray.pipelines.decode.run import Progress, Report
 
 PLAIN_INTERVAL_S = 30.0

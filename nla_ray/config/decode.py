@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from nla_ray.config.base import Config, Name, OrText
-from nla_ray.config.corpus import Continuation, Corpus
-from nla_ray.config.positions import Choice, Positions
+from nla_ray.config.reading.corpus import Continuation, Corpus
+from nla_ray.config.reading.positions import Choice, Positions
 from nla_ray.config.reference import ModelRef
 from nla_ray.config.runner import Runner, Share
 

@@ -8,9 +8,9 @@ from typing import Annotated, ClassVar
 from pydantic import Field, model_validator
 
 from nla_ray.config.base import Config, Name
-from nla_ray.config.corpus import Corpus
 from nla_ray.config.decode import Baseline, Controls, DecodeConfig, Engine, Models, Sampling
-from nla_ray.config.positions import Choice, Positions
+from nla_ray.config.reading.corpus import Corpus
+from nla_ray.config.reading.positions import Choice, Positions
 from nla_ray.config.runner import Runner
 
 EVERY_CONTROL = Controls(shuffled=0.25, random=0.25, mean=0.25, none=0.25)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
 from nla_ray.config.base import Config
 
+Control = Literal["real", "shuffled", "random", "mean", "none"]
 Said = Annotated[str, StringConstraints(min_length=1)]
 
 
@@ -24,5 +25,7 @@ class ImportOptions(Config):
     """The verbalizer that wrote the explanations."""
     ar: Said | None = None
     """The reconstructor that the fidelity was measured with."""
+    control: Annotated[dict[Said, Control], Field(default_factory=dict)]
+    """What a file's own words for controls mean here; without it an unknown word is refused."""
     activations: bool = False
     """Keep the vectors of Parquet files that hold them, for rows whose layer is known."""

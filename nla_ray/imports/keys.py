@@ -26,12 +26,22 @@ def doc_id_of(entry: Entry, prefix: str) -> str:
     return f"{prefix}/{entry.record.place}" if entry.position is None else prefix
 
 
-def group_of(entry: Entry, prefix: str) -> int:
-    """Number below 2^64 of what the samples of one vector have in common; NO_KEY for an unreadable result."""
+def layer_of(entry: Entry, common: int | None) -> int | None:
+    """The layer that the result is about: its own, else that of its file."""
+    own: int | None = entry.columns["layer"]
+    return common if own is None else own
+
+
+def group_of(entry: Entry, prefix: str, layer: int | None = None) -> int:
+    """Number below 2^64 of what the samples of one vector have in common; NO_KEY for an unreadable result.
+
+    `layer` is the file's.
+    """
     if entry.unreadable:
         return NO_KEY
     position = UNKNOWN if entry.position is None else entry.position
-    return int(digest(doc_id_of(entry, prefix), position, entry.control)[:16], 16) or 1
+    parts = (doc_id_of(entry, prefix), position, entry.control, str(layer_of(entry, layer)))
+    return int(digest(*parts)[:16], 16) or 1
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nla_ray.errors import InputError
+from nla_ray.imports.shapes import VECTORS_ALONE, is_result, something_else
 
 BATCH_ROWS = 1024
 ACTIVATION, RECON = "activation", "recon"
-NEEDED = ("explanation", "raw_text", "raw_av_text")
-"""One of these must be there."""
 
 Row = tuple[int, dict[str, Any] | str, np.ndarray | None, np.ndarray | None]
 
@@ -52,11 +51,13 @@ def _open(label: str, file: BinaryIO) -> pq.ParquetFile:
 
 def _columns(label: str, schema: pa.Schema) -> tuple[list[str], list[str]]:
     """Columns with plain values, and those of the vectors."""
-    if not set(NEEDED) & set(schema.names):
-        raise InputError(
-            f"{label}: no column 'explanation'; the columns are {', '.join(schema.names) or 'none'}"
-        )
     numbers = [field.name for field in schema if _holds_numbers(field.type)]
+    what = something_else(names := set(schema.names))
+    if what is None and not is_result(names):
+        columns = f"no column 'explanation'; the columns are {', '.join(schema.names) or 'none'}"
+        what = VECTORS_ALONE if numbers else columns
+    if what is not None:
+        raise InputError(f"{label}: {what}")
     lists = [name for name in (ACTIVATION, RECON) if name in numbers]
     return [name for name in schema.names if name not in numbers], lists
 

@@ -18,7 +18,7 @@ from nla_ray.errors import InputError
 from nla_ray.ids import digest
 from nla_ray.imports.beside import activation_rows, document_row
 from nla_ray.imports.entries import Entry, entry_of
-from nla_ray.imports.keys import Samples, group_of, number_samples
+from nla_ray.imports.keys import Samples, group_of, layer_of, number_samples
 from nla_ray.imports.records import Record, header_of, records_of
 from nla_ray.imports.rows import Origin, Row, prefix_of, row_of
 from nla_ray.imports.sources import Source
@@ -40,6 +40,8 @@ class Survey:
     headers: tuple[Mapping[str, Any], ...]
     rows: tuple[int, ...]
     samples: Samples
+    layers: int
+    """How many layers the results are about."""
 
 
 @dataclass(frozen=True)
@@ -62,15 +64,19 @@ class Made:
 
 
 def survey(sources: Sequence[Source], options: ImportOptions, tick: Tick) -> Survey:
-    """Read every file once, for its results' keys. Raises InputError: no results, or ambiguous names."""
+    """Read every file once, for its results' keys.
+
+    Raises InputError: no results, ambiguous names, or something that is no result.
+    """
     headers = [header_of(source) for source in sources]
     _require_own_names(sources, headers, options)
-    groups, stated, rows = array("Q"), array("i"), list[int]()
+    groups, stated, rows, layers = array("Q"), array("i"), list[int](), set[int | None]()
     for source, header in zip(sources, headers, strict=True):
         prefix, before = prefix_of(source, header, options), len(groups)
-        for record in records_of(source, vectors=False):
-            entry = entry_of(record)
-            groups.append(group_of(entry, prefix))
+        layer = header.get("layer", options.layer)
+        for entry in _results(source, options):
+            groups.append(group_of(entry, prefix, layer))
+            layers.add(layer_of(entry, layer))
             stated.append(-1 if entry.sample is None else entry.sample)
             if len(groups) % _TICK == 0:
                 tick(_TICK)
@@ -78,7 +84,15 @@ def survey(sources: Sequence[Source], options: ImportOptions, tick: Tick) -> Sur
         if not rows[-1]:
             raise InputError(f"{source.path}: holds no results; there is nothing to import")
     samples = number_samples(np.frombuffer(groups, dtype=np.uint64), np.frombuffer(stated, dtype=np.int32))
-    return Survey(tuple(headers), tuple(rows), samples)
+    return Survey(tuple(headers), tuple(rows), samples, max(len(layers), 1))
+
+
+def _results(source: Source, options: ImportOptions) -> Iterator[Entry]:
+    for record in records_of(source, vectors=False):
+        entry = entry_of(record, options.control)
+        if entry.foreign is not None:
+            raise InputError(f"{source.path}:{record.place}: {entry.foreign}")
+        yield entry
 
 
 def _require_own_names(
@@ -160,7 +174,7 @@ def _make(
     vectors = [ACTIVATIONS.empty_table()]
     index = piece.offset + piece.start
     passing = iter(records)
-    while entries := [entry_of(record) for record in islice(passing, _SLICE)]:
+    while entries := [entry_of(record, origin.words) for record in islice(passing, _SLICE)]:
         made = list[tuple[Entry, Row, bool]]()
         for at, entry in enumerate(entries, start=index):
             sample, repeated = int(samples.sample[at]), bool(samples.repeated[at])

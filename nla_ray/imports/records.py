@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from nla_ray.errors import InputError
 from nla_ray.imports import parquet, transcripts
+from nla_ray.imports.shapes import LISTS, in_our_words, results_in
 from nla_ray.imports.sources import Source
 from nla_ray.nla.outcomes import storable
 from nla_ray.store.places.files import opened
@@ -26,15 +27,21 @@ class Record:
     values: dict[str, Any] | str
     activation: np.ndarray | None = None
     recon: np.ndarray | None = None
+    part: int = 0
+    """Which of the results in one line or row it is."""
 
 
 def header_of(source: Source) -> dict[str, Any]:
-    """What a file says of all its rows: `run_name`, `layer`, `target`, `av`, `ar`, `fve_baseline`."""
+    """What a file says of all its rows: `run_name`, `layer`, `target`, `av`, `ar`, `fve_baseline`.
+
+    `layer_index` is Neuronpedia's name for the layer.
+    """
     with opened(source.path) as file:
         if source.format == "transcript":
             said: dict[str, Any] = transcripts.header(_lines(file))
         elif source.format == "json":
-            said = _whole(source, file)
+            whole = _whole(source, file)
+            said = {"layer": whole.get("layer_index"), **whole} if isinstance(whole, dict) else {}
         else:
             said = {}
     found = {key: said[key] for key, kind in _SAID.items() if type(said.get(key)) is kind}
@@ -44,16 +51,25 @@ def header_of(source: Source) -> dict[str, Any]:
 
 
 def records_of(source: Source, *, vectors: bool) -> Iterator[Record]:
-    """The results of a file in their order; vectors only where asked for and there.
+    """The results of a file in their order, under our names; vectors only where asked for and there.
 
     Raises InputError for a file that cannot be read as a whole.
     """
+    for record in _rows_of(source, vectors=vectors):
+        if isinstance(record.values, str):
+            yield record
+            continue
+        for part, values in enumerate(in_our_words(record.values)):
+            yield replace(record, values=values, part=part)
+
+
+def _rows_of(source: Source, *, vectors: bool) -> Iterator[Record]:
     with opened(source.path) as file:
         if source.format == "parquet":
             for place, values, activation, recon in parquet.rows(source.path, file, vectors=vectors):
                 yield Record(place, values, activation, recon)
         elif source.format == "json":
-            for place, value in enumerate(_whole(source, file)["explanations"], start=1):
+            for place, value in enumerate(results_in(_whole(source, file)) or (), start=1):
                 yield Record(place, _object(value))
         elif source.format == "transcript":
             for place, row in transcripts.rows(_lines(file)):
@@ -70,13 +86,14 @@ def _lines(file: BinaryIO) -> Iterator[str]:
         yield line.decode("utf-8-sig", "replace").rstrip("\r\n")
 
 
-def _whole(source: Source, file: BinaryIO) -> dict[str, Any]:
+def _whole(source: Source, file: BinaryIO) -> dict[str, Any] | list[Any]:
     try:
-        value = json.load(file)
+        value: dict[str, Any] | list[Any] = json.load(file)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{source.path}: cannot read this JSON file: {error}") from None
-    if not isinstance(value, dict) or not isinstance(value.get("explanations"), list):
-        raise InputError(f"{source.path}: expected a JSON object with a list `explanations`")
+    if results_in(value) is None:
+        keys = ", ".join(f"`{key}`" for key in LISTS)
+        raise InputError(f"{source.path}: expected a list of JSON objects, or an object with one in {keys}")
     return value
 
 

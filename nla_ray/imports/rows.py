@@ -14,7 +14,7 @@ import numpy as np
 from nla_ray.config.importing import ImportOptions
 from nla_ray.ids import digest, row_id
 from nla_ray.imports.entries import Entry
-from nla_ray.imports.keys import UNKNOWN, doc_id_of, too_many
+from nla_ray.imports.keys import UNKNOWN, doc_id_of, layer_of, too_many
 from nla_ray.imports.sources import Source
 from nla_ray.nla.fidelity import cos, mse_nrm
 from nla_ray.nla.outcomes import (
@@ -45,9 +45,14 @@ class Origin:
     source: Source
     prefix: str
     common: Mapping[str, Any]
+    words: Mapping[str, str]
+    layers: int = 1
+    """How many layers the import is of."""
 
     @classmethod
-    def of(cls, run_id: str, source: Source, header: Mapping[str, Any], options: ImportOptions) -> Origin:
+    def of(
+        cls, run_id: str, source: Source, header: Mapping[str, Any], options: ImportOptions, layers: int = 1
+    ) -> Origin:
         """A file says `layer`, `target`, `av`, `ar` of itself, or else the options do."""
         names = ("layer", "target", "av", "ar")
         return cls(
@@ -55,6 +60,8 @@ class Origin:
             source,
             prefix_of(source, header, options),
             {name: header.get(name, getattr(options, name)) for name in names},
+            options.control,
+            layers,
         )
 
 
@@ -78,7 +85,8 @@ def judge_text(entry: Entry) -> Judged:
     """Explanation, whole answer and outcome of a result that has a text.
 
     An explanation with a tag in it is a whole answer. Without tags it counts as closed, unless the tool says
-    that it found none or that the token limit ended it. Loops are looked for in words, for want of tokens.
+    that it found none or that the token limit ended it; an answer that the tool did not keep is no empty one.
+    Loops are looked for in words, for want of tokens.
     """
     whole = entry.raw
     if whole is None and entry.text is not None and (OPEN in entry.text or CLOSE in entry.text):
@@ -89,6 +97,8 @@ def judge_text(entry: Entry) -> Judged:
     period = loop_period(_words(text))
     counts_as_closed = not cut if closed is None else closed
     outcome = outcome_of(text, loops=period > 0, closed=counts_as_closed, cut=cut)
+    if whole is None and not text and closed is False:
+        outcome = "unclosed"
     reasons = {
         "empty": "no text",
         "loop": f"a block of {period} words repeats",
@@ -136,9 +146,10 @@ def _key(origin: Origin, entry: Entry, sample: int, *, lost: bool) -> Row:
     """A row that is no answer has an id of its own: its key may be another one's."""
     doc_id = f"{origin.prefix}:{entry.record.place}" if entry.unreadable else doc_id_of(entry, origin.prefix)
     at = UNKNOWN if entry.position is None else entry.position
-    own = digest("result", origin.source.sha256, entry.record.place)[:32]
+    part = (entry.record.part,) if entry.record.part else ()
+    own = digest("result", origin.source.sha256, entry.record.place, *part)[:32]
     return {
-        "row_id": own if lost else row_id(doc_id, at, entry.control),
+        "row_id": own if lost else row_id(_vector_of(origin, entry, doc_id), at, entry.control),
         "doc_id": doc_id,
         "position": entry.position,
         "control": entry.control,
@@ -146,8 +157,15 @@ def _key(origin: Origin, entry: Entry, sample: int, *, lost: bool) -> Row:
     }
 
 
+def _vector_of(origin: Origin, entry: Entry, doc_id: str) -> str:
+    """Where one import is of several layers, a position has a vector in each of them."""
+    layer = layer_of(entry, origin.common["layer"])
+    return f"{doc_id}@{layer}" if origin.layers > 1 else doc_id
+
+
 def _flags(entry: Entry) -> list[str]:
-    return ["early_position"] if entry.position is not None and entry.position < EARLY_POSITIONS else []
+    early = entry.position is not None and entry.position < EARLY_POSITIONS
+    return [name for name, raised in (("early_position", early), ("special_token", entry.special)) if raised]
 
 
 def _answer(entry: Entry) -> Row:

@@ -7,21 +7,22 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from nla_ray.errors import InputError
+from nla_ray.imports.shapes import is_result, results_in, something_else
 from nla_ray.imports.transcripts import is_transcript
 from nla_ray.store.places.files import opened
 
 Format = Literal["json", "jsonl", "parquet", "transcript"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
-TEXT_KEYS = ("explanation", "nla_output")
-"""Keys of a line of JSON that make it a result."""
-
 _HEAD = 1 << 20
 _CHUNK = 1 << 20
+_BLANK = b"\xef\xbb\xbf \t\r\n"
 _LIST = re.compile(rb'(?<!\\)"explanations"\s*:\s*\[')
+_ROWS = re.compile(rb'(?:\{.*?(?<!\\)"(?:results|rows)"\s*:\s*)?\[\s*\{', re.DOTALL)
+_TEXT = re.compile(rb'(?<!\\)"(?:explanation|nla_output|description|samples|generation_index)"\s*:')
 
 
 @dataclass(frozen=True)
@@ -73,29 +74,47 @@ def format_of(path: str, head: bytes) -> Format:
     """The format that the first bytes of a file show. Raises InputError that says what was looked for."""
     if head.startswith(b"PAR1"):
         return "parquet"
-    for line in head.splitlines():
-        found = _format_of_line(line)
-        if found:
-            return found
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and _LIST.search(head):
+    text = head.lstrip(_BLANK)
+    if not _object_in(text.partition(b"\n")[0]) and _begins_a_list(text):
         return "json"
+    other = None
+    for number, line in enumerate(head.splitlines(), start=1):
+        value = _object_in(line)
+        if is_result(value.keys()):
+            return "jsonl"
+        if _holds_results(value):
+            return "json"
+        what = something_else(value.keys())
+        other = other or (what and f"{path}:{number}: {what}")
     if is_transcript(head.decode("utf-8", "replace")):
         return "transcript"
     raise InputError(
-        f"{path}: none of the known formats; looked for Parquet, a JSON object with a list `explanations`, "
-        "JSON lines with `nla_output` or `explanation`, a transcript with rows `[ 0]  PROMPT  token=...`; "
-        "name one of them with --format if the file begins in another way"
+        other
+        or f"{path}: none of the known formats; looked for Parquet, a JSON object with a list "
+        "`explanations`, JSON lines with `nla_output` or `explanation`, a transcript with rows "
+        "`[ 0]  PROMPT  token=...`; name one of them with --format if the file begins in another way; "
+        "`corpus.vectors` reads files of vectors"
     )
 
 
-def _format_of_line(line: bytes) -> Format | None:
-    """What one line gives away, if it is a whole JSON object."""
-    if not line.lstrip(b"\xef\xbb\xbf \t").startswith(b"{"):
-        return None
+def _object_in(line: bytes) -> dict[str, Any]:
+    """A line that is a whole JSON object; else an empty one."""
+    if not line.lstrip(_BLANK).startswith(b"{"):
+        return {}
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):
-        return None
-    if isinstance(value, dict) and isinstance(value.get("explanations"), list):
-        return "json"
-    return "jsonl" if isinstance(value, dict) and any(key in value for key in TEXT_KEYS) else None
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _holds_results(value: dict[str, Any]) -> bool:
+    """A whole file in one line; what stands in `explanations` is taken for results, whatever it is."""
+    rows = results_in(value)
+    keys = rows[0].keys() if rows and isinstance(rows[0], dict) else set[str]()
+    return isinstance(value.get("explanations"), list) or is_result(keys) or something_else(keys) is not None
+
+
+def _begins_a_list(head: bytes) -> bool:
+    named = head.startswith(b"{") and _LIST.search(head)
+    return bool(named or (_ROWS.match(head) and _TEXT.search(head)))

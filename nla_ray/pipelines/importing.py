@@ -25,7 +25,7 @@ from nla_ray.store.runs.plan import Plan, get_plan
 from nla_ray.store.runs.run import Run
 from nla_ray.tables import IMPORTED
 
-VERSION = 1
+VERSION = 2
 """Of the rows that an import makes of a file; another one makes another run."""
 
 
@@ -160,7 +160,7 @@ def write_missing(
     total = sum(piece.rows for some in pieces for piece in some if piece.unit_id in missing)
     tick, written = _Ticker("importing", total, report), []
     for source, header, some in zip(sources, counted.headers, pieces, strict=True):
-        origin = Origin.of(run.plan.run_id, source, header, options)
+        origin = Origin.of(run.plan.run_id, source, header, options, counted.layers)
         for piece, made in made_of(origin, some, missing, counted.samples, run.plan.sides, tick):
             written.append(run.write(piece.unit_id, made.table, sides=made.sides, tally=made.tally))
     return written

@@ -22,6 +22,8 @@ from nla_ray.config.runner import Pool
 from nla_ray.config.runner import Runner as RunnerConfig
 from nla_ray.errors import EngineError, NlaError
 from nla_ray.runtime.cluster import connected
+from nla_ray.runtime.metrics import RunMetrics, alive
+from nla_ray.runtime.progress import UNNAMED, Labels, Progress
 from nla_ray.runtime.runner import DeviceLostError, Runner, attempt, set_up
 from nla_ray.stages.stage import Chain, Stage
 from nla_ray.stages.work import Failed, Result, Task
@@ -44,9 +46,12 @@ SET_UP_DEATHS = 3
 class RayRunner(Runner):
     """One execution of Ray Data per `stream`; a block is a unit, what is lost is known by name."""
 
-    def __init__(self, stages: Sequence[Stage], config: RunnerConfig) -> None:
-        """`stages`: extract, verbalize, reconstruct, write; the last two share a pool where pools differ."""
-        self._config = config
+    def __init__(self, stages: Sequence[Stage], config: RunnerConfig, labels: Labels = UNNAMED) -> None:
+        """`stages`: extract, verbalize, reconstruct, write; the last two share a pool where pools differ.
+
+        `labels` are those of the metrics.
+        """
+        self._config, self._labels = config, labels
         self._exit = ExitStack()
         if config.pools is None:
             self._pooled: list[tuple[Stage, Pool]] = [(Chain(stages), config.pool)]
@@ -61,6 +66,7 @@ class RayRunner(Runner):
         """Connect to the cluster, or start one."""
         cpus = sum(pool.actors * pool.cpus for _, pool in self._pooled)
         self._exit.enter_context(connected(self._config, cpus=cpus))
+        self._metrics = RunMetrics(self._labels)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -72,11 +78,20 @@ class RayRunner(Runner):
         if not tasks:
             return
         _set_context()
+        self._metrics.begin(tasks, sum(min(pool.actors, len(tasks)) for _, pool in self._pooled))
         try:
             for row in self._dataset(tasks).iter_rows():
-                yield pickle.loads(row["work"])  # noqa: S301 (what our own actors made)
+                result: Result = pickle.loads(row["work"])  # noqa: S301 (what our own actors made)
+                self._metrics.saw(result)
+                yield result
         except ray.exceptions.RayError as error:
             raise EngineError(f"Ray gave up: {' '.join(str(error).split())[:300]}") from None
+        finally:
+            self._metrics.end()
+
+    def tell(self, now: Progress) -> None:
+        """See Runner."""
+        self._metrics.tell(now)
 
     def _dataset(self, tasks: Sequence[Task]) -> ray.data.Dataset:
         """The units, pickled, one a block, and what is to be done with them; nothing runs yet."""
@@ -89,7 +104,7 @@ class RayRunner(Runner):
                 data = data.map_batches(
                     StageActor,
                     batch_size=1,
-                    fn_constructor_args=(stage, pool.threads or max(1, math.ceil(pool.cpus))),
+                    fn_constructor_args=(stage, self._labels, pool.threads or max(1, math.ceil(pool.cpus))),
                     compute=ActorPoolStrategy(
                         size=min(pool.actors, len(tasks)),
                         # A worker that dies takes what it holds with it: with one unit, the guilty is known.
@@ -108,7 +123,7 @@ class StageActor:
     A constructor that raises would end the job, and one whose process dies would be called again without end.
     """
 
-    def __init__(self, stage: Stage, threads: int) -> None:
+    def __init__(self, stage: Stage, labels: Labels, threads: int) -> None:
         import torch
 
         # Ray calls in another thread than it constructs in, and OpenMP has a pool for each thread: two pools
@@ -120,6 +135,7 @@ class StageActor:
             actor = ray.get_runtime_context().get_actor_id()
             with outlived(stage.name, Path(tempfile.gettempdir()) / f"nla_ray-set-up-{actor}"):
                 set_up(stage)
+            alive(labels)
         except NlaError as error:
             self._broken = error
 

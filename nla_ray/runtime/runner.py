@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 from nla_ray.errors import EngineError, NlaError
+from nla_ray.runtime.progress import Progress
 from nla_ray.stages.stage import Stage
 from nla_ray.stages.work import Failed, Result, Task, Work
 
@@ -24,6 +25,9 @@ class Runner(ABC):
     @abstractmethod
     def stream(self, tasks: Sequence[Task]) -> Iterator[Result]:
         """Results as units are finished. A unit whose workers died has none."""
+
+    def tell(self, now: Progress) -> None:  # noqa: B027 (a runner may be watched by nobody)
+        """The run is so far; for whoever watches the runner."""
 
     def __enter__(self) -> Self:
         """Take what is needed."""

@@ -10,13 +10,13 @@ from typing import Protocol
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from nla_ray.config.corpus import Continuation, Corpus
 from nla_ray.config.decode import Engine
-from nla_ray.config.positions import Positions
+from nla_ray.config.reading.corpus import Continuation, Corpus
+from nla_ray.config.reading.positions import Positions
 from nla_ray.config.reference import ModelRef
-from nla_ray.corpus.document import Document
-from nla_ray.corpus.pieces import read_unit
-from nla_ray.corpus.positions import UNKNOWN, Answer, Reader, Reading, VectorReader
+from nla_ray.corpus.documents.document import Document
+from nla_ray.corpus.documents.pieces import read_unit
+from nla_ray.corpus.reading.reader import UNKNOWN, Answer, Reader, Reading, VectorReader
 from nla_ray.errors import InputError
 from nla_ray.ids import digest, sampling_key
 from nla_ray.nla.extraction import Extractor

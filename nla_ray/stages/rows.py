@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from nla_ray.corpus.document import Document
-from nla_ray.corpus.positions import UNKNOWN, Reading
+from nla_ray.corpus.documents.document import Document
+from nla_ray.corpus.reading.reader import UNKNOWN, Reading
 from nla_ray.ids import digest
 from nla_ray.nla.outcomes import Explanation
 from nla_ray.stages.controls import Query

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from nla_ray.corpus.document import Document
-from nla_ray.corpus.pieces import UnitSource
-from nla_ray.corpus.positions import Reading
+from nla_ray.corpus.documents.document import Document
+from nla_ray.corpus.documents.pieces import UnitSource
+from nla_ray.corpus.reading.reader import Reading
 from nla_ray.ids import digest
 from nla_ray.nla.outcomes import Explanation
 from nla_ray.stages.controls import Place

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 
 from nla_ray.config.decode import Baseline, DecodeConfig
-from nla_ray.corpus.positions import UNKNOWN, Reading
+from nla_ray.corpus.reading.reader import UNKNOWN, Reading
 from nla_ray.ids import row_id
 from nla_ray.stages.controls import Mixer
 from nla_ray.stages.rows import Identity, Row, document_row_id, explained_row, unread_row

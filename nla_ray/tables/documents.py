@@ -21,7 +21,7 @@ DOCUMENTS = pa.schema(
         column("truncated", pa.bool_(), "whether it was cut at corpus.max_tokens"),
         column("left_out_before", pa.int32(), "tokens of the document before those that were read"),
         column("left_out_after", pa.int32(), "tokens of the document after those that were read"),
-        column("flags", pa.list_(pa.string()), "what is true of the whole document: windowed"),
+        column("flags", pa.list_(pa.string()), "what is true of the whole document: windowed, dropped:WHAT"),
     ],
     metadata={"table": "documents", "comment": "one row per document, as the target read it"},
 )  # fmt: skip

@@ -45,7 +45,7 @@ EXPLANATIONS = pa.schema(
         column("outcome", pa.string(), "ok, unclosed, length, empty, loop, failed"),
         column("reason", pa.string(), "why, where the outcome is not ok", nullable=True),
         column("flags", pa.list_(pa.string()),
-                "early_position, special_token, template_token, sink_norm, cjk, windowed"),
+                "early_position, special_token, template_token, sink_norm, cjk, windowed, dropped:WHAT"),
         column("explanation", pa.string(), "the answer between its tags, if any", nullable=True),
         column("explanation_norm", pa.string(), "for matching: NFKC, casefolded", nullable=True),
         column("raw_text", pa.string(), "the whole answer as generated", nullable=True),

@@ -193,7 +193,10 @@ def autocast(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
 def _trainable(model: Any, checkpointing: bool) -> Any:
     model.requires_grad_(True).train()
     if checkpointing:
-        model.activation_checkpointing_enable({"use_reentrant": False})
+        # Older transformers have the other name alone, which newer ones deprecate.
+        renamed = hasattr(model, "activation_checkpointing_enable")
+        enable = model.activation_checkpointing_enable if renamed else model.gradient_checkpointing_enable
+        enable({"use_reentrant": False})
     return model
 
 

@@ -45,6 +45,11 @@ def test_no_result_at_all_is_a_no(tmp_path: Path, invoke: Invoke) -> None:
     [
         (("--layer", "-1"), "layer: Input should be greater than or equal to 0"),
         (("--run-name", ""), "run-name: String should have at least 1 character"),
+        (
+            ("--control", "zero=zip"),
+            "control: Input should be 'real', 'shuffled', 'random', 'mean' or 'none'",
+        ),
+        (("--control", "zero"), "control: "),
         (("--format", "parquet"), "x.jsonl: cannot read this Parquet file"),
         (("--format", "transcript"), "x.jsonl: holds no results"),
         (("--to", "ftp://place"), "cannot keep tables at ftp://"),

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import typer
 
-from nla_ray import tables
+from nla_ray import __version__, tables
 from nla_ray.cli import app
+from tests.cli.conftest import Invoke
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,6 +31,7 @@ OPTIONS = {
         "--target",
         "--av",
         "--ar",
+        "--control",
         "--activations",
     ],
     "show": ["tables", "--doc", "--run", "--control", "--sample", "--width"],
@@ -62,9 +64,9 @@ NAMES = {
     ],
     "nla_ray.config.runner": ["Pool", "Pools", "Runner", "Share"],
     "nla_ray.config.base": ["Config", "Name", "OrText"],
-    "nla_ray.config.chats": ["Chats", "Dropped", "Transcripts"],
-    "nla_ray.config.corpus": ["Continuation", "Corpus", "FILE", "Names", "Vectors", "Window"],
-    "nla_ray.config.positions": ["Choice", "FORMS", "LABELS", "Positions", "keys_of"],
+    "nla_ray.config.reading.chats": ["Chats", "Dropped", "Transcripts"],
+    "nla_ray.config.reading.corpus": ["Continuation", "Corpus", "FILE", "Names", "Vectors", "Window"],
+    "nla_ray.config.reading.positions": ["Choice", "FORMS", "LABELS", "Positions", "keys_of"],
     "nla_ray.nla.verbalizer": ["Answer", "FinishReason", "Generation", "Request", "Sampling", "Verbalizer"],
 }  # fmt: skip
 
@@ -76,6 +78,13 @@ def test_commands_and_their_options() -> None:
         for name, command in commands.items()
     }
     assert found == OPTIONS
+
+
+def test_the_version_and_a_short_help_everywhere(invoke: Invoke) -> None:
+    assert invoke("--version").out == f"nla-ray {__version__}\n"
+    for command in ([], *([name] for name in OPTIONS), ["audit", "run"], ["audit", "diff"]):
+        short, long = (invoke(*command, flag) for flag in ("-h", "--help"))
+        assert (short.code, short.out, short.err) == (0, long.out, "") and "-h" in long.out
 
 
 def test_tables() -> None:

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from nla_ray.config.decode import DecodeConfig
-from nla_ray.config.load import load
+from nla_ray.config.loading.load import load
 
 ROOT = Path(__file__).parents[2]
 VALUES = {
@@ -43,7 +43,9 @@ def test_the_fingerprint_does_not_change_by_itself() -> None:
 
 
 def test_it_loads_without_torch_and_ray() -> None:
-    code = "import sys, nla_ray.config.decode, nla_ray.config.load, nla_ray.tables; print(*sys.modules)"
+    code = (
+        "import sys, nla_ray.config.decode, nla_ray.config.loading.load, nla_ray.tables; print(*sys.modules)"
+    )
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from nla_ray.config.evaluate import EvaluateConfig
-from nla_ray.config.load import load
+from nla_ray.config.loading.load import load
 from nla_ray.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]

@@ -7,9 +7,9 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 from nla_ray.corpus.chats.model import Chat, Message
-from nla_ray.corpus.document import Document
+from nla_ray.corpus.documents.document import Document
+from nla_ray.corpus.reading.tokens import Tokens
 from nla_ray.corpus.rendering.model import Owner
-from nla_ray.corpus.tokens import Tokens
 from nla_ray.tables import TEMPLATE
 
 CHAT = Document("d", "s", chat=Chat((Message("user", "x"),)))

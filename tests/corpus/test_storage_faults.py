@@ -16,14 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nla_ray.config.corpus import Corpus
-from nla_ray.corpus import pieces
-from nla_ray.corpus.documents import Document
-from nla_ray.corpus.pieces import UnitSource, read_unit, units_of
+from nla_ray.config.reading.corpus import Corpus
+from nla_ray.corpus.documents import pieces
+from nla_ray.corpus.documents.document import Document
+from nla_ray.corpus.documents.pieces import UnitSource, read_unit, units_of
 from nla_ray.errors import InputError, UnreachableError
-from nla_ray.store.places import asking, spool
 from nla_ray.store.places.files import stamp_of
-from nla_ray.store.places.spool import spooled
+from nla_ray.store.places.remote import asking, spool
+from nla_ray.store.places.remote.spool import spooled
 from tests.store.conftest import BUCKET, client_of, seaweedfs_endpoint, use_s3  # noqa: F401 (fixture)
 from tests.store.faults import Fault, Request, faulty
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nla_ray.config.corpus import Corpus
+from nla_ray.config.reading.corpus import Corpus
 from nla_ray.corpus.files.sources import corpus_files
 from nla_ray.exports.export import export_tables
 from nla_ray.exports.parts import groups, parts

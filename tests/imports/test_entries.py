@@ -49,7 +49,7 @@ def test_a_position_without_padding_counts_before_one_with() -> None:
     [
         ({"kind": "shuffled"}, "shuffled"), ({"kind": "random"}, "random"), ({"kind": "mean"}, "mean"),
         ({"control": "none"}, "none"), ({"kind": "none"}, "real"), ({"kind": "prompt"}, "real"), ({}, "real"),
-        ({"control": "shuffled", "kind": "reply"}, "shuffled"), ({"control": ["real"]}, "real"),
+        ({"control": "shuffled", "kind": "reply"}, "shuffled"), ({"control": False}, "real"),
     ],
 )  # fmt: skip
 def test_controls(values: dict[str, Any], control: str) -> None:

@@ -36,6 +36,12 @@ def test_formats_are_told_from_content(tmp_path: Path) -> None:
     [
         (json.dumps({"run_name": "x", "explanations": []}, indent=1), "json"),
         ('{"a": 1, "explanations" : [' + "x" * 10, "json"),
+        ('[\n{"explanation": "a"},\n{"explanation": "b"}\n]', "json"),
+        ('[{"description": "a", "l2_norm": 1.0}]', "json"),
+        (json.dumps({"results": [{"description": "a", "cosine_similarity": 1.0}]}, indent=1), "json"),
+        (json.dumps({"layer_index": 2, "results": [{"description": "a", "l2_norm": 1.0}]}), "json"),
+        (json.dumps({"id": 1, "pos": 2, "samples": ["a"]}), "jsonl"),
+        (json.dumps({"nla_output": "a", "more": {"explanations": []}}), "jsonl"),
         ("\ufeff" + json.dumps(line(0)), "jsonl"),
         (json.dumps({"explanation": None}), "jsonl"),
         (json.dumps({"other": 1}) + "\n" + json.dumps(line(0, text='"explanations": [')), "jsonl"),
@@ -53,6 +59,12 @@ def test_beginnings(head: str, form: str) -> None:
 def test_other_files_are_refused_with_what_was_looked_for(head: bytes) -> None:
     with pytest.raises(InputError, match=r"f\.x: none of the known formats; looked for Parquet, .* --format"):
         format_of("f.x", head)
+
+
+@pytest.mark.parametrize("row", [{"activation": [0.5]}, {"id": 1, "tokens": ["a"], "scores": [1.0]}])
+def test_a_file_of_something_else_is_refused_by_name(row: dict[str, object]) -> None:
+    with pytest.raises(InputError, match=r"f\.x:2: (vectors|a readout)"):
+        format_of("f.x", b"\n" + json.dumps(row).encode())
 
 
 def test_files_that_cannot_be_used(tmp_path: Path) -> None:

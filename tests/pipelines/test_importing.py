@@ -248,6 +248,49 @@ def test_positions_are_numbered_as_they_come(tmp_path: Path, tables: str) -> Non
     assert found == [(0, 0, "One."), (0, 1, "Three."), (1, 0, "Two.")]
 
 
+def test_one_position_in_several_layers_is_several_vectors(tmp_path: Path, tables: str) -> None:
+    readouts = [{"id": "x", "layer": layer, "pos": 16, "samples": ["One.", "Two."]} for layer in (20, 42)]
+    imported([jsonl_file(tmp_path / "x.jsonl", readouts)], tables)
+    found = rows(tables, "SELECT layer, sample, row_id FROM explanations ORDER BY ALL")
+    assert [(row["layer"], row["sample"]) for row in found] == [(20, 0), (20, 1), (42, 0), (42, 1)]
+    assert len({row["row_id"] for row in found}) == 2 and verify(tables) == []
+
+
+@pytest.mark.parametrize("odd", [{"control": "teacher"}, {"scanner_name": "s", "scan_id": "1"}])
+def test_a_row_of_something_else_refuses_the_file_before_anything_is_written(
+    tmp_path: Path, tables: str, odd: dict[str, str]
+) -> None:
+    results = [answer(20), answer(21), answer(22) | odd]
+    with pytest.raises(InputError, match=r"x\.json:3: .*(teacher|Scout)"):
+        imported([json_file(tmp_path / "x.json", results)], tables)
+    assert not Path(tables).exists()
+
+
+def test_a_described_list_and_a_mapped_control(tmp_path: Path, tables: str) -> None:
+    described = [
+        {
+            "position": 40 + n,
+            "description": f"Number {n}.",
+            "l2_norm": 9.0,
+            "cosine_similarity": 0.5,
+            "mse": 1.0,
+        }
+        for n in range(3)
+    ]
+    described[2]["control"] = "zero"
+    (tmp_path / "list.json").write_text(json.dumps(described, indent=1))
+    (tmp_path / "page.json").write_text(json.dumps({"layer_index": 20, "results": described[:1]}))
+    imported([tmp_path / "list.json", tmp_path / "page.json"], tables, layer=20, control={"zero": "none"})
+    found = rows(
+        tables, "SELECT doc_id, control, layer, norm, cos, mse_nrm FROM all_explanations ORDER BY ALL"
+    )
+    numbers = {"layer": 20, "norm": 9.0, "cos": 0.5, "mse_nrm": 1.0}
+    assert found == [
+        {"doc_id": doc_id, "control": control} | numbers
+        for doc_id, control in (("list", "none"), ("list", "real"), ("list", "real"), ("page", "real"))
+    ]
+
+
 @pytest.mark.slow
 def test_more_samples_than_can_be_numbered(tmp_path: Path, tables: str) -> None:
     done = imported([jsonl_file(tmp_path / "x.jsonl", [line(0, "One.")] * 32_770)], tables)
@@ -321,6 +364,9 @@ def test_a_parquet_file_of_something_else_lists_its_columns(tmp_path: Path, tabl
     file = parquet_file(tmp_path / "x.parquet", {"text": ["a"], "id": [1]})
     with pytest.raises(InputError, match=r"x.parquet: no column 'explanation'; the columns are text, id"):
         imported([file], tables)
+    only_vectors = parquet_file(tmp_path / "v.parquet", {"n": [1, 2], "resid_20": lists_of(vectors(2))})
+    with pytest.raises(InputError, match=r"v.parquet: vectors without text; .* `corpus.vectors`"):
+        imported([only_vectors], tables)
 
 
 def test_files_of_one_name_need_the_name_of_their_run(tmp_path: Path, tables: str) -> None:

@@ -62,7 +62,7 @@ class Elsewhere(Stage):
 
     def setup(self) -> None:
         """Change the settings and set up the real stage."""
-        from nla_ray.store.places import asking
+        from nla_ray.store.places.remote import asking
 
         os.environ.update(self._settings)
         asking.PATIENCE = 0.2

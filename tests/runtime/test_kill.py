@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from nla_ray.config.decode import DecodeConfig
-from nla_ray.config.load import load
+from nla_ray.config.loading.load import load
 from nla_ray.pipelines.decode.run import decode
 from nla_ray.store import verify
 from tests.cli.conftest import Invoke, invoke  # noqa: F401 (fixture)

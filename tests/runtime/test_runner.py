@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nla_ray.corpus.pieces import UnitSource
+from nla_ray.corpus.documents.pieces import UnitSource
 from nla_ray.errors import ConfigError, EngineError, InputError
 from nla_ray.runtime.runner import DeviceLostError, attempt, set_up
 from nla_ray.stages.stage import Chain

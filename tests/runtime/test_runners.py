@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nla_ray.corpus.pieces import UnitSource
+from nla_ray.corpus.documents.pieces import UnitSource
 from nla_ray.errors import CheckpointError, ConfigError
 from nla_ray.pipelines.decode.isolate import retry
 from nla_ray.pipelines.decode.planning import plan_decode

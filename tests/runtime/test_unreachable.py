@@ -16,8 +16,8 @@ from nla_ray.errors import UnreachableError
 from nla_ray.pipelines.decode.planning import Decode
 from nla_ray.pipelines.decode.run import decode, stages_of
 from nla_ray.stages.stage import Stage
-from nla_ray.store.places import asking
 from nla_ray.store.places.objects import Store
+from nla_ray.store.places.remote import asking
 from tests.cli.conftest import Invoke, invoke  # noqa: F401 (fixture)
 from tests.decoded import rows_of, sound
 from tests.runtime.conftest import Make

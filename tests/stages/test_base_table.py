@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nla_ray.corpus.positions import reading_of
+from nla_ray.corpus.reading.reader import reading_of
 from nla_ray.stages.training_set.base_table import tail_of, text_until
 from tests.corpus.labelled import CHAT, TEXT, labelled, plain
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from nla_ray.corpus.document import Document
-from nla_ray.corpus.pieces import UnitSource
-from nla_ray.corpus.positions import Reading
+from nla_ray.corpus.documents.document import Document
+from nla_ray.corpus.documents.pieces import UnitSource
+from nla_ray.corpus.reading.reader import Reading
 from nla_ray.stages.work import Task, places_of, unit_id_of
 
 

@@ -54,7 +54,7 @@ def audit_command(
 ) -> None:
     """Audit the runs that a configuration names; the same inputs again find their work done."""
     from nla_ray.config.audit import AuditConfig
-    from nla_ray.config.load import load
+    from nla_ray.config.loading.load import load
 
     _audit(load(AuditConfig, config, overrides or ()))
 
@@ -72,7 +72,7 @@ def diff_command(
 ) -> None:
     """Audit B and compare it with A."""
     from nla_ray.config.audit import AuditConfig
-    from nla_ray.config.load import load
+    from nla_ray.config.loading.load import load
 
     values = {"source": _source(b), "before": _source(a)}
     if output is not None or config is None:

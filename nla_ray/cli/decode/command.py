@@ -36,7 +36,7 @@ def decode_command(
     max_failed_fraction are in the quarantine; everything that could be made is committed then.
     """
     from nla_ray.config.decode import DecodeConfig
-    from nla_ray.config.load import load
+    from nla_ray.config.loading.load import load
     from nla_ray.store.places.address import open_store
 
     settings = load(DecodeConfig, config, overrides or ())

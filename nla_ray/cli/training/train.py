@@ -33,7 +33,7 @@ def train_command(
     The same command goes on where it was interrupted. Exits 2 when an input is not usable, 1 when joint
     training stopped at a guard.
     """
-    from nla_ray.config.load import load
+    from nla_ray.config.loading.load import load
     from nla_ray.config.training.train import TrainConfig
 
     settings = load(TrainConfig, config, overrides or ())

@@ -43,7 +43,7 @@ def training_set_command(
     The same command again goes on where it stopped; no answer is paid for twice. Exits 2 when an input is not
     usable, 3 when the provider's budget is spent before the end.
     """
-    from nla_ray.config.load import load
+    from nla_ray.config.loading.load import load
     from nla_ray.config.training.training_set import TrainingSetConfig
     from nla_ray.store.places.address import open_store
 

@@ -9,9 +9,9 @@ from pydantic import Field, JsonValue, StringConstraints, model_validator
 
 from nla_ray.config.base import Config, Name
 from nla_ray.config.chat import ChatConfig
-from nla_ray.config.corpus import Continuation, Corpus
 from nla_ray.config.decode import Engine, Reference
-from nla_ray.config.positions import Positions
+from nla_ray.config.reading.corpus import Continuation, Corpus
+from nla_ray.config.reading.positions import Positions
 from nla_ray.config.runner import Runner, Share
 
 SPLITS = ("av_sft", "ar_sft", "rl", "held_out")

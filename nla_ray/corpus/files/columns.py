@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from nla_ray.corpus.files.recognise import refuse_transcript
-from nla_ray.corpus.values import may_be_id
+from nla_ray.corpus.files.values import may_be_id
 from nla_ray.errors import InputError
 
 

@@ -12,7 +12,7 @@ from nla_ray.corpus.files.lines import json_lines, text_rows
 from nla_ray.corpus.files.parquet import open_parquet
 from nla_ray.corpus.files.places import START, Place, Placed, Row
 from nla_ray.corpus.files.sources import Source
-from nla_ray.corpus.values import batch_rows
+from nla_ray.corpus.files.values import batch_rows
 from nla_ray.corpus.vectors.columns import vector_bytes, vector_length
 from nla_ray.errors import InputError
 from nla_ray.store.places.files import opened, require_read

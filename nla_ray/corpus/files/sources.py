@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
-from nla_ray.config.corpus import Corpus
+from nla_ray.config.reading.corpus import Corpus
 from nla_ray.corpus.files.names import (
     KNOWN,
     Format,

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import BinaryIO
 
-from nla_ray.config.corpus import Corpus
-from nla_ray.corpus.document import Document
+from nla_ray.config.reading.corpus import Corpus
+from nla_ray.corpus.documents.document import Document
 from nla_ray.corpus.files.parquet import open_parquet
 from nla_ray.corpus.files.places import Place
 from nla_ray.corpus.files.sources import Source
+from nla_ray.corpus.files.values import meta_json
 from nla_ray.corpus.transcripts.kinds import Kind, kind_of
 from nla_ray.corpus.transcripts.model import Transcript
 from nla_ray.corpus.transcripts.read import transcripts_of
-from nla_ray.corpus.values import meta_json
 from nla_ray.errors import InputError
 from nla_ray.store.places.files import opened
 
@@ -38,16 +39,16 @@ def transcript_documents(
         found = transcripts_of(file, kind, source.label, ignore=corpus.chat.ignore)
         for number, one in enumerate(found, start=1):
             if start is None or number >= start.number:
-                yield Place(number, 0, number - 1), _document(one, source, number, corpus)
+                yield Place(number, 0, number - 1), _document(one, source, number, corpus, kind)
 
 
-def _document(one: Transcript, source: Source, number: int, corpus: Corpus) -> Document:
+def _document(one: Transcript, source: Source, number: int, corpus: Corpus, kind: Kind) -> Document:
     wanted = [name for name in one.meta if not corpus.meta or "*" in corpus.meta or name in corpus.meta]
     meta, noted = meta_json({name: one.meta[name] for name in wanted}) if wanted else (None, ())
     return Document(
         f"{source.name}:{one.key}",
         f"{source.label}:{number}",
-        chat=one.chat,
+        chat=None if one.chat is None else replace(one.chat, shape=kind),
         meta=meta,
         problem=one.problem,
         noted=(*noted, *(note for (name, value), note in _NOTES.items() if one.meta.get(name) == value)),

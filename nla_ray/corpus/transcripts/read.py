@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from nla_ray.corpus.transcripts.atif import atif_transcripts
-from nla_ray.corpus.transcripts.claude_code import claude_transcripts
-from nla_ray.corpus.transcripts.inspect_log import eval_transcripts, json_transcripts
+from nla_ray.corpus.transcripts.claude.sessions import claude_transcripts
+from nla_ray.corpus.transcripts.inspect.log import eval_transcripts, json_transcripts
 from nla_ray.corpus.transcripts.kinds import Kind
 from nla_ray.corpus.transcripts.model import Transcript
 from nla_ray.corpus.transcripts.scout import scout_transcripts

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from nla_ray.corpus.chats.model import Chat
 from nla_ray.corpus.chats.read import read_chat
-from nla_ray.corpus.transcripts.inspect_sample import functions, heard_facts, listen
+from nla_ray.corpus.transcripts.inspect.sample import functions, heard_facts, listen
 from nla_ray.corpus.transcripts.model import Transcript, transcript, unreadable
 from nla_ray.corpus.transcripts.values import UnreadableError, objects, parsed
 from nla_ray.errors import InputError

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
-from nla_ray.config.corpus import Corpus
+from nla_ray.config.reading.corpus import Corpus
 from nla_ray.corpus.files.parquet import open_parquet
 from nla_ray.corpus.files.sources import Source, corpus_files
 from nla_ray.corpus.vectors.columns import vector_length

@@ -106,7 +106,13 @@ def _demo_directory(ref: ModelRef) -> Path:
     if part not in DEMO_PARTS or ref.revision or ref.subfolder:
         known = ", ".join(f"demo:{name}" for name in DEMO_PARTS)
         raise CheckpointError(f"{ref}: the demo has {known}, without revisions or folders")
-    return Path(__file__).resolve().parents[2] / "demo" / "pair" / part
+    folder = Path(__file__).resolve().parents[2] / "demo" / "pair" / part
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"{ref}: its files are not here: a working directory is sent to a cluster without them "
+            "(.rayignore); send one that does not hold nla_ray, so that the installed package is used"
+        )
+    return folder
 
 
 def _download(ref: ModelRef, hub_id: str, *, weights: bool) -> Path:

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nla_ray.corpus.positions import Reading
+from nla_ray.corpus.reading.reader import Reading
 
 DOCUMENTS = 3
 AROUND = 60

@@ -19,6 +19,8 @@ from nla_ray.pipelines.decode.isolate import PATIENCE, isolate, retry
 from nla_ray.pipelines.decode.planning import Decode, anchored, plan_decode
 from nla_ray.pipelines.decode.summary import Summary, summarize
 from nla_ray.runtime.local import LocalRunner
+from nla_ray.runtime.progress import UNNAMED, Labels
+from nla_ray.runtime.progress import Progress as Progress
 from nla_ray.runtime.runner import Runner
 from nla_ray.stages.extract import ExtractStage
 from nla_ray.stages.score import ScoreStage
@@ -39,26 +41,6 @@ T = TypeVar("T")
 
 ROW_BYTES = 400
 """A row of explanations on disk, compressed, with its part of the document."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run is. `before` of its units were there already; `vectors` were made in `seconds` since,
-    with those of controls where `controls` says so.
-
-    `unclosed` is the share of real answers, `fve_nrm` their mean, where the run's denominator is known.
-    """
-
-    doing: str
-    documents: int = 0
-    units: int = 0
-    of_units: int = 0
-    before: int = 0
-    vectors: int = 0
-    controls: bool = False
-    seconds: float = 0.0
-    unclosed: float | None = None
-    fve_nrm: float | None = None
 
 
 Report = Callable[[Progress], None]
@@ -128,9 +110,9 @@ def decode(
         return decoded(ready, there.manifest, again=True)
     require_place(store, ready, add=add)
     report(Progress("starting", ready.survey.documents, of_units=len(ready.tasks)))
-    with runner_of(ready.config, stages(ready, store)) as runner:
+    with runner_of(ready.config, stages(ready, store), labels_of(ready)) as runner:
         run = open_run(store, ready.plan, add=add)
-        meter = Meter(ready, report)
+        meter = Meter(ready, report, runner.tell)
         files = [done.file for done in make(run, ready, runner, meter) if done.file is not None]
         meter.stop()
     require_shared(run)
@@ -163,13 +145,21 @@ def require_shared(run: Run) -> None:
         )
 
 
-def runner_of(config: DecodeConfig | TrainingSetConfig, stages: Sequence[Stage]) -> Runner:
+def labels_of(ready: Decode) -> Labels:
+    """What the run is called in metrics; a corpus of several places by the first of them."""
+    model = ready.config.models.target or ready.config.models.av
+    return Labels(run=ready.plan.run_id, model=str(model), corpus=ready.config.corpus.paths[0])
+
+
+def runner_of(
+    config: DecodeConfig | TrainingSetConfig, stages: Sequence[Stage], labels: Labels = UNNAMED
+) -> Runner:
     """The configured runner over these stages."""
     if config.runner.name == "local":
         return LocalRunner(stages)
     from nla_ray.runtime.ray_data import RayRunner
 
-    return RayRunner(stages, config.runner)
+    return RayRunner(stages, config.runner, labels)
 
 
 def make(run: Run, ready: Decode, runner: Runner, meter: Meter) -> Iterator[Done]:
@@ -189,9 +179,9 @@ def make(run: Run, ready: Decode, runner: Runner, meter: Meter) -> Iterator[Done
 class Meter:
     """Counts the units that pass and reports how far the run is; `seconds` from start to stop."""
 
-    def __init__(self, ready: Decode, report: Report) -> None:
+    def __init__(self, ready: Decode, *reports: Report) -> None:
         self.doing, self.tally, self.units, self.seconds = "decoding", Tally(), 0, 0.0
-        self._ready, self._report, self._before = ready, report, 0
+        self._ready, self._reports, self._before = ready, reports, 0
         self._started = time.perf_counter()
 
     def start(self, before: int) -> None:
@@ -219,20 +209,21 @@ class Meter:
         outcomes = self.tally.outcomes.get(REAL, Counter())
         answers, cos = outcomes.total(), self.tally.mean_cos(REAL)
         baseline = self._ready.baseline
-        self._report(
-            Progress(
-                self.doing,
-                documents=self._ready.survey.documents,
-                units=self._before + self.units,
-                of_units=len(self._ready.tasks),
-                before=self._before,
-                vectors=self.tally.vectors,
-                controls=True,
-                seconds=time.perf_counter() - self._started,
-                unclosed=outcomes["unclosed"] / answers if answers else None,
-                fve_nrm=None if cos is None or baseline is None else 1 - 2 * (1 - cos) / baseline.value,
-            )
+        now = Progress(
+            self.doing,
+            documents=self._ready.survey.documents,
+            units=self._before + self.units,
+            of_units=len(self._ready.tasks),
+            before=self._before,
+            vectors=self.tally.vectors,
+            controls=True,
+            tokens=self.tally.tokens,
+            seconds=time.perf_counter() - self._started,
+            unclosed=outcomes["unclosed"] / answers if answers else None,
+            fve_nrm=None if cos is None or baseline is None else 1 - 2 * (1 - cos) / baseline.value,
         )
+        for report in self._reports:
+            report(now)
 
 
 def record_of(run: Run, ready: Decode, meter: Meter) -> dict[str, Any]:

@@ -73,7 +73,9 @@ def summarize(tables: str, manifest: Manifest, *, vocabulary: Vocabulary | None 
         )
         outcomes = _counts(connection, "SELECT outcome, count(*) FROM explanations GROUP BY outcome")
         flags = _counts(
-            connection, "SELECT unnest(flags) AS flag, count(*) FROM explanations GROUP BY flag ORDER BY flag"
+            connection,
+            "SELECT flag, count(*) FROM (SELECT unnest(flags) AS flag FROM explanations) "
+            "GROUP BY flag ORDER BY flag",
         )
         reasons = _counts(
             connection,

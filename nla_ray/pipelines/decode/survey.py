@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 
-from nla_ray.config.corpus import Corpus
 from nla_ray.config.decode import DecodeConfig
-from nla_ray.corpus.faults import Faults
+from nla_ray.config.reading.corpus import Corpus
+from nla_ray.corpus.documents.faults import Faults
+from nla_ray.corpus.documents.pieces import units_of
 from nla_ray.corpus.files.sources import find_files
-from nla_ray.corpus.pieces import units_of
-from nla_ray.corpus.positions import Reader, Reading
+from nla_ray.corpus.reading.reader import Reader, Reading
 from nla_ray.errors import ConfigError
 from nla_ray.nla.sidecar.read import Sidecar
 from nla_ray.pipelines.decode.examples import DOCUMENTS, Example, examples_of

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from nla_ray.config.training.training_set import Asking, Endpoint
-from nla_ray.corpus.documents import read_documents
+from nla_ray.corpus.documents.find import read_documents
 from nla_ray.errors import InputError
 from nla_ray.pipelines.training_set.planning import EXPLAINED, Ready
 from nla_ray.providers.asking import instruction_of

@@ -11,9 +11,9 @@ from pydantic import JsonValue
 
 from nla_ray.config.reference import ModelRef
 from nla_ray.config.training.training_set import Asking, Local, TrainingSetConfig
-from nla_ray.corpus.documents import read_documents
-from nla_ray.corpus.faults import Faults
-from nla_ray.corpus.pieces import units_of
+from nla_ray.corpus.documents.faults import Faults
+from nla_ray.corpus.documents.find import read_documents
+from nla_ray.corpus.documents.pieces import units_of
 from nla_ray.corpus.vectors.files import check_vectors
 from nla_ray.errors import CheckpointError, InputError
 from nla_ray.ids import digest

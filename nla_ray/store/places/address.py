@@ -25,7 +25,7 @@ def open_store(url: str | Path, *, overwrites: bool = False) -> Store:
         raise InputError(
             f"{url}: cannot keep tables at {scheme}://; give a local folder or s3://bucket/prefix"
         )
-    from nla_ray.store.places.s3 import S3Store
+    from nla_ray.store.places.remote.s3 import S3Store
 
     bucket, _, prefix = rest.partition("/")
     if not bucket:

@@ -51,7 +51,7 @@ def exists(path: str) -> bool:
     with _explained(path):
         if not path.startswith(S3):
             return Path(path).is_file()
-        from nla_ray.store.places.listing import is_object
+        from nla_ray.store.places.remote.listing import is_object
 
         return is_object(path)
 
@@ -67,7 +67,7 @@ class Stamp:
 def stamp_of(path: str) -> Stamp:
     """The stamp of a file as it is now. Raises InputError, NoFileError where it is not there any more."""
     if path.startswith(S3):
-        from nla_ray.store.places.ranges import look
+        from nla_ray.store.places.remote.ranges import look
 
         head = look(path)
         return Stamp(head.size, head.etag)
@@ -106,7 +106,7 @@ def checked_copy(path: str) -> Iterator[tuple[Stamp, str]]:
     if not path.startswith(S3):
         yield stamp_of(path), path
         return
-    from nla_ray.store.places.spool import spooled
+    from nla_ray.store.places.remote.spool import spooled
 
     with spooled(path) as (head, copy):
         yield Stamp(head.size, head.etag), copy
@@ -165,7 +165,7 @@ def _kind(entry: Path) -> str:
 
 def _expand_s3(path: str, deep: bool) -> Listing:
     """Imported here, for it takes longer than all that local files need."""
-    from nla_ray.store.places.listing import below, folder, is_object, matching
+    from nla_ray.store.places.remote.listing import below, folder, is_object, matching
 
     if is_object(path):
         return Listing((path,), single=True, base=path.rpartition("/")[0])
@@ -215,7 +215,7 @@ class _Local(io.FileIO):
 def _open(path: str, ahead: int, twice: bool) -> BinaryIO:
     if not path.startswith(S3):
         return io.BufferedReader(_Local(path))
-    from nla_ray.store.places.ranges import S3File, look
+    from nla_ray.store.places.remote.ranges import S3File, look
 
     return io.BufferedReader(S3File(look(path), ahead=ahead, twice=twice), min(ahead, _BUFFER))
 

@@ -129,7 +129,8 @@ def one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statem
     """The one SELECT in `sql`, parsed. Raises InputError for none, several or another kind of statement."""
     statements = connection.extract_statements(sql)
     kinds = [statement.type.name for statement in statements]
-    if kinds == ["MULTI"]:
+    # DuckDB 1 takes such a PIVOT apart, into statements without a text of their own.
+    if kinds == ["MULTI"] or not all(statement.query for statement in statements):
         raise InputError("sql: PIVOT has to name its values here: PIVOT ... ON x IN ('a', 'b') USING ...")
     if kinds != ["SELECT"]:
         found = ", ".join(kinds) or "nothing"

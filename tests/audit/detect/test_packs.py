@@ -22,9 +22,8 @@ NAMED = {one.id: one.detection for one in ONES if one.detection is not None}
 def matching(texts: Sequence[str], detections: Mapping[str, Detection]) -> list[set[str]]:
     """Ids of the detections that each text satisfies."""
     connection = duckdb.connect()
-    table = pa.table(
-        {"idx": range(len(texts)), "said": list(texts), "norm": [normalise(text) for text in texts]}
-    )
+    norm = pa.array([normalise(text) for text in texts], pa.string())
+    table = pa.table({"idx": range(len(texts)), "said": pa.array(texts, pa.string()), "norm": norm})
     connection.register("texts", table)
     match(connection, "texts", detections)
     found: list[set[str]] = [set() for _ in texts]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from nla_ray.config.load import load
+from nla_ray.config.loading.load import load
 from nla_ray.config.training.training_set import TrainingSetConfig
 from nla_ray.errors import ConfigError
 

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from nla_ray.config.corpus import Corpus
-from nla_ray.corpus.documents import Document, read_documents
+from nla_ray.config.reading.corpus import Corpus
+from nla_ray.corpus.documents.document import Document
+from nla_ray.corpus.documents.find import read_documents
+from nla_ray.corpus.documents.pieces import read_unit, units_of
 from nla_ray.corpus.files.json_rows import MAX_DEPTH, json_values
-from nla_ray.corpus.pieces import read_unit, units_of
 from nla_ray.errors import InputError
 
 SIGNS = ' é 😀 "]}[{" \\'

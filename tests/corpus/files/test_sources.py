@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from nla_ray.config.corpus import Corpus
-from nla_ray.corpus.documents import read_documents
+from nla_ray.config.reading.corpus import Corpus
+from nla_ray.corpus.documents.find import read_documents
 from nla_ray.corpus.files.sources import Source, corpus_files, find_files
 from nla_ray.errors import InputError
 from tests.store.conftest import bucket, s3, s3_endpoint  # noqa: F401 (fixtures)

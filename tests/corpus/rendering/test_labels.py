@@ -6,9 +6,9 @@ import time
 from collections.abc import Sequence
 
 from nla_ray.corpus.chats.model import Chat
+from nla_ray.corpus.reading.tokens import labels_of
 from nla_ray.corpus.rendering.model import Region, Rendered, owners_of
 from nla_ray.corpus.rendering.render import render
-from nla_ray.corpus.tokens import labels_of
 from tests.corpus.rendering.parts import NOON, rendered, said, tokenizer_with, user
 
 

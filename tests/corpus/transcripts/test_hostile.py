@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from nla_ray.corpus.transcripts.kinds import Kind
-from tests.corpus.transcripts import test_atif, test_claude_code
+from tests.corpus.transcripts import test_atif
+from tests.corpus.transcripts.claude import test_sessions
 from tests.corpus.transcripts.inspect_made import HEADER, chunked_log, plain_log, sample
 from tests.corpus.transcripts.made import lines, read
 
@@ -55,8 +56,8 @@ def atif() -> Any:
 
 
 def session() -> Any:
-    last = test_claude_code.user("u2", "a2", "x", isSidechain=True, agentId="a")
-    return [*test_claude_code.PARALLEL, last]
+    last = test_sessions.user("u2", "a2", "x", isSidechain=True, agentId="a")
+    return [*test_sessions.PARALLEL, last]
 
 
 CASES: list[tuple[Kind, Callable[[], Any], Callable[[Any], bytes]]] = [

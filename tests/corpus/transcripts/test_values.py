@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nla_ray.corpus.transcripts.inspect_sample import resolved
+from nla_ray.corpus.transcripts.inspect.sample import resolved
 from nla_ray.corpus.transcripts.values import DEEPEST, UnreadableError, json_lines, parsed, storable_json
 
 

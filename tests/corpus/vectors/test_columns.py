@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from nla_ray.config.corpus import Corpus
-from nla_ray.corpus.document import Document
-from nla_ray.corpus.documents import read_documents
+from nla_ray.config.reading.corpus import Corpus
+from nla_ray.corpus.documents.document import Document
+from nla_ray.corpus.documents.find import read_documents
 from nla_ray.corpus.vectors.columns import vector_bytes
 from nla_ray.corpus.vectors.files import check_vectors
 from nla_ray.errors import InputError

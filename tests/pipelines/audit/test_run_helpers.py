@@ -12,7 +12,7 @@ import pytest
 
 from nla_ray.config.audit import AuditConfig
 from nla_ray.config.detectors.packs import load_packs
-from nla_ray.config.load import load
+from nla_ray.config.loading.load import load
 from nla_ray.errors import ConfigError, InputError
 from nla_ray.pipelines.audit.run import Outcome, audit
 from nla_ray.store import connect

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nla_ray.corpus.document import Document
-from nla_ray.corpus.positions import Reading
+from nla_ray.corpus.documents.document import Document
+from nla_ray.corpus.reading.reader import Reading
 from nla_ray.pipelines.decode.examples import examples_of
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from nla_ray.corpus.pieces import UnitSource
+from nla_ray.corpus.documents.pieces import UnitSource
 from nla_ray.errors import EngineError, InputError
 from nla_ray.pipelines.decode.isolate import DIED, PATIENCE, isolate, retry
 from nla_ray.stages.tally import Tally

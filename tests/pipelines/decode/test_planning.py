@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nla_ray.config.decode import DecodeConfig
-from nla_ray.corpus.pieces import read_unit
+from nla_ray.corpus.documents.pieces import read_unit
 from nla_ray.errors import ConfigError
 from nla_ray.pipelines.decode import survey
 from nla_ray.pipelines.decode.planning import Decode, plan_decode, settled

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nla_ray.config.decode import DecodeConfig
-from nla_ray.config.load import load
+from nla_ray.config.loading.load import load
 from nla_ray.errors import InputError
 from nla_ray.pipelines.decode.run import Progress, decode, plan
 from tests.cli.conftest import TEXT, Job, job  # noqa: F401 (fixture)

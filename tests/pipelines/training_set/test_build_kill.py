@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from nla_ray.config.load import load
+from nla_ray.config.loading.load import load
 from nla_ray.config.training.training_set import TrainingSetConfig
 from nla_ray.pipelines.training_set.build import build_training_set
 from tests.chat_server import explains, served

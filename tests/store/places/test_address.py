@@ -9,7 +9,7 @@ import pytest
 from nla_ray.errors import InputError
 from nla_ray.store import open_store
 from nla_ray.store.places.folder import FolderStore
-from nla_ray.store.places.s3 import S3Store
+from nla_ray.store.places.remote.s3 import S3Store
 
 
 def test_folders_and_buckets() -> None:

@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from nla_ray.config.corpus import Corpus
-from nla_ray.corpus.documents import read_documents
+from nla_ray.config.reading.corpus import Corpus
+from nla_ray.corpus.documents.find import read_documents
 from nla_ray.corpus.vectors.files import check_vectors
 from nla_ray.errors import InputError
-from nla_ray.store.places import asking
 from nla_ray.store.places.files import FOLDER, exists, expand, opened, read_bytes
+from nla_ray.store.places.remote import asking
 
 
 def put(url: str, content: bytes) -> str:
@@ -49,6 +49,13 @@ def test_files_folders_and_globs(s3: str) -> None:
     assert read_bytes(f"{s3}/deep/c.txt") == b"c\n"
     (document, _) = read_documents(Corpus(paths=(s3,), text="text"))
     assert document.source == f"{s3}/a.parquet:1"
+
+
+def test_a_folder_that_is_an_object_too_is_a_folder(url: str) -> None:
+    """Consoles make an empty object for a folder; some servers answer for every folder as for an object."""
+    put(f"{url}/week/a.txt", b"a\n")
+    put(f"{url}/week/", b"")
+    assert texts(f"{url}/week/") == ["a"] == texts(f"{url}/week")
 
 
 def test_lines_are_taken_from_a_buffer(s3: str) -> None:

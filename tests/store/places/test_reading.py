@@ -12,12 +12,12 @@ import botocore.session
 import pytest
 from botocore.config import Config
 
-from nla_ray.config.corpus import Corpus
-from nla_ray.corpus.documents import read_documents
+from nla_ray.config.reading.corpus import Corpus
+from nla_ray.corpus.documents.find import read_documents
 from nla_ray.errors import InputError, UnreachableError
-from nla_ray.store.places import asking
 from nla_ray.store.places.files import expand, opened, read_bytes
-from nla_ray.store.places.spool import checksum_of
+from nla_ray.store.places.remote import asking
+from nla_ray.store.places.remote.spool import checksum_of
 from tests.store.conftest import BUCKET, READER, SECRET, client_of
 from tests.store.faults import Request, faulty
 

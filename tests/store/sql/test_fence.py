@@ -15,6 +15,9 @@ from nla_ray.store.sql.fence import closed, explained, send
 from nla_ray.store.sql.query import Limits, Request, request_of
 from tests.store.rows import RECORD, plan_of, rows_of
 
+NO_COPY = "A CTE needs a SELECT"
+"""What DuckDB 1 says of a COPY in a WITH."""
+
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -53,7 +56,7 @@ def digests(tables: Path) -> dict[Path, str]:
         ("EXPORT DATABASE 'stolen'", "found EXPORT"),
         ("SET threads = 1", "found SET"),
         ("RESET lock_configuration", "found SET"),
-        ("PRAGMA database_list", "found PRAGMA"),
+        ("PRAGMA enable_profiling", "found PRAGMA"),
         ("ATTACH 'other.db'", "found ATTACH"),
         ("INSTALL httpfs", "found LOAD"),
         ("LOAD httpfs", "found LOAD"),
@@ -86,7 +89,7 @@ def test_anything_but_one_select_is_refused(
     ],
 )
 def test_no_other_file_and_no_network_is_reached(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
-    with pytest.raises(InputError, match="reads the tables and no other file"):
+    with pytest.raises(InputError, match=f"reads the tables and no other file|{NO_COPY}"):
         ask(connection, sql)
 
 
@@ -117,6 +120,6 @@ def test_evidence_cannot_be_overwritten(
     before = digests(tables)
     file = next(tables.rglob("unit=u0.parquet"))
     target = place.format(file=str(file).replace("'", "''"))
-    with pytest.raises(InputError, match="writes none"):
+    with pytest.raises(InputError, match=f"writes none|{NO_COPY}"):
         ask(connection, f"WITH x AS (COPY (SELECT 1) TO '{target}' {options}) FROM x")
     assert digests(tables) == before

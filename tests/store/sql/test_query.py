@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from nla_ray.errors import InputError
@@ -91,11 +92,12 @@ def test_a_refusal_is_one_line(tables: Path, sql: str, message: str) -> None:
 
 def test_evidence_cannot_be_overwritten(tables: Path) -> None:
     before = digests(tables)
-    with pytest.raises(InputError, match="writes none"):
+    with pytest.raises(InputError, match=r"writes none|A CTE needs a SELECT"):
         ask(tables, "WITH x AS (COPY (SELECT 1) TO 'tables://explanations/0' (use_tmp_file false)) FROM x")
     assert digests(tables) == before
 
 
+@pytest.mark.skipif(duckdb.__version__ < "2", reason="DuckDB 1 changes nothing in a WITH")
 def test_a_change_is_gone_with_its_process(tables: Path) -> None:
     ask(tables, "WITH gone AS (DELETE FROM committed_runs RETURNING run_id) FROM gone")
     assert len(ask(tables, "FROM runs")) == 1

@@ -1,0 +1,1 @@
+"""Configurations from files and overrides."""

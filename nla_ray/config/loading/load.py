@@ -1,0 +1,150 @@
+"""Configurations from YAML files and dotted overrides; errors name the file, the key and the way out."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import date
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from nla_ray.config.base import Config
+from nla_ray.config.loading.overrides import as_written, read_value
+from nla_ray.contract import job
+from nla_ray.errors import ConfigError
+
+C = TypeVar("C", bound=Config)
+
+_JOBS = Path("jobs")
+
+# An impossible date is a plain ValueError in PyYAML; bytes that are not UTF-8 are one too.
+NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)
+
+
+def load(model: type[C], path: Path, overrides: Sequence[str] = ()) -> C:
+    """Read `path` (YAML) as `model`; `overrides` such as `engine.dtype=float32` win over the file.
+
+    `jobs/NAME` is the file that comes with nla_ray where the current folder has none of that name.
+
+    Raises ConfigError: no such file, not YAML, not a mapping, an unknown key, a value that is not allowed.
+    """
+    values, written = _read(path), dict[str, Any]()
+    for override in overrides:
+        key, value, text = _parsed(override, model)
+        _put(values, override, key, value)
+        _put(written, override, key, text)
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        meant = values
+        for problem in error.errors(include_url=False):
+            meant = as_written(meant, written, problem["loc"])
+        with suppress(ValidationError):
+            return model.model_validate(meant)
+        said, where = explain(error, model)
+        raise ConfigError(f"{_blamed(path, overrides, where)}: {said}") from None
+
+
+def _blamed(path: Path, overrides: Sequence[str], where: Sequence[int | str]) -> str:
+    """What a problem is in: an override of that key or of one above it, else the file and what it was given.
+
+    The path to a problem may name a kind of a part (a discriminator) that no key names.
+    """
+    keys = {override: override.partition("=")[0].split(".") for override in overrides}
+    parts = [str(part) for part in where]
+    for override, key in keys.items():
+        left = iter(parts)
+        if all(part in left for part in key):
+            return f"override {override!r}"
+    below = [override for override, key in keys.items() if key[: len(parts)] == parts]
+    return f"{path} with {' '.join(below)}" if below else str(path)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    found = path if path.exists() or path.parent != _JOBS else job(path.name)
+    try:
+        values = yaml.safe_load(found.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read this configuration file: {error.strerror}") from None
+    except NOT_YAML as error:
+        raise ConfigError(f"{path}: not YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: found {type(values).__name__} where keys with values belong")
+    return values
+
+
+def _parsed(override: str, model: type[BaseModel]) -> tuple[list[str], Any, Any]:
+    """The dotted key of `a.b=value`, the value as YAML, and as it is written."""
+    key, equals, text = override.partition("=")
+    if not equals or not all(key.split(".")):
+        known = ", ".join(model.model_fields)
+        raise ConfigError(f"override {override!r}: write it as key=value; a key begins with one of {known}")
+    try:
+        return key.split("."), *read_value(text)
+    except NOT_YAML as error:
+        raise ConfigError(f"override {override!r}: the value is not YAML: {error}") from None
+
+
+def _put(values: dict[str, Any], override: str, key: Sequence[str], value: Any) -> None:
+    """Set a key in place."""
+    *parents, leaf = key
+    for parent in parents:
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"override {override!r}: {parent!r} is a single value and has no keys below it")
+    values[leaf] = value
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> tuple[str, tuple[int | str, ...]]:
+    """One problem in one sentence, and the path to it.
+
+    Unknown keys come first, for a typo often shows up as a missing key too.
+    """
+    problems = error.errors(include_url=False)
+    problem = next((one for one in problems if one["type"] == "extra_forbidden"), problems[0])
+    where = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] != "extra_forbidden":
+        message = problem["msg"].removeprefix("Value error, ")
+        found = "" if problem["type"] == "missing" else f" (found {_short(problem['input'])})"
+        if problem["type"] == "string_type" and isinstance(problem["input"], int | float | date):
+            found += "; to have it as text, put it in quotes"
+        return f"{where + ': ' if where else ''}{message}{found}", problem["loc"]
+    allowed = _keys_at(model, [str(part) for part in problem["loc"][:-1]])
+    near = difflib.get_close_matches(str(problem["loc"][-1]), allowed, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{where}: unknown key; {hint}allowed: {', '.join(sorted(allowed))}", problem["loc"]
+
+
+def _keys_at(model: type[BaseModel], path: Sequence[str]) -> list[str]:
+    """Field names of the model that lies at `path` below `model`."""
+    kinds = [model]
+    for name in path:
+        # Of several kinds of a part, pydantic's path names the one that was meant.
+        kinds = [kind for kind in kinds if name in _tags(kind)] or kinds
+        field = next((kind.model_fields[name] for kind in kinds if name in kind.model_fields), None)
+        if field is not None:
+            kinds = _models_in(field.annotation) or kinds
+    return list(kinds[0].model_fields)
+
+
+def _tags(model: type[BaseModel]) -> list[str]:
+    """The values of a model's discriminator."""
+    field = model.model_fields.get("kind")
+    return [str(value) for value in get_args(field.annotation)] if field is not None else []
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [kind for part in get_args(annotation) for kind in _models_in(part)]
+
+
+def _short(value: object, limit: int = 60) -> str:
+    if isinstance(value, Mapping):
+        return f"keys {', '.join(map(str, value)) or 'none'}"
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,1 @@
+"""Configurations of what is read: corpora, chats, positions."""

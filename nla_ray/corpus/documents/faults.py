@@ -1,0 +1,75 @@
+"""What of a corpus cannot be used: counted by kind, each with an example, and ids that repeat."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from nla_ray.corpus.documents.document import Document
+from nla_ray.corpus.documents.pieces import UnitSource
+from nla_ray.errors import InputError
+
+REASONS = 5
+_KINDS = 1000
+"""Kinds of problems that are told apart; the rest is counted together."""
+_MANY = 0.1
+"""From this share of the documents on, repeated ids are said first of all."""
+_PARTICULAR = re.compile(r"'[^']*'|\"[^\"]*\"|\d+")
+
+
+class Faults:
+    """Counts the documents of a corpus that cannot be used, and what is not read as it is written.
+
+    `files` are those that hold documents.
+    """
+
+    def __init__(self) -> None:
+        self.documents = self.unusable = self.repeated = 0
+        self.files: set[str] = set()
+        self._count: Counter[str] = Counter()
+        self._example: dict[str, str] = {}
+        self._noted: Counter[str] = Counter()
+        self._first_repeated = ""
+
+    def add_unit(
+        self, source: UnitSource, documents: Sequence[Document], problems: Sequence[str | None]
+    ) -> None:
+        """Count the documents of a unit, each with what is wrong with it."""
+        repeated = source.repeated()
+        self.files.update(piece.source.label for piece in source.pieces)
+        for at, (document, problem) in enumerate(zip(documents, problems, strict=True)):
+            self.documents += 1
+            self._noted.update(document.noted)
+            if problem is not None:
+                self._count_problem(document.source, problem, repeated=at in repeated)
+
+    def _count_problem(self, place: str, problem: str, *, repeated: bool) -> None:
+        self.unusable += 1
+        kind = _PARTICULAR.sub("*", problem)
+        kind = kind if kind in self._count or len(self._count) < _KINDS else "other problems"
+        self._count[kind] += 1
+        self._example.setdefault(kind, f"{problem} (first {place})")
+        if repeated:
+            self.repeated += 1
+            self._first_repeated = self._first_repeated or f"{place}: {problem}"
+
+    def reasons(self) -> list[str]:
+        """The most frequent problems, each with its first example."""
+        return [f"{count} x {self._example[kind]}" for kind, count in self._count.most_common(REASONS)]
+
+    def warnings(self) -> list[str]:
+        """What must be said of a corpus that can be used in part."""
+        said = []
+        if self.repeated and self.repeated >= _MANY * self.documents:
+            share = f"{self.repeated / self.documents:.0%}, {self.repeated:,} of {self.documents:,} documents"
+            said.append(f"{share}, are not read: an earlier one has the id; {self._first_repeated}")
+        return said + [f"{count} x {what}" for what, count in self._noted.most_common(REASONS)]
+
+    def require_usable(self, paths: Sequence[str]) -> None:
+        """Raise InputError where not one document can be used."""
+        if self.documents and self.unusable == self.documents:
+            reasons = "; ".join(self.reasons())
+            raise InputError(
+                f"{', '.join(paths):.200}: none of {self.documents:,} documents can be used: {reasons}"
+            )

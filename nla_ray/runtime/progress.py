@@ -1,0 +1,38 @@
+"""What is told of a run while it goes on, and by which names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is. `before` of its units were there already; `vectors` were made in `seconds` since,
+    with those of controls where `controls` says so, from `tokens` that the target read.
+
+    `unclosed` is the share of real answers, `fve_nrm` their mean, where the run's denominator is known.
+    """
+
+    doing: str
+    documents: int = 0
+    units: int = 0
+    of_units: int = 0
+    before: int = 0
+    vectors: int = 0
+    controls: bool = False
+    tokens: int = 0
+    seconds: float = 0.0
+    unclosed: float | None = None
+    fve_nrm: float | None = None
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a run is called where many of them are watched."""
+
+    run: str = ""
+    model: str = ""
+    corpus: str = ""
+
+
+UNNAMED = Labels()

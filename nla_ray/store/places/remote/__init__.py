@@ -1,0 +1,1 @@
+"""S3: write-once objects, listing and reading with retries, checked copies."""
