@@ -27,6 +27,8 @@ from nla_ray.store.places.remote.spool import spooled
 from tests.store.conftest import BUCKET, client_of, seaweedfs_endpoint, use_s3  # noqa: F401 (fixture)
 from tests.store.faults import Fault, Request, faulty
 
+pytestmark = pytest.mark.slow
+
 SEEDS = 1
 """Of the sweep, for every day; 20 take some minutes."""
 

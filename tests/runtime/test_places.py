@@ -13,6 +13,8 @@ from tests.store.conftest import (  # noqa: F401 (fixtures)
     seaweedfs_endpoint,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_folder_and_two_s3_servers_hold_the_same_rows(make: Make, place: str) -> None:  # noqa: F811
     ours, theirs = make("local"), make("local")

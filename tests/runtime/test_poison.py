@@ -19,6 +19,8 @@ from tests.decoded import Row, rows_of, same_rows, select, sound
 from tests.runtime.conftest import Make
 from tests.runtime.stages import Faulty
 
+pytestmark = pytest.mark.slow
+
 ROWS = 2 * 2 * 5
 """Rows of one document: positions, samples, and the real vector beside every control."""
 

@@ -20,6 +20,10 @@ READER = ("reader", "another-secret-key")
 """Access and secret key of who may only read the bucket, where the server knows users."""
 
 
+SEAWEEDFS = pytest.param("seaweedfs", marks=pytest.mark.slow)
+"""The second server, with real authentication and checksums; the fast tests have one."""
+
+
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """URL of a moto server on a free port of the loopback interface."""
@@ -79,7 +83,7 @@ def use_s3(monkeypatch: pytest.MonkeyPatch, endpoint: str, cache: Path) -> None:
     monkeypatch.setenv("NLA_RAY_CACHE", str(cache))
 
 
-@pytest.fixture(params=["moto", "seaweedfs"])
+@pytest.fixture(params=["moto", SEAWEEDFS])
 def server(request: pytest.FixtureRequest) -> str:
     """URL of each S3 server in turn."""
     if request.param == "seaweedfs":
@@ -95,7 +99,7 @@ def url(server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     return f"s3://{BUCKET}/{uuid.uuid4().hex}/tables"
 
 
-@pytest.fixture(params=["folder", "moto", "seaweedfs"])
+@pytest.fixture(params=["folder", "moto", SEAWEEDFS])
 def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     """Path or URL under which there is nothing yet."""
     if request.param == "folder":

@@ -31,6 +31,8 @@ from tests.nla.verbalizer_contract import (
 from tests.reference import full_model
 from tests.tiny import FAMILIES
 
+pytestmark = pytest.mark.slow
+
 SMALL = SlotLayout(slots=8, cohort=4)
 
 

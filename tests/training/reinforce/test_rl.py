@@ -24,6 +24,8 @@ from nla_ray.training.reinforce.rollout import LocalSampler
 from nla_ray.training.sft import Setting
 from nla_ray.training.world import World
 
+pytestmark = pytest.mark.slow
+
 LENIENT = Guards(unclosed=1.0, mean_tokens=(0, 1000), cjk=1.0, loops=1.0, gap=-10)
 """Random models write what they like; the importance ratio must be 1 all the same."""
 SETTINGS = Reinforce(
