@@ -84,8 +84,15 @@ def file_documents(
     columns = columns_of(corpus, listed, source)
     for place, row in rows_of(source, columns, text_per=corpus.text_per, start=start):
         at = f"{source.label}:{place.number}"
+        own = {} if isinstance(row, str) else row
+        twice = [key for key, value in source.partition if key in own and str(own[key]) != value]
         if isinstance(row, str):
             yield place, unusable(at, row)
+        elif twice:
+            said = (
+                f"{twice[0]!r} holds {own[twice[0]]!r:.80}, and its folder says otherwise: rename one of them"
+            )
+            yield place, unusable(at, said)
         else:
             yield place, row_document({**row, **dict(source.partition)}, at, corpus, source, listed)
 

@@ -138,3 +138,12 @@ def test_a_folder_without_a_corpus_says_what_it_holds(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         found(str(tmp_path))
     assert "b.csv" in str(caught.value) and "corpus.partitions" in str(caught.value)
+
+
+def test_a_row_that_its_folder_contradicts_is_a_problem(tmp_path: Path) -> None:
+    path = tmp_path / "day=7" / "x.jsonl"
+    path.parent.mkdir()
+    path.write_text('{"text": "a", "day": 7}\n{"text": "b", "day": 8}\n')
+    corpus = Corpus(paths=(str(tmp_path),), text="text", partitions=True)
+    same, other = read_documents(corpus)
+    assert same.problem is None and "'day' holds 8" in str(other.problem)
