@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from nla_ray.pipelines.decode.run import decode
 from tests.decoded import rows_of, same_rows, sound
 from tests.runtime.conftest import Make
