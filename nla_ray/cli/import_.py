@@ -82,6 +82,9 @@ def import_command(
 def _words(pairs: Iterable[str]) -> dict[str, Any]:
     """`WORD=NAME` as word and name, in small letters as they are compared."""
     split = [pair.lower().rpartition("=") for pair in pairs]
+    for word, _, name in split:
+        if not word.strip() or not name.strip():
+            raise ConfigError(f"--control {word}{name}: write WORD=NAME, such as zero=none")
     return {word.strip(): name.strip() for word, _, name in split}
 
 

@@ -49,7 +49,7 @@ def test_no_result_at_all_is_a_no(tmp_path: Path, invoke: Invoke) -> None:
             ("--control", "zero=zip"),
             "control: Input should be 'real', 'shuffled', 'random', 'mean' or 'none'",
         ),
-        (("--control", "zero"), "control: "),
+        (("--control", "zero"), "write WORD=NAME"),
         (("--format", "parquet"), "x.jsonl: cannot read this Parquet file"),
         (("--format", "transcript"), "x.jsonl: holds no results"),
         (("--to", "ftp://place"), "cannot keep tables at ftp://"),

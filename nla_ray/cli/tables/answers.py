@@ -33,7 +33,7 @@ SHOWN_ROWS = 1000
 SHOWN_CHARACTERS = 2000
 """A table on a terminal ends here, and so does a cell of it; the other formats have all."""
 NARROWEST = 6
-"""Characters per column under which rows are shown one below the other."""
+"""Characters per column of text under which rows are shown one below the other; numbers are never folded."""
 GROUP_ROWS = 65_536
 
 
@@ -204,14 +204,20 @@ def _table(schema: pa.Schema, rows: list[tuple[Any, ...]], width: int) -> Table:
     """Rows below each other; where there are too many columns for that, their columns below each other."""
     import pyarrow.types as kinds
 
-    if len(schema) * (NARROWEST + 3) > width and rows:
+    names = [printable(name) for name in schema.names]
+    numbers = [
+        any(of(field.type) for of in (kinds.is_integer, kinds.is_floating, kinds.is_decimal))
+        for field in schema
+    ]
+    least = [max(NARROWEST, min(len(name), NARROWEST * 2)) for name in names]
+    for at, number in enumerate(numbers):
+        if number:
+            least[at] = max(len(names[at]), *(len(_shown(row[at]).plain) for row in rows), 0)
+    if sum(least) + 3 * len(least) + 1 > width and rows:
         return _records(schema.names, rows)
     table = Table()
-    for field in schema:
-        number = any(of(field.type) for of in (kinds.is_integer, kinds.is_floating, kinds.is_decimal))
-        name = printable(field.name)
-        least = min(len(name), NARROWEST * 2)
-        table.add_column(Text(name), justify="right" if number else "left", overflow="fold", min_width=least)
+    for name, number, wide in zip(names, numbers, least, strict=True):
+        table.add_column(Text(name), justify="right" if number else "left", overflow="fold", min_width=wide)
     for row in rows:
         table.add_row(*map(_shown, row))
     return table

@@ -202,7 +202,7 @@ def _said(answer: Answer) -> Text:
 
 def _legend(document: Document, coloured: bool) -> Text:
     if all(place.fve() is None for place in document.positions):
-        return Text("fidelity is not known: the run had no reconstructor", "dim")
+        return Text("fidelity is not known: no answer of this document has one", "dim")
     reference = f", against {printable(document.reference)}" if document.reference else ""
     legend = Text(f"fidelity: fve_nrm, 1 is exact{reference}\n", "dim")
     if not coloured:

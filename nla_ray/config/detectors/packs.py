@@ -8,8 +8,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from nla_ray.config.base import Config
-from nla_ray.config.detectors.lines import OverlookedError, line_of, strict
 from nla_ray.config.detectors.model import Artefact, Detector, Pack
+from nla_ray.config.loading.lines import OverlookedError, line_of, strict
 from nla_ray.config.loading.load import NOT_YAML, explain
 from nla_ray.contract import contract
 from nla_ray.errors import ConfigError

@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from nla_ray.config.base import Config
+from nla_ray.config.loading.lines import repeated_key
 from nla_ray.config.loading.overrides import as_written, read_value
 from nla_ray.contract import job
 from nla_ray.errors import ConfigError
@@ -67,13 +68,17 @@ def _blamed(path: Path, overrides: Sequence[str], where: Sequence[int | str]) ->
 def _read(path: Path) -> dict[str, Any]:
     found = path if path.exists() or path.parent != _JOBS else job(path.name)
     try:
-        values = yaml.safe_load(found.read_text(encoding="utf-8"))
+        text = found.read_text(encoding="utf-8")
+        values, twice = yaml.safe_load(text), repeated_key(text)
     except OSError as error:
         raise ConfigError(f"{path}: cannot read this configuration file: {error.strerror}") from None
     except NOT_YAML as error:
         raise ConfigError(f"{path}: not YAML: {error}") from None
+    if twice is not None:
+        raise ConfigError(f"{path}: line {twice[1]}: the key {twice[0]!r} stands twice; remove one")
     if not isinstance(values, dict):
-        raise ConfigError(f"{path}: found {type(values).__name__} where keys with values belong")
+        what = "nothing" if values is None else type(values).__name__
+        raise ConfigError(f"{path}: found {what} where keys with values belong")
     return values
 
 
@@ -99,6 +104,15 @@ def _put(values: dict[str, Any], override: str, key: Sequence[str], value: Any) 
     values[leaf] = value
 
 
+_PLAIN = {
+    "tuple_type": "a list belongs here, such as [a, b]",
+    "too_short": "the list needs at least one value",
+    "model_type": "keys with values belong here, such as {key: value}",
+    "dict_type": "keys with values belong here, such as {key: value}",
+}
+"""What pydantic says in words of Python."""
+
+
 def explain(error: ValidationError, model: type[BaseModel]) -> tuple[str, tuple[int | str, ...]]:
     """One problem in one sentence, and the path to it.
 
@@ -108,7 +122,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> tuple[str, tuple[
     problem = next((one for one in problems if one["type"] == "extra_forbidden"), problems[0])
     where = ".".join(str(part) for part in problem["loc"])
     if problem["type"] != "extra_forbidden":
-        message = problem["msg"].removeprefix("Value error, ")
+        message = _PLAIN.get(problem["type"], problem["msg"].removeprefix("Value error, "))
         found = "" if problem["type"] == "missing" else f" (found {_short(problem['input'])})"
         if problem["type"] == "string_type" and isinstance(problem["input"], int | float | date):
             found += "; to have it as text, put it in quotes"

@@ -19,7 +19,7 @@ FORMS = (
 )
 _NUMBER = "(?::(?P<n>[0-9]{1,9}))?"
 _WITHIN = re.compile(rf"(?:(?P<label>[^:\s]+):)?(?:all|(?P<choose>first|last|random|every){_NUMBER})")
-_BESIDE = re.compile(rf"(?P<choose>before|after):(?P<label>[^:\s]+){_NUMBER}")
+_BESIDE = re.compile(rf"(?P<choose>before|after):(?P<label>(?![0-9]+(?::|$))[^:\s]+){_NUMBER}")
 _WORDS = ("last", "first", "random", "every", "all", "before", "after", *LABELS)
 _SPREAD = ("random", "every")
 """Choices over a whole document, which do not name the tokens that they read."""

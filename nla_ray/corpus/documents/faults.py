@@ -56,7 +56,11 @@ class Faults:
 
     def reasons(self) -> list[str]:
         """The most frequent problems, each with its first example."""
-        return [f"{count} x {self._example[kind]}" for kind, count in self._count.most_common(REASONS)]
+        shown = self._count.most_common(REASONS)
+        said = [f"{count} x {self._example[kind]}" for kind, count in shown]
+        if more := len(self._count) - len(shown):
+            said.append(f"{self.unusable - sum(count for _, count in shown)} x for {more} other reasons")
+        return said
 
     def warnings(self) -> list[str]:
         """What must be said of a corpus that can be used in part."""

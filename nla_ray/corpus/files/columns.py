@@ -11,6 +11,9 @@ from nla_ray.corpus.files.recognise import refuse_transcript
 from nla_ray.corpus.files.values import may_be_id
 from nla_ray.errors import InputError
 
+_OF_MESSAGES = frozenset({"role", "from", "content", "value"})
+"""A message has some of these keys in every shape."""
+
 
 class Columns:
     """The columns that are wanted of each file, and the check that a file has them."""
@@ -70,7 +73,12 @@ class Columns:
             outer, dot, inner = name.partition(".")
             if dot and name not in row and isinstance(row.get(outer), Mapping):
                 return f"; a column is a key of the row itself, and {inner!r} lies inside of {outer!r}"
+        missing = {name for name in (*self._needed, *self._one_of) if name not in row}
         for name, value in row.items():
-            if isinstance(value, list) and value and isinstance(value[0], Mapping) and name.isidentifier():
+            if not (isinstance(value, list) and value and isinstance(value[0], Mapping)):
+                continue
+            if missing and missing <= value[0].keys() and name.isidentifier():
                 return f"; if {name!r} holds the rows, make lines of them: jq -c '.{name}[]' {label}"
+            if missing & {*self._one_of} and value[0].keys() & _OF_MESSAGES:
+                return f"; if {name!r} holds the chats: corpus.messages: {name}"
         return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Sequence
 from itertools import chain, groupby, repeat
 
@@ -92,8 +93,14 @@ class Chooser:
         said = f"no position to read in {len(within)} tokens; see positions.{narrowest}"
         if narrowest not in ("label", "roles"):
             return said
-        there = ", ".join(dict.fromkeys(tokens.labels or ())) or "none"
-        return f"{said}; its labels: {there:.200}"
+        wanted = [how.label] if how.label is not None else list(how.roles)
+        lost = [label for label in wanted if f"dropped:{label}" in tokens.flags]
+        if lost:
+            return f"{said}: the chat template left out {', '.join(lost)}, as corpus.chat.dropped allows"
+        there = list(dict.fromkeys(tokens.labels or ()))
+        near = difflib.get_close_matches(wanted[0], there, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return f"{said}; {hint}its labels: {', '.join(there) or 'none':.200}"
 
 
 def choose(how: Positions, seed: int, name: str, candidates: Sequence[int]) -> list[int]:

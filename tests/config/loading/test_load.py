@@ -115,7 +115,7 @@ def test_a_typo_in_a_required_key_is_named_as_a_typo(file: Path) -> None:
     ("content", "words"),
     [
         (b"- a\n- b\n", "found list where keys with values belong"),
-        (b"", "found NoneType"),
+        (b"", "found nothing"),
         (b"a: [", "not YAML"),
         (b"\xff\xfe\x00", "not YAML"),
         (b"output: out\n", "models: Field required"),
@@ -145,3 +145,22 @@ def test_a_job_of_the_package_stands_in_where_there_is_no_file_of_its_name(
     assert load(DecodeConfig, named).output == "out"
     with pytest.raises(ConfigError, match=r"jobs/none\.yaml: cannot read this configuration file: No such"):
         load(DecodeConfig, Path("jobs/none.yaml"))
+
+
+def test_a_key_that_stands_twice_is_named(file: Path) -> None:
+    file.write_text(file.read_text() + "seed: 1\nseed: 2\n")
+    with pytest.raises(ConfigError, match="the key 'seed' stands twice"):
+        load(DecodeConfig, file)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("corpus.paths=a.jsonl", "a list belongs here"),
+        ("corpus.paths=[]", "at least one value"),
+        ("corpus.window=40", "keys with values belong here"),
+    ],
+)
+def test_what_belongs_in_a_place_is_said_in_plain_words(file: Path, override: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load(DecodeConfig, file, [override])

@@ -90,9 +90,12 @@ def test_a_limit_and_a_part_bound_every_choice() -> None:
 
 
 def test_who_finds_nothing_is_told_the_labels_that_there_are() -> None:
-    for how, key in (("asistant:first", "roles"), ("before:toolcall", "label")):
+    for how, key, near in (
+        ("asistant:first", "roles", "assistant"),
+        ("before:toolcall", "label", "tool_call"),
+    ):
         said = taken(how)
-        assert f"see positions.{key}; its labels: template, user, thinking" in said
+        assert f"see positions.{key}; did you mean {near!r}? its labels: template, user, thinking" in said
     odd = labelled(*[(f"role {n} " * 9, n, 1) for n in range(200)])
     assert len(taken("user:first", odd)) < 400
 

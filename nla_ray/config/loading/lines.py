@@ -62,6 +62,11 @@ def strict(text: str) -> object:
         loader.dispose()
 
 
+def repeated_key(text: str) -> tuple[str, int] | None:
+    """A key that stands twice in one mapping of a YAML document, with its second line."""
+    return _repeated(yaml.compose(text, yaml.SafeLoader))
+
+
 def _repeated(node: yaml.Node | None) -> tuple[str, int] | None:
     """A key that stands twice in one mapping, with its second line; YAML itself drops the first."""
     if isinstance(node, yaml.MappingNode):
