@@ -44,12 +44,13 @@ def decode_command(
     say_what_is_not_read(settings.corpus, console, quiet=dry_run)
     open_store(settings.output)
     from nla_ray.pipelines.decode.estimate import estimated_seconds
-    from nla_ray.pipelines.decode.run import decode, plan
+    from nla_ray.pipelines.decode.run import decode, plan, require_place, written_units
 
     if dry_run:
         with progress(console) as report:
-            ready, written = plan(settings, add=add, report=report)
-        print_plan(ready, written, estimated_seconds(ready), console)
+            ready, store = plan(settings, report=report)
+        print_plan(ready, written_units(ready, store), estimated_seconds(ready), console)
+        require_place(store, ready, add=add)
         return
     with progress(console) as report:
         run = decode(settings, add=add, report=report)

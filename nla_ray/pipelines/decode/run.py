@@ -57,12 +57,18 @@ class Decoded:
     failed_fraction: float
 
 
-def plan(config: DecodeConfig, *, add: bool = False, report: Report = lambda _: None) -> tuple[Decode, int]:
-    """What a decode would do, and how many of its units are written already; nothing is written."""
+def plan(config: DecodeConfig, *, report: Report = lambda _: None) -> tuple[Decode, Store]:
+    """What a decode would do, and the place where it would write; nothing is written.
+
+    Whether it may write there is for `require_place` to say: one may look at any plan.
+    """
     store = reachable(config)
-    ready = plan_decode(config, lambda doing, documents: report(Progress(doing, documents)))
-    require_place(store, ready, add=add)
-    return ready, len(done_units(store, RunRef.of(ready.plan)))
+    return plan_decode(config, lambda doing, documents: report(Progress(doing, documents))), store
+
+
+def written_units(ready: Decode, store: Store) -> int:
+    """How many of a decode's units are written already."""
+    return len(done_units(store, RunRef.of(ready.plan)))
 
 
 def reachable(config: DecodeConfig) -> Store:

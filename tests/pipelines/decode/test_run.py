@@ -6,8 +6,8 @@ import pytest
 
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.config.loading.load import load
-from nla_ray.errors import InputError
-from nla_ray.pipelines.decode.run import Progress, decode, plan
+from nla_ray.errors import ConfigError, InputError
+from nla_ray.pipelines.decode.run import Progress, decode, plan, require_place, written_units
 from tests.cli.conftest import TEXT, Job, job  # noqa: F401 (fixture)
 from tests.decoded import record_of
 
@@ -39,7 +39,15 @@ def test_progress_says_where_the_run_is(job: Job) -> None:  # noqa: F811
 
 def test_a_plan_counts_what_is_written_and_writes_nothing(job: Job) -> None:  # noqa: F811
     config = config_of(job)
-    ready, written = plan(config)
-    assert (len(ready.tasks), written) == (1, 0) and not job.output.exists()
+    ready, place = plan(config)
+    assert (len(ready.tasks), written_units(ready, place)) == (1, 0) and not job.output.exists()
     decode(config)
-    assert plan(config)[1] == 1
+    assert written_units(*plan(config)) == 1
+
+
+def test_one_may_look_at_any_plan(job: Job) -> None:  # noqa: F811
+    decode(config_of(job))
+    ready, place = plan(config_of(job, "seed=1"))
+    assert len(ready.tasks) == 1
+    with pytest.raises(ConfigError, match="holds another plan"):
+        require_place(place, ready, add=False)
