@@ -70,7 +70,7 @@ def test_what_fails_on_a_row_is_one_line(tables: Path) -> None:
     where = "doc_id::INTEGER > 1"
     require_condition(where)
     with (
-        pytest.raises(InputError, match=r"cannot read the rows: .*doc-u0"),
+        pytest.raises(InputError, match=r"cannot read the rows: .*doc-u"),
         selected(str(tables), Choice(format="csv", where=where)),
     ):
         pass
