@@ -22,8 +22,8 @@ help:
 demo: $(VENV)/.installed
 	$(BIN)/python jobs/decode_corpus.py --config jobs/decode_demo.yaml
 
-test: lint
-	$(BIN)/python -m pytest
+test: lint test-fast
+	$(BIN)/python -m pytest -m slow
 
 test-fast: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow' -n auto --dist loadfile
