@@ -34,15 +34,15 @@ def check_command(
 
     Exits 1 when a check fails, 2 when an input is not usable at all.
     """
+    from nla_ray.models import here
     from nla_ray.nla.preflight.run import check
 
     refs = [
-        ModelRef.parse(text, trust_remote_code=trust_remote_code) if text is not None else None
+        None if text is None else here(ModelRef.parse(text, trust_remote_code=trust_remote_code))
         for text in (ar, target)
     ]
-    checks = check(
-        ModelRef.parse(av, trust_remote_code=trust_remote_code), *refs, injection_scale=injection_scale
-    )
+    verbalizer = here(ModelRef.parse(av, trust_remote_code=trust_remote_code))
+    checks = check(verbalizer, *refs, injection_scale=injection_scale)
     print_checks(checks, Console())
     if any(made.status == "fail" for made in checks):
         raise typer.Exit(1)
