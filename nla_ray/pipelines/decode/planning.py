@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from nla_ray.config.decode import Baseline, DecodeConfig, Engine, Models
 from nla_ray.config.reference import ModelRef
 from nla_ray.config.training.training_set import TrainingSetConfig
+from nla_ray.corpus.redaction.find import settled as redaction
 from nla_ray.corpus.vectors.files import VectorOrigin, check_vectors
 from nla_ray.errors import CheckpointError, ConfigError
 from nla_ray.ids import digest
@@ -59,7 +60,13 @@ class Decode:
 def plan_decode(config: DecodeConfig, doing: Doing) -> Decode:
     """Everything that can be known without loading weights. Raises NlaError for what cannot be used."""
     doing("checking the models", 0)
-    config = config.model_copy(update={"engine": settled(config), "models": pinned_models(config.models)})
+    config = config.model_copy(
+        update={
+            "engine": settled(config),
+            "models": pinned_models(config.models),
+            "redact": redaction(config.redact),
+        }
+    )
     preflight(config)
     checkpoints = find_checkpoints(config)
     config = config.model_copy(update={"models": pinned(config.models, checkpoints)})

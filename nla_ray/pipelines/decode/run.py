@@ -28,7 +28,7 @@ from nla_ray.stages.stage import Stage
 from nla_ray.stages.tally import Tally, peak_bytes, total, worker_id
 from nla_ray.stages.verbalize import VerbalizeStage
 from nla_ray.stages.work import Done
-from nla_ray.stages.write import WriteStage
+from nla_ray.stages.write import WriteStage, keeper_of
 from nla_ray.store.places.address import open_store
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.manifest import Manifest, get_manifest
@@ -259,7 +259,7 @@ def record_of(run: Run, ready: Decode, meter: Meter) -> dict[str, Any]:
             "peak_bytes": sum(peaks.values()),
             "runner": ready.config.runner.model_dump(mode="json"),
         },
-        "warnings": list(ready.warnings),
+        "warnings": [keeper_of(ready.config).reason(said) for said in ready.warnings],
     }
 
 
