@@ -46,6 +46,8 @@ def build_report(
     `unasked`: texts that the judge's budget did not reach.
     """
     found = [one for one in runs if one.role == "audited"]
+    shown = tuple(run_of(one) for one in runs)
+    recipes = {run.run_id: json.loads(run.config) for run in shown}
     return Report(
         version=__version__,
         title="Audit of " + ", ".join(one.tally.run_id[:12] for one in found),
@@ -56,11 +58,13 @@ def build_report(
         reasons=verdict[1],
         policy=policy_of(config, rows),
         gates=tuple(_named(gate, len(runs)) for one in runs for gate in one.gates),
-        runs=tuple(run_of(one) for one in runs),
+        runs=shown,
         detectors=tuple(_detector(detector, found, rows) for detector in packs.detectors),
         findings=tuple(_shown(found[0].connection, rows, change)),
         comparison=None if change is None else change.comparison,
-        cannot_claim=cannot_claim(config, packs.detectors, [one.tally for one in found], rows, unasked),
+        cannot_claim=cannot_claim(
+            config, packs.detectors, [one.tally for one in found], rows, unasked, recipes
+        ),
         method=method(config.evidence, [one.tally for one in found], SHOWN_FINDINGS, SHOWN_OTHERS),
         queries=QUERIES,
     )

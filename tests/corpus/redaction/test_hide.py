@@ -26,7 +26,7 @@ def test_what_is_not_hidden_stands_between_the_same_ends() -> None:
         text = "".join(draw.choice("abcdé ") for _ in range(n))
         spans = merged((at := draw.randrange(n), at + draw.randrange(4)) for _ in range(draw.randrange(4)))
         spans = [(start, min(end, n)) for start, end in spans]
-        ends = sorted(draw.randrange(n + 1) for _ in range(8)) + [n]
+        ends = [*sorted(draw.randrange(n + 1) for _ in range(8)), n]
         shown, moved = hide(text, spans, "[x]", ends)
         assert list(moved) == sorted(moved) and moved[-1] == len(shown)
         for first, last, shown_first, shown_last in zip(ends, ends[1:], moved, moved[1:], strict=False):
