@@ -18,6 +18,7 @@ from nla_ray.pipelines.decode.baseline import own_baseline
 from nla_ray.pipelines.decode.isolate import PATIENCE, isolate, retry
 from nla_ray.pipelines.decode.planning import Decode, anchored, plan_decode
 from nla_ray.pipelines.decode.summary import Summary, summarize
+from nla_ray.pipelines.provenance import versions
 from nla_ray.runtime.local import LocalRunner
 from nla_ray.runtime.progress import UNNAMED, Labels
 from nla_ray.runtime.progress import Progress as Progress
@@ -260,6 +261,8 @@ def record_of(run: Run, ready: Decode, meter: Meter) -> dict[str, Any]:
             "runner": ready.config.runner.model_dump(mode="json"),
         },
         "warnings": list(ready.warnings),
+        "config": ready.config.model_dump(mode="json"),
+        "versions": versions(),
     }
 
 
