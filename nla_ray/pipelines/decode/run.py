@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
@@ -127,18 +127,25 @@ def decode(
 
 
 def require_place(store: Store, ready: Decode, *, add: bool) -> None:
-    """Raise NlaError where other runs are in the way, or the tables will hardly fit (an estimate)."""
+    """Raise NlaError where other runs are in the way, or what is missing will hardly fit (an estimate)."""
     if not add:
         refuse_other_plans(store, ready.plan)
-    free, rows = store.free(), sum(task.planned or 0 for task in ready.tasks)
-    needed = rows * ROW_BYTES
-    if "activations" in ready.config.keep:
-        needed += (ready.survey.vectors or 0) * ready.sidecar.d_model * 4
+    free, needed = store.free(), needed_bytes(ready, done_units(store, RunRef.of(ready.plan)))
     if free is not None and needed > free:
         raise InputError(
             f"{store.url}: about {needed / 2**30:.1f} GiB are needed and {free / 2**30:.1f} GiB are free; "
             "make room or name another output"
         )
+
+
+def needed_bytes(ready: Decode, done: Collection[str]) -> int:
+    """Room for the units that are not done, about."""
+    left = [task for task in ready.tasks if task.unit_id not in done]
+    needed = sum(task.planned or 0 for task in left) * ROW_BYTES
+    if "activations" in ready.config.keep:
+        share = sum(task.documents for task in left) / max(1, sum(task.documents for task in ready.tasks))
+        needed += int((ready.survey.vectors or 0) * share) * ready.sidecar.d_model * 4
+    return needed
 
 
 def require_shared(run: Run) -> None:

@@ -25,8 +25,8 @@ def commit(
     """Commit a run and return its manifest; a run that is committed already stays as it is.
 
     `record` is what became known by running (JSON values); `written` are records that writers returned, which
-    saves looking at those files again: all others are read as a whole. Raises InputError unless units and rows
-    are exactly those of the plan, and where a file is not as it was written.
+    saves looking at those files again: all others are read as a whole. Raises InputError unless units and
+    rows are exactly those of the plan, DamagedError where a file is not as it was written.
     """
     ref = RunRef.of(plan)
     _require_units(store, plan, plan.table, done_units(store, ref))
@@ -93,8 +93,8 @@ def _sound(store: Store, record: Callable[[str], FileRecord], units: list[str]) 
     if damaged:
         raise DamagedError(
             f"{'; '.join(str(one) for one in damaged[:3])}; {len(damaged)} units are damaged, nothing is "
-            "committed: remove their files (`nla-ray sweep gc --damaged --yes` does) and run the same command "
-            "again: it makes these units anew"
+            "committed: remove their files (`nla-ray sweep gc --damaged --yes` does) and run the same "
+            "command again, which makes these units anew"
         )
     return [one for one in found if not isinstance(one, DamagedError)]
 

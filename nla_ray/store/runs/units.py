@@ -99,7 +99,7 @@ def write_unit(
 
 
 def _put_side(store: Store, ref: RunRef, unit_id: str, side: str, rows: pa.Table) -> SideFile:
-    """Write a unit's rows of a table beside it; returns what is there afterwards, checked if it was before."""
+    """Write a unit's rows of a table beside it; what is there afterwards, checked where it was before."""
     data = to_bytes(rows, unit_facts(ref.plan_sha256, ref.run_id, unit_id))
     if store.put_new(ref.key(unit_id, side), data):
         return SideFile(hashlib.sha256(data).hexdigest(), len(data), rows.num_rows)
