@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
@@ -35,6 +35,7 @@ from nla_ray.store.runs.manifest import Manifest, get_manifest
 from nla_ray.store.runs.plan import planned_runs, refuse_other_plans
 from nla_ray.store.runs.run import Run, open_run
 from nla_ray.store.runs.units import RunRef, done_units
+from nla_ray.store.upkeep.ended import next_id
 from nla_ray.tables import REAL
 
 T = TypeVar("T")
@@ -63,7 +64,18 @@ def plan(config: DecodeConfig, *, report: Report = lambda _: None) -> tuple[Deco
     Whether it may write there is for `require_place` to say: one may look at any plan.
     """
     store = reachable(config)
-    return plan_decode(config, lambda doing, documents: report(Progress(doing, documents))), store
+    ready = plan_decode(config, lambda doing, documents: report(Progress(doing, documents)))
+    return named_anew(ready, store), store
+
+
+def named_anew(ready: Decode, store: Store) -> Decode:
+    """The same decode under an id that is free where the run of its own id was abandoned or retired."""
+    run_id = next_id(store, ready.plan.run_id)
+    return replace(
+        ready,
+        identity=replace(ready.identity, run_id=run_id),
+        plan=ready.plan.model_copy(update={"run_id": run_id}),
+    )
 
 
 def written_units(ready: Decode, store: Store) -> int:
@@ -111,6 +123,7 @@ def decode(
     """
     store = reachable(config)
     ready = plan_decode(config, lambda doing, documents: report(Progress(doing, documents)))
+    ready = named_anew(ready, store)
     there = get_manifest(store, ready.plan.run_id)
     if there is not None:
         return decoded(ready, there.manifest, again=True)

@@ -15,6 +15,7 @@ from nla_ray.store.runs.manifest import FileRecord, Manifest, get_manifest, get_
 from nla_ray.store.runs.plan import Plan
 from nla_ray.store.runs.unit_file import DamagedError, Footer, to_bytes, unit_facts
 from nla_ray.store.runs.units import RunRef, done_units, footer_of, record_of, side_record
+from nla_ray.store.upkeep.ended import require_open
 from nla_ray.tables import QUARANTINE as QUARANTINE_SCHEMA
 from nla_ray.tables import table_of
 
@@ -127,6 +128,7 @@ def _put_quarantine(store: Store, footer: Footer) -> FileRecord:
 
 
 def _put_manifest(store: Store, manifest: Manifest) -> Manifest:
+    require_open(store, manifest.run_id)
     if store.put_new(commit_key(manifest.run_id), manifest.canonical().encode()):
         return manifest
     there = get_manifest(store, manifest.run_id)
