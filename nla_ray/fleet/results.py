@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from nla_ray.config.base import Config, Name
-from nla_ray.errors import InputError
+from nla_ray.errors import NoFileError
 from nla_ray.fleet.cells import Cell
-from nla_ray.fleet.layout import result_key, sweep_prefix, week_key, week_prefix
+from nla_ray.fleet.layout import attempt_key, result_key, run_key, sweep_prefix, week_key, week_prefix
 from nla_ray.fleet.objects import get_object, put_object
 from nla_ray.store.places.objects import Store
 
@@ -20,7 +20,7 @@ State = Literal["done", "missing", "failed", "not started"]
 
 Count = Annotated[int, Field(ge=0)]
 
-_NUMBERED = re.compile(r"cells/([^/]+)/([^/]+)/(attempt|result)-(\d+)\.json")
+_NUMBERED = re.compile(r"cells/([^/]+)/([^/]+)/(attempt|run|result)-(\d+)\.json")
 
 
 class Week(Config):
@@ -31,6 +31,15 @@ class Week(Config):
     config: dict[str, JsonValue]
     """The whole SweepConfig, as JSON."""
     cells: tuple[Cell, ...]
+
+
+class Attempt(Config):
+    """Somebody begins to work on a cell."""
+
+    cell: Cell
+    who: str
+    """Host and process of the driver."""
+    started: str
 
 
 class CellResult(Config):
@@ -53,7 +62,10 @@ class CellResult(Config):
     quarantined: Count = 0
     vectors: Count = 0
     tokens: Count = 0
+    busy_seconds: float = 0.0
+    """Of all workers together; a unit of another run costs nothing."""
     gpu_seconds: float = 0.0
+    """The same, times the GPUs that a worker has."""
     cost: float | None = None
     """In the currency of the budget; None where it names no price."""
     started: str = ""
@@ -87,10 +99,7 @@ def results_of(store: Store, sweep: str, week: str) -> list[CellResult]:
 
     Raises InputError for a week that was not begun, and for damaged objects.
     """
-    begun = get_week(store, sweep, week)
-    if begun is None:
-        known = ", ".join(weeks_of(store, sweep)) or "none"
-        raise InputError(f"{store.url}: sweep {sweep} has no week {week}; there are: {known}")
+    begun = begun_week(store, sweep, week)
     newest = numbered(store, sweep, week, "result")
 
     def result(cell: Cell) -> CellResult:
@@ -101,8 +110,24 @@ def results_of(store: Store, sweep: str, week: str) -> list[CellResult]:
     return store.map(result, begun.cells)
 
 
+def runs_of(store: Store, sweep: str, week: str) -> dict[tuple[str, str], CellResult]:
+    """What was decoded, by cell, audited or not: the newest of each."""
+    newest = numbered(store, sweep, week, "run")
+    found = store.map(lambda one: get_object(store, run_key(sweep, week, *one), CellResult), newest.items())
+    return {one.cell.pair: one for one in found if one is not None}
+
+
+def begun_week(store: Store, sweep: str, week: str) -> Week:
+    """What a week was begun with. Raises NoFileError where it was not begun."""
+    begun = get_week(store, sweep, week)
+    if begun is None:
+        known = ", ".join(weeks_of(store, sweep)) or "none"
+        raise NoFileError(f"{store.url}: sweep {sweep} has no week {week}; there are: {known}")
+    return begun
+
+
 def numbered(
-    store: Store, sweep: str, week: str, kind: Literal["attempt", "result"]
+    store: Store, sweep: str, week: str, kind: Literal["attempt", "run", "result"]
 ) -> dict[tuple[str, str], int]:
     """The highest number of a kind of object, by cell."""
     prefix = week_prefix(sweep, week)
@@ -117,6 +142,21 @@ def _highest(keys: Iterable[str], kind: str) -> dict[tuple[str, str], int]:
             pair = (match[1], match[2])
             found[pair] = max(found.get(pair, 0), int(match[4]))
     return found
+
+
+def put_attempt(store: Store, attempt: Attempt) -> int:
+    """Write that a cell is begun; returns the number of the attempt."""
+    cell = attempt.cell
+    n = numbered(store, cell.sweep, cell.week, "attempt").get(cell.pair, 0) + 1
+    while not put_object(store, attempt_key(cell.sweep, cell.week, cell.pair, n), attempt):
+        n += 1
+    return n
+
+
+def put_run(store: Store, result: CellResult, n: int) -> bool:
+    """Write what the n-th attempt at a cell decoded; False where it is there already."""
+    cell = result.cell
+    return put_object(store, run_key(cell.sweep, cell.week, cell.pair, n), result)
 
 
 def put_result(store: Store, result: CellResult, n: int) -> bool:

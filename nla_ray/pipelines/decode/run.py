@@ -45,6 +45,9 @@ ROW_BYTES = 400
 
 Report = Callable[[Progress], None]
 
+Running = Callable[[DecodeConfig, Sequence[Stage], Labels], Runner]
+"""Makes the runner of a run over its stages."""
+
 
 @dataclass(frozen=True)
 class Decoded:
@@ -55,6 +58,7 @@ class Decoded:
     summary: Summary
     again: bool
     failed_fraction: float
+    units: int
 
 
 def plan(config: DecodeConfig, *, report: Report = lambda _: None) -> tuple[Decode, Store]:
@@ -102,12 +106,13 @@ def decode(
     add: bool = False,
     report: Report = lambda _: None,
     stages: Callable[[Decode, Store], Sequence[Stage]] = stages_of,
+    running: Running | None = None,
 ) -> Decoded:
     """Decode the corpus into the tables at `config.output`, or go on where an earlier attempt stopped.
 
     Everything that can be checked without weights is checked before anything is written. `add` allows tables
-    that hold other runs; `stages` may wrap the steps. Raises NlaError; a fault of a document or a vector is a
-    row, and what no worker can make is in the quarantine.
+    that hold other runs; `stages` may wrap the steps, `running` may share a runner with other runs. Raises
+    NlaError; a fault of a document or a vector is a row, and what no worker can make is in the quarantine.
     """
     store = reachable(config)
     ready = plan_decode(config, lambda doing, documents: report(Progress(doing, documents)))
@@ -116,7 +121,7 @@ def decode(
         return decoded(ready, there.manifest, again=True)
     require_place(store, ready, add=add)
     report(Progress("starting", ready.survey.documents, of_units=len(ready.tasks)))
-    with runner_of(ready.config, stages(ready, store), labels_of(ready)) as runner:
+    with (running or runner_of)(ready.config, stages(ready, store), labels_of(ready)) as runner:
         run = open_run(store, ready.plan, add=add)
         meter = Meter(ready, report, runner.tell)
         files = [done.file for done in make(run, ready, runner, meter) if done.file is not None]
@@ -273,4 +278,5 @@ def decoded(ready: Decode, manifest: Manifest, *, again: bool) -> Decoded:
         summary=summarize(output, manifest, vocabulary=known),
         again=again,
         failed_fraction=manifest.quarantined / planned if planned else 0.0,
+        units=manifest.units,
     )
