@@ -121,6 +121,7 @@ def _run_row(store: Store, stored: Stored) -> dict[str, object]:
         "bytes": sum(file.bytes for file in manifest.all_files()),
         "plan_sha256": manifest.plan_sha256,
         "manifest_sha256": stored.sha256,
+        "labels": json.dumps(plan.labels),
         "facts": json.dumps(plan.facts),
         "record": json.dumps(manifest.record),
     }
