@@ -27,7 +27,8 @@ class Target(Config):
     target: Reference
     """The model, `ID_OR_PATH[@REVISION][#SUBFOLDER]`."""
     base: Label | None = None
-    """Name of the target that it was made from, which it is compared with; its pair is used where none is said."""
+    """Name of the target that it was made from: it is compared with that, and has its pair if none is said.
+    """
     av: Reference | None = None
     """The verbalizer; without it that of the base."""
     ar: Reference | None = None

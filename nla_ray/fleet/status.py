@@ -10,7 +10,7 @@ from typing import Literal
 from nla_ray.config.base import Config
 from nla_ray.fleet.cells import Cell
 from nla_ray.fleet.lease import Lease, get_lease
-from nla_ray.fleet.results import CellResult, numbered, results_of, runs_of
+from nla_ray.fleet.results import CellResult, numbers_of, results_of, runs_of
 from nla_ray.store.places.objects import Store
 
 Standing = Literal["done", "running", "stalled", "failed", "missing", "left"]
@@ -56,7 +56,7 @@ class SweepStatus(Config):
 def status_of(store: Store, sweep: str, week: str, now: datetime, stalled_after_s: float) -> SweepStatus:
     """The status of a week. Raises NoFileError for a week that was not begun."""
     results = results_of(store, sweep, week)
-    begun, decoded = numbered(store, sweep, week, "attempt"), runs_of(store, sweep, week)
+    begun, decoded = numbers_of(store, sweep, week), runs_of(store, sweep, week)
     leases = store.map(lambda one: get_lease(store, one.cell) if one.cell.pair in begun else None, results)
     patience = timedelta(seconds=stalled_after_s)
     cells = [

@@ -75,7 +75,7 @@ class Shared:
             while self._wait():
                 self._serve()
         except BaseException:
-            self._stop()
+            self.stop()
             for thread in threads:
                 if thread.ident is not None:
                     thread.join(STOP_S)
@@ -124,6 +124,8 @@ class Shared:
         error: BaseException | None = None
         try:
             for result in self._stream(tasks):
+                if self._stopped:
+                    raise StoppedError(_STOPPED)
                 run = result.task.run
                 by_run[run].answers.put(result)
                 left[run] -= 1
@@ -148,7 +150,8 @@ class Shared:
             self._busy += 1
         request.answers.put(end)
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """End all flows from another thread, as soon as the unit that is worked on is done."""
         with self._changed:
             self._stopped = True
             requests, self._requests = self._requests, []

@@ -70,10 +70,13 @@ class Outcome:
     """The same audit was finished before: nothing was written."""
 
 
-def audit(config: AuditConfig, doing: Doing = lambda what: None) -> Outcome:
+def audit(
+    config: AuditConfig, doing: Doing = lambda what: None, *, labels: Mapping[str, str] = {}
+) -> Outcome:
     """Audit the runs that the configuration names; the same inputs again give the same bytes, written once.
 
-    Raises InputError and ConfigError for tables, packs and settings that cannot be used.
+    `labels` say where the audited runs belong, see `Plan`. Raises InputError and ConfigError for tables,
+    packs and settings that cannot be used.
     """
     packs = load_packs(config.packs)
     packs = packs.only(config.detectors) if config.detectors else packs
@@ -89,6 +92,7 @@ def audit(config: AuditConfig, doing: Doing = lambda what: None) -> Outcome:
     before = None if config.before is None else open_source(config.before)
     benign = None if config.benign is None else open_source(config.benign)
     plan = plan_of(config, packs, embedder, subject, before, benign)
+    plan = plan.model_copy(update={"labels": dict(labels)})
     store = open_store(config.results or config.source.tables)
     run = open_run(store, plan)
     committed = run.committed()

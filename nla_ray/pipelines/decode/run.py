@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
@@ -107,15 +107,18 @@ def decode(
     report: Report = lambda _: None,
     stages: Callable[[Decode, Store], Sequence[Stage]] = stages_of,
     running: Running | None = None,
+    labels: Mapping[str, str] = {},
 ) -> Decoded:
     """Decode the corpus into the tables at `config.output`, or go on where an earlier attempt stopped.
 
     Everything that can be checked without weights is checked before anything is written. `add` allows tables
-    that hold other runs; `stages` may wrap the steps, `running` may share a runner with other runs. Raises
-    NlaError; a fault of a document or a vector is a row, and what no worker can make is in the quarantine.
+    that hold other runs; `stages` may wrap the steps, `running` may share a runner with other runs;
+    `labels` say where the run belongs, see `Plan`. Raises NlaError; a fault of a document or a vector is a
+    row, and what no worker can make is in the quarantine.
     """
     store = reachable(config)
     ready = plan_decode(config, lambda doing, documents: report(Progress(doing, documents)))
+    ready = replace(ready, plan=ready.plan.model_copy(update={"labels": dict(labels)}))
     there = get_manifest(store, ready.plan.run_id)
     if there is not None:
         return decoded(ready, there.manifest, again=True)
@@ -163,9 +166,11 @@ def labels_of(ready: Decode) -> Labels:
 
 
 def runner_of(
-    config: DecodeConfig | TrainingSetConfig, stages: Sequence[Stage], labels: Labels = UNNAMED
+    config: DecodeConfig | TrainingSetConfig,
+    stages: Sequence[Stage],
+    labels: Labels | Mapping[str, Labels] = UNNAMED,
 ) -> Runner:
-    """The configured runner over these stages."""
+    """The configured runner over these stages; `labels` by run where several share it."""
     if config.runner.name == "local":
         return LocalRunner(stages)
     from nla_ray.runtime.ray_data import RayRunner
@@ -229,6 +234,7 @@ class Meter:
             vectors=self.tally.vectors,
             controls=True,
             tokens=self.tally.tokens,
+            busy=dict(self.tally.seconds),
             seconds=time.perf_counter() - self._started,
             unclosed=outcomes["unclosed"] / answers if answers else None,
             fve_nrm=None if cos is None or baseline is None else 1 - 2 * (1 - cos) / baseline.value,
