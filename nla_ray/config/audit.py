@@ -80,7 +80,7 @@ class AuditPolicy(Config):
     evidence: Evidence = Evidence()
     gates: Gates = Gates()
     fail_on: FailOn = "level>=high"
-    """Findings of this level and above make the command exit with 1; `never`: none does."""
+    """Findings of this level and above make the command exit with 5; `never`: none does."""
 
 
 class AuditConfig(AuditPolicy):

@@ -109,7 +109,7 @@ class DecodePolicy(Config):
     """Tables beside the explanations: what the target read; the vectors (4 d_model bytes a position)."""
     runner: Runner = Runner()
     max_failed_fraction: Share = 0.01
-    """Share of the rows that may end in quarantine, for no worker could make them; more is exit code 3."""
+    """Share of the rows that may end in quarantine, for no worker could make them; more is exit code 6."""
 
 
 class DecodeConfig(DecodePolicy):
