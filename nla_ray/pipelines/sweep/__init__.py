@@ -1,0 +1,1 @@
+"""A sweep run: cells decoded, audited and compared, and the page of the fleet."""
