@@ -71,10 +71,13 @@ class Outcome:
     """The same audit was finished before: nothing was written."""
 
 
-def audit(config: AuditConfig, doing: Doing = lambda what: None) -> Outcome:
+def audit(
+    config: AuditConfig, doing: Doing = lambda what: None, *, labels: Mapping[str, str] = {}
+) -> Outcome:
     """Audit the runs that the configuration names; the same inputs again give the same bytes, written once.
 
-    Raises InputError and ConfigError for tables, packs and settings that cannot be used.
+    `labels` say where the audited runs belong, see `Plan`. Raises InputError and ConfigError for tables,
+    packs and settings that cannot be used.
     """
     packs = load_packs(config.packs)
     packs = packs.only(config.detectors) if config.detectors else packs
@@ -90,6 +93,7 @@ def audit(config: AuditConfig, doing: Doing = lambda what: None) -> Outcome:
     before = None if config.before is None else open_source(config.before)
     benign = None if config.benign is None else open_source(config.benign)
     plan = plan_of(config, packs, embedder, subject, before, benign)
+    plan = plan.model_copy(update={"labels": dict(labels)})
     store = open_store(config.results or config.source.tables)
     plan = plan.model_copy(update={"run_id": next_id(store, plan.run_id)})
     run = open_run(store, plan)
