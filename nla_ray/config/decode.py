@@ -92,19 +92,11 @@ class Baseline(Config):
     """Vectors in the reference set, where known."""
 
 
-class DecodeConfig(Config):
-    """A decode of one corpus by one pair into one table of explanations."""
+class DecodePolicy(Config):
+    """What a decode does with any corpus and any models: what runs over many of them share."""
 
-    without_effect: ClassVar[frozenset[str]] = frozenset(
-        {"output", "overwrites", "runner", "max_failed_fraction"}
-    )
-
-    output: Name
-    """Where the tables are: a folder or `s3://bucket/prefix`; other runs may be there too (`--add`)."""
     overwrites: bool = False
     """Accept an output that cannot refuse to overwrite; two drivers at once may then mix their rows."""
-    models: Models
-    corpus: Corpus
     continuation: Continuation | None = None
     """Without it documents are read as they are."""
     positions: Choice = Positions()
@@ -112,8 +104,6 @@ class DecodeConfig(Config):
     controls: Controls = Controls()
     sampling: Sampling = Sampling()
     engine: Engine = Engine()
-    baseline: Baseline | None = None
-    """Without it: the one in the reconstructor's sidecar, else the variance of the run's own vectors."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of positions, controls and sampling."""
     keep: tuple[Literal["documents", "activations"], ...] = ("documents",)
@@ -127,7 +117,22 @@ class DecodeConfig(Config):
     """What is hidden in prompts, metadata, explanations and reasons before anything is stored."""
     runner: Runner = Runner()
     max_failed_fraction: Share = 0.01
-    """Share of the rows that may end in quarantine, for no worker could make them; more is exit code 3."""
+    """Share of the rows that may end in quarantine, for no worker could make them; more is exit code 6."""
+
+
+class DecodeConfig(DecodePolicy):
+    """A decode of one corpus by one pair into one table of explanations."""
+
+    without_effect: ClassVar[frozenset[str]] = frozenset(
+        {"output", "overwrites", "runner", "max_failed_fraction"}
+    )
+
+    output: Name
+    """Where the tables are: a folder or `s3://bucket/prefix`; other runs may be there too (`--add`)."""
+    models: Models
+    corpus: Corpus
+    baseline: Baseline | None = None
+    """Without it: the one in the reconstructor's sidecar, else the variance of the run's own vectors."""
 
     @model_validator(mode="after")
     def _target_for_documents(self) -> DecodeConfig:
