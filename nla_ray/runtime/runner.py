@@ -48,12 +48,12 @@ def set_up(stage: Stage) -> None:
         raise EngineError(f"stage {stage.name} cannot start: {what}") from error
 
 
-def attempt(stage: Stage, work: Task | Work | Failed) -> Any:
+def attempt(stage: Stage, work: Task | Work | Result) -> Any:
     """One stage over one unit; an exception becomes its result, so that no other unit suffers from it.
 
-    Raises DeviceLostError.
+    What has a result already keeps it. Raises DeviceLostError.
     """
-    if isinstance(work, Failed):
+    if isinstance(work, Result):
         return work
     task = work if isinstance(work, Task) else work.task
     try:

@@ -66,11 +66,15 @@ class Work:
 
 @dataclass(frozen=True)
 class Done:
-    """A unit that is written (`file` is None for a trial, which only shows that it can be made)."""
+    """A unit that is written (`file` is None for a trial, which only shows that it can be made).
+
+    `made` here, or found written when its turn came; what it cost is in the tally of who made it.
+    """
 
     task: Task
     file: FileRecord | None
     tally: Tally
+    made: bool = True
 
 
 @dataclass(frozen=True)

@@ -82,12 +82,7 @@ class WriteStage(Stage):
                 work.tally.cosines[control] = (n + 1, total + cos)
 
     def _documents(self, work: Work) -> pa.Table:
-        """What the target read; of several vectors of one document the longest text."""
-        found: dict[str, Reading] = {}
-        for reading in work.readings:
-            before = found.get(reading.document.doc_id)
-            if before is None or len(reading.text or "") > len(before.text or ""):
-                found[reading.document.doc_id] = reading
+        """What the target read."""
         rows = [
             {
                 "run_id": self._identity.run_id,
@@ -104,7 +99,7 @@ class WriteStage(Stage):
                 "left_out_after": reading.left_out[1],
                 "flags": reading.flags,
             }
-            for doc_id, reading in found.items()
+            for doc_id, reading in by_document(work.readings).items()
         ]
         return table_of(rows, DOCUMENTS).sort_by("doc_id")
 
@@ -124,6 +119,16 @@ class WriteStage(Stage):
             if work.wanted(place) and "activations" in self._config.keep
         ]
         return table_of(rows, ACTIVATIONS)
+
+
+def by_document(readings: Sequence[Reading]) -> dict[str, Reading]:
+    """The reading that stands for each document: of several vectors of one the longest text."""
+    found: dict[str, Reading] = {}
+    for reading in readings:
+        before = found.get(reading.document.doc_id)
+        if before is None or len(reading.text or "") > len(before.text or ""):
+            found[reading.document.doc_id] = reading
+    return found
 
 
 def planned_rows(config: DecodeConfig, readings: Sequence[Reading]) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
@@ -13,27 +14,30 @@ from nla_ray.config.decode import DecodeConfig
 from nla_ray.config.training.training_set import TrainingSetConfig
 from nla_ray.corpus.files.sources import DEMO_CORPUS
 from nla_ray.demo.vocabulary import vocabulary
-from nla_ray.errors import InputError
+from nla_ray.errors import ConfigError, InputError
 from nla_ray.pipelines.decode.baseline import own_baseline
 from nla_ray.pipelines.decode.isolate import PATIENCE, isolate, retry
 from nla_ray.pipelines.decode.planning import Decode, anchored, plan_decode
+from nla_ray.pipelines.decode.reuse import Reuse
 from nla_ray.pipelines.decode.summary import Summary, summarize
 from nla_ray.pipelines.provenance import versions
 from nla_ray.runtime.local import LocalRunner
 from nla_ray.runtime.progress import UNNAMED, Labels
 from nla_ray.runtime.progress import Progress as Progress
 from nla_ray.runtime.runner import Runner
+from nla_ray.stages.code import Code
 from nla_ray.stages.extract import ExtractStage
+from nla_ray.stages.look import LookFirst
 from nla_ray.stages.score import ScoreStage
 from nla_ray.stages.stage import Stage
-from nla_ray.stages.tally import Tally, peak_bytes, total, worker_id
+from nla_ray.stages.tally import Reused, Tally, peak_bytes, total, worker_id
 from nla_ray.stages.verbalize import VerbalizeStage
-from nla_ray.stages.work import Done
+from nla_ray.stages.work import Done, Task
 from nla_ray.stages.write import WriteStage
 from nla_ray.store.places.address import open_store
 from nla_ray.store.places.objects import Store
-from nla_ray.store.runs.manifest import Manifest, get_manifest
-from nla_ray.store.runs.plan import planned_runs, refuse_other_plans
+from nla_ray.store.runs.manifest import FileRecord, Manifest, get_manifest
+from nla_ray.store.runs.plan import Plan, get_plan, planned_runs, refuse_other_plans
 from nla_ray.store.runs.run import Run, open_run
 from nla_ray.store.runs.units import RunRef, done_units
 from nla_ray.tables import REAL
@@ -49,13 +53,17 @@ Report = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class Decoded:
-    """A finished run. `again` if it was finished before; `failed_fraction` of its rows are in quarantine."""
+    """A finished run. `again` if it was finished before; `failed_fraction` of its rows are in quarantine.
+
+    `note` says by which other code, if so.
+    """
 
     output: str
     run_id: str
     summary: Summary
     again: bool
     failed_fraction: float
+    note: str | None = None
 
 
 def plan(config: DecodeConfig, *, report: Report = lambda _: None) -> tuple[Decode, Store]:
@@ -89,11 +97,14 @@ def reachable(config: DecodeConfig) -> Store:
 def stages_of(ready: Decode, store: Store) -> list[Stage]:
     """The steps of a unit, in order; the last one writes."""
     config, identity = anchored(ready.config), ready.identity
+    ref, own = RunRef.of(ready.plan), ready.baseline is None
     return [
-        ExtractStage(config, identity, d_model=ready.sidecar.d_model, own_baseline=ready.baseline is None),
+        LookFirst(
+            ExtractStage(config, identity, d_model=ready.sidecar.d_model, own_baseline=own), store, ref
+        ),
         VerbalizeStage(config),
         ScoreStage(config),
-        WriteStage(config, identity, store, RunRef.of(ready.plan), ready.baseline),
+        WriteStage(config, identity, store, ref, ready.baseline),
     ]
 
 
@@ -114,17 +125,60 @@ def decode(
     ready = plan_decode(config, lambda doing, documents: report(Progress(doing, documents)))
     there = get_manifest(store, ready.plan.run_id)
     if there is not None:
-        return decoded(ready, there.manifest, again=True)
+        note = other_code(ready, get_plan(store, ready.plan.run_id))
+        return decoded(ready, there.manifest, again=True, note=note)
     require_place(store, ready, add=add)
-    report(Progress("starting", ready.survey.documents, of_units=len(ready.tasks)))
-    with runner_of(ready.config, stages(ready, store), labels_of(ready)) as runner:
-        run = open_run(store, ready.plan, add=add)
-        meter = Meter(ready, report, runner.tell)
-        files = [done.file for done in make(run, ready, runner, meter) if done.file is not None]
-        meter.stop()
-    require_shared(run)
+    ready = taken_up(store, ready)
+    run = open_run(store, ready.plan, add=add)
+    files = [file for file in reuse(run, ready, report) if file is not None]
+    meter = Meter(ready, report)
+    if left := set(run.missing()):
+        report(Progress("starting", ready.survey.documents, of_units=len(ready.tasks)))
+        tasks = [task for task in ready.tasks if task.unit_id in left]
+        with runner_of(ready.config, stages(ready, store), labels_of(ready)) as runner:
+            files += [done.file for done in make(run, ready, tasks, runner, meter) if done.file is not None]
+            meter.stop()
+        require_shared(run)
     manifest = run.commit(record_of(run, ready, meter), files)
     return decoded(ready, manifest, again=False)
+
+
+def taken_up(store: Store, ready: Decode) -> Decode:
+    """The decode as an earlier attempt began it, if one did: models keep the names that its rows have.
+
+    Raises ConfigError where other code began it.
+    """
+    there = get_plan(store, ready.plan.run_id)
+    if there is None:
+        return ready
+    if other := other_code(ready, there):
+        raise ConfigError(
+            f"{store.url}: run {there.run_id} was begun {other}, and rows of two versions do not belong into "
+            "one run: finish it with that version, or give it up and begin again: "
+            f"nla-ray sweep abandon {store.url} {there.run_id}"
+        )
+    same = (there.facts.get("recipe"), there.units, there.sides)
+    if same != (ready.plan.facts["recipe"], ready.plan.units, ready.plan.sides):
+        return ready
+    names = cast(dict[str, Any], there.facts["models"])
+    return replace(ready, plan=there, identity=replace(ready.identity, **names))
+
+
+def other_code(ready: Decode, there: Plan | None) -> str | None:
+    """By which code a run was planned, and which one is here; None where they are one."""
+    ours = cast(dict[str, str], ready.plan.facts["code"])
+    theirs = ours if there is None else cast(dict[str, str], there.facts.get("code"))
+    return None if theirs == ours else f"by other code ({Code(**theirs)}; here: {Code(**ours)})"
+
+
+def reuse(run: Run, ready: Decode, report: Report) -> Iterator[FileRecord | None]:
+    """Take the units that other runs hold, before anything is loaded."""
+    found = Reuse(run, ready)
+    now = Progress("reusing units", ready.survey.documents, found.before, len(ready.tasks), found.before)
+    for file in found.files():
+        now = replace(now, units=now.units + 1, before=now.before + 1)
+        report(now)
+        yield file
 
 
 def require_place(store: Store, ready: Decode, *, add: bool) -> None:
@@ -169,11 +223,12 @@ def runner_of(
     return RayRunner(stages, config.runner, labels)
 
 
-def make(run: Run, ready: Decode, runner: Runner, meter: Meter) -> Iterator[Done]:
+def make(run: Run, ready: Decode, tasks: Sequence[Task], runner: Runner, meter: Meter) -> Iterator[Done]:
     """Make the missing units, those that fail without the documents at fault."""
-    missing = set(run.missing())
-    tasks = [task for task in ready.tasks if task.unit_id in missing]
-    meter.start(len(ready.tasks) - len(tasks))
+    if not run.first:
+        # Another driver may be at work: in one order, both would take each unit at the same time.
+        tasks = random.Random().sample(tasks, len(tasks))
+    meter.start(len(ready.tasks) - len(tasks), runner.tell)
     failed = yield from meter.watch(retry(tasks, runner.stream, patience=PATIENCE))
     if failed:
         meter.doing = "isolating what fails"
@@ -184,15 +239,19 @@ def make(run: Run, ready: Decode, runner: Runner, meter: Meter) -> Iterator[Done
 
 
 class Meter:
-    """Counts the units that pass and reports how far the run is; `seconds` from start to stop."""
+    """Counts the units that pass, and those `made` here, and reports how far the run is.
 
-    def __init__(self, ready: Decode, *reports: Report) -> None:
-        self.doing, self.tally, self.units, self.seconds = "decoding", Tally(), 0, 0.0
-        self._ready, self._reports, self._before = ready, reports, 0
+    `seconds` are those from start to stop.
+    """
+
+    def __init__(self, ready: Decode, report: Report) -> None:
+        self.doing, self.tally, self.units, self.made, self.seconds = "decoding", Tally(), 0, 0, 0.0
+        self._ready, self._reports, self._before = ready, [report], 0
         self._started = time.perf_counter()
 
-    def start(self, before: int) -> None:
-        """Begin; so many units were there before."""
+    def start(self, before: int, report: Report) -> None:
+        """Begin; so many units were there before, and there is one more to report to."""
+        self._reports.append(report)
         self._before, self._started = before, time.perf_counter()
         self._tell()
 
@@ -209,6 +268,7 @@ class Meter:
                 return cast(T, end.value)
             self.tally = total([self.tally.as_json(), done.tally.as_json()])
             self.units += 1
+            self.made += done.made
             self._tell()
             yield done
 
@@ -235,7 +295,8 @@ class Meter:
 
 def record_of(run: Run, ready: Decode, meter: Meter) -> dict[str, Any]:
     """What became known by running: counts and busy seconds of all units, speed of this attempt."""
-    tally = total(run.tallies())
+    reused = Reused()
+    tally = total(reused.seen(run.tallies()))
     baseline = ready.baseline or own_baseline(tally.directions)
     attempt, seconds = meter.tally, meter.seconds
     peaks = attempt.peak_bytes | {worker_id(): peak_bytes()}
@@ -251,8 +312,9 @@ def record_of(run: Run, ready: Decode, meter: Meter) -> dict[str, Any]:
         "tokens": tally.tokens,
         "generated_tokens": tally.generated,
         "outcomes": {control: dict(counts) for control, counts in tally.outcomes.items()},
+        "reused": reused.as_json(),
         "attempt": {
-            "units": meter.units,
+            "units": meter.made,
             "seconds": seconds,
             "vectors": attempt.vectors,
             "vectors_per_second": attempt.vectors / seconds if seconds > 0 else 0.0,
@@ -266,7 +328,7 @@ def record_of(run: Run, ready: Decode, meter: Meter) -> dict[str, Any]:
     }
 
 
-def decoded(ready: Decode, manifest: Manifest, *, again: bool) -> Decoded:
+def decoded(ready: Decode, manifest: Manifest, *, again: bool, note: str | None = None) -> Decoded:
     """The finished run, summed up from its committed tables."""
     output, planned = ready.config.output, manifest.rows + manifest.quarantined
     known = vocabulary() if DEMO_CORPUS in ready.config.corpus.paths else None
@@ -275,5 +337,6 @@ def decoded(ready: Decode, manifest: Manifest, *, again: bool) -> Decoded:
         run_id=manifest.run_id,
         summary=summarize(output, manifest, vocabulary=known),
         again=again,
+        note=note,
         failed_fraction=manifest.quarantined / planned if planned else 0.0,
     )

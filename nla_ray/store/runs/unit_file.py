@@ -106,6 +106,11 @@ def read_footer(store: Store, key: str) -> Footer:
     needed = int.from_bytes(tail[-8:-4], "little") + 8
     if len(tail) < needed and tail[-4:] == b"PAR1":
         tail = store.tail(key, needed)
+    return parse_footer(f"{store.url}/{key}", tail)
+
+
+def parse_footer(where: str, tail: bytes) -> Footer:
+    """The footer at the end of a unit file's bytes. Raises InputError."""
     try:
         metadata = pq.read_metadata(pa.BufferReader(tail))
         facts = {name.decode(): value.decode() for name, value in (metadata.metadata or {}).items()}
@@ -119,6 +124,4 @@ def read_footer(store: Store, key: str) -> Footer:
         )
     except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
         kind = type(error).__name__
-        raise InputError(
-            f"{store.url}/{key}: is not a unit's Parquet file ({kind}); move it elsewhere"
-        ) from None
+        raise InputError(f"{where}: is not a unit's Parquet file ({kind}); move it elsewhere") from None

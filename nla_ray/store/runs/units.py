@@ -150,6 +150,14 @@ def record_of(store: Store, ref: RunRef, unit_id: str, side: str | None = None) 
     )
 
 
+def written(store: Store, ref: RunRef, unit_id: str) -> FileRecord | None:
+    """What a unit's file holds, None where it is not written. Raises InputError as `record_of` does."""
+    try:
+        return record_of(store, ref, unit_id)
+    except FileNotFoundError:
+        return None
+
+
 def footer_of(store: Store, ref: RunRef, unit_id: str, side: str | None = None) -> Footer:
     """The footer of a unit's file. Raises InputError for a file of another plan, run or unit."""
     key = ref.key(unit_id, side)
