@@ -20,7 +20,7 @@ from ray.util.annotations import RayDeprecationWarning
 
 from nla_ray.config.runner import Pool
 from nla_ray.config.runner import Runner as RunnerConfig
-from nla_ray.errors import EngineError, NlaError
+from nla_ray.errors import EngineError, NlaError, UnreachableError
 from nla_ray.runtime.cluster import connected
 from nla_ray.runtime.metrics import RunMetrics, alive
 from nla_ray.runtime.progress import UNNAMED, Labels, Progress
@@ -75,7 +75,7 @@ class RayRunner(Runner):
         self._exit.close()
 
     def stream(self, tasks: Sequence[Task]) -> Iterator[Result]:
-        """See Runner. Raises EngineError where Ray itself gives up."""
+        """See Runner. Raises UnreachableError where Ray itself gives up."""
         if not tasks:
             return
         _set_context()
@@ -86,7 +86,9 @@ class RayRunner(Runner):
                 self._metrics.saw(result)
                 yield result
         except ray.exceptions.RayError as error:
-            raise EngineError(f"Ray gave up: {' '.join(str(error).split())[:300]}") from None
+            raise UnreachableError(
+                f"Ray gave up: {' '.join(str(error).split())[:300]}; run the same command again to go on"
+            ) from None
         finally:
             self._metrics.end()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
@@ -40,6 +40,7 @@ from nla_ray.store.runs.manifest import FileRecord, Manifest, get_manifest
 from nla_ray.store.runs.plan import Plan, get_plan, planned_runs, refuse_other_plans
 from nla_ray.store.runs.run import Run, open_run
 from nla_ray.store.runs.units import RunRef, done_units
+from nla_ray.store.upkeep.ended import next_id
 from nla_ray.tables import REAL
 
 T = TypeVar("T")
@@ -72,7 +73,18 @@ def plan(config: DecodeConfig, *, report: Report = lambda _: None) -> tuple[Deco
     Whether it may write there is for `require_place` to say: one may look at any plan.
     """
     store = reachable(config)
-    return plan_decode(config, lambda doing, documents: report(Progress(doing, documents))), store
+    ready = plan_decode(config, lambda doing, documents: report(Progress(doing, documents)))
+    return named_anew(ready, store), store
+
+
+def named_anew(ready: Decode, store: Store) -> Decode:
+    """The same decode under an id that is free where the run of its own id was abandoned or retired."""
+    run_id = next_id(store, ready.plan.run_id)
+    return replace(
+        ready,
+        identity=replace(ready.identity, run_id=run_id),
+        plan=ready.plan.model_copy(update={"run_id": run_id}),
+    )
 
 
 def written_units(ready: Decode, store: Store) -> int:
@@ -123,6 +135,7 @@ def decode(
     """
     store = reachable(config)
     ready = plan_decode(config, lambda doing, documents: report(Progress(doing, documents)))
+    ready = named_anew(ready, store)
     there = get_manifest(store, ready.plan.run_id)
     if there is not None:
         note = other_code(ready, get_plan(store, ready.plan.run_id))
@@ -182,18 +195,25 @@ def reuse(run: Run, ready: Decode, report: Report) -> Iterator[FileRecord | None
 
 
 def require_place(store: Store, ready: Decode, *, add: bool) -> None:
-    """Raise NlaError where other runs are in the way, or the tables will hardly fit (an estimate)."""
+    """Raise NlaError where other runs are in the way, or what is missing will hardly fit (an estimate)."""
     if not add:
         refuse_other_plans(store, ready.plan)
-    free, rows = store.free(), sum(task.planned or 0 for task in ready.tasks)
-    needed = rows * ROW_BYTES
-    if "activations" in ready.config.keep:
-        needed += (ready.survey.vectors or 0) * ready.sidecar.d_model * 4
+    free, needed = store.free(), needed_bytes(ready, done_units(store, RunRef.of(ready.plan)))
     if free is not None and needed > free:
         raise InputError(
             f"{store.url}: about {needed / 2**30:.1f} GiB are needed and {free / 2**30:.1f} GiB are free; "
             "make room or name another output"
         )
+
+
+def needed_bytes(ready: Decode, done: Collection[str]) -> int:
+    """Room for the units that are not done, about."""
+    left = [task for task in ready.tasks if task.unit_id not in done]
+    needed = sum(task.planned or 0 for task in left) * ROW_BYTES
+    if "activations" in ready.config.keep:
+        share = sum(task.documents for task in left) / max(1, sum(task.documents for task in ready.tasks))
+        needed += int((ready.survey.vectors or 0) * share) * ready.sidecar.d_model * 4
+    return needed
 
 
 def require_shared(run: Run) -> None:

@@ -15,7 +15,7 @@ from nla_ray.store.places.objects import ChangedError, Store
 from nla_ray.store.runs.layout import unit_key
 from nla_ray.store.runs.manifest import FileRecord, Manifest, get_manifests
 from nla_ray.store.runs.plan import Plan
-from nla_ray.store.runs.unit_file import Footer, parse_footer
+from nla_ray.store.runs.unit_file import DamagedError, Footer, read_whole
 from nla_ray.store.runs.units import RunRef, write_unit
 from nla_ray.tables import SCHEMAS
 
@@ -74,7 +74,7 @@ def copy_unit(
     """Write a unit of a run from another run's files, as its own writer would have.
 
     `says` gives the columns in which runs differ; `tally` makes the new tally of the old run's id and the old
-    tally. Raises ChangedError or FileNotFoundError where a file is not as it was committed.
+    tally. Raises DamagedError, ChangedError or FileNotFoundError where a file is not as committed.
     """
     unit_id = held.file.unit_id
     table, footer = _read(store, held.file, ref.table, says)
@@ -92,7 +92,7 @@ def copy_unit(
 
 def _read(store: Store, file: FileRecord, name: str, says: Says) -> tuple[pa.Table, Footer]:
     """A committed file as a table that speaks of another run, and its footer."""
-    data = store.get(file.key)
+    footer, data = read_whole(store, file.key)
     if hashlib.sha256(data).hexdigest() != file.sha256:
         raise ChangedError(f"{store.url}/{file.key}: is not as it was committed; see `nla-ray verify`")
     table = pq.read_table(pa.BufferReader(data)).combine_chunks()
@@ -102,7 +102,7 @@ def _read(store: Store, file: FileRecord, name: str, says: Says) -> tuple[pa.Tab
         _column(new[field.name], field, table.num_rows) if field.name in new else table[field.name]
         for field in schema
     ]
-    return pa.Table.from_arrays(columns, schema=schema), parse_footer(f"{store.url}/{file.key}", data)
+    return pa.Table.from_arrays(columns, schema=schema), footer
 
 
 def _column(value: object, field: pa.Field, rows: int) -> pa.Array:
@@ -119,7 +119,7 @@ def copied(
             return copy(one)
         except UnreachableError:
             raise
-        except (ChangedError, FileNotFoundError):
+        except (ChangedError, DamagedError, FileNotFoundError):
             return None
 
     at_once = 16 * store.threads

@@ -12,11 +12,10 @@ import pytest
 from nla_ray.errors import InputError
 from nla_ray.store import verify
 from nla_ray.store.places.address import open_store
-from nla_ray.store.places.objects import ChangedError
 from nla_ray.store.runs.plan import Plan
 from nla_ray.store.runs.reuse import Held, copied, copy_unit, find_held
 from nla_ray.store.runs.run import Run, open_run
-from nla_ray.store.runs.unit_file import QuarantinedRow
+from nla_ray.store.runs.unit_file import DamagedError, QuarantinedRow
 from tests.store.rows import RECORD, ROWS, plan_of, rows_of, sides_of
 from tests.store.tampering import flipped
 
@@ -102,7 +101,7 @@ def test_a_damaged_unit_is_not_taken(tmp_path: Path) -> None:
     (tmp_path / one.ref.key("u1", "documents")).unlink()
     run = run_with(tmp_path, "two")
     held = find_held(run.store, run.plan, run.missing())
-    with pytest.raises(ChangedError, match="not as it was committed"):
+    with pytest.raises(DamagedError, match="was changed after it was written"):
         take(run, held["u0"])
     taken = list(copied(run.store, list(held.values()), lambda one: take(run, one)))
     assert [(one.file.unit_id, file is not None) for one, file in taken] == [
