@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,9 @@ from nla_ray.pipelines.decode import run as running
 from nla_ray.pipelines.decode.reuse import held_units
 from nla_ray.pipelines.decode.run import Decoded, Progress, decode, plan
 from nla_ray.stages.code import Code, code_of
+from nla_ray.stages.stage import Stage
+from nla_ray.stages.work import Work
+from nla_ray.store.places.objects import Store
 from tests.cli.conftest import TEXT, Job, job  # noqa: F401 (fixture)
 from tests.decoded import record_of, rows_of, runs_of, same_rows, sound
 
@@ -178,3 +183,36 @@ def test_a_committed_run_of_other_code_stays_and_is_named(
     part = decode(small(job, corpus={"limit": 2}), add=True)
     assert record_of(job.output, run=part.run_id)["reused"]["units"] == 0, "rows of other code are no donors"
     assert len(runs_of(job.output)) == 2
+
+
+class Counting(Stage):
+    """The real stage; each unit that comes to it is noted, and the first one waits for the other driver."""
+
+    def __init__(self, stage: Stage, seen: list[str], together: threading.Barrier) -> None:
+        self._stage, self._seen, self._together, self.name = stage, seen, together, stage.name
+
+    def setup(self) -> None:
+        self._stage.setup()
+        self._together.wait(timeout=60)
+
+    def __call__(self, work: Work) -> Any:
+        self._seen.append(work.task.unit_id)
+        return self._stage(work)
+
+
+def test_two_drivers_share_a_run(job: Job) -> None:  # noqa: F811
+    units, seen, together = 24, list[str](), threading.Barrier(2)
+    rows = [{"id": f"doc{n}", "text": f"{n} {TEXT}"} for n in range(units)]
+    config = small(job, corpus={"unit_documents": 1})
+    job.corpus.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def counted(ready: planning.Decode, store: Store) -> list[Stage]:
+        first, verbalize, *rest = running.stages_of(ready, store)
+        return [first, Counting(verbalize, seen, together), *rest]
+
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(decode, config, stages=counted) for _ in range(2)]
+    assert {one.result().run_id for one in both} == set(runs_of(job.output))
+    sound(job.output)
+    assert len(set(seen)) == units
+    assert len(seen) - units <= units // 4, "in step, each would have made nearly all of them"
