@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
@@ -18,6 +18,7 @@ from nla_ray.pipelines.decode.baseline import own_baseline
 from nla_ray.pipelines.decode.isolate import PATIENCE, isolate, retry
 from nla_ray.pipelines.decode.planning import Decode, anchored, plan_decode
 from nla_ray.pipelines.decode.summary import Summary, summarize
+from nla_ray.pipelines.provenance import versions
 from nla_ray.runtime.local import LocalRunner
 from nla_ray.runtime.progress import UNNAMED, Labels
 from nla_ray.runtime.progress import Progress as Progress
@@ -46,6 +47,9 @@ ROW_BYTES = 400
 
 Report = Callable[[Progress], None]
 
+Running = Callable[[DecodeConfig, Sequence[Stage], Labels], Runner]
+"""Makes the runner of a run over its stages."""
+
 
 @dataclass(frozen=True)
 class Decoded:
@@ -56,6 +60,7 @@ class Decoded:
     summary: Summary
     again: bool
     failed_fraction: float
+    units: int
 
 
 def plan(config: DecodeConfig, *, report: Report = lambda _: None) -> tuple[Decode, Store]:
@@ -114,22 +119,26 @@ def decode(
     add: bool = False,
     report: Report = lambda _: None,
     stages: Callable[[Decode, Store], Sequence[Stage]] = stages_of,
+    running: Running | None = None,
+    labels: Mapping[str, str] = {},
 ) -> Decoded:
     """Decode the corpus into the tables at `config.output`, or go on where an earlier attempt stopped.
 
     Everything that can be checked without weights is checked before anything is written. `add` allows tables
-    that hold other runs; `stages` may wrap the steps. Raises NlaError; a fault of a document or a vector is a
+    that hold other runs; `stages` may wrap the steps, `running` may share a runner with other runs;
+    `labels` say where the run belongs, see `Plan`. Raises NlaError; a fault of a document or a vector is a
     row, and what no worker can make is in the quarantine.
     """
     store = reachable(config)
     ready = plan_decode(config, lambda doing, documents: report(Progress(doing, documents)))
+    ready = replace(ready, plan=ready.plan.model_copy(update={"labels": dict(labels)}))
     ready = named_anew(ready, store)
     there = get_manifest(store, ready.plan.run_id)
     if there is not None:
         return decoded(ready, there.manifest, again=True)
     require_place(store, ready, add=add)
     report(Progress("starting", ready.survey.documents, of_units=len(ready.tasks)))
-    with runner_of(ready.config, stages(ready, store), labels_of(ready)) as runner:
+    with (running or runner_of)(ready.config, stages(ready, store), labels_of(ready)) as runner:
         run = open_run(store, ready.plan, add=add)
         meter = Meter(ready, report, runner.tell)
         files = [done.file for done in make(run, ready, runner, meter) if done.file is not None]
@@ -178,9 +187,11 @@ def labels_of(ready: Decode) -> Labels:
 
 
 def runner_of(
-    config: DecodeConfig | TrainingSetConfig, stages: Sequence[Stage], labels: Labels = UNNAMED
+    config: DecodeConfig | TrainingSetConfig,
+    stages: Sequence[Stage],
+    labels: Labels | Mapping[str, Labels] = UNNAMED,
 ) -> Runner:
-    """The configured runner over these stages."""
+    """The configured runner over these stages; `labels` by run where several share it."""
     if config.runner.name == "local":
         return LocalRunner(stages)
     from nla_ray.runtime.ray_data import RayRunner
@@ -244,6 +255,7 @@ class Meter:
             vectors=self.tally.vectors,
             controls=True,
             tokens=self.tally.tokens,
+            busy=dict(self.tally.seconds),
             seconds=time.perf_counter() - self._started,
             unclosed=outcomes["unclosed"] / answers if answers else None,
             fve_nrm=None if cos is None or baseline is None else 1 - 2 * (1 - cos) / baseline.value,
@@ -280,6 +292,8 @@ def record_of(run: Run, ready: Decode, meter: Meter) -> dict[str, Any]:
             "runner": ready.config.runner.model_dump(mode="json"),
         },
         "warnings": list(ready.warnings),
+        "config": ready.config.model_dump(mode="json"),
+        "versions": versions(),
     }
 
 
@@ -293,4 +307,5 @@ def decoded(ready: Decode, manifest: Manifest, *, again: bool) -> Decoded:
         summary=summarize(output, manifest, vocabulary=known),
         again=again,
         failed_fraction=manifest.quarantined / planned if planned else 0.0,
+        units=manifest.units,
     )

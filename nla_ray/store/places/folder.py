@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from nla_ray.errors import InputError
+from nla_ray.errors import InputError, UnreachableError
 from nla_ray.store.places.objects import ChangedError, Listed, Store, require_key, require_prefix
 
 _FULL = "free some space or name another output; units that are written stay, and running again continues"
@@ -24,6 +24,7 @@ _ADVICE = {
     errno.EPERM: _FORBIDDEN,
     errno.EROFS: _FORBIDDEN,
 }
+_PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE})
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
@@ -147,7 +148,8 @@ class FolderStore(Store):
                 raise
             advice = _ADVICE.get(error.errno or 0, "")
             what = f"{self.url}: {key}: {error.strerror or error}"
-            raise InputError(f"{what}; {advice}" if advice else what) from None
+            kind = UnreachableError if error.errno in _PASSING else InputError
+            raise kind(f"{what}; {advice}" if advice else what) from None
 
 
 def file_sha256(path: Path) -> str:

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 
 import duckdb
 
-from nla_ray.errors import InputError
+from nla_ray.errors import InputError, NoFileError
 from nla_ray.store.parquet import OFFLINE, exact_glob, read_files
 from nla_ray.store.places.address import open_store
 from nla_ray.store.places.objects import ChangedError, Store
@@ -53,7 +53,7 @@ class Verified:
 def verify(path: str | Path) -> list[Problem]:
     """Everything that is wrong with the tables at a folder or `s3://bucket/prefix`; an empty list is good.
 
-    Raises InputError where there are no tables or the place cannot be read.
+    Raises NoFileError where there are no tables, InputError where the place cannot be read.
     """
     return examine(open_store(path)).problems
 
@@ -66,7 +66,7 @@ def examine(store: Store) -> Verified:
         committed_runs(store), lambda run_id: get_manifest(store, run_id), commit_key, problems
     )
     if not plans and not stored and not problems:
-        raise InputError(f"{store.url}: holds no tables; name the folder that a run wrote its tables to")
+        raise NoFileError(f"{store.url}: holds no tables; name the folder that a run wrote its tables to")
     manifests = list(stored.values())
     problems += _chain(manifests)
     sound = defaultdict[str, list[Path]](list)

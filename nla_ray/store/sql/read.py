@@ -11,7 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from nla_ray.contract import contract
-from nla_ray.errors import InputError
+from nla_ray.errors import InputError, NoFileError
 from nla_ray.store.parquet import OFFLINE, exact_glob, read_files
 from nla_ray.store.places.address import open_store
 from nla_ray.store.places.objects import Store
@@ -34,8 +34,8 @@ def connect(
     what runs keep beside: `documents`, `activations` (empty where none does). Every file is verified against
     its manifest once, here; those on S3 are kept in a local cache. `runs` are ids: of other runs nothing is
     read. `without` names tables (of `LARGE`) that are not even fetched; to ask about them is then an error.
-    Raises InputError where there are no tables, none is committed, a file is missing or changed, or a newer
-    nla_ray wrote it.
+    Raises NoFileError where there are no tables or none is committed, InputError where a file is missing or
+    changed, or a newer nla_ray wrote it.
     """
     found = committed(path, runs=runs, without=without)
     connection = duckdb.connect(config=OFFLINE)
@@ -66,7 +66,7 @@ def committed(
         if one.manifest.run_id not in ended and (runs is None or one.manifest.run_id in runs)
     ]
     if not manifests:
-        raise InputError(_nothing_committed(store))
+        raise NoFileError(_nothing_committed(store))
     local = {
         name: local_files(store, [file for one in manifests for file in one.manifest.files_of(name)])
         for name in SCHEMAS

@@ -14,12 +14,14 @@ from typing import Any, TypeVar
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConnectionError,
+    HTTPClientError,
     IncompleteReadError,
     ReadTimeoutError,
     ResponseStreamingError,
 )
 
-from nla_ray.errors import InputError
+from nla_ray.errors import InputError, NoFileError, UnreachableError
 from nla_ray.store.places.cache import cached, keep
 from nla_ray.store.places.folder import require_digest
 from nla_ray.store.places.objects import Listed, Store, require_key, require_prefix
@@ -38,7 +40,8 @@ _PATIENT = {"connect_timeout": 10, "retries": {"mode": "standard", "total_max_at
 _ATTEMPT, _SHA256 = "nla-attempt", "nla-sha256"
 _CHUNK = 1 << 20
 _BROKEN = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
-_ABSENT, _CONFLICT, _EXISTS = 404, 409, 412
+_PASSING = (ConnectionError, HTTPClientError, *_BROKEN)
+_ABSENT, _CONFLICT, _EXISTS, _BUSY, _SERVER, _LACKING = 404, 409, 412, 429, 500, 501
 _NO_BUCKET = "the bucket does not exist; create it or correct the URL"
 _DENIED = (
     "access denied; the identity needs s3:ListBucket, s3:GetObject, to write s3:PutObject, "
@@ -89,7 +92,7 @@ class S3Store(Store):
             client.head_bucket(Bucket=self._bucket)
         except ClientError as error:
             if _status(error) == _ABSENT:
-                raise InputError(f"{self.url}: {_NO_BUCKET}") from None
+                raise NoFileError(f"{self.url}: {_NO_BUCKET}") from None
         self._reached = True
 
     def put_new(self, key: str, data: bytes) -> bool:
@@ -110,7 +113,7 @@ class S3Store(Store):
             there = self._head(key)
             if there is not None:
                 return {name: there["Metadata"].get(name) for name in mine} == mine
-        raise InputError(f"{self.url}: {key}: {ATTEMPTS} writes were refused in turn; run again later")
+        raise UnreachableError(f"{self.url}: {key}: {ATTEMPTS} writes were refused in turn; run again later")
 
     def _put(self, key: str, data: bytes, metadata: dict[str, str]) -> int:
         """HTTP status of a conditional PUT: success, 412 exists, 409 another one is under way."""
@@ -206,9 +209,10 @@ class S3Store(Store):
             code = str(error.response.get("Error", {}).get("Code", ""))
             if code == "NoSuchKey":
                 raise FileNotFoundError(f"{self.url}/{key}") from None
-            raise InputError(f"{self.url}: {_ADVICE.get(code, error)}") from None
+            raise _kind(error)(f"{self.url}: {_ADVICE.get(code, error)}") from None
         except BotoCoreError as error:
-            raise InputError(
+            kind = UnreachableError if isinstance(error, _PASSING) else InputError
+            raise kind(
                 f"{self.url}: {error}; check AWS_ENDPOINT_URL, AWS_REGION and the credentials"
             ) from None
 
@@ -218,6 +222,16 @@ def _reopen(bucket: str, prefix: str, overwrites: bool) -> S3Store:
     store = S3Store(bucket, prefix, overwrites=overwrites)
     store._reached = True
     return store
+
+
+def _kind(error: ClientError) -> type[InputError]:
+    """What is not there; what may pass (a busy server, credentials that expired); all else."""
+    code = error.response.get("Error", {}).get("Code")
+    if code == "NoSuchBucket":
+        return NoFileError
+    status = _status(error)
+    passes = status == _BUSY or (status >= _SERVER and status != _LACKING) or _ADVICE.get(code) == _EXPIRED
+    return UnreachableError if passes else InputError
 
 
 def _status(error: ClientError) -> int:
