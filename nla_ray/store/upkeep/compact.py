@@ -11,17 +11,24 @@ from tempfile import TemporaryDirectory
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from nla_ray.errors import InputError
 from nla_ray.store.catalog.files import StoredFile
 from nla_ray.store.parquet import OFFLINE, exact_glob, read_files
-from nla_ray.store.parts import FILE_BYTES, groups, parts
+from nla_ray.store.parts import FILE_BYTES, GROUP_ROWS, groups, parts
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.layout import QUARANTINE, commit_key, compacted_key, compaction_key
-from nla_ray.store.runs.manifest import Stored, get_manifest
+from nla_ray.store.runs.manifest import Stored, committed_runs, get_manifest
 from nla_ray.store.runs.unit_file import unit_writer
-from nla_ray.store.upkeep.compaction import CompactedFile, Compaction, get_compaction, objects_of
-from nla_ray.store.upkeep.ended import require_open
+from nla_ray.store.upkeep.compaction import (
+    CompactedFile,
+    Compaction,
+    compacted_runs,
+    get_compaction,
+    objects_of,
+)
+from nla_ray.store.upkeep.ended import ended_runs, require_open
 from nla_ray.tables import SCHEMAS
 
 MEMORY = "1GB"
@@ -70,6 +77,25 @@ def compact(store: Store, run_id: str, *, full: int = FILE_BYTES) -> Compacted:
     return Compacted(run_id, sum(map(len, before)), len(flat), sum(one.bytes for one in flat))
 
 
+def compactable(store: Store) -> list[str]:
+    """Ids of the committed runs that are not compacted and whose files are there."""
+    gone = compacted_runs(store) | ended_runs(store).keys()
+    return [run_id for run_id in committed_runs(store) if run_id not in gone]
+
+
+def require_compacted(store: Store, run_id: str) -> None:
+    """Read the larger files of a run. Raises InputError where one is missing or changed."""
+    found = get_compaction(store, run_id)
+    for one in () if found is None else found.compaction.files:
+        try:
+            store.local(one.key, one.sha256, fresh=True)
+        except FileNotFoundError:
+            raise InputError(
+                f"{store.url}/{one.key}: is missing, so the files that it replaces are kept; restore it from "
+                "a backup"
+            ) from None
+
+
 @dataclass(frozen=True)
 class _Merge:
     """Merges the files of one table of a run."""
@@ -80,10 +106,14 @@ class _Merge:
     full: int
 
     def __call__(self, table: str, files: Sequence[StoredFile]) -> Iterator[CompactedFile]:
-        """Write the merged files; they are looked at again before anything is."""
-        originals = [exact_glob(self.store.local(one.key, one.sha256)) for one in files]
-        if not originals:
+        """Write the merged files, which were looked at again before; a file that is alone stays as it is."""
+        paths = [self.store.local(one.key, one.sha256) for one in files]
+        if len(paths) < 2:
+            for one, path in zip(files, paths, strict=True):
+                rows = pq.read_metadata(path).num_rows
+                yield CompactedFile(table=table, key=one.key, sha256=one.sha256, bytes=one.bytes, rows=rows)
             return
+        originals = [exact_glob(path) for path in paths]
         with duckdb.connect(config=OFFLINE) as connection:
             connection.execute("SET temp_directory = $spill", {"spill": str(self.spill)})
             connection.execute("SET memory_limit = $memory", {"memory": MEMORY})
@@ -106,7 +136,8 @@ class _Merge:
         facts = {"run": self._run_id, "plan": self.stored.manifest.plan_sha256}
         begin = partial(unit_writer, schema=SCHEMAS[table], facts=facts)
         rows = connection.sql(f"FROM {read_files(names)} ORDER BY {_ORDERS.get(table, 'ALL')}")
-        yield from parts(groups(_cast(rows.to_arrow_reader(BATCH_ROWS), SCHEMAS[table])), begin, self.full)
+        batches = _cast(rows.to_arrow_reader(BATCH_ROWS), SCHEMAS[table])
+        yield from parts(groups(batches, GROUP_ROWS), begin, self.full)
 
     def _keep(self, table: str, data: bytes, rows: int) -> CompactedFile:
         sha256 = hashlib.sha256(data).hexdigest()
