@@ -9,6 +9,7 @@ from rich.console import Console
 
 from nla_ray.cli.sweep.named import configured, known_week, named_sweep
 from nla_ray.cli.sweep.output import Lines, print_ended, print_plan, print_status, said
+from nla_ray.cli.sweep.upkeep import abandon_command, compact_command, gc_command
 
 Sweep = Annotated[
     str,
@@ -37,6 +38,9 @@ sweep_app = typer.Typer(
     help=f"Weekly sweeps of many models over many corpora: nla-ray sweep run CONFIG [--week W]. {CODES}",
     no_args_is_help=True,
 )
+sweep_app.command("abandon")(abandon_command)
+sweep_app.command("gc")(gc_command)
+sweep_app.command("compact")(compact_command)
 
 
 @sweep_app.command("plan")
