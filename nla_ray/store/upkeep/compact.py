@@ -119,7 +119,9 @@ class _Merge:
             connection.execute("SET memory_limit = $memory", {"memory": MEMORY})
             made = [self._keep(table, data, rows) for data, rows in self._parts(connection, table, originals)]
             merged = [exact_glob(self._path(one)) for one in made]
-            _require_same_rows(connection, originals, merged, f"{self.store.url}: {table} of run {self._run_id}")
+            _require_same_rows(
+                connection, originals, merged, f"{self.store.url}: {table} of run {self._run_id}"
+            )
         for one in made:
             path = self._path(one)
             self.store.put_new(one.key, path.read_bytes())

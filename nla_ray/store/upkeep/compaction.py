@@ -78,7 +78,9 @@ def compacted_runs(store: Store) -> frozenset[str]:
     return frozenset(run_of(listed.key) for listed in store.entries(COMPACTIONS))
 
 
-def objects_of(store: Store, stored: Stored, tables: Iterable[str], *, compacted: bool) -> list[list[StoredFile]]:
+def objects_of(
+    store: Store, stored: Stored, tables: Iterable[str], *, compacted: bool
+) -> list[list[StoredFile]]:
     """What to read for each of some tables of a run: its files, or where it is `compacted` the larger ones.
 
     Raises InputError where the compaction is that of another manifest.

@@ -50,7 +50,9 @@ def test_the_same_answers_before_and_after_and_once_the_small_files_are_gone(tab
     assert (made.files_before, made.files_after) == (7, 3) and made.bytes_after > 0
     assert answers(tables.url) == before and problems(tables.url) == set()
     found = garbage(tables, NOW)
-    assert {one.kind for one in found} == {"replaced"} and len(found) == 6, "one quarantine file stays as it is"
+    assert {one.kind for one in found} == {"replaced"} and len(found) == 6, (
+        "one quarantine file stays as it is"
+    )
     assert garbage(tables, Rules(days=0)) == []
     remove(tables, found)
     assert answers(tables.url) == before and problems(tables.url) == set()
@@ -105,7 +107,10 @@ def test_a_commit_vouches_for_the_compactions_before_it(tables: Store) -> None:
     [
         ({"manifest_sha256": "0" * 64}, "holds the rows of another manifest"),
         ({"version": 9}, "has version 9"),
-        ({"files": [{"table": "explanations", "key": "../x", "sha256": "0" * 64, "bytes": 1, "rows": 1}]}, "names"),
+        (
+            {"files": [{"table": "explanations", "key": "../x", "sha256": "0" * 64, "bytes": 1, "rows": 1}]},
+            "names",
+        ),
         ({"files": 3}, "corrupt: files"),
     ],
 )
@@ -172,7 +177,9 @@ def test_a_retired_run_takes_its_merged_files_with_it(tables: Store) -> None:
     retire(tables, "run1", "replaced")
     remove(tables, garbage(tables, Rules(days=0)))
     assert [one.key for one in tables.entries("") if "run_id=run1" in one.key] == []
-    assert tables.entries(commit_key("run1")) and tables.entries(COMPACTIONS) and problems(tables.url) == set()
+    assert (
+        tables.entries(commit_key("run1")) and tables.entries(COMPACTIONS) and problems(tables.url) == set()
+    )
 
 
 class Killed(BaseException):
