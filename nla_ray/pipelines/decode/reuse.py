@@ -70,4 +70,4 @@ class Reuse:
             sizes = self._ready.sidecar.d_model, self._ready.identity.layer
             reader = VectorReader(None, d_model=sizes[0], layer=sizes[1])
             readings = [reader.read(document) for document in documents]
-        return {doc_id: reading.document.source for doc_id, reading in by_document(readings).items()}
+        return {doc_id: documents[at].source for doc_id, at in by_document(readings).items()}

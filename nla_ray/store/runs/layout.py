@@ -7,7 +7,7 @@ import re
 from nla_ray.errors import InputError
 
 PLANS, COMMITS, QUARANTINE = "plans/", "commits/", "quarantine"
-ABANDONED, RETIRED = "abandoned/", "retired/"
+ABANDONED, RETIRED, COMPACTIONS = "abandoned/", "retired/", "compactions/"
 RESERVED = frozenset({"plans", "commits", "abandoned", "retired", "compactions", "probe", QUARANTINE})
 NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
 
@@ -24,6 +24,11 @@ def plan_key(run_id: str) -> str:
 def commit_key(run_id: str) -> str:
     """Key of a run's manifest, whose existence is its commit."""
     return f"{COMMITS}{run_id}.json"
+
+
+def compaction_key(run_id: str) -> str:
+    """Key of what says which larger files hold a run's rows."""
+    return f"{COMPACTIONS}{run_id}.json"
 
 
 def run_of(key: str) -> str:
