@@ -64,8 +64,7 @@ class RayRunner(Runner):
 
     def __enter__(self) -> Self:
         """Connect to the cluster, or start one."""
-        cpus = sum(pool.actors * pool.cpus for _, pool in self._pooled)
-        self._exit.enter_context(connected(self._config, cpus=cpus))
+        self._exit.enter_context(connected(self._config, cpus=self._config.cpus))
         self._metrics = RunMetrics(self._labels)
         return self
 

@@ -102,4 +102,9 @@ def where(readings: Sequence[Reading]) -> Iterator[tuple[int, int]]:
 
 def unit_id_of(fingerprint: str, documents: Sequence[Document]) -> str:
     """Hash of the recipe and of the documents' content (32 hex characters)."""
-    return digest("unit", fingerprint, *(document.content_digest() for document in documents))[:32]
+    return unit_id_by(fingerprint, [document.content_digest() for document in documents])
+
+
+def unit_id_by(fingerprint: str, digests: Sequence[str]) -> str:
+    """The same by the digests of the documents' content."""
+    return digest("unit", fingerprint, *digests)[:32]

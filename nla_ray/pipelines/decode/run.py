@@ -16,12 +16,15 @@ from nla_ray.demo.vocabulary import vocabulary
 from nla_ray.errors import InputError
 from nla_ray.pipelines.decode.baseline import own_baseline
 from nla_ray.pipelines.decode.isolate import PATIENCE, isolate, retry
+from nla_ray.pipelines.decode.pieces.cache import Cache
 from nla_ray.pipelines.decode.planning import Decode, anchored, plan_decode
 from nla_ray.pipelines.decode.summary import Summary, summarize
+from nla_ray.pipelines.decode.survey import Reads
 from nla_ray.runtime.local import LocalRunner
 from nla_ray.runtime.progress import UNNAMED, Labels
 from nla_ray.runtime.progress import Progress as Progress
 from nla_ray.runtime.runner import Runner
+from nla_ray.runtime.workers import Workers
 from nla_ray.stages.extract import ExtractStage
 from nla_ray.stages.score import ScoreStage
 from nla_ray.stages.stage import Stage
@@ -63,7 +66,13 @@ def plan(config: DecodeConfig, *, report: Report = lambda _: None) -> tuple[Deco
     Whether it may write there is for `require_place` to say: one may look at any plan.
     """
     store = reachable(config)
-    return plan_decode(config, lambda doing, documents: report(Progress(doing, documents))), store
+    with Workers(config.runner) as workers, Cache(store) as cache:
+        return plan_decode(config, reads_of(workers, cache, report)), store
+
+
+def reads_of(workers: Workers, cache: Cache, report: Report) -> Reads:
+    """How the corpus is read, and reported."""
+    return Reads(workers, cache, lambda doing, documents: report(Progress(doing, documents)))
 
 
 def written_units(ready: Decode, store: Store) -> int:
@@ -110,17 +119,19 @@ def decode(
     row, and what no worker can make is in the quarantine.
     """
     store = reachable(config)
-    ready = plan_decode(config, lambda doing, documents: report(Progress(doing, documents)))
-    there = get_manifest(store, ready.plan.run_id)
-    if there is not None:
-        return decoded(ready, there.manifest, again=True)
-    require_place(store, ready, add=add)
-    report(Progress("starting", ready.survey.documents, of_units=len(ready.tasks)))
-    with runner_of(ready.config, stages(ready, store), labels_of(ready)) as runner:
-        run = open_run(store, ready.plan, add=add)
-        meter = Meter(ready, report, runner.tell)
-        files = [done.file for done in make(run, ready, runner, meter) if done.file is not None]
-        meter.stop()
+    with Workers(config.runner) as workers, Cache(store, at_once=add) as cache:
+        ready = plan_decode(config, reads_of(workers, cache, report))
+        there = get_manifest(store, ready.plan.run_id)
+        if there is not None:
+            return decoded(ready, there.manifest, again=True)
+        require_place(store, ready, add=add)
+        cache.keep()
+        report(Progress("starting", ready.survey.documents, of_units=len(ready.tasks)))
+        with runner_of(ready.config, stages(ready, store), labels_of(ready)) as runner:
+            run = open_run(store, ready.plan, add=add)
+            meter = Meter(ready, report, runner.tell)
+            files = [done.file for done in make(run, ready, runner, meter) if done.file is not None]
+            meter.stop()
     require_shared(run)
     manifest = run.commit(record_of(run, ready, meter), files)
     return decoded(ready, manifest, again=False)

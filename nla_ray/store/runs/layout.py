@@ -7,7 +7,9 @@ import re
 from nla_ray.errors import InputError
 
 PLANS, COMMITS, QUARANTINE = "plans/", "commits/", "quarantine"
-RESERVED = frozenset({"plans", "commits", "probe", QUARANTINE})
+PLANNING = "planning/"
+"""What was read of corpora to plan runs: a cache that anybody may remove."""
+RESERVED = frozenset({"plans", "planning", "commits", "probe", QUARANTINE})
 NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
 
 _UNIT = re.compile(rf"({NAME})/run_id=({NAME})/unit=({NAME})\.parquet")
@@ -16,6 +18,11 @@ _UNIT = re.compile(rf"({NAME})/run_id=({NAME})/unit=({NAME})\.parquet")
 def plan_key(run_id: str) -> str:
     """Key of a run's plan."""
     return f"{PLANS}{run_id}.json"
+
+
+def piece_key(name: str, number: int) -> str:
+    """Key of what was read of a corpus file; one that is damaged is followed by another."""
+    return f"{PLANNING}{name}-{number}.piece"
 
 
 def commit_key(run_id: str) -> str:

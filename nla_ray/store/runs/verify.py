@@ -14,7 +14,7 @@ from nla_ray.errors import InputError
 from nla_ray.store.parquet import OFFLINE, exact_glob, read_files
 from nla_ray.store.places.address import open_store
 from nla_ray.store.places.objects import PROBE, ChangedError, Store
-from nla_ray.store.runs.layout import COMMITS, PLANS, QUARANTINE, commit_key, plan_key, unit_key
+from nla_ray.store.runs.layout import COMMITS, PLANNING, PLANS, QUARANTINE, commit_key, plan_key, unit_key
 from nla_ray.store.runs.manifest import FileRecord, Manifest, Stored, committed_runs, get_manifest, heads
 from nla_ray.store.runs.plan import Plan, get_plan, planned_runs
 from nla_ray.store.runs.unit_file import read_footer
@@ -185,5 +185,5 @@ def _strays(store: Store, plans: Mapping[str, Plan], manifests: Sequence[Stored]
         detail = f"{len(done)} of {len(plan.units)} units are written, nothing is committed; run it again"
         yield Problem("unfinished", run_id, detail)
     for key in listed:
-        if key not in known and key != PROBE and not key.startswith((PLANS, COMMITS)):
+        if key not in known and key != PROBE and not key.startswith((PLANS, COMMITS, PLANNING)):
             yield Problem("stray", key, "is in no manifest and in no plan; nothing reads it")
