@@ -107,8 +107,8 @@ class Corpus(Config):
     """Documents that are worked on together, at most; controls are drawn among them."""
     units: Literal["count", "content"] = "count"
     """Where a unit ends: `count` after every `unit_documents`; `content` where the documents themselves say,
-    between a quarter of `unit_documents` and all of it, so that documents which come or go between two weeks
-    move only the units beside them, and all others can be reused."""
+    between half of `unit_documents` and all of it, so that documents which come or go between two weeks move
+    only the units beside them, and all others can be reused."""
 
     @model_validator(mode="after")
     def _some_content_column(self) -> Corpus:

@@ -10,17 +10,17 @@ _BITS = 64
 class Cut:
     """Goes over the documents of a corpus in order and ends units.
 
-    By `content`, a document whose digest is below a bound ends its unit, once that has a quarter of the
+    By `content`, a document whose digest is below a bound ends its unit, once that has half of the
     `most` documents. What comes before the last cut has no effect on the next: documents that come or go move
-    only the units beside them, and so it does not matter over which files they are spread. With a bound of
-    3 in `most` a unit has 0.55 of them on average, and one in ten ends by the number.
+    only the units beside them (1.8 for each place where some come or go), and it does not matter over which
+    files they are spread. With a bound of 2 in `most` a unit has 0.8 of them on average.
     """
 
     def __init__(self, by: Literal["count", "content"], most: int) -> None:
         self.looks = by == "content"
         """Whether the digests matter."""
-        self._most, self._least = most, max(1, most // 4) if self.looks else most
-        self._bound = min(3 / most, 1.0) * 2.0**_BITS
+        self._most, self._least = most, (most + 1) // 2 if self.looks else most
+        self._bound = min(2 / most, 1.0) * 2.0**_BITS
         self._n = 0
 
     def after(self, digest: str) -> bool:

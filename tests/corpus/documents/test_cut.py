@@ -31,11 +31,10 @@ def test_by_count_every_unit_but_the_last_is_full() -> None:
 
 
 @pytest.mark.parametrize("most", [1, 2, 3, 32, 128])
-def test_by_content_a_unit_has_a_quarter_to_all_of_the_most(most: int) -> None:
+def test_by_content_a_unit_has_half_to_all_of_the_most(most: int) -> None:
     found = units(some("a", 100 * most), most)
     sizes = [len(unit) for unit in found[:-1]]
-    assert min(sizes) >= max(1, most // 4) and max(sizes) <= most
-    assert sum(sizes) / len(sizes) >= 0.5 * most
+    assert min(sizes) >= most / 2 and max(sizes) <= most
     assert [one for unit in found for one in unit] == some("a", 100 * most)
 
 
