@@ -40,6 +40,13 @@ class ScoreStage(Stage):
                 trust_remote_code=ar.trust_remote_code,
             )
 
+    def setup_beside(self, other: ScoreStage) -> None:
+        """See Stage."""
+        if (self._config.models.ar, self._config.engine) != (other._config.models.ar, other._config.engine):
+            self.setup()
+        else:
+            self._reconstructor = other._reconstructor
+
     def __call__(self, work: Work) -> Work:
         """Equal texts are reconstructed once."""
         work.tally.saw_worker()

@@ -42,6 +42,13 @@ class VerbalizeStage(Stage):
             trust_remote_code=models.av.trust_remote_code,
         )
 
+    def setup_beside(self, other: VerbalizeStage) -> None:
+        """See Stage."""
+        if (self._config.models, self._config.engine) != (other._config.models, other._config.engine):
+            self.setup()
+        else:
+            self._verbalizer = other._verbalizer
+
     def __call__(self, work: Work) -> Work:
         """Answers to the wanted queries. Raises EngineError where `engine.slots` do not fit into memory."""
         queries = queries_of(self._config, work)

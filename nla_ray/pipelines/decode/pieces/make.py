@@ -26,7 +26,7 @@ from nla_ray.nla.model.resolve import resolve
 from nla_ray.pipelines.decode.examples import DOCUMENTS, examples_of
 from nla_ray.pipelines.decode.pieces.cache import Cache
 from nla_ray.pipelines.decode.pieces.piece import PIECE, Head, Shown, to_object, to_parquet
-from nla_ray.pipelines.provenance import versions
+from nla_ray.stages.code import code_of
 from nla_ray.stages.controls import Mixer
 from nla_ray.stages.extract import reader_of, tokenizer_of, vocabulary_of
 from nla_ray.stages.work import places_of
@@ -111,7 +111,7 @@ def surveyor_of(config: DecodeConfig, target: Path | None, *, d_model: int, laye
         "vectors": None if config.corpus.vectors is None else [d_model, layer],
         "tokenizer": None if tokenizer is None else tokenizer_digest(tokenizer),
         "vocabulary": vocabulary,
-        "versions": versions(),
+        "code": asdict(code_of()),
     }
     reads = digest("survey", json.dumps(recipe, sort_keys=True))
     return Surveyor(config, d_model, layer, reads)

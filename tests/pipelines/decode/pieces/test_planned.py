@@ -32,7 +32,7 @@ def in_one_pass(config: DecodeConfig, ready: Decode) -> tuple[list[Task], list[D
     )
     tasks, every = list[Task](), list[Document]()
     for source, documents in units_of(config.corpus, listed=config.positions.column):
-        unit_id = unit_id_of(ready.identity.fingerprint, documents)
+        unit_id = unit_id_of(ready.identity.recipe, documents)
         rows = planned_rows(config, [reader.read(one) for one in documents])
         tasks.append(Task(unit_id, source, len(documents), rows))
         every += documents
