@@ -49,3 +49,9 @@ class Runner(Config):
     """Actors that run all three models, the fastest way where they fit onto one device."""
     pools: Pools | None = None
     """Separate actors per stage; takes the place of `pool`."""
+
+    @property
+    def cpus(self) -> float:
+        """Cores of all actors together."""
+        pools = [self.pool] if self.pools is None else [pool for _, pool in self.pools]
+        return sum(pool.actors * pool.cpus for pool in pools)

@@ -68,8 +68,7 @@ class RayRunner(Runner):
 
     def __enter__(self) -> Self:
         """Connect to the cluster, or start one."""
-        cpus = sum(pool.actors * pool.cpus for _, pool in self._pooled)
-        self._exit.enter_context(connected(self._config, cpus=cpus))
+        self._exit.enter_context(connected(self._config, cpus=self._config.cpus))
         self._metrics = {run: RunMetrics(labels) for run, labels in self._labels.items()}
         return self
 

@@ -11,7 +11,7 @@ import pytest
 from nla_ray.corpus.documents.pieces import UnitSource
 from nla_ray.errors import CheckpointError, ConfigError
 from nla_ray.pipelines.decode.isolate import retry
-from nla_ray.pipelines.decode.planning import plan_decode
+from nla_ray.pipelines.decode.planning import plan_alone
 from nla_ray.pipelines.decode.run import decode, runner_of, stages_of
 from nla_ray.runtime import ray_data
 from nla_ray.stages.code import code_of
@@ -69,7 +69,7 @@ def test_weights_that_cannot_be_loaded_are_one_error(make: Make, one_process: st
     models = {role: str(tmp_path / role) for role in ("target", "av", "ar")}
     for role, directory in models.items():
         shutil.copytree(getattr(make("local").models, role).path, directory)
-    ready = plan_decode(make(one_process, models=models), lambda doing, documents: None)
+    ready = plan_alone(make(one_process, models=models), lambda doing, documents: None)
     (tmp_path / "av" / "model.safetensors").unlink()
     with (
         runner_of(ready.config, stages_of(ready, open_store(ready.config.output))) as opened,

@@ -17,14 +17,17 @@ from nla_ray.demo.vocabulary import vocabulary
 from nla_ray.errors import ConfigError, InputError
 from nla_ray.pipelines.decode.baseline import own_baseline
 from nla_ray.pipelines.decode.isolate import PATIENCE, isolate, retry
+from nla_ray.pipelines.decode.pieces.cache import Cache
 from nla_ray.pipelines.decode.planning import Decode, anchored, plan_decode
 from nla_ray.pipelines.decode.reuse import Reuse
 from nla_ray.pipelines.decode.summary import Summary, summarize
+from nla_ray.pipelines.decode.survey import Reads
 from nla_ray.pipelines.provenance import versions
 from nla_ray.runtime.local import LocalRunner
 from nla_ray.runtime.progress import UNNAMED, Labels
 from nla_ray.runtime.progress import Progress as Progress
 from nla_ray.runtime.runner import Runner
+from nla_ray.runtime.workers import Workers
 from nla_ray.stages.code import Code
 from nla_ray.stages.extract import ExtractStage
 from nla_ray.stages.look import LookFirst
@@ -77,8 +80,13 @@ def plan(config: DecodeConfig, *, report: Report = lambda _: None) -> tuple[Deco
     Whether it may write there is for `require_place` to say: one may look at any plan.
     """
     store = reachable(config)
-    ready = plan_decode(config, lambda doing, documents: report(Progress(doing, documents)))
-    return named_anew(ready, store), store
+    with Workers(config.runner) as workers, Cache(store) as cache:
+        return named_anew(plan_decode(config, reads_of(workers, cache, report)), store), store
+
+
+def reads_of(workers: Workers, cache: Cache, report: Report) -> Reads:
+    """How the corpus is read, and reported."""
+    return Reads(workers, cache, lambda doing, documents: report(Progress(doing, documents)))
 
 
 def named_anew(ready: Decode, store: Store) -> Decode:
@@ -141,25 +149,28 @@ def decode(
     row, and what no worker can make is in the quarantine.
     """
     store = reachable(config)
-    ready = plan_decode(config, lambda doing, documents: report(Progress(doing, documents)))
-    ready = replace(ready, plan=ready.plan.model_copy(update={"labels": dict(labels)}))
-    ready = named_anew(ready, store)
-    there = get_manifest(store, ready.plan.run_id)
-    if there is not None:
-        note = other_code(ready, get_plan(store, ready.plan.run_id))
-        return decoded(ready, there.manifest, again=True, note=note)
-    require_place(store, ready, add=add)
-    ready = taken_up(store, ready)
-    run = open_run(store, ready.plan, add=add)
-    files = [file for file in reuse(run, ready, report) if file is not None]
-    meter = Meter(ready, report)
-    if left := set(run.missing()):
-        report(Progress("starting", ready.survey.documents, of_units=len(ready.tasks)))
-        tasks = [task for task in ready.tasks if task.unit_id in left]
-        with (running or runner_of)(ready.config, stages(ready, store), labels_of(ready)) as runner:
-            files += [done.file for done in make(run, ready, tasks, runner, meter) if done.file is not None]
-            meter.stop()
-        require_shared(run)
+    with Workers(config.runner) as workers, Cache(store, at_once=add) as cache:
+        ready = plan_decode(config, reads_of(workers, cache, report))
+        ready = replace(ready, plan=ready.plan.model_copy(update={"labels": dict(labels)}))
+        ready = named_anew(ready, store)
+        there = get_manifest(store, ready.plan.run_id)
+        if there is not None:
+            note = other_code(ready, get_plan(store, ready.plan.run_id))
+            return decoded(ready, there.manifest, again=True, note=note)
+        require_place(store, ready, add=add)
+        ready = taken_up(store, ready)
+        cache.keep()
+        run = open_run(store, ready.plan, add=add)
+        files = [file for file in reuse(run, ready, report) if file is not None]
+        meter = Meter(ready, report)
+        if left := set(run.missing()):
+            report(Progress("starting", ready.survey.documents, of_units=len(ready.tasks)))
+            tasks = [task for task in ready.tasks if task.unit_id in left]
+            with (running or runner_of)(ready.config, stages(ready, store), labels_of(ready)) as runner:
+                made = make(run, ready, tasks, runner, meter)
+                files += [done.file for done in made if done.file is not None]
+                meter.stop()
+            require_shared(run)
     manifest = run.commit(record_of(run, ready, meter), files)
     return decoded(ready, manifest, again=False)
 

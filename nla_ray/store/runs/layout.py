@@ -8,17 +8,32 @@ from nla_ray.errors import InputError
 
 PLANS, COMMITS, QUARANTINE = "plans/", "commits/", "quarantine"
 ABANDONED, RETIRED, COMPACTIONS = "abandoned/", "retired/", "compactions/"
-RESERVED = frozenset({"plans", "commits", "abandoned", "retired", "compactions", "probe", QUARANTINE})
+PLANNING = "planning/"
+"""What was read of corpora to plan runs: a cache that anybody may remove."""
+RESERVED = frozenset(
+    {"plans", "planning", "commits", "abandoned", "retired", "compactions", "probe", QUARANTINE}
+)
 NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
 
 _STATE = re.compile(rf"(?:plans|commits|abandoned|retired|compactions)/({NAME})\.json")
 _FILE = re.compile(rf"({NAME})/run_id=({NAME})/(?:unit=({NAME})|compacted-[0-9a-f]{{64}})\.parquet")
+_PIECE = re.compile(r"planning/[0-9a-f]{32}-[0-9]\.piece")
 _UNIT = re.compile(rf"({NAME})/run_id=({NAME})/unit=({NAME})\.parquet")
 
 
 def plan_key(run_id: str) -> str:
     """Key of a run's plan."""
     return f"{PLANS}{run_id}.json"
+
+
+def piece_key(name: str, number: int) -> str:
+    """Key of what was read of a corpus file; one that is damaged is followed by another."""
+    return f"{PLANNING}{name}-{number}.piece"
+
+
+def is_piece(key: str) -> bool:
+    """Whether a key is that of what was read of a corpus file."""
+    return _PIECE.fullmatch(key) is not None
 
 
 def commit_key(run_id: str) -> str:
