@@ -6,7 +6,7 @@ from functools import cache
 
 from jinja2 import Environment
 
-from nla_ray.fleet.report.matrix import OPEN, matrices, overview, rate_text, short
+from nla_ray.fleet.report.matrix import OPEN, matrices, overview, short
 from nla_ray.fleet.report.model import FleetReport
 from nla_ray.fleet.report.outline import MOST, silent, told
 from nla_ray.fleet.report.trends import pictures
@@ -38,7 +38,7 @@ def html(report: FleetReport) -> str:
 
 @cache
 def _templates() -> Environment:
-    return render.environment("nla_ray.fleet.report", rate=rate_text, short=short, hours=hours, money=money)
+    return render.environment("nla_ray.fleet.report", short=short, hours=hours, money=money)
 
 
 def hours(seconds: float) -> str:
