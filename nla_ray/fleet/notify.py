@@ -42,7 +42,9 @@ def require_webhook(variable: str) -> str:
     if not host or not printable or parts.scheme not in ("http", "https"):
         raise ConfigError(f"notify.url_env: {variable} holds no URL; write https://host/path")
     if parts.username is not None or parts.password is not None:
-        raise ConfigError(f"notify.url_env: {variable} holds a user name; give the secret in its path or query")
+        raise ConfigError(
+            f"notify.url_env: {variable} holds a user name; give the secret in its path or query"
+        )
     if parts.scheme == "http" and not _loopback(host):
         raise ConfigError(
             f"notify.url_env: {variable} names http:// on another machine, where it can be read; use https://"

@@ -69,6 +69,7 @@ def cell(model: str, corpus: str, *readings: Reading, base: str | None = None, *
         "state": "done", "verdict": "reportable", "run_id": "r" * 32, "audit_id": "a" * 32, "units": 20,
         "reused_units": 16, "vectors": 5000, "tokens": 300_000, "gpu_seconds": 1200.0, "cost": 1.25,
         "report": f"sweeps/fleet/weeks/{WEEKS[-1]}/reports/{model}/{corpus}/last",
+        "base_report": base and f"sweeps/fleet/weeks/{WEEKS[-1]}/reports/{model}/{corpus}/base",
     }  # fmt: skip
     gate = Gate(title="Fidelity", value=0.88, relation=">=", threshold=0.6, unit="fve", passed=True)
     return FleetCell(
@@ -84,15 +85,17 @@ def report(*cells: FleetCell, detectors: int = 3, **changes: Any) -> FleetReport
     tests = sum(len(one.readings) for one in cells)
     values: dict[str, Any] = {
         "version": "0", "sweep": "fleet", "week": WEEKS[-1], "last_week": WEEKS[-2], "state": "quiet",
-        "exit": 0, "sentence": "All is well.", "q": 0.05, "detectors": known, "cells": cells,
+        "exit": 0,
+        "sentence": "All is well.", "q": 0.05, "detectors": known, "cells": cells,
         "families": tuple(
-            Family(against=name, tests=tests, significant=2) for name in ("controls", "last week", "base model")
+            Family(against=name, tests=tests, significant=2)
+            for name in ("controls", "last week", "base model")
         ),
         "weeks": tuple(summed(week, cells) for week in WEEKS), "models": by_model(cells), "currency": "USD",
         "trends": trends(weeks, known),
         "links": {
-            one.result.report: f"../reports/{'/'.join(one.pair)}/last/report.html"
-            for one in cells if one.result.report
+            key: f"../reports/{key.split('/', 5)[-1]}/report.html"
+            for one in cells for key in (one.result.report, one.result.base_report) if key
         },
     }  # fmt: skip
     return FleetReport.model_validate(values | changes)
@@ -168,7 +171,9 @@ def large(models: int = 50, corpora: int = 20, detectors: int = 30) -> FleetRepo
         excerpt("x" * 60, model=one.pair[0], corpus=one.pair[1], before="b" * 600, after="a" * 600)
         for one in cells[:200]
     )
-    line = tuple(Point(week=f"2026-W{at}", rate=0.01, low=0.0, high=0.02, above=False) for at in range(37, 49))
+    line = tuple(
+        Point(week=f"2026-W{at}", rate=0.01, low=0.0, high=0.02, above=False) for at in range(37, 49)
+    )
     trend = Trend(model="model-00", corpus="corpus-00", detector="detector_0", points=line)
     weeks = tuple(summed(point.week, cells) for point in line)
     return report(*cells, detectors=detectors, excerpts=texts, trends=(trend,) * 48, weeks=weeks)

@@ -12,6 +12,11 @@ from nla_ray.fleet.report.outline import MOST, silent, told
 from nla_ray.fleet.report.trends import pictures
 from nla_ray.pages import render
 
+FIRST = 25
+"""Readings of a group that are not folded away."""
+FOLDED = 60
+"""With more cells than this the list of all is folded away."""
+
 TONES = {5: "bad", 3: "bad", 0: "good"}
 """Of the exit codes; others are open."""
 
@@ -30,6 +35,8 @@ def html(report: FleetReport) -> str:
         unfolded=len(corpora) <= OPEN,
         told=told(report),
         most=MOST,
+        first=FIRST,
+        folded=FOLDED,
         silent=silent(report),
         pictures=pictures(report),
         span=(report.weeks[0].of, report.weeks[-1].of),
