@@ -15,8 +15,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from nla_ray.chat import LONGEST_PAUSE_S, RETRIED, NoRedirect, retry_after
-from nla_ray.errors import ConfigError
+from nla_ray.errors import ConfigError, Exit
 from nla_ray.fleet.layout import week_prefix
+from nla_ray.fleet.report.exits import STATES
 from nla_ray.fleet.report.model import FleetReport
 from nla_ray.fleet.report.write import FOLDER
 from nla_ray.ids import digest
@@ -75,8 +76,11 @@ def notify(variable: str, message: dict[str, Any], *, pause_s: float = FIRST_PAU
     )
 
 
-def message_of(report: FleetReport, root: str) -> dict[str, Any]:
-    """What a webhook is told of a week: its state, counts and where its pages are; no text of documents."""
+def message_of(report: FleetReport, root: str, code: Exit) -> dict[str, Any]:
+    """What a webhook is told of a week: how it ended, counts and where its pages are; no text of documents.
+
+    `code` is the exit code of the command, which may be another one than that of the page: over budget.
+    """
     says = Counter(cell.says for cell in report.cells)
     readings = [one for cell in report.cells for one in cell.readings]
     moved = Counter(one.last.verdict for one in readings if one.last)
@@ -84,12 +88,12 @@ def message_of(report: FleetReport, root: str) -> dict[str, Any]:
     this = report.weeks[-1]
     place = f"{root.rstrip('/')}/{week_prefix(report.sweep, report.week)}{FOLDER}"
     return {
-        "id": digest("sweep report", root, report.json_text())[:32],
+        "id": digest("sweep report", root, code, report.json_text())[:32],
         "sweep": report.sweep,
         "week": report.week,
-        "state": report.state,
-        "exit": report.exit,
-        "text": f"{report.sweep} {report.week}: {report.state}. {report.sentence}",
+        "state": STATES[code],
+        "exit": code,
+        "text": f"{report.sweep} {report.week}: {STATES[code]}. {report.sentence}",
         "counts": {
             "cells": dict(sorted(says.items())),
             "findings": sum(one.counted for one in readings),

@@ -24,7 +24,7 @@ class Task:
 
     `planned` rows, None where the target's answers decide. `skip` are documents, by their index in the unit,
     that no worker survives, each with the reason: their rows go to the quarantine. `only` makes it a trial:
-    these documents alone are tried and nothing is written.
+    these documents alone are tried and nothing is written. `run` tells apart several runs that share workers.
     """
 
     unit_id: str
@@ -33,6 +33,7 @@ class Task:
     planned: int | None = None
     skip: Mapping[int, str] = field(default_factory=dict)
     only: frozenset[int] | None = None
+    run: str = ""
 
     def wants(self, document: int) -> bool:
         """Whether a document of the unit is to be worked on."""
@@ -100,6 +101,6 @@ def where(readings: Sequence[Reading]) -> Iterator[tuple[int, int]]:
             yield document, position
 
 
-def unit_id_of(fingerprint: str, documents: Sequence[Document]) -> str:
+def unit_id_of(recipe: str, documents: Sequence[Document]) -> str:
     """Hash of the recipe and of the documents' content (32 hex characters)."""
-    return digest("unit", fingerprint, *(document.content_digest() for document in documents))[:32]
+    return digest("unit", recipe, *(document.content_digest() for document in documents))[:32]

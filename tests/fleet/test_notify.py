@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nla_ray.errors import ConfigError
+from nla_ray.errors import ConfigError, Exit
 from nla_ray.fleet import notify as module
 from nla_ray.fleet.notify import ATTEMPTS, message_of, notify, require_webhook
 from tests.fleet.reports import example
@@ -82,7 +82,7 @@ def named(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_a_week_is_told(named: Any) -> None:
     with served(200) as server:
-        told = message_of(example(state="findings", exit=5), "s3://bucket/fleet/")
+        told = message_of(example(), "s3://bucket/fleet/", Exit.FINDINGS)
         assert notify(named(server), told) is None
         assert server.paths == [f"/hooks/{SECRET}?key={SECRET}"]
         [seen] = server.seen
@@ -112,7 +112,7 @@ def test_a_week_is_told(named: Any) -> None:
 @pytest.mark.parametrize("first", [500, 503, 429, 0])
 def test_a_passing_fault_is_tried_again_with_the_same_id(first: int, named: Any) -> None:
     with served(first, first, 204, headers={"Retry-After": "0"}) as server:
-        assert notify(named(server), message_of(example(), "/root"), pause_s=0.01) is None
+        assert notify(named(server), message_of(example(), "/root", Exit.DONE), pause_s=0.01) is None
         assert len(server.seen) == 3 and len({one["id"] for one in server.seen}) == 1
 
 

@@ -6,6 +6,7 @@ from functools import cache
 
 from jinja2 import Environment
 
+from nla_ray.errors import Exit
 from nla_ray.fleet.report.matrix import OPEN, matrices, overview, short
 from nla_ray.fleet.report.model import FleetReport
 from nla_ray.fleet.report.outline import MOST, silent, told
@@ -17,7 +18,7 @@ FIRST = 25
 FOLDED = 60
 """With more cells than this the list of all is folded away."""
 
-TONES = {5: "bad", 3: "bad", 0: "good"}
+TONES = {Exit.FINDINGS: "bad", Exit.NOT_REPORTABLE: "bad", Exit.DONE: "good"}
 """Of the exit codes; others are open."""
 
 
@@ -28,7 +29,7 @@ def html(report: FleetReport) -> str:
         _templates(),
         "style.css",
         report=report,
-        tone=TONES.get(report.exit, "open"),
+        tone=TONES.get(Exit(report.exit), "open"),
         this=report.weeks[-1],
         overview=overview(report) if len(corpora) > 1 else (),
         matrices=corpora,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
@@ -18,6 +18,7 @@ from nla_ray.pipelines.decode.baseline import own_baseline
 from nla_ray.pipelines.decode.isolate import PATIENCE, isolate, retry
 from nla_ray.pipelines.decode.planning import Decode, anchored, plan_decode
 from nla_ray.pipelines.decode.summary import Summary, summarize
+from nla_ray.pipelines.provenance import versions
 from nla_ray.runtime.local import LocalRunner
 from nla_ray.runtime.progress import UNNAMED, Labels
 from nla_ray.runtime.progress import Progress as Progress
@@ -28,13 +29,14 @@ from nla_ray.stages.stage import Stage
 from nla_ray.stages.tally import Tally, peak_bytes, total, worker_id
 from nla_ray.stages.verbalize import VerbalizeStage
 from nla_ray.stages.work import Done
-from nla_ray.stages.write import WriteStage
+from nla_ray.stages.write import WriteStage, keeper_of
 from nla_ray.store.places.address import open_store
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.manifest import Manifest, get_manifest
 from nla_ray.store.runs.plan import planned_runs, refuse_other_plans
 from nla_ray.store.runs.run import Run, open_run
 from nla_ray.store.runs.units import RunRef, done_units
+from nla_ray.store.upkeep.ended import next_id
 from nla_ray.tables import REAL
 
 T = TypeVar("T")
@@ -44,6 +46,9 @@ ROW_BYTES = 400
 
 
 Report = Callable[[Progress], None]
+
+Running = Callable[[DecodeConfig, Sequence[Stage], Labels], Runner]
+"""Makes the runner of a run over its stages."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,7 @@ class Decoded:
     summary: Summary
     again: bool
     failed_fraction: float
+    units: int
 
 
 def plan(config: DecodeConfig, *, report: Report = lambda _: None) -> tuple[Decode, Store]:
@@ -63,7 +69,18 @@ def plan(config: DecodeConfig, *, report: Report = lambda _: None) -> tuple[Deco
     Whether it may write there is for `require_place` to say: one may look at any plan.
     """
     store = reachable(config)
-    return plan_decode(config, lambda doing, documents: report(Progress(doing, documents))), store
+    ready = plan_decode(config, lambda doing, documents: report(Progress(doing, documents)))
+    return named_anew(ready, store), store
+
+
+def named_anew(ready: Decode, store: Store) -> Decode:
+    """The same decode under an id that is free where the run of its own id was abandoned or retired."""
+    run_id = next_id(store, ready.plan.run_id)
+    return replace(
+        ready,
+        identity=replace(ready.identity, run_id=run_id),
+        plan=ready.plan.model_copy(update={"run_id": run_id}),
+    )
 
 
 def written_units(ready: Decode, store: Store) -> int:
@@ -102,21 +119,26 @@ def decode(
     add: bool = False,
     report: Report = lambda _: None,
     stages: Callable[[Decode, Store], Sequence[Stage]] = stages_of,
+    running: Running | None = None,
+    labels: Mapping[str, str] = {},
 ) -> Decoded:
     """Decode the corpus into the tables at `config.output`, or go on where an earlier attempt stopped.
 
     Everything that can be checked without weights is checked before anything is written. `add` allows tables
-    that hold other runs; `stages` may wrap the steps. Raises NlaError; a fault of a document or a vector is a
+    that hold other runs; `stages` may wrap the steps, `running` may share a runner with other runs;
+    `labels` say where the run belongs, see `Plan`. Raises NlaError; a fault of a document or a vector is a
     row, and what no worker can make is in the quarantine.
     """
     store = reachable(config)
     ready = plan_decode(config, lambda doing, documents: report(Progress(doing, documents)))
+    ready = replace(ready, plan=ready.plan.model_copy(update={"labels": dict(labels)}))
+    ready = named_anew(ready, store)
     there = get_manifest(store, ready.plan.run_id)
     if there is not None:
         return decoded(ready, there.manifest, again=True)
     require_place(store, ready, add=add)
     report(Progress("starting", ready.survey.documents, of_units=len(ready.tasks)))
-    with runner_of(ready.config, stages(ready, store), labels_of(ready)) as runner:
+    with (running or runner_of)(ready.config, stages(ready, store), labels_of(ready)) as runner:
         run = open_run(store, ready.plan, add=add)
         meter = Meter(ready, report, runner.tell)
         files = [done.file for done in make(run, ready, runner, meter) if done.file is not None]
@@ -127,18 +149,25 @@ def decode(
 
 
 def require_place(store: Store, ready: Decode, *, add: bool) -> None:
-    """Raise NlaError where other runs are in the way, or the tables will hardly fit (an estimate)."""
+    """Raise NlaError where other runs are in the way, or what is missing will hardly fit (an estimate)."""
     if not add:
         refuse_other_plans(store, ready.plan)
-    free, rows = store.free(), sum(task.planned or 0 for task in ready.tasks)
-    needed = rows * ROW_BYTES
-    if "activations" in ready.config.keep:
-        needed += (ready.survey.vectors or 0) * ready.sidecar.d_model * 4
+    free, needed = store.free(), needed_bytes(ready, done_units(store, RunRef.of(ready.plan)))
     if free is not None and needed > free:
         raise InputError(
             f"{store.url}: about {needed / 2**30:.1f} GiB are needed and {free / 2**30:.1f} GiB are free; "
             "make room or name another output"
         )
+
+
+def needed_bytes(ready: Decode, done: Collection[str]) -> int:
+    """Room for the units that are not done, about."""
+    left = [task for task in ready.tasks if task.unit_id not in done]
+    needed = sum(task.planned or 0 for task in left) * ROW_BYTES
+    if "activations" in ready.config.keep:
+        share = sum(task.documents for task in left) / max(1, sum(task.documents for task in ready.tasks))
+        needed += int((ready.survey.vectors or 0) * share) * ready.sidecar.d_model * 4
+    return needed
 
 
 def require_shared(run: Run) -> None:
@@ -158,9 +187,11 @@ def labels_of(ready: Decode) -> Labels:
 
 
 def runner_of(
-    config: DecodeConfig | TrainingSetConfig, stages: Sequence[Stage], labels: Labels = UNNAMED
+    config: DecodeConfig | TrainingSetConfig,
+    stages: Sequence[Stage],
+    labels: Labels | Mapping[str, Labels] = UNNAMED,
 ) -> Runner:
-    """The configured runner over these stages."""
+    """The configured runner over these stages; `labels` by run where several share it."""
     if config.runner.name == "local":
         return LocalRunner(stages)
     from nla_ray.runtime.ray_data import RayRunner
@@ -224,6 +255,7 @@ class Meter:
             vectors=self.tally.vectors,
             controls=True,
             tokens=self.tally.tokens,
+            busy=dict(self.tally.seconds),
             seconds=time.perf_counter() - self._started,
             unclosed=outcomes["unclosed"] / answers if answers else None,
             fve_nrm=None if cos is None or baseline is None else 1 - 2 * (1 - cos) / baseline.value,
@@ -259,7 +291,9 @@ def record_of(run: Run, ready: Decode, meter: Meter) -> dict[str, Any]:
             "peak_bytes": sum(peaks.values()),
             "runner": ready.config.runner.model_dump(mode="json"),
         },
-        "warnings": list(ready.warnings),
+        "warnings": [keeper_of(ready.config).reason(said) for said in ready.warnings],
+        "config": ready.config.model_dump(mode="json"),
+        "versions": versions(),
     }
 
 
@@ -273,4 +307,5 @@ def decoded(ready: Decode, manifest: Manifest, *, again: bool) -> Decoded:
         summary=summarize(output, manifest, vocabulary=known),
         again=again,
         failed_fraction=manifest.quarantined / planned if planned else 0.0,
+        units=manifest.units,
     )

@@ -1,1 +1,1 @@
-"""A sweep run: cells decoded, audited and compared, and the page of the fleet."""
+"""A week of a sweep: every cell decoded, audited, compared and reported."""

@@ -11,13 +11,14 @@ import duckdb
 import pyarrow as pa
 
 from nla_ray.contract import contract
-from nla_ray.errors import InputError
+from nla_ray.errors import InputError, NoFileError
 from nla_ray.store.parquet import OFFLINE, exact_glob, read_files
 from nla_ray.store.places.address import open_store
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.layout import unit_prefix
 from nla_ray.store.runs.manifest import FileRecord, Stored, get_manifests
 from nla_ray.store.runs.plan import Plan, get_plan, planned_runs
+from nla_ray.store.upkeep.ended import ended_runs, require_open
 from nla_ray.tables import COMMITTED_RUNS, SCHEMAS, ddl, table_of
 
 LARGE = ("activations", "documents")
@@ -33,8 +34,8 @@ def connect(
     what runs keep beside: `documents`, `activations` (empty where none does). Every file is verified against
     its manifest once, here; those on S3 are kept in a local cache. `runs` are ids: of other runs nothing is
     read. `without` names tables (of `LARGE`) that are not even fetched; to ask about them is then an error.
-    Raises InputError where there are no tables, none is committed, a file is missing or changed, or a newer
-    nla_ray wrote it.
+    Raises NoFileError where there are no tables or none is committed, InputError where a file is missing or
+    changed, or a newer nla_ray wrote it.
     """
     found = committed(path, runs=runs, without=without)
     connection = duckdb.connect(config=OFFLINE)
@@ -56,9 +57,16 @@ def committed(
 ) -> Committed:
     """Find and verify what is committed at a folder or `s3://bucket/prefix`; raises as `connect` does."""
     store = open_store(path)
-    manifests = [one for one in get_manifests(store) if runs is None or one.manifest.run_id in runs]
+    for run_id in runs or ():
+        require_open(store, run_id)
+    ended = ended_runs(store)
+    manifests = [
+        one
+        for one in get_manifests(store)
+        if one.manifest.run_id not in ended and (runs is None or one.manifest.run_id in runs)
+    ]
     if not manifests:
-        raise InputError(_nothing_committed(store))
+        raise NoFileError(_nothing_committed(store))
     local = {
         name: local_files(store, [file for one in manifests for file in one.manifest.files_of(name)])
         for name in SCHEMAS
@@ -121,6 +129,7 @@ def _run_row(store: Store, stored: Stored) -> dict[str, object]:
         "bytes": sum(file.bytes for file in manifest.all_files()),
         "plan_sha256": manifest.plan_sha256,
         "manifest_sha256": stored.sha256,
+        "labels": json.dumps(plan.labels),
         "facts": json.dumps(plan.facts),
         "record": json.dumps(manifest.record),
     }

@@ -36,6 +36,7 @@ def ended(state: str, code: int) -> FleetCell:
         ([ended("missing", 7), ended("failed", 6)], 6),
         ([ended("failed", 0)], 10),
         ([ended("failed", 1), ended("failed", 2)], 1),
+        ([ended("failed", 143)], 8),
         ([cell("m", "a", reading(0), exit=6), QUIET], 6),
         # What the audit alone calls findings may be none over the sweep.
         ([cell("m", "a", reading(0), exit=5)], 0),
