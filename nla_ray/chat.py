@@ -50,7 +50,7 @@ class Chat:
             raise ConfigError(
                 f"{asker}.key_env: the environment variable {config.key_env} is not set; set it"
             )
-        self._opener = urllib.request.build_opener(_NoRedirect)
+        self._opener = urllib.request.build_opener(NoRedirect)
         self._url = f"{config.base_url.rstrip('/')}/chat/completions"
 
     def ask(self, body: bytes, may_ask: Callable[[], bool] = lambda: True) -> Completion | None:
@@ -102,7 +102,7 @@ class Chat:
         except urllib.error.HTTPError as error:
             with error:
                 if error.code in RETRIED:
-                    raise _BusyError(f"status {error.code}", _seconds(error.headers)) from None
+                    raise _BusyError(f"status {error.code}", retry_after(error.headers)) from None
                 raise RefusedError(
                     f"{self._asker} {self._url}: refused with status {error.code}; see model, key and URL",
                     error.code,
@@ -119,8 +119,8 @@ class _BusyError(Exception):
         self.retry_after = retry_after
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect would send the key to another place."""
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect would send what is secret to another place."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
@@ -150,7 +150,7 @@ def _text(content: object) -> str:
     return "".join(text for text in texts if isinstance(text, str))
 
 
-def _seconds(headers: Any) -> float:
+def retry_after(headers: Any) -> float:
     """Seconds of a Retry-After header; 0 where there is none, or a date."""
     text = str(headers.get("Retry-After") or "")
     return float(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0.0
