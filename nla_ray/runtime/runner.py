@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
 from nla_ray.errors import EngineError, Exit, NlaError
@@ -23,6 +23,9 @@ class DeviceLostError(EngineError):
 
 class Runner(ABC):
     """Runs the same chain of stages over units, again and again until it is closed."""
+
+    say: Callable[[str | None], None] = staticmethod(lambda _: None)
+    """Told what the runner does that is no work on units, such as waiting; None: it is over."""
 
     @abstractmethod
     def stream(self, tasks: Sequence[Task]) -> Iterator[Result]:
