@@ -12,7 +12,7 @@ from nla_ray.tables.explanations import (
     TEMPLATE,
 )
 from nla_ray.tables.findings import FINDINGS, RATES
-from nla_ray.tables.runs import COMMITTED_RUNS, QUARANTINE
+from nla_ray.tables.runs import COMMITTED_RUNS, LABELS, QUARANTINE
 from nla_ray.tables.schema import column, ddl, table_of
 
 SCHEMAS = {
@@ -31,6 +31,7 @@ __all__ = [
     "FINDINGS",
     "GENERATED",
     "IMPORTED",
+    "LABELS",
     "OUTCOMES",
     "QUARANTINE",
     "RATES",

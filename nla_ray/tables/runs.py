@@ -6,6 +6,9 @@ import pyarrow as pa
 
 from nla_ray.tables.schema import column
 
+LABELS = ("sweep", "week", "model", "base", "corpus", "layer")
+"""What a run may be called by, beside its id; none of them is part of what it is."""
+
 QUARANTINE = pa.schema(
     [
         column("run_id", pa.string(), "run that planned the row"),
@@ -30,6 +33,7 @@ COMMITTED_RUNS = pa.schema(
         column("bytes", pa.int64(), "size of its files"),
         column("plan_sha256", pa.string(), "digest of the plan"),
         column("manifest_sha256", pa.string(), "digest of the manifest"),
+        column("labels", pa.string(), "what the run is called by: sweep, week, model, ..., as JSON"),
         column("facts", pa.string(), "plan: what the rows follow from, as JSON"),
         column("record", pa.string(), "what became known by running, as JSON"),
     ],

@@ -33,6 +33,7 @@ from nla_ray.pipelines.audit.audited import AuditedRun, Compared, Role
 from nla_ray.pipelines.audit.report import build_report
 from nla_ray.store import connect, open_run, open_store
 from nla_ray.store.runs.plan import Plan
+from nla_ray.store.upkeep.ended import next_id
 from nla_ray.tables import FINDINGS, RATES, REAL, table_of
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def audit(config: AuditConfig, doing: Doing = lambda what: None) -> Outcome:
     benign = None if config.benign is None else open_source(config.benign)
     plan = plan_of(config, packs, embedder, subject, before, benign)
     store = open_store(config.results or config.source.tables)
+    plan = plan.model_copy(update={"run_id": next_id(store, plan.run_id)})
     run = open_run(store, plan)
     committed = run.committed()
     if committed is not None:

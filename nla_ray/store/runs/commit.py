@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 
 from pydantic import JsonValue
@@ -13,8 +13,9 @@ from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.layout import QUARANTINE, commit_key, unit_key
 from nla_ray.store.runs.manifest import FileRecord, Manifest, get_manifest, get_manifests, heads
 from nla_ray.store.runs.plan import Plan
-from nla_ray.store.runs.unit_file import Footer, to_bytes, unit_facts
-from nla_ray.store.runs.units import RunRef, done_units, footer_of, record_of
+from nla_ray.store.runs.unit_file import DamagedError, Footer, to_bytes, unit_facts
+from nla_ray.store.runs.units import RunRef, done_units, footer_of, record_of, side_record
+from nla_ray.store.upkeep.ended import require_open
 from nla_ray.tables import QUARANTINE as QUARANTINE_SCHEMA
 from nla_ray.tables import table_of
 
@@ -25,7 +26,8 @@ def commit(
     """Commit a run and return its manifest; a run that is committed already stays as it is.
 
     `record` is what became known by running (JSON values); `written` are records that writers returned, which
-    saves looking at those files again. Raises InputError unless units and rows are exactly those of the plan.
+    saves looking at those files again: all others are read as a whole. Raises InputError unless units and
+    rows are exactly those of the plan, DamagedError where a file is not as it was written.
     """
     ref = RunRef.of(plan)
     _require_units(store, plan, plan.table, done_units(store, ref))
@@ -33,9 +35,9 @@ def commit(
         _require_units(store, plan, side, done_units(store, ref, side))
     known = {file.unit_id: file for file in written}
     units = sorted(plan.units)
-    files = store.map(lambda unit: known.get(unit) or record_of(store, ref, unit), units)
+    files = _sound(store, lambda unit: known.get(unit) or record_of(store, ref, unit), units)
     _require_rows(store, plan, ref, files)
-    sides = {side: _side_files(store, ref, side, units) for side in plan.sides}
+    sides = {side: _side_files(store, ref, side, units, known) for side in plan.sides}
     aside = [file.unit_id for file in files if file.quarantined]
     quarantine = store.map(lambda unit: _put_quarantine(store, footer_of(store, ref, unit)), aside)
     manifest = Manifest(
@@ -69,8 +71,33 @@ def _require_units(store: Store, plan: Plan, table: str, done: frozenset[str]) -
         )
 
 
-def _side_files(store: Store, ref: RunRef, side: str, units: list[str]) -> tuple[FileRecord, ...]:
-    return tuple(store.map(lambda unit: record_of(store, ref, unit, side), units))
+def _side_files(
+    store: Store, ref: RunRef, side: str, units: list[str], known: Mapping[str, FileRecord]
+) -> tuple[FileRecord, ...]:
+    def record(unit: str) -> FileRecord:
+        return side_record(store, ref, unit, side, look=unit not in known)
+
+    return tuple(_sound(store, record, units))
+
+
+def _sound(store: Store, record: Callable[[str], FileRecord], units: list[str]) -> list[FileRecord]:
+    """The record of every unit. Raises one DamagedError that names all files that are not as written."""
+
+    def look(unit: str) -> FileRecord | DamagedError:
+        try:
+            return record(unit)
+        except DamagedError as error:
+            return error
+
+    found = store.map(look, units)
+    damaged = [one for one in found if isinstance(one, DamagedError)]
+    if damaged:
+        raise DamagedError(
+            f"{'; '.join(str(one) for one in damaged[:3])}; {len(damaged)} units are damaged, nothing is "
+            "committed: remove their files (`nla-ray sweep gc --damaged --yes` does) and run the same "
+            "command again, which makes these units anew"
+        )
+    return [one for one in found if not isinstance(one, DamagedError)]
 
 
 def _require_rows(store: Store, plan: Plan, ref: RunRef, files: list[FileRecord]) -> None:
@@ -101,6 +128,7 @@ def _put_quarantine(store: Store, footer: Footer) -> FileRecord:
 
 
 def _put_manifest(store: Store, manifest: Manifest) -> Manifest:
+    require_open(store, manifest.run_id)
     if store.put_new(commit_key(manifest.run_id), manifest.canonical().encode()):
         return manifest
     there = get_manifest(store, manifest.run_id)

@@ -7,9 +7,12 @@ import re
 from nla_ray.errors import InputError
 
 PLANS, COMMITS, QUARANTINE = "plans/", "commits/", "quarantine"
-RESERVED = frozenset({"plans", "commits", "probe", QUARANTINE})
+ABANDONED, RETIRED = "abandoned/", "retired/"
+RESERVED = frozenset({"plans", "commits", "abandoned", "retired", "compactions", "probe", QUARANTINE})
 NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
 
+_STATE = re.compile(rf"(?:plans|commits|abandoned|retired|compactions)/({NAME})\.json")
+_FILE = re.compile(rf"({NAME})/run_id=({NAME})/(?:unit=({NAME})|compacted-[0-9a-f]{{64}})\.parquet")
 _UNIT = re.compile(rf"({NAME})/run_id=({NAME})/unit=({NAME})\.parquet")
 
 
@@ -21,6 +24,22 @@ def plan_key(run_id: str) -> str:
 def commit_key(run_id: str) -> str:
     """Key of a run's manifest, whose existence is its commit."""
     return f"{COMMITS}{run_id}.json"
+
+
+def run_of(key: str) -> str:
+    """Run id of the key of a plan, a manifest, or of how a run ended."""
+    return key.rpartition("/")[2].removesuffix(".json")
+
+
+def is_state(key: str) -> bool:
+    """Whether it is the key of what is written once for a run: its plan, its manifest, how it ended."""
+    return _STATE.fullmatch(key) is not None
+
+
+def file_of(key: str) -> tuple[str, str, str | None] | None:
+    """Table, run id and unit id (None where it holds several) of the key of a file of rows."""
+    match = _FILE.fullmatch(key)
+    return None if match is None else (match[1], match[2], match[3])
 
 
 def unit_prefix(table: str, run_id: str) -> str:

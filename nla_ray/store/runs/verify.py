@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -13,15 +14,19 @@ import duckdb
 from nla_ray.errors import InputError, NoFileError
 from nla_ray.store.parquet import OFFLINE, exact_glob, read_files
 from nla_ray.store.places.address import open_store
-from nla_ray.store.places.objects import PROBE, ChangedError, Store
-from nla_ray.store.runs.layout import COMMITS, PLANS, QUARANTINE, commit_key, plan_key, unit_key
+from nla_ray.store.places.objects import ChangedError, Store
+from nla_ray.store.runs.layout import QUARANTINE, commit_key, file_of, plan_key, unit_prefix
 from nla_ray.store.runs.manifest import FileRecord, Manifest, Stored, committed_runs, get_manifest, heads
 from nla_ray.store.runs.plan import Plan, get_plan, planned_runs
 from nla_ray.store.runs.unit_file import read_footer
 from nla_ray.store.runs.units import KEYS
+from nla_ray.store.upkeep.strays import Kind as LeftKind
+from nla_ray.store.upkeep.strays import Known, leftovers
 
 T = TypeVar("T")
-Kind = Literal["corrupt", "plan", "chain", "missing", "digest", "rows", "duplicate", "stray", "unfinished"]
+_WRITING_S = 86_400.0
+"""Seconds in which a file that is not finished may still be being written."""
+Kind = Literal["corrupt", "plan", "chain", "missing", "digest", "rows", "duplicate", "unfinished"] | LeftKind
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,9 @@ def examine(store: Store) -> Verified:
     manifests = list(stored.values())
     problems += _chain(manifests)
     sound = defaultdict[str, list[Path]](list)
-    for one in manifests:
+    known = Known.of(store, plans, {one.manifest.run_id: one for one in manifests})
+    readable = [one for one in manifests if one.manifest.run_id not in known.ended]
+    for one in readable:
         problems += _against_plan(one.manifest, plans.get(one.manifest.run_id))
         for table, path, wrong in _files(store, one.manifest):
             problems += wrong
@@ -73,10 +80,10 @@ def examine(store: Store) -> Verified:
                 sound[table].append(path)
     for table in KEYS:
         problems += _duplicates(table, sound[table])
-    problems += _strays(store, plans, manifests)
-    files = sum(len(one.manifest.all_files()) for one in manifests)
-    rows = sum(one.manifest.rows for one in manifests)
-    return Verified(len(manifests), files, rows, heads(manifests), problems)
+    problems += _left(store, known)
+    files = sum(len(one.manifest.all_files()) for one in readable)
+    rows = sum(one.manifest.rows for one in readable)
+    return Verified(len(readable), files, rows, heads(manifests), problems)
 
 
 def _readable(
@@ -171,19 +178,14 @@ def _duplicates(table: str, paths: Sequence[Path]) -> list[Problem]:
     ]
 
 
-def _strays(store: Store, plans: Mapping[str, Plan], manifests: Sequence[Stored]) -> Iterator[Problem]:
-    """Runs without a commit, and files that belong to no run at all."""
-    committed = {one.manifest.run_id for one in manifests}
-    known = {file.key for one in manifests for file in one.manifest.all_files()}
-    listed = [one.key for one in store.entries("")]
-    for run_id in sorted(plans.keys() - committed):
-        plan = plans[run_id]
-        mine = {unit_key(plan.table, run_id, unit) for unit in plan.units}
-        done = mine.intersection(listed)
-        beside = (QUARANTINE, *plan.sides)
-        known |= mine | {unit_key(table, run_id, unit) for table in beside for unit in plan.units}
-        detail = f"{len(done)} of {len(plan.units)} units are written, nothing is committed; run it again"
+def _left(store: Store, known: Known) -> Iterator[Problem]:
+    """Runs without a commit, and files that belong to no run at all or to one that ended."""
+    for run_id in sorted(known.plans.keys() - known.manifests.keys() - known.ended.keys()):
+        plan = known.plans[run_id]
+        there = (file_of(one.key) for one in store.entries(unit_prefix(plan.table, run_id)))
+        done = sum(made is not None and made[2] in plan.units for made in there)
+        detail = f"{done} of {len(plan.units)} units are written, nothing is committed; run it again"
         yield Problem("unfinished", run_id, detail)
-    for key in listed:
-        if key not in known and key != PROBE and not key.startswith((PLANS, COMMITS)):
-            yield Problem("stray", key, "is in no manifest and in no plan; nothing reads it")
+    for one in leftovers(store, known):
+        if one.kind != "part" or one.modified < time.time() - _WRITING_S:
+            yield Problem(one.kind, one.key, one.detail)

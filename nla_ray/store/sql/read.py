@@ -18,6 +18,7 @@ from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.layout import unit_prefix
 from nla_ray.store.runs.manifest import FileRecord, Stored, get_manifests
 from nla_ray.store.runs.plan import Plan, get_plan, planned_runs
+from nla_ray.store.upkeep.ended import ended_runs, require_open
 from nla_ray.tables import COMMITTED_RUNS, SCHEMAS, ddl, table_of
 
 LARGE = ("activations", "documents")
@@ -56,7 +57,14 @@ def committed(
 ) -> Committed:
     """Find and verify what is committed at a folder or `s3://bucket/prefix`; raises as `connect` does."""
     store = open_store(path)
-    manifests = [one for one in get_manifests(store) if runs is None or one.manifest.run_id in runs]
+    for run_id in runs or ():
+        require_open(store, run_id)
+    ended = ended_runs(store)
+    manifests = [
+        one
+        for one in get_manifests(store)
+        if one.manifest.run_id not in ended and (runs is None or one.manifest.run_id in runs)
+    ]
     if not manifests:
         raise NoFileError(_nothing_committed(store))
     local = {
@@ -121,6 +129,7 @@ def _run_row(store: Store, stored: Stored) -> dict[str, object]:
         "bytes": sum(file.bytes for file in manifest.all_files()),
         "plan_sha256": manifest.plan_sha256,
         "manifest_sha256": stored.sha256,
+        "labels": json.dumps(plan.labels),
         "facts": json.dumps(plan.facts),
         "record": json.dumps(manifest.record),
     }

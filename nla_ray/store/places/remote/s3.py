@@ -24,7 +24,7 @@ from botocore.exceptions import (
 from nla_ray.errors import InputError, NoFileError, UnreachableError
 from nla_ray.store.places.cache import cached, keep
 from nla_ray.store.places.folder import require_digest
-from nla_ray.store.places.objects import Listed, Store
+from nla_ray.store.places.objects import Listed, Store, require_key, require_prefix
 from nla_ray.store.places.remote.client import connected, new_session
 
 T = TypeVar("T")
@@ -43,7 +43,10 @@ _BROKEN = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
 _PASSING = (ConnectionError, HTTPClientError, *_BROKEN)
 _ABSENT, _CONFLICT, _EXISTS, _BUSY, _SERVER, _LACKING = 404, 409, 412, 429, 500, 501
 _NO_BUCKET = "the bucket does not exist; create it or correct the URL"
-_DENIED = "access denied; the identity needs s3:ListBucket, s3:GetObject and, to write, s3:PutObject"
+_DENIED = (
+    "access denied; the identity needs s3:ListBucket, s3:GetObject, to write s3:PutObject, "
+    "and to remove s3:DeleteObject"
+)
 _EXPIRED = "the credentials have expired; log in again"
 _ADVICE = {
     "NoSuchBucket": _NO_BUCKET,
@@ -120,7 +123,7 @@ class S3Store(Store):
         with self._explained(key):
             try:
                 answer = self._client.put_object(
-                    Bucket=self._bucket, Key=self._root + key, Body=data, Metadata=metadata, **condition
+                    Bucket=self._bucket, Key=self._key(key), Body=data, Metadata=metadata, **condition
                 )
             except ClientError as error:
                 if _status(error) in (_EXISTS, _CONFLICT):
@@ -131,7 +134,7 @@ class S3Store(Store):
     def _head(self, key: str) -> dict[str, Any] | None:
         with self._explained(key):
             try:
-                return dict(self._client.head_object(Bucket=self._bucket, Key=self._root + key))
+                return dict(self._client.head_object(Bucket=self._bucket, Key=self._key(key)))
             except ClientError as error:
                 if _status(error) == _ABSENT:
                     return None
@@ -149,7 +152,7 @@ class S3Store(Store):
         """What `consume` makes of an object's body; a body that breaks off is asked for again."""
         with self._explained(key):
             for tries_left in reversed(range(ATTEMPTS)):
-                answer = self._client.get_object(Bucket=self._bucket, Key=self._root + key, **options)
+                answer = self._client.get_object(Bucket=self._bucket, Key=self._key(key), **options)
                 try:
                     return consume(answer["Body"])
                 except _BROKEN:
@@ -167,15 +170,21 @@ class S3Store(Store):
 
     def entries(self, prefix: str) -> list[Listed]:
         """See Store."""
+        require_prefix(self.url, prefix)
         with self._explained(prefix):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=self._root + prefix
             )
             return [
-                Listed(one["Key"].removeprefix(self._root), one["Size"])
+                Listed(one["Key"].removeprefix(self._root), one["Size"], one["LastModified"].timestamp())
                 for page in pages
                 for one in page.get("Contents", ())
             ]
+
+    def remove(self, key: str) -> None:
+        """See Store; needs s3:DeleteObject, which writers need not have."""
+        with self._explained(key):
+            self._client.delete_object(Bucket=self._bucket, Key=self._key(key))
 
     def local(self, key: str, sha256: str, *, fresh: bool = False) -> Path:
         """See Store; a copy in the cache, named by its digest."""
@@ -187,6 +196,9 @@ class S3Store(Store):
             require_digest(f"{self.url}/{key}", found, sha256)
 
         return self._read(key, lambda body: keep(sha256, body.iter_chunks(_CHUNK), require))
+
+    def _key(self, key: str) -> str:
+        return self._root + require_key(self.url, key)
 
     @contextmanager
     def _explained(self, key: str) -> Iterator[None]:
