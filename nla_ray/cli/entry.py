@@ -15,7 +15,7 @@ import typer
 from pydantic import ValidationError
 
 from nla_ray.errors import Exit, NlaError
-from nla_ray.text import printable
+from nla_ray.text import masked, printable
 
 SIGNALS = {
     signal.SIGHUP: Exit.HUNG_UP,
@@ -48,7 +48,7 @@ def _code_of(app: typer.Typer, arguments: Sequence[str] | None) -> int | str | N
 
 
 def _said(message: str, code: Exit) -> Exit:
-    typer.echo(f"error: {printable(' '.join(message.split()))}", err=True)
+    typer.echo(f"error: {printable(masked(' '.join(message.split())))}", err=True)
     return code
 
 

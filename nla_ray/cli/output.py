@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
 import typer
@@ -15,13 +15,14 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from rich.table import Column
 
-from nla_ray.text import printable
+from nla_ray.text import masked, printable
 
 if TYPE_CHECKING:
     from nla_ray.config.reading.corpus import Corpus
     from nla_ray.pipelines.decode.run import Progress, Report
 
 PLAIN_INTERVAL_S = 30.0
+SHORT_ID = 8
 
 
 def say_what_is_not_read(corpus: Corpus, console: Console, *, quiet: bool = False) -> None:
@@ -102,8 +103,10 @@ class _Lines:
 
     def _say(self, now: Progress) -> None:
         self._at = time.monotonic()
+        at = [f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", now.run[:SHORT_ID], now.cell]
         parts = (now.doing, _count(now), _speed(now))
-        self._console.out(", ".join(part for part in parts if part), highlight=False)
+        said = f"{' '.join(filter(None, at))} {', '.join(filter(None, parts))}"
+        self._console.out(printable(masked(said)), highlight=False)
 
 
 def _count(now: Progress) -> str:

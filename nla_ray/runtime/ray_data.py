@@ -76,7 +76,7 @@ class RayRunner(Runner):
         self._exit.close()
 
     def stream(self, tasks: Sequence[Task]) -> Iterator[Result]:
-        """See Runner. Raises ConfigError where no node can hold an actor, UnreachableError if Ray gives up."""
+        """See Runner. Raises ConfigError where no node can hold an actor, UnreachableError if Ray ends."""
         if not tasks:
             return
         _set_context()

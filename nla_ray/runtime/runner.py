@@ -10,6 +10,7 @@ from nla_ray.errors import EngineError, Exit, NlaError
 from nla_ray.runtime.progress import Progress
 from nla_ray.stages.stage import Stage
 from nla_ray.stages.work import Failed, Result, Task, Work
+from nla_ray.text import masked
 
 DEVICE_LOST = frozenset({"AcceleratorError"})
 """Errors after which a process can do nothing right any more."""
@@ -66,7 +67,7 @@ def attempt(stage: Stage, work: Task | Work | Failed) -> Any:
     except NlaError as error:
         return Failed(task, str(error), fatal=error)
     except Exception as error:  # noqa: BLE001 (any fault of a unit is that unit's result)
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        reason = masked(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
         if type(error).__name__ in DEVICE_LOST:
             raise DeviceLostError(f"the device is lost: {reason}; run the same command again") from None
         return Failed(task, reason)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
@@ -15,6 +15,7 @@ from nla_ray.corpus.files.sources import DEMO_CORPUS
 from nla_ray.demo.vocabulary import vocabulary
 from nla_ray.errors import InputError
 from nla_ray.pipelines.decode.baseline import own_baseline
+from nla_ray.pipelines.decode.events import Events
 from nla_ray.pipelines.decode.isolate import PATIENCE, isolate, retry
 from nla_ray.pipelines.decode.planning import Decode, anchored, plan_decode
 from nla_ray.pipelines.decode.summary import Summary, summarize
@@ -38,6 +39,7 @@ from nla_ray.store.runs.run import Run, open_run
 from nla_ray.store.runs.units import RunRef, done_units
 from nla_ray.store.upkeep.ended import next_id
 from nla_ray.tables import REAL
+from nla_ray.text import masked, masked_values
 
 T = TypeVar("T")
 
@@ -130,13 +132,18 @@ def decode(
         return decoded(ready, there.manifest, again=True)
     require_place(store, ready, add=add)
     report(Progress("starting", ready.survey.documents, of_units=len(ready.tasks)))
-    with runner_of(ready.config, stages(ready, store), labels_of(ready)) as runner:
-        run = open_run(store, ready.plan, add=add)
-        meter = Meter(ready, report, runner.tell)
-        files = [done.file for done in make(run, ready, runner, meter) if done.file is not None]
-        meter.stop()
-    require_shared(run)
-    manifest = run.commit(record_of(run, ready, meter), files)
+    with Events(store, ready.plan.run_id, ready.plan.labels) as events:
+        runner = runner_of(ready.config, stages(ready, store), labels_of(ready))
+        meter = Meter(ready, report, runner.tell, events=events)
+        runner.say = meter.say
+        events.add("planned", units=len(ready.tasks), documents=ready.survey.documents)
+        with runner:
+            run = open_run(store, ready.plan, add=add)
+            files = [done.file for done in make(run, ready, runner, meter) if done.file is not None]
+            meter.stop()
+        require_shared(run)
+        manifest = run.commit(record_of(run, ready, meter), files)
+        events.add("committed", rows=manifest.rows, quarantined=manifest.quarantined)
     return decoded(ready, manifest, again=False)
 
 
@@ -175,7 +182,11 @@ def require_shared(run: Run) -> None:
 def labels_of(ready: Decode) -> Labels:
     """What the run is called in metrics; a corpus of several places by the first of them."""
     model = ready.config.models.target or ready.config.models.av
-    return Labels(run=ready.plan.run_id, model=str(model), corpus=ready.config.corpus.paths[0])
+    named = {"model": str(model), "corpus": ready.config.corpus.paths[0]} | ready.plan.labels
+    known = {one.name for one in fields(Labels)}
+    return Labels(
+        run=ready.plan.run_id, **{name: masked(text) for name, text in named.items() if name in known}
+    )
 
 
 def runner_of(
@@ -194,20 +205,24 @@ def make(run: Run, ready: Decode, runner: Runner, meter: Meter) -> Iterator[Done
     missing = set(run.missing())
     tasks = [task for task in ready.tasks if task.unit_id in missing]
     meter.start(len(ready.tasks) - len(tasks))
-    failed = yield from meter.watch(retry(tasks, runner.stream, patience=PATIENCE))
+    meter.events.add("begun", units=len(tasks), runner=ready.config.runner.name)
+    stream = meter.events.through(runner.stream)
+    failed = yield from meter.watch(retry(tasks, stream, patience=PATIENCE))
     if failed:
         meter.doing = "isolating what fails"
         allowed = ready.config.max_failed_fraction * ready.survey.documents
         again = [task for task, _ in failed.values()]
         alone = len(again) == len(tasks)
-        yield from meter.watch(isolate(again, runner.stream, allowed=allowed, alone=alone))
+        yield from meter.watch(isolate(again, stream, allowed=allowed, alone=alone))
 
 
 class Meter:
     """Counts the units that pass and reports how far the run is; `seconds` from start to stop."""
 
-    def __init__(self, ready: Decode, *reports: Report) -> None:
+    def __init__(self, ready: Decode, *reports: Report, events: Events) -> None:
         self.doing, self.tally, self.units, self.seconds = "decoding", Tally(), 0, 0.0
+        self.events, self._cell = events, labels_of(ready).cell()
+        self._said: str | None = None
         self._ready, self._reports, self._before = ready, reports, 0
         self._started = time.perf_counter()
 
@@ -215,6 +230,13 @@ class Meter:
         """Begin; so many units were there before."""
         self._before, self._started = before, time.perf_counter()
         self._tell()
+
+    def say(self, said: str | None) -> None:
+        """What the runner does besides its work; None: that is over."""
+        self._said = said
+        if said is not None:
+            self.events.add("waiting", what=said)
+            self._tell()
 
     def stop(self) -> None:
         """End the time."""
@@ -237,7 +259,9 @@ class Meter:
         answers, cos = outcomes.total(), self.tally.mean_cos(REAL)
         baseline = self._ready.baseline
         now = Progress(
-            self.doing,
+            self._said or self.doing,
+            run=self._ready.plan.run_id,
+            cell=self._cell,
             documents=self._ready.survey.documents,
             units=self._before + self.units,
             of_units=len(self._ready.tasks),
@@ -281,7 +305,7 @@ def record_of(run: Run, ready: Decode, meter: Meter) -> dict[str, Any]:
             "runner": ready.config.runner.model_dump(mode="json"),
         },
         "warnings": list(ready.warnings),
-        "config": ready.config.model_dump(mode="json"),
+        "config": masked_values(ready.config.model_dump(mode="json")),
         "versions": versions(),
     }
 

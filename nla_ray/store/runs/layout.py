@@ -8,10 +8,13 @@ from nla_ray.errors import InputError
 
 PLANS, COMMITS, QUARANTINE = "plans/", "commits/", "quarantine"
 ABANDONED, RETIRED = "abandoned/", "retired/"
-RESERVED = frozenset({"plans", "commits", "abandoned", "retired", "compactions", "probe", QUARANTINE})
+RESERVED = frozenset(
+    {"plans", "commits", "abandoned", "retired", "compactions", "events", "probe", QUARANTINE}
+)
 NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
 
 _STATE = re.compile(rf"(?:plans|commits|abandoned|retired|compactions)/({NAME})\.json")
+_EVENTS = re.compile(rf"events/{NAME}/{NAME}\.jsonl")
 _FILE = re.compile(rf"({NAME})/run_id=({NAME})/(?:unit=({NAME})|compacted-[0-9a-f]{{64}})\.parquet")
 _UNIT = re.compile(rf"({NAME})/run_id=({NAME})/unit=({NAME})\.parquet")
 
@@ -24,6 +27,16 @@ def plan_key(run_id: str) -> str:
 def commit_key(run_id: str) -> str:
     """Key of a run's manifest, whose existence is its commit."""
     return f"{COMMITS}{run_id}.json"
+
+
+def events_key(run_id: str, part: str) -> str:
+    """Key of a part of what befell a run while it was made."""
+    return f"events/{run_id}/{part}.jsonl"
+
+
+def is_events(key: str) -> bool:
+    """Whether it is the key of a part of what befell a run."""
+    return _EVENTS.fullmatch(key) is not None
 
 
 def run_of(key: str) -> str:
