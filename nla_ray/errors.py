@@ -75,7 +75,7 @@ class NoFileError(InputError):
 
 
 class NoCheckpointError(CheckpointError, NoFileError):
-    """A checkpoint, or a file that every checkpoint has, is not there."""
+    """A checkpoint is not there; one that lacks a part is a CheckpointError."""
 
 
 class UnreachableError(InputError):

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-_USER = re.compile(r"(?<=://)[^/\s?#@]+(?=@)")
+_USER = re.compile(r"(?<=://)[^/\s?#@\"\\]+(?=@)")
 _PARAMETER = re.compile(
     r"([?&;][\w.-]*(?:signature|sig|token|secret|password|passwd|credential|key|auth)[\w.-]*=)[^&\s;#\"'\\]+",
     re.IGNORECASE,

@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from nla_ray.config.training.training_set import Asking
-from nla_ray.errors import ConfigError
+from nla_ray.errors import ConfigError, NoFileError
 from nla_ray.ids import digest
 from nla_ray.providers.answers import Answers, Kept
 from nla_ray.providers.provider import Place, Provider, Said, parsed
@@ -94,7 +94,8 @@ def instruction_of(config: Asking) -> str:
     try:
         said = config.instruction.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"provider.instruction: cannot read {config.instruction}: {error}") from None
+        kind = NoFileError if isinstance(error, FileNotFoundError) else ConfigError
+        raise kind(f"provider.instruction: cannot read {config.instruction}: {error}") from None
     if not said.strip():
         raise ConfigError(f"provider.instruction: {config.instruction} is empty; write what to ask for")
     return said

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nla_ray.cli.tables.answers import Format, destination
-from nla_ray.errors import ConfigError, InputError
+from nla_ray.errors import ConfigError, InputError, NoFileError
 
 EXAMPLES = """Examples:
 
@@ -61,7 +61,8 @@ def _text(sql: str | None, file: Path | None) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: cannot read SQL from it: {error}") from None
+        kind = NoFileError if isinstance(error, FileNotFoundError) else InputError
+        raise kind(f"{file}: cannot read SQL from it: {error}") from None
 
 
 def _bytes(option: str, text: str) -> int:
