@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -44,6 +45,9 @@ def _code_of(app: typer.Typer, arguments: Sequence[str] | None) -> int | str | N
         return _said(str(error), error.exit_code)
     except ValidationError as error:
         return _said(error.errors()[0]["msg"].removeprefix("Value error, "), Exit.UNUSABLE)
+    except Exception:  # noqa: BLE001 (a crash is told whole, without secrets)
+        typer.echo(masked(traceback.format_exc()), err=True, nl=False)
+        return Exit.CRASH
     return Exit.DONE
 
 

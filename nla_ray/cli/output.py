@@ -103,10 +103,18 @@ class _Lines:
 
     def _say(self, now: Progress) -> None:
         self._at = time.monotonic()
-        at = [f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", now.run[:SHORT_ID], now.cell]
-        parts = (now.doing, _count(now), _speed(now))
-        said = f"{' '.join(filter(None, at))} {', '.join(filter(None, parts))}"
-        self._console.out(printable(masked(said)), highlight=False)
+        self._console.out(stamped(line_of(now), now.run[:SHORT_ID], now.cell), highlight=False)
+
+
+def stamped(line: str, *about: str) -> str:
+    """A line of a log: the time (UTC), what it is about, and what it says, harmless and without secrets."""
+    parts = (f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", *about, line)
+    return printable(masked(" ".join(part for part in parts if part)))
+
+
+def line_of(now: Progress) -> str:
+    """Where a run is, in a line."""
+    return ", ".join(part for part in (now.doing, _count(now), _speed(now)) if part)
 
 
 def _count(now: Progress) -> str:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class Progress:
     """Where a run is. `before` of its units were there already; `vectors` were made in `seconds` since,
-    with those of controls where `controls` says so, from `tokens` that the target read.
+        with those of controls where `controls` says so, from `tokens` that the target read.
 
-    `run` is its id and `cell` its place in a sweep, as far as they are known and there is one.
-    `unclosed` is the share of real answers, `fve_nrm` their mean, where the run's denominator is known.
+    <<<<<<< HEAD
+        `run` is its id and `cell` its place in a sweep, as far as they are known and there is one.
+        `unclosed` is the share of real answers, `fve_nrm` their mean, where the run's denominator is known.
+    =======
+        `busy` are the seconds of all workers by step. `unclosed` is the share of real answers, `fve_nrm` their
+        mean, where the run's denominator is known.
+    >>>>>>> main
     """
 
     doing: str
@@ -23,6 +29,7 @@ class Progress:
     controls: bool = False
     tokens: int = 0
     seconds: float = 0.0
+    busy: Mapping[str, float] = field(default_factory=dict)
     unclosed: float | None = None
     fve_nrm: float | None = None
     run: str = ""

@@ -12,6 +12,7 @@ from typing import Self
 
 from nla_ray.errors import Exit, InputError, NlaError
 from nla_ray.pipelines.decode.isolate import Stream
+from nla_ray.runtime.shared import StoppedError
 from nla_ray.stages.work import Done, Failed, Result, Task
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.layout import events_key
@@ -43,7 +44,7 @@ class Events:
 
     def __exit__(self, _: object, error: BaseException | None, trace: TracebackType | None) -> None:
         """Say how the attempt ended, where it did not by itself, and write what is left."""
-        if isinstance(error, KeyboardInterrupt):
+        if isinstance(error, KeyboardInterrupt | StoppedError):
             self.add("interrupted")
         elif isinstance(error, NlaError):
             self.add("error", message=str(error), exit_code=int(error.exit_code))

@@ -7,7 +7,7 @@ import re
 from nla_ray.errors import InputError
 
 PLANS, COMMITS, QUARANTINE = "plans/", "commits/", "quarantine"
-ABANDONED, RETIRED = "abandoned/", "retired/"
+ABANDONED, RETIRED, COMPACTIONS = "abandoned/", "retired/", "compactions/"
 RESERVED = frozenset(
     {"plans", "commits", "abandoned", "retired", "compactions", "events", "probe", QUARANTINE}
 )
@@ -37,6 +37,11 @@ def events_key(run_id: str, part: str) -> str:
 def is_events(key: str) -> bool:
     """Whether it is the key of a part of what befell a run."""
     return _EVENTS.fullmatch(key) is not None
+
+
+def compaction_key(run_id: str) -> str:
+    """Key of what says which larger files hold a run's rows."""
+    return f"{COMPACTIONS}{run_id}.json"
 
 
 def run_of(key: str) -> str:
