@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Literal
 
 from nla_ray.store.places.objects import PROBE, Listed, Store
-from nla_ray.store.runs.layout import PLANS, QUARANTINE, file_of, is_piece, is_state, run_of
+from nla_ray.store.runs.layout import PLANS, QUARANTINE, file_of, is_events, is_piece, is_state, run_of
 from nla_ray.store.runs.manifest import Stored
 from nla_ray.store.runs.plan import Plan
 from nla_ray.store.upkeep.ended import State, ended_runs
@@ -79,7 +79,7 @@ def _object(key: str, run_id: str, known: Known) -> Why | None:
     if not is_state(key):
         return (
             None
-            if key == PROBE or is_piece(key)
+            if key == PROBE or is_events(key) or is_piece(key)
             else ("stray", "is no object of these tables; nothing reads it")
         )
     if key.startswith(PLANS) and run_id not in known.manifests:
