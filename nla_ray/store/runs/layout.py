@@ -7,9 +7,11 @@ import re
 from nla_ray.errors import InputError
 
 PLANS, COMMITS, QUARANTINE = "plans/", "commits/", "quarantine"
-RESERVED = frozenset({"plans", "commits", "probe", QUARANTINE})
+LISTS, INDEX = "manifests/", "index/"
+RESERVED = frozenset({"plans", "commits", "manifests", "index", "probe", QUARANTINE})
 NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
 
+_FILE = re.compile(rf"({NAME})/run_id=({NAME})/(?:unit={NAME}|compacted-[0-9a-f]{{16,64}})\.parquet")
 _UNIT = re.compile(rf"({NAME})/run_id=({NAME})/unit=({NAME})\.parquet")
 
 
@@ -23,6 +25,16 @@ def commit_key(run_id: str) -> str:
     return f"{COMMITS}{run_id}.json"
 
 
+def list_key(run_id: str, sha256: str) -> str:
+    """Key of a list of a run's files, named by its content."""
+    return f"{LISTS}{run_id}-{sha256[:16]}.parquet"
+
+
+def index_key(order: int, sha256: str) -> str:
+    """Key of an index of runs, named by the latest commit in it and by its content: the last one is newest."""
+    return f"{INDEX}{order:010d}-{sha256}.parquet"
+
+
 def unit_prefix(table: str, run_id: str) -> str:
     """What the keys of a run's files in one table start with."""
     return f"{table}/run_id={run_id}/"
@@ -31,6 +43,22 @@ def unit_prefix(table: str, run_id: str) -> str:
 def unit_key(table: str, run_id: str, unit_id: str) -> str:
     """Key of one unit's rows in one table; `table` is `quarantine` for its quarantined ones."""
     return f"{unit_prefix(table, run_id)}unit={unit_id}.parquet"
+
+
+def compacted_key(table: str, run_id: str, sha256: str) -> str:
+    """Key of a file that holds the rows of several units, named by its content."""
+    return f"{unit_prefix(table, run_id)}compacted-{sha256}.parquet"
+
+
+def is_key_of(key: str, table: str, run_id: str) -> bool:
+    """Whether a key is one that a file of this run has in this table."""
+    match = _FILE.fullmatch(key)
+    return match is not None and match.groups() == (table, run_id)
+
+
+def table_of_key(key: str) -> str:
+    """Table that a file's key lies in."""
+    return key.partition("/")[0]
 
 
 def unit_of(key: str) -> str:
