@@ -36,6 +36,8 @@ COMMITTED_RUNS = pa.schema(
         column("labels", pa.string(), "what the run is called by: sweep, week, model, ..., as JSON"),
         column("facts", pa.string(), "plan: what the rows follow from, as JSON"),
         column("record", pa.string(), "what became known by running, as JSON"),
+        column("superseded_by", pa.string(), "later run of the same cell", nullable=True),
+        column("read", pa.bool_(), "whether its rows are read here"),
     ],
     metadata={"table": "committed_runs", "comment": "one row per committed run"},
 )

@@ -85,6 +85,10 @@ class FileList:
         """The list as a Parquet file, sorted; equal lists give equal bytes."""
         return to_bytes(self.rows.sort_by(_ORDER).combine_chunks(), {})
 
+    def same_as(self, other: FileList) -> bool:
+        """Whether two lists name the same files, in whatever order."""
+        return bool(self.rows.sort_by(_ORDER).equals(other.rows.sort_by(_ORDER)))
+
     def only(self, *tables: str) -> FileList:
         """The files of these tables."""
         return FileList(self.run_id, self.rows.filter(pc.field("table_name").isin(tables)))

@@ -1,16 +1,18 @@
 """An index of committed runs: a cache of what manifests say, so that one run can be found among ten thousand.
 
-The truth is the listing of `commits/`: a run that the index lacks is read from its manifest, one that is only
-in the index is not there. An index that is damaged or of another version is passed over, and `verify` names it.
+The truth is the listing of `commits/`: a run that the index lacks is read from its manifest, one that is
+only in the index is not there. An index that is damaged or of another version is passed over, and `verify`
+names it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -68,7 +70,7 @@ class Known:
     lacking: int
 
     def heads(self) -> dict[str, str]:
-        """Digests by run id of the manifests that no other names as previous: what vouches for all of them."""
+        """Digests by run id of the manifests that no other names as previous: these vouch for all."""
         named = {run_id for one in self.entries for run_id in one.previous}
         return {one.run_id: one.manifest_sha256 for one in self.entries if one.run_id not in named}
 
@@ -177,6 +179,5 @@ def _row(one: Entry) -> dict[str, object]:
     }
 
 
-def _entry(row: Mapping[str, object]) -> Entry:
-    values = dict(row) | {"labels": json.loads(str(row["labels"])), "previous": tuple(row["previous"])}
-    return Entry(**values)
+def _entry(row: Mapping[str, Any]) -> Entry:
+    return Entry(**dict(row) | {"labels": json.loads(row["labels"]), "previous": tuple(row["previous"])})

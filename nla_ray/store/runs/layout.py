@@ -12,6 +12,7 @@ RESERVED = frozenset({"plans", "commits", "manifests", "index", "probe", QUARANT
 NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
 
 _FILE = re.compile(rf"({NAME})/run_id=({NAME})/(?:unit={NAME}|compacted-[0-9a-f]{{16,64}})\.parquet")
+_LIST = re.compile(rf"{LISTS}({NAME})-[0-9a-f]{{16}}\.parquet")
 _UNIT = re.compile(rf"({NAME})/run_id=({NAME})/unit=({NAME})\.parquet")
 
 
@@ -30,8 +31,14 @@ def list_key(run_id: str, sha256: str) -> str:
     return f"{LISTS}{run_id}-{sha256[:16]}.parquet"
 
 
+def run_of_list(key: str) -> str | None:
+    """Run whose files a list under this key names; None for any other key."""
+    match = _LIST.fullmatch(key)
+    return None if match is None else match[1]
+
+
 def index_key(order: int, sha256: str) -> str:
-    """Key of an index of runs, named by the latest commit in it and by its content: the last one is newest."""
+    """Key of an index of runs, named by the latest commit in it and by its content: the last is newest."""
     return f"{INDEX}{order:010d}-{sha256}.parquet"
 
 

@@ -103,7 +103,7 @@ def committed_runs(store: Store) -> list[str]:
 
 
 def get_manifests(store: Store, run_ids: Collection[str] | None = None) -> list[Stored]:
-    """The manifests of these runs, or of all in the order of their ids; of many, `catalog.index` knows more."""
+    """The manifests of these runs, or of all in the order of their ids; see `catalog.index` for many."""
     chosen = committed_runs(store) if run_ids is None else run_ids
     found = store.map(lambda run_id: get_manifest(store, run_id), chosen)
     return [stored for stored in found if stored is not None]
@@ -130,4 +130,6 @@ def _files_within(store: Store, run_id: str) -> FileList:
     except FileNotFoundError:
         raise InputError(f"{store.url}/{key}: was there a moment ago and is gone; restore it") from None
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise InputError(f"{store.url}/{key}: corrupt manifest: {error!r}; restore it from a backup") from None
+        raise InputError(
+            f"{store.url}/{key}: corrupt manifest: {error!r}; restore it from a backup"
+        ) from None

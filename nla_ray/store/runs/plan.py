@@ -165,7 +165,7 @@ def planned_runs(store: Store) -> list[str]:
 
 
 def require_version(name: str, data: bytes, newest: int = VERSION) -> dict[str, Any]:
-    """The values of a JSON object. Raises InputError for one of a newer version, or what is no JSON object."""
+    """The values of a JSON object. Raises InputError for a newer version, or for what is no JSON object."""
     try:
         values: dict[str, Any] = json.loads(data)
         version = values["version"]

@@ -11,9 +11,9 @@ import pyarrow as pa
 from pydantic import JsonValue
 
 from nla_ray.errors import EngineError, InputError
+from nla_ray.store.catalog.files import FileRecord
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.layout import unit_key, unit_of, unit_prefix
-from nla_ray.store.runs.manifest import FileRecord
 from nla_ray.store.runs.plan import Plan
 from nla_ray.store.runs.unit_file import Footer, QuarantinedRow, read_footer, to_bytes, unit_facts
 from nla_ray.tables import SCHEMAS
@@ -70,10 +70,7 @@ def write_unit(
     check_sides(ref, unit_id, sides)
     planned = table.num_rows + len(quarantined) if planned is None else planned
     facts = unit_facts(ref.plan_sha256, ref.run_id, unit_id, quarantined, planned=planned, tally=tally)
-    for side, rows in sides.items():
-        beside = to_bytes(rows, unit_facts(ref.plan_sha256, ref.run_id, unit_id))
-        if not store.put_new(ref.key(unit_id, side), beside):
-            footer_of(store, ref, unit_id, side)
+    beside = tuple(_put_side(store, ref, unit_id, side, rows) for side, rows in sides.items())
     data = to_bytes(table, facts)
     key = ref.key(unit_id)
     if not store.put_new(key, data):
@@ -86,7 +83,17 @@ def write_unit(
         bytes=len(data),
         rows=table.num_rows,
         quarantined=len(quarantined),
+        beside=beside,
     )
+
+
+def _put_side(store: Store, ref: RunRef, unit_id: str, side: str, rows: pa.Table) -> FileRecord:
+    """Write a unit's rows of a table beside it; returns what is there afterwards."""
+    data = to_bytes(rows, unit_facts(ref.plan_sha256, ref.run_id, unit_id))
+    key = ref.key(unit_id, side)
+    if not store.put_new(key, data):
+        return record_of(store, ref, unit_id, side)
+    return FileRecord(key, unit_id, hashlib.sha256(data).hexdigest(), len(data), rows.num_rows)
 
 
 def check_rows(
