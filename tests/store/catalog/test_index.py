@@ -1,4 +1,4 @@
-"""The index is a cache: with it few objects are read, without it or with a bad one the answers are the same."""
+"""The index is a cache: with it few objects are read, and without it the answers are the same."""
 
 from __future__ import annotations
 
