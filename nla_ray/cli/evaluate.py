@@ -11,12 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from nla_ray.cli.output import progress, say_what_is_not_read
+from nla_ray.errors import Exit
 from nla_ray.text import printable
 
 if TYPE_CHECKING:
     from nla_ray.evaluation.model import Evaluation, Mean, Measured
-
-BROKEN, INSUFFICIENT = 1, 4
 
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="For example corpus.limit=100.")
@@ -31,9 +30,9 @@ def evaluate_command(
 ) -> None:
     """Measure a pair on held-out activations: fidelity beside controls, robustness of the text, recurrence.
 
-    Writes evaluation.json and evaluation.html. Exits 1 when the pair is broken, that is when its own
-    activations do not lie above every control, 2 when an input is not usable, 4 when there is too little
-    evidence to say.
+    Writes evaluation.json and evaluation.html. Exits 10 when the pair is broken, that is when its own
+    activations do not lie above every control, 4 when there is too little evidence to say;
+    docs/operations.md has all exit codes.
     """
     from nla_ray.config.evaluate import EvaluateConfig
     from nla_ray.config.loading.load import load
@@ -52,7 +51,7 @@ def evaluate_command(
     print_evaluation(done.evaluation, console)
     _line(console, "written", f"{done.folder}/evaluation.html, {done.folder}/evaluation.json")
     if done.evaluation.verdict != "above controls":
-        raise typer.Exit(BROKEN if done.evaluation.verdict == "broken" else INSUFFICIENT)
+        raise typer.Exit(Exit.NO if done.evaluation.verdict == "broken" else Exit.INSUFFICIENT)
 
 
 def print_evaluation(found: Evaluation, console: Console) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
@@ -33,6 +34,17 @@ def say_what_is_not_read(corpus: Corpus, console: Console, *, quiet: bool = Fals
     left_out = find_files(corpus).left_out()
     for line in () if quiet else left_out:
         console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def stoppable(output: str) -> Iterator[None]:
+    """Where the block is interrupted, a line says what stays and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        said = f"stopped; what is written stays in {output}; run the same command again to go on"
+        typer.echo(printable(said), err=True)
+        raise
 
 
 @contextmanager

@@ -97,7 +97,7 @@ class AuditConfig(Config):
     evidence: Evidence = Evidence()
     gates: Gates = Gates()
     fail_on: FailOn = "level>=high"
-    """Findings of this level and above make the command exit with 1; `never`: none does."""
+    """Findings of this level and above make the command exit with 5; `never`: none does."""
 
     @model_validator(mode="after")
     def _one_kind_of_benign(self) -> AuditConfig:

@@ -119,7 +119,7 @@ class DecodeConfig(Config):
     """Tables beside the explanations: what the target read; the vectors (4 d_model bytes a position)."""
     runner: Runner = Runner()
     max_failed_fraction: Share = 0.01
-    """Share of the rows that may end in quarantine, for no worker could make them; more is exit code 3."""
+    """Share of the rows that may end in quarantine, for no worker could make them; more is exit code 6."""
 
     @model_validator(mode="after")
     def _target_for_documents(self) -> DecodeConfig:

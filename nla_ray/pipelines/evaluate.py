@@ -200,7 +200,7 @@ def provenance_of(config: EvaluateConfig, run: str, tables: Tables) -> Provenanc
         seed=config.seed,
         config_sha256=config.fingerprint(),
         config=config.canonical(),
-        versions=facts["versions"],
+        versions=tables.record["versions"] if "versions" in tables.record else facts["versions"],
     )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,11 +41,25 @@ def connected(runner: Runner, *, cpus: float) -> Iterator[None]:
         yield
         return
     address = address_of(runner)
-    _start_own(cpus) if address == LOCAL else _join(address)
+    with _own_handlers():
+        _start_own(cpus) if address == LOCAL else _join(address)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _own_handlers() -> Iterator[None]:
+    """Signals go on to end this process as before the block: Ray's own ways print a trace and exit with 1."""
+    wanted = (signal.SIGTERM, signal.SIGINT)
+    handlers = {one: handler for one in wanted if callable(handler := signal.getsignal(one))}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for one, handler in handlers.items():
+                signal.signal(one, handler)
 
 
 def require_cluster(runner: Runner, output: str) -> None:

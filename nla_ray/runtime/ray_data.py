@@ -20,11 +20,12 @@ from ray.util.annotations import RayDeprecationWarning
 
 from nla_ray.config.runner import Pool
 from nla_ray.config.runner import Runner as RunnerConfig
-from nla_ray.errors import EngineError, NlaError
+from nla_ray.errors import EngineError, NlaError, UnreachableError
 from nla_ray.runtime.cluster import connected
 from nla_ray.runtime.metrics import RunMetrics, alive
 from nla_ray.runtime.progress import UNNAMED, Labels, Progress
 from nla_ray.runtime.runner import DeviceLostError, Runner, attempt, set_up
+from nla_ray.stages.code import Code, code_of, require_code
 from nla_ray.stages.stage import Chain, Stage
 from nla_ray.stages.work import Failed, Result, Task
 
@@ -74,7 +75,7 @@ class RayRunner(Runner):
         self._exit.close()
 
     def stream(self, tasks: Sequence[Task]) -> Iterator[Result]:
-        """See Runner. Raises EngineError where Ray itself gives up."""
+        """See Runner. Raises UnreachableError where Ray itself gives up."""
         if not tasks:
             return
         _set_context()
@@ -85,7 +86,9 @@ class RayRunner(Runner):
                 self._metrics.saw(result)
                 yield result
         except ray.exceptions.RayError as error:
-            raise EngineError(f"Ray gave up: {' '.join(str(error).split())[:300]}") from None
+            raise UnreachableError(
+                f"Ray gave up: {' '.join(str(error).split())[:300]}; run the same command again to go on"
+            ) from None
         finally:
             self._metrics.end()
 
@@ -104,7 +107,7 @@ class RayRunner(Runner):
                 data = data.map_batches(
                     StageActor,
                     batch_size=1,
-                    fn_constructor_args=(stage, self._labels, pool.threads or max(1, math.ceil(pool.cpus))),
+                    fn_constructor_args=(stage, self._labels, _threads_of(pool), code_of()),
                     compute=ActorPoolStrategy(
                         size=min(pool.actors, len(tasks)),
                         # A worker that dies takes what it holds with it: with one unit, the guilty is known.
@@ -117,13 +120,19 @@ class RayRunner(Runner):
         return data
 
 
+def _threads_of(pool: Pool) -> int:
+    """Threads of torch in an actor."""
+    return pool.threads or max(1, math.ceil(pool.cpus))
+
+
 class StageActor:
     """Holds one stage; a failed set-up is told by every unit.
 
     A constructor that raises would end the job, and one whose process dies would be called again without end.
     """
 
-    def __init__(self, stage: Stage, labels: Labels, threads: int) -> None:
+    def __init__(self, stage: Stage, labels: Labels, threads: int, code: Code) -> None:
+        """`code` is what the driver runs; other code here must not make rows of the same run."""
         import torch
 
         # Ray calls in another thread than it constructs in, and OpenMP has a pool for each thread: two pools
@@ -132,6 +141,7 @@ class StageActor:
         self._stage, self._threads = stage, threads
         self._broken: NlaError | None = None
         try:
+            require_code(code)
             actor = ray.get_runtime_context().get_actor_id()
             with outlived(stage.name, Path(tempfile.gettempdir()) / f"nla_ray-set-up-{actor}"):
                 set_up(stage)

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
-from nla_ray.errors import EngineError, NlaError
+from nla_ray.errors import EngineError, Exit, NlaError
 from nla_ray.runtime.progress import Progress
 from nla_ray.stages.stage import Stage
 from nla_ray.stages.work import Failed, Result, Task, Work
@@ -17,6 +17,8 @@ DEVICE_LOST = frozenset({"AcceleratorError"})
 
 class DeviceLostError(EngineError):
     """The process that raises it must end; another one may go on."""
+
+    exit_code = Exit.TRY_AGAIN
 
 
 class Runner(ABC):

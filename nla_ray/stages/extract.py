@@ -112,7 +112,7 @@ class ExtractStage(Stage):
                 task.source,
                 self._config.corpus,
                 listed=self._config.positions.column,
-                planned=lambda found: unit_id_of(self._identity.fingerprint, found) == task.unit_id,
+                planned=lambda found: unit_id_of(self._identity.recipe, found) == task.unit_id,
             )
             readings = [self._read(task, index, document) for index, document in enumerate(documents)]
         with tally.timed("extract"):

@@ -18,10 +18,10 @@ Row = dict[str, object]
 
 @dataclass(frozen=True)
 class Identity:
-    """What all rows of a run have in common."""
+    """What all rows of a run have in common; `recipe` is what its unit ids follow from."""
 
     run_id: str
-    fingerprint: str
+    recipe: str
     layer: int
     seed: int
     target: str | None

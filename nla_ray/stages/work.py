@@ -100,6 +100,6 @@ def where(readings: Sequence[Reading]) -> Iterator[tuple[int, int]]:
             yield document, position
 
 
-def unit_id_of(fingerprint: str, documents: Sequence[Document]) -> str:
+def unit_id_of(recipe: str, documents: Sequence[Document]) -> str:
     """Hash of the recipe and of the documents' content (32 hex characters)."""
-    return digest("unit", fingerprint, *(document.content_digest() for document in documents))[:32]
+    return digest("unit", recipe, *(document.content_digest() for document in documents))[:32]

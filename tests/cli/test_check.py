@@ -43,7 +43,7 @@ def test_a_failed_check(nla: Callable[[str], NlaDirs], invoke: Invoke, tmp_path:
     spoilt = shutil.copytree(ar, tmp_path / "ar")
     (spoilt / "value_head.safetensors").unlink()
     ended = invoke("check", av, spoilt)
-    assert ended.code == 1
+    assert ended.code == 10
     assert "fail  AR" in ended.out
     assert "no value_head.safetensors" in ended.out
 

@@ -11,6 +11,7 @@ import pytest
 import typer
 
 from nla_ray.cli.entry import run
+from nla_ray.errors import Exit
 from nla_ray.text import printable
 from tests.cli.conftest import Invoke, Job
 from tests.decoded import sound
@@ -26,7 +27,7 @@ def shell(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 def test_a_refusal_is_one_line_without_a_traceback(job: Job) -> None:
     ended = shell("decode", job.config, "models.av=/nowhere")
-    assert ended.returncode == 2
+    assert ended.returncode == Exit.MISSING
     assert ended.stderr.count("\n") == 1 and "Traceback" not in ended.stderr
 
 

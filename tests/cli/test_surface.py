@@ -54,8 +54,8 @@ OPTIONS = {
 
 NAMES = {
     "nla_ray.errors": [
-        "CheckpointError", "ConfigError", "EngineError", "InputError", "NlaError", "NoFileError",
-        "TrainingError", "UnreachableError",
+        "CheckpointError", "ConfigError", "EngineError", "Exit", "InputError", "NlaError",
+        "NoCheckpointError", "NoFileError", "TrainingError", "UnreachableError",
     ],
     "nla_ray.ids": ["digest", "row_id", "sample_positions", "sampling_key"],
     "nla_ray.config.reference": ["ModelRef", "local_path"],

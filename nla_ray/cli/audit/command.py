@@ -11,12 +11,11 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from nla_ray.cli.audit.output import print_audit
+from nla_ray.errors import Exit
 
 if TYPE_CHECKING:
     from nla_ray.audit.report.model import Report
     from nla_ray.config.audit import AuditConfig
-
-FINDINGS, NOT_REPORTABLE, INSUFFICIENT = 1, 3, 4
 
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="For example fail_on=never.")
@@ -24,8 +23,8 @@ Overrides = Annotated[
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="Folder for the report.")]
 
 CODES = (
-    "Exits 1 when there are findings that the policy fails on, 2 when an input is not usable, 3 when a gate "
-    "failed and the audit is not reportable, 4 when there is too little evidence to say anything."
+    "Exits 5 when there are findings that the policy fails on, 3 when a gate failed and the audit is not "
+    "reportable, 4 when there is too little evidence to say anything; docs/operations.md has all exit codes."
 )
 
 
@@ -99,10 +98,10 @@ def _audit(config: AuditConfig) -> None:
         raise typer.Exit(code)
 
 
-def exit_code(report: Report) -> int:
-    """What a report's verdict and its policy make of the command: 0, 1, 3 or 4."""
+def exit_code(report: Report) -> Exit:
+    """What a report's verdict and its policy make of the command."""
     if report.verdict == "not reportable":
-        return NOT_REPORTABLE
+        return Exit.NOT_REPORTABLE
     if report.policy is not None and report.policy.failed:
-        return FINDINGS
-    return INSUFFICIENT if report.verdict == "insufficient evidence" else 0
+        return Exit.FINDINGS
+    return Exit.INSUFFICIENT if report.verdict == "insufficient evidence" else Exit.DONE

@@ -9,9 +9,8 @@ import typer
 from rich.console import Console
 
 from nla_ray.cli.decode.output import print_over_budget, print_plan, print_run
-from nla_ray.cli.output import progress, say_what_is_not_read
-
-OVER_BUDGET = 3
+from nla_ray.cli.output import progress, say_what_is_not_read, stoppable
+from nla_ray.errors import Exit
 
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="For example sampling.samples=2.")
@@ -32,8 +31,8 @@ def decode_command(
 ) -> None:
     """Decode a corpus into tables; the same command again goes on where it stopped.
 
-    Exits 1 when not one vector could be explained, 2 when an input is not usable, 3 when more rows than
-    max_failed_fraction are in the quarantine; everything that could be made is committed then.
+    Exits 10 when not one vector could be explained, 6 when more rows than max_failed_fraction are in the
+    quarantine; everything that could be made is committed then. docs/operations.md has all exit codes.
     """
     from nla_ray.config.decode import DecodeConfig
     from nla_ray.config.loading.load import load
@@ -52,11 +51,11 @@ def decode_command(
         print_plan(ready, written_units(ready, store), estimated_seconds(ready), console)
         require_place(store, ready, add=add)
         return
-    with progress(console) as report:
+    with stoppable(settings.output), progress(console) as report:
         run = decode(settings, add=add, report=report)
     print_run(run, console)
     if run.failed_fraction > settings.max_failed_fraction:
         print_over_budget(run, settings.max_failed_fraction, console)
-        raise typer.Exit(OVER_BUDGET)
+        raise typer.Exit(Exit.QUARANTINE)
     if set(run.summary.outcomes) <= {"failed"}:
-        raise typer.Exit(1)
+        raise typer.Exit(Exit.NO)

@@ -30,8 +30,8 @@ def train_command(
 ) -> None:
     """Train a pair: warm start of the reconstructor, of the verbalizer, then both together.
 
-    The same command goes on where it was interrupted. Exits 2 when an input is not usable, 1 when joint
-    training stopped at a guard.
+    The same command goes on where it was interrupted. Exits 10 when joint training
+    stopped at a guard; docs/operations.md has all exit codes.
     """
     from nla_ray.config.loading.load import load
     from nla_ray.config.training.train import TrainConfig
@@ -62,15 +62,15 @@ def train_command(
 
 
 def require_splits(settings: TrainConfig) -> None:
-    """Raise InputError, naming its key, where a split is not there."""
-    from nla_ray.errors import InputError, NoFileError
+    """Raise NoFileError, naming its key, where a split is not there."""
+    from nla_ray.errors import NoFileError
     from nla_ray.store.places.files import expand
 
     for name, url in settings.splits.items():
         try:
             expand(url)
         except NoFileError:
-            raise InputError(
+            raise NoFileError(
                 f"{url}: there is no split {name} here; make a training set that has one with "
                 f"`nla-ray training-set`, or name another in data.path or data.{name}"
             ) from None

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nla_ray.cli.output import progress, say_what_is_not_read
+from nla_ray.cli.output import progress, say_what_is_not_read, stoppable
 from nla_ray.text import printable
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ def training_set_command(
 ) -> None:
     """Build a training set: activations, split by content, explained, in the published schema.
 
-    The same command again goes on where it stopped; no answer is paid for twice. Exits 2 when an input is not
-    usable, 3 when the provider's budget is spent before the end.
+    The same command again goes on where it stopped; no answer is paid for twice. Exits 9 when the
+    provider's budget is spent before the end; docs/operations.md has all exit codes.
     """
     from nla_ray.config.loading.load import load
     from nla_ray.config.training.training_set import TrainingSetConfig
@@ -58,7 +58,7 @@ def training_set_command(
             ready, found = plan(settings, report=report)
         print_estimate(ready, found, console)
         return
-    with progress(console) as report:
+    with stoppable(settings.output), progress(console) as report:
         built = build_training_set(settings, report=report)
     print_built(built, console)
 

@@ -12,7 +12,7 @@ from nla_ray.config.detectors.model import Artefact, Detector, Pack
 from nla_ray.config.loading.lines import OverlookedError, line_of, strict
 from nla_ray.config.loading.load import NOT_YAML, explain
 from nla_ray.contract import contract
-from nla_ray.errors import ConfigError
+from nla_ray.errors import ConfigError, NoFileError
 
 MOST_BYTES = 1 << 20
 """Of one pack file."""
@@ -55,7 +55,7 @@ def shipped() -> Path:
 def load_packs(paths: Sequence[Path] = ()) -> Packs:
     """Packs from YAML files, or folders of them; without paths the shipped ones.
 
-    Raises ConfigError that names file, line and field: no such file, not YAML, an unknown key, a pattern that
+    Raises NoFileError; ConfigError that names file, line and field: not YAML, an unknown key, a pattern that
     RE2 refuses, an id that occurs twice.
     """
     found = [file for path in paths or (shipped(),) for file in _files(path)]
@@ -101,7 +101,8 @@ def _text(file: Path) -> str:
             raise ConfigError(f"{file}: {len(data)} bytes are too many for a pack; at most {MOST_BYTES}")
         return data.decode()
     except OSError as error:
-        raise ConfigError(f"{file}: cannot read this detector pack: {error.strerror}") from None
+        kind = NoFileError if isinstance(error, FileNotFoundError) else ConfigError
+        raise kind(f"{file}: cannot read this detector pack: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file}: not YAML: {error}") from None
 

@@ -16,7 +16,7 @@ from nla_ray.config.base import Config
 from nla_ray.config.loading.lines import repeated_key
 from nla_ray.config.loading.overrides import as_written, read_value
 from nla_ray.contract import job
-from nla_ray.errors import ConfigError
+from nla_ray.errors import ConfigError, NoFileError
 
 C = TypeVar("C", bound=Config)
 
@@ -31,7 +31,7 @@ def load(model: type[C], path: Path, overrides: Sequence[str] = ()) -> C:
 
     `jobs/NAME` is the file that comes with nla_ray where the current folder has none of that name.
 
-    Raises ConfigError: no such file, not YAML, not a mapping, an unknown key, a value that is not allowed.
+    Raises NoFileError, ConfigError: not YAML, not a mapping, an unknown key, a value that is not allowed.
     """
     values, written = _read(path), dict[str, Any]()
     for override in overrides:
@@ -71,7 +71,8 @@ def _read(path: Path) -> dict[str, Any]:
         text = found.read_text(encoding="utf-8")
         values, twice = yaml.safe_load(text), repeated_key(text)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot read this configuration file: {error.strerror}") from None
+        kind = NoFileError if isinstance(error, FileNotFoundError) else ConfigError
+        raise kind(f"{path}: cannot read this configuration file: {error.strerror}") from None
     except NOT_YAML as error:
         raise ConfigError(f"{path}: not YAML: {error}") from None
     if twice is not None:

@@ -18,7 +18,7 @@ from huggingface_hub.errors import (
 )
 
 from nla_ray.config.reference import ModelRef, local_path
-from nla_ray.errors import CheckpointError
+from nla_ray.errors import CheckpointError, NoCheckpointError
 from nla_ray.nla.model.weights import HEAD_NAME
 
 PARTS = ("target", "av", "ar")
@@ -59,14 +59,14 @@ def resolve(ref: ModelRef, *, weights: bool = True) -> Path:
     """The local directory of a checkpoint; from the hub, safetensors and small files, never pickles.
 
     Without `weights`, only the small files come from the hub, and a reconstructor's value head.
-    Raises CheckpointError in one line when there is no such directory or repository, or no way to reach it.
+    Raises NoCheckpointError in one line when there is no such directory or repository, or no way to reach it.
     """
     local = local_directory(ref)
     if local is not None:
         return local
     hub_id = released_id(ref.path)
     if hub_id.count("/") > 1 or hub_id.startswith(("/", ".", "~")):
-        raise CheckpointError(f"{ref}: no such directory")
+        raise NoCheckpointError(f"{ref}: no such directory")
     return _download(ref, hub_id, weights=weights)
 
 
@@ -85,7 +85,7 @@ def local_directory(ref: ModelRef) -> Path | None:
         base = found
     directory = base / ref.subfolder if ref.subfolder else base
     if not directory.is_dir():
-        raise CheckpointError(f"{ref}: {directory} is not a directory; a checkpoint directory was expected")
+        raise NoCheckpointError(f"{ref}: {directory} is not a directory; a checkpoint directory was expected")
     return directory
 
 
@@ -108,7 +108,7 @@ def _demo_directory(ref: ModelRef) -> Path:
         raise CheckpointError(f"{ref}: the demo has {known}, without revisions or folders")
     folder = Path(__file__).resolve().parents[2] / "demo" / "pair" / part
     if not folder.is_dir():
-        raise CheckpointError(
+        raise NoCheckpointError(
             f"{ref}: its files are not here: a working directory is sent to a cluster without them "
             "(.rayignore); send one that does not hold nla_ray, so that the installed package is used"
         )
@@ -131,15 +131,15 @@ def _download(ref: ModelRef, hub_id: str, *, weights: bool) -> Path:
     except HFValidationError:
         raise CheckpointError(f"{ref}: neither a directory nor a hub id (owner/name)") from None
     except (RevisionNotFoundError, GatedRepoError, RepositoryNotFoundError) as error:
-        raise CheckpointError(f"{ref}: {_refusal(error)}") from None
+        raise NoCheckpointError(f"{ref}: {_refusal(error)}") from None
     except (OfflineModeIsEnabled, LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise CheckpointError(
+        raise NoCheckpointError(
             f"{ref}: not a directory here, not in the download cache, and the hub cannot be reached "
             f"({type(error).__name__}); give a local directory or download it where there is a network"
         ) from None
     directory = Path(root) / prefix
     if not directory.is_dir():
-        raise CheckpointError(f"{ref}: {hub_id} has no folder {ref.subfolder!r}")
+        raise NoCheckpointError(f"{ref}: {hub_id} has no folder {ref.subfolder!r}")
     return directory
 
 

@@ -108,12 +108,14 @@ def run_of(one: AuditedRun) -> Run:
     """Where the rows of a run come from, as its plan and manifest say."""
     run_id, connection = one.tally.run_id, one.connection
     found = connection.execute(
-        "SELECT * EXCLUDE (facts, record), facts::VARCHAR AS facts FROM runs WHERE run_id = $run",
+        "SELECT * REPLACE (facts::VARCHAR AS facts, record::VARCHAR AS record) FROM runs WHERE run_id = $run",
         {"run": run_id},
     )
     names = [column[0] for column in found.description]
     values = dict(zip(names, found.fetchone() or (), strict=True))
     facts: dict[str, Any] = json.loads(values["facts"])
+    # What changes no row is in the record alone; plans of older versions held it instead.
+    more: dict[str, Any] = facts | json.loads(values["record"])
     corpus = facts.get("corpus") or {}
     counts = dict(
         connection.execute(
@@ -130,11 +132,11 @@ def run_of(one: AuditedRun) -> Run:
         ar=_reference(facts, "ar"),
         layer=values["layer"],
         seed=values["seed"],
-        corpus=", ".join((facts.get("config") or {}).get("corpus", {}).get("paths", ())) or "not known",
+        corpus=", ".join((more.get("config") or {}).get("corpus", {}).get("paths", ())) or "not known",
         corpus_sha256=corpus.get("sha256") if isinstance(corpus, dict) else None,
         config_sha256=values["fingerprint"],
         config=json.dumps(facts.get("config") or {}, sort_keys=True),
-        versions={name: str(version) for name, version in sorted((facts.get("versions") or {}).items())},
+        versions={name: str(version) for name, version in sorted((more.get("versions") or {}).items())},
         fve_baseline=values["fve_baseline"],
         fve_reference=values["fve_reference"],
         plan_sha256=values["plan_sha256"],

@@ -27,12 +27,13 @@ from nla_ray.config.audit import AuditConfig, Source
 from nla_ray.config.detectors.levels import GRAVEST_FIRST
 from nla_ray.config.detectors.model import Detector
 from nla_ray.config.detectors.packs import Packs, load_packs
-from nla_ray.errors import ConfigError, InputError
+from nla_ray.errors import ConfigError, InputError, NoFileError
 from nla_ray.ids import digest
 from nla_ray.pipelines.audit.audited import AuditedRun, Compared, Role
 from nla_ray.pipelines.audit.report import build_report
 from nla_ray.store import connect, open_run, open_store
 from nla_ray.store.runs.plan import Plan
+from nla_ray.store.upkeep.ended import next_id
 from nla_ray.tables import FINDINGS, RATES, REAL, table_of
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def audit(config: AuditConfig, doing: Doing = lambda what: None) -> Outcome:
     benign = None if config.benign is None else open_source(config.benign)
     plan = plan_of(config, packs, embedder, subject, before, benign)
     store = open_store(config.results or config.source.tables)
+    plan = plan.model_copy(update={"run_id": next_id(store, plan.run_id)})
     run = open_run(store, plan)
     committed = run.committed()
     if committed is not None:
@@ -120,7 +122,7 @@ def audit(config: AuditConfig, doing: Doing = lambda what: None) -> Outcome:
 
 
 def open_source(source: Source) -> Opened:
-    """A connection to a source's tables. Raises InputError where these runs are not there."""
+    """A connection to a source's tables. Raises NoFileError where these runs are not there."""
     connection = connect(source.tables)
     there = dict(
         connection.execute(
@@ -128,10 +130,10 @@ def open_source(source: Source) -> Opened:
         ).fetchall()
     )
     if not there:
-        raise InputError(f"{source.tables}: holds no run of explanations; name tables that a decode wrote")
+        raise NoFileError(f"{source.tables}: holds no run of explanations; name tables that a decode wrote")
     for run_id in source.runs:
         if run_id not in there:
-            raise ConfigError(f"{source.tables}: has no run {run_id}; there are {', '.join(there)}")
+            raise NoFileError(f"{source.tables}: has no run {run_id}; there are {', '.join(there)}")
     return Opened(source.tables, connection, {run_id: there[run_id] for run_id in source.runs or there})
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
@@ -18,6 +18,7 @@ from nla_ray.pipelines.decode.baseline import own_baseline
 from nla_ray.pipelines.decode.isolate import PATIENCE, isolate, retry
 from nla_ray.pipelines.decode.planning import Decode, anchored, plan_decode
 from nla_ray.pipelines.decode.summary import Summary, summarize
+from nla_ray.pipelines.provenance import versions
 from nla_ray.runtime.local import LocalRunner
 from nla_ray.runtime.progress import UNNAMED, Labels
 from nla_ray.runtime.progress import Progress as Progress
@@ -36,6 +37,7 @@ from nla_ray.store.runs.manifest import Manifest, get_manifest
 from nla_ray.store.runs.plan import planned_runs, refuse_other_plans
 from nla_ray.store.runs.run import Run, open_run
 from nla_ray.store.runs.units import RunRef, done_units
+from nla_ray.store.upkeep.ended import next_id
 from nla_ray.tables import REAL
 
 T = TypeVar("T")
@@ -64,7 +66,18 @@ def plan(config: DecodeConfig, *, report: Report = lambda _: None) -> tuple[Deco
     Whether it may write there is for `require_place` to say: one may look at any plan.
     """
     store = reachable(config)
-    return plan_decode(config, lambda doing, documents: report(Progress(doing, documents))), store
+    ready = plan_decode(config, lambda doing, documents: report(Progress(doing, documents)))
+    return named_anew(ready, store), store
+
+
+def named_anew(ready: Decode, store: Store) -> Decode:
+    """The same decode under an id that is free where the run of its own id was abandoned or retired."""
+    run_id = next_id(store, ready.plan.run_id)
+    return replace(
+        ready,
+        identity=replace(ready.identity, run_id=run_id),
+        plan=ready.plan.model_copy(update={"run_id": run_id}),
+    )
 
 
 def written_units(ready: Decode, store: Store) -> int:
@@ -112,6 +125,7 @@ def decode(
     """
     store = reachable(config)
     ready = plan_decode(config, lambda doing, documents: report(Progress(doing, documents)))
+    ready = named_anew(ready, store)
     there = get_manifest(store, ready.plan.run_id)
     if there is not None:
         return decoded(ready, there.manifest, again=True)
@@ -129,18 +143,25 @@ def decode(
 
 
 def require_place(store: Store, ready: Decode, *, add: bool) -> None:
-    """Raise NlaError where other runs are in the way, or the tables will hardly fit (an estimate)."""
+    """Raise NlaError where other runs are in the way, or what is missing will hardly fit (an estimate)."""
     if not add:
         refuse_other_plans(store, ready.plan)
-    free, rows = store.free(), sum(task.planned or 0 for task in ready.tasks)
-    needed = rows * ROW_BYTES
-    if "activations" in ready.config.keep:
-        needed += (ready.survey.vectors or 0) * ready.sidecar.d_model * 4
+    free, needed = store.free(), needed_bytes(ready, done_units(store, RunRef.of(ready.plan)))
     if free is not None and needed > free:
         raise InputError(
             f"{store.url}: about {needed / 2**30:.1f} GiB are needed and {free / 2**30:.1f} GiB are free; "
             "make room or name another output"
         )
+
+
+def needed_bytes(ready: Decode, done: Collection[str]) -> int:
+    """Room for the units that are not done, about."""
+    left = [task for task in ready.tasks if task.unit_id not in done]
+    needed = sum(task.planned or 0 for task in left) * ROW_BYTES
+    if "activations" in ready.config.keep:
+        share = sum(task.documents for task in left) / max(1, sum(task.documents for task in ready.tasks))
+        needed += int((ready.survey.vectors or 0) * share) * ready.sidecar.d_model * 4
+    return needed
 
 
 def require_shared(run: Run) -> None:
@@ -262,6 +283,8 @@ def record_of(run: Run, ready: Decode, meter: Meter) -> dict[str, Any]:
             "runner": ready.config.runner.model_dump(mode="json"),
         },
         "warnings": list(ready.warnings),
+        "config": ready.config.model_dump(mode="json"),
+        "versions": versions(),
     }
 
 

@@ -57,10 +57,11 @@ Doing = Callable[[str, int], None]
 
 
 def survey_corpus(
-    config: DecodeConfig, target: Path | None, sidecar: Sidecar, doing: Doing
+    config: DecodeConfig, recipe: str, target: Path | None, sidecar: Sidecar, doing: Doing
 ) -> tuple[Survey, tuple[Task, ...], Faults, tuple[Example, ...]]:
     """Read the corpus once: its units, with how many rows each leads to, and a few positions to look at.
 
+    `recipe` is the digest of what rows follow from beside the documents.
     Raises InputError where not one document can be used.
     """
     tokenizer = tokenizer_of(config, target)
@@ -72,7 +73,7 @@ def survey_corpus(
         vocabulary=vocabulary_of(config, target),
     )
     answered = config.continuation is not None
-    survey, fingerprint = Survey(vectors=None if answered else 0), config.fingerprint()
+    survey = Survey(vectors=None if answered else 0)
     tasks: list[Task] = []
     examples: list[list[Example]] = []
     content, faults, shapes = hashlib.sha256(), Faults(), Counter[str]()
@@ -94,7 +95,7 @@ def survey_corpus(
             survey.vectors = (survey.vectors or 0) + places
             planned = planned_rows(config, readings)
         faults.add_unit(source, documents, problems)
-        tasks.append(Task(unit_id_of(fingerprint, documents), source, len(documents), planned))
+        tasks.append(Task(unit_id_of(recipe, documents), source, len(documents), planned))
         doing("planning", survey.documents)
     faults.require_usable(config.corpus.paths)
     survey.unusable, survey.sha256, survey.shapes = faults.unusable, content.hexdigest(), dict(shapes)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -69,26 +69,24 @@ class Known:
     entries: tuple[Entry, ...]
     lacking: int
 
-    def heads(self) -> dict[str, str]:
-        """Digests by run id of the manifests that no other names as previous: these vouch for all."""
-        named = {run_id for one in self.entries for run_id in one.previous}
-        return {one.run_id: one.manifest_sha256 for one in self.entries if one.run_id not in named}
 
-    def superseded(self) -> dict[str, str]:
-        """Runs of explanations that a later commit of the same cell supersedes, and by which run.
+def heads(entries: Iterable[Entry]) -> dict[str, str]:
+    """Digests by run id of the manifests that no other names as previous: these vouch for all."""
+    every = list(entries)
+    named = {run_id for one in every for run_id in one.previous}
+    return {one.run_id: one.manifest_sha256 for one in every if one.run_id not in named}
 
-        A cell is named by all labels of `CELL`: a run that lacks one is superseded by none. The order is that
-        of commits, not of clocks; of two that did not know each other the greater id is the later one.
-        """
-        latest = dict[tuple[str, ...], Entry]()
-        for one in sorted(self.entries, key=lambda one: (one.commit_order, one.run_id)):
-            if _in_cell(one):
-                latest[_cell(one)] = one
-        return {
-            one.run_id: latest[_cell(one)].run_id
-            for one in self.entries
-            if _in_cell(one) and latest[_cell(one)] is not one
-        }
+
+def superseded_runs(entries: Iterable[Entry]) -> dict[str, str]:
+    """Runs of explanations that a later commit of the same cell supersedes, and by which run.
+
+    A cell is named by all labels of `CELL`: a run that lacks one is superseded by none. The order is that of
+    commits, not of clocks; of two that did not know each other the greater id is the later one.
+    """
+    runs, latest = [one for one in entries if _in_cell(one)], dict[tuple[str, ...], Entry]()
+    for one in sorted(runs, key=lambda one: (one.commit_order, one.run_id)):
+        latest[_cell(one)] = one
+    return {one.run_id: latest[_cell(one)].run_id for one in runs if latest[_cell(one)] is not one}
 
 
 def known_runs(store: Store) -> Known:

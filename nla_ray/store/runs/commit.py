@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,15 +14,18 @@ from pydantic import JsonValue
 
 from nla_ray.errors import InputError
 from nla_ray.store.catalog.files import FileList, FileRecord
-from nla_ray.store.catalog.index import keep_index, known_runs
+from nla_ray.store.catalog.index import heads, keep_index, known_runs
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.layout import QUARANTINE, commit_key, list_key, unit_key
 from nla_ray.store.runs.manifest import Manifest, Stored, files_of, get_manifest, get_manifests
 from nla_ray.store.runs.plan import Plan, get_plan
-from nla_ray.store.runs.unit_file import Footer, to_bytes, unit_facts
-from nla_ray.store.runs.units import RunRef, done_units, footer_of, record_of
+from nla_ray.store.runs.unit_file import DamagedError, Footer, to_bytes, unit_facts
+from nla_ray.store.runs.units import RunRef, done_units, footer_of, record_of, side_record
+from nla_ray.store.upkeep.ended import require_open
 from nla_ray.tables import QUARANTINE as QUARANTINE_SCHEMA
 from nla_ray.tables import table_of
+
+T = TypeVar("T")
 
 
 def commit(
@@ -33,7 +37,8 @@ def commit(
     """Commit a run and return its manifest; a run that is committed already stays as it is.
 
     `record` is what became known by running (JSON values); `written` are records that writers returned, which
-    saves looking at those files again. Raises InputError unless units and rows are exactly those of the plan.
+    saves looking at those files again: all others are read as a whole. Raises InputError unless units and
+    rows are exactly those of the plan, DamagedError where a file is not as it was written.
     """
     ref = RunRef.of(plan)
     for table in (plan.table, *plan.sides):
@@ -59,21 +64,48 @@ def _require_units(store: Store, plan: Plan, table: str, done: frozenset[str]) -
 
 
 def _all_files(store: Store, plan: Plan, ref: RunRef, known: FileList) -> Iterator[pa.Table]:
-    """The run's own files, those beside them and its quarantine."""
+    """The run's own files, its quarantine, and the files of the tables beside."""
     units = pa.array(sorted(plan.units), pa.string())
-    for table in (plan.table, *plan.sides):
-        told, others = _told(known.only(table), units)
-        looked_at = FileList.of(
-            plan.run_id, store.stream(partial(record_of, store, ref, side=table), others.to_pylist())
+    told, others = _told(known.only(plan.table), units)
+    looked_at = FileList.of(plan.run_id, _sound(store, partial(record_of, store, ref), others.to_pylist()))
+    _require_rows(store, plan, ref, told, looked_at)
+    aside = [unit for one in (told, looked_at) for unit, _, n in _counts(one) if n]
+    put = store.stream(lambda unit: _put_quarantine(store, footer_of(store, ref, unit)), aside)
+    yield from (told.rows, looked_at.rows, FileList.of(plan.run_id, put).rows)
+    for side in plan.sides:
+        told, rest = _told(known.only(side), units)
+        doubtful = pc.is_in(rest, others).to_pylist()
+        record = partial(_beside, store, ref, side)
+        pairs = zip(rest.to_pylist(), doubtful, strict=True)
+        yield from (told.rows, FileList.of(plan.run_id, _sound(store, record, pairs)).rows)
+
+
+def _beside(store: Store, ref: RunRef, side: str, unit: tuple[str, bool]) -> FileRecord:
+    unit_id, doubtful = unit
+    return side_record(store, ref, unit_id, side, look=doubtful)
+
+
+def _sound(store: Store, record: Callable[[T], FileRecord], units: Iterable[T]) -> Iterator[FileRecord]:
+    """The record of every unit. Raises one DamagedError that names all files that are not as written."""
+
+    def look(unit: T) -> FileRecord | DamagedError:
+        try:
+            return record(unit)
+        except DamagedError as error:
+            return error
+
+    damaged = []
+    for one in store.stream(look, units):
+        if isinstance(one, FileRecord):
+            yield one
+        else:
+            damaged.append(one)
+    if damaged:
+        raise DamagedError(
+            f"{'; '.join(str(one) for one in damaged[:3])}; {len(damaged)} units are damaged, nothing is "
+            "committed: remove their files (`nla-ray sweep gc --damaged --yes` does) and run the same "
+            "command again, which makes these units anew"
         )
-        if table == plan.table:
-            _require_rows(store, plan, ref, told, looked_at)
-            aside = [
-                unit for one in (told, looked_at) for unit, _, quarantined in _counts(one) if quarantined
-            ]
-            put = store.stream(lambda unit: _put_quarantine(store, footer_of(store, ref, unit)), aside)
-            yield FileList.of(plan.run_id, put).rows
-        yield from (told.rows, looked_at.rows)
 
 
 def _told(known: FileList, units: pa.Array) -> tuple[FileList, pa.Array]:
@@ -131,7 +163,7 @@ def _put_manifest(
     sha256 = hashlib.sha256(data).hexdigest()
     store.put_new(list_key(plan.run_id, sha256), data)
     known = known_runs(store)
-    latest = get_manifests(store, known.heads().keys() - {plan.run_id})
+    latest = get_manifests(store, heads(known.entries).keys() - {plan.run_id})
     own, recipe = files.only(plan.table).rows, plan.facts.get("recipe")
     manifest = Manifest(
         run_id=plan.run_id,
@@ -151,6 +183,7 @@ def _put_manifest(
         record=dict(record),
     )
     head = manifest.canonical().encode()
+    require_open(store, plan.run_id)
     if store.put_new(commit_key(manifest.run_id), head):
         keep_index(store, known, Stored(manifest, hashlib.sha256(head).hexdigest()))
         return manifest

@@ -8,10 +8,14 @@ from nla_ray.errors import InputError
 
 PLANS, COMMITS, QUARANTINE = "plans/", "commits/", "quarantine"
 LISTS, INDEX = "manifests/", "index/"
-RESERVED = frozenset({"plans", "commits", "manifests", "index", "probe", QUARANTINE})
+ABANDONED, RETIRED = "abandoned/", "retired/"
+RESERVED = frozenset(
+    {"plans", "commits", "manifests", "index", "abandoned", "retired", "compactions", "probe", QUARANTINE}
+)
 NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
 
-_FILE = re.compile(rf"({NAME})/run_id=({NAME})/(?:unit={NAME}|compacted-[0-9a-f]{{16,64}})\.parquet")
+_STATE = re.compile(rf"(?:plans|commits|abandoned|retired|compactions)/({NAME})\.json")
+_FILE = re.compile(rf"({NAME})/run_id=({NAME})/(?:unit=({NAME})|compacted-[0-9a-f]{{64}})\.parquet")
 _LIST = re.compile(rf"{LISTS}({NAME})-[0-9a-f]{{16}}\.parquet")
 _UNIT = re.compile(rf"({NAME})/run_id=({NAME})/unit=({NAME})\.parquet")
 
@@ -42,6 +46,22 @@ def index_key(order: int, sha256: str) -> str:
     return f"{INDEX}{order:010d}-{sha256}.parquet"
 
 
+def run_of(key: str) -> str:
+    """Run id of the key of a plan, a manifest, or of how a run ended."""
+    return key.rpartition("/")[2].removesuffix(".json")
+
+
+def is_state(key: str) -> bool:
+    """Whether it is the key of what is written once for a run: its plan, its manifest, how it ended."""
+    return _STATE.fullmatch(key) is not None
+
+
+def file_of(key: str) -> tuple[str, str, str | None] | None:
+    """Table, run id and unit id (None where it holds several) of the key of a file of rows."""
+    match = _FILE.fullmatch(key)
+    return None if match is None else (match[1], match[2], match[3])
+
+
 def unit_prefix(table: str, run_id: str) -> str:
     """What the keys of a run's files in one table start with."""
     return f"{table}/run_id={run_id}/"
@@ -59,8 +79,8 @@ def compacted_key(table: str, run_id: str, sha256: str) -> str:
 
 def is_key_of(key: str, table: str, run_id: str) -> bool:
     """Whether a key is one that a file of this run has in this table."""
-    match = _FILE.fullmatch(key)
-    return match is not None and match.groups() == (table, run_id)
+    made = file_of(key)
+    return made is not None and made[:2] == (table, run_id)
 
 
 def table_of_key(key: str) -> str:

@@ -87,7 +87,7 @@ def files_of(store: Store, manifest: Manifest) -> FileList:
     """
     if manifest.version == 1:
         return _files_within(store, manifest.run_id)
-    key = list_key(manifest.run_id, manifest.files_sha256 or "")
+    key = list_key_of(manifest)
     try:
         path = store.local(key, manifest.files_sha256 or "")
     except FileNotFoundError:
@@ -95,6 +95,13 @@ def files_of(store: Store, manifest: Manifest) -> FileList:
             f"{store.url}/{key}: is the list of a committed run's files and missing; restore it from a backup"
         ) from None
     return FileList.read(manifest.run_id, path, f"{store.url}/{key}")
+
+
+def list_key_of(manifest: Manifest) -> str:
+    """Key of what lists a manifest's files; in version 1 it does so itself."""
+    if manifest.files_sha256 is None:
+        return commit_key(manifest.run_id)
+    return list_key(manifest.run_id, manifest.files_sha256)
 
 
 def committed_runs(store: Store) -> list[str]:

@@ -12,6 +12,7 @@ from nla_ray.config.base import Config
 from nla_ray.errors import ConfigError, InputError
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.layout import NAME, PLANS, RESERVED, plan_key, unit_prefix
+from nla_ray.store.upkeep.ended import ended_runs
 from nla_ray.tables import LABELS, SCHEMAS
 
 VERSION: Literal[1] = 1
@@ -114,12 +115,14 @@ def get_plan(store: Store, run_id: str) -> Plan | None:
 def other_plans(store: Store, plan: Plan) -> list[Plan]:
     """Plans of other runs for the same table, the most alike first: fewest facts differ.
 
-    A plan of which nothing was written is none: its run ended before it began.
+    A plan of which nothing was written is none: its run ended before it began. Nor is that of a run that was
+    abandoned or retired.
     """
+    ended = ended_runs(store)
     run_ids = [
         run_id
         for run_id in planned_runs(store)
-        if run_id != plan.run_id and store.entries(unit_prefix(plan.table, run_id))
+        if run_id != plan.run_id and run_id not in ended and store.entries(unit_prefix(plan.table, run_id))
     ]
     found = store.map(lambda run_id: get_plan(store, run_id), run_ids)
     others = [other for other in found if other is not None and other.table == plan.table]

@@ -16,6 +16,7 @@ from nla_ray.store.runs.manifest import Manifest, get_manifest
 from nla_ray.store.runs.plan import Plan, put_plan, refuse_other_plans
 from nla_ray.store.runs.unit_file import QuarantinedRow
 from nla_ray.store.runs.units import RunRef, done_units, footer_of, write_unit
+from nla_ray.store.upkeep.ended import require_open
 
 _AT_ONCE = 256
 
@@ -85,8 +86,9 @@ def open_run(store: Store, plan: Plan, *, add: bool = False) -> Run:
     """Begin a run or take it up again: probe the store, write the plan or find an equal one there.
 
     Explanations of one run only are kept in a place, unless `add`. Raises ConfigError for another plan there,
-    InputError for a store without conditional writes.
+    InputError for a store without conditional writes, and for a run that was abandoned or retired.
     """
+    require_open(store, plan.run_id)
     if not add:
         refuse_other_plans(store, plan)
     store.probe()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,32 +11,34 @@ from typing import Literal, TypeVar
 
 import duckdb
 
-from nla_ray.errors import InputError
+from nla_ray.errors import InputError, NoFileError
 from nla_ray.store.catalog.files import FileList, FileRecord
-from nla_ray.store.catalog.index import Entry, Known, index_keys, read_index
+from nla_ray.store.catalog.index import Entry, heads, index_keys, read_index
 from nla_ray.store.parquet import OFFLINE, exact_glob, read_files
 from nla_ray.store.places.address import open_store
-from nla_ray.store.places.objects import PROBE, ChangedError, Store
-from nla_ray.store.runs.layout import (
-    COMMITS,
-    INDEX,
-    PLANS,
-    QUARANTINE,
-    commit_key,
-    list_key,
-    plan_key,
-    run_of_list,
-    unit_key,
+from nla_ray.store.places.objects import ChangedError, Store
+from nla_ray.store.runs.layout import QUARANTINE, commit_key, file_of, plan_key, unit_prefix
+from nla_ray.store.runs.manifest import (
+    Manifest,
+    Stored,
+    committed_runs,
+    files_of,
+    get_manifest,
+    list_key_of,
 )
-from nla_ray.store.runs.manifest import Manifest, Stored, committed_runs, files_of, get_manifest
 from nla_ray.store.runs.plan import Plan, get_plan, planned_runs, some_of
 from nla_ray.store.runs.unit_file import read_footer
 from nla_ray.store.runs.units import KEYS
+from nla_ray.store.upkeep.strays import Kind as LeftKind
+from nla_ray.store.upkeep.strays import Known, leftovers
 
 T = TypeVar("T")
-Kind = Literal[
-    "corrupt", "plan", "chain", "index", "missing", "digest", "rows", "duplicate", "stray", "unfinished"
-]
+_WRITING_S = 86_400.0
+"""Seconds in which a file that is not finished may still be being written."""
+Kind = (
+    Literal["corrupt", "plan", "chain", "index", "missing", "digest", "rows", "duplicate", "unfinished"]
+    | LeftKind
+)
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class Verified:
 def verify(path: str | Path) -> list[Problem]:
     """Everything that is wrong with the tables at a folder or `s3://bucket/prefix`; an empty list is good.
 
-    Raises InputError where there are no tables or the place cannot be read.
+    Raises NoFileError where there are no tables, InputError where the place cannot be read.
     """
     return examine(open_store(path)).problems
 
@@ -75,14 +78,19 @@ def examine(store: Store) -> Verified:
         committed_runs(store), lambda run_id: get_manifest(store, run_id), commit_key, problems
     )
     if not plans and not stored and not problems:
-        raise InputError(f"{store.url}: holds no tables; name the folder that a run wrote its tables to")
+        raise NoFileError(f"{store.url}: holds no tables; name the folder that a run wrote its tables to")
     manifests = list(stored.values())
     problems += _chain(manifests)
     problems += _index(store, stored)
-    lists = _readable(
-        list(stored), lambda run_id: files_of(store, stored[run_id].manifest), _list_of(stored), problems
-    )
     sound = defaultdict[str, list[Path]](list)
+    known = Known.of(store, plans, stored)
+    readable = [run_id for run_id in stored if run_id not in known.ended]
+    lists = _readable(
+        readable,
+        lambda run_id: files_of(store, stored[run_id].manifest),
+        lambda run_id: list_key_of(stored[run_id].manifest),
+        problems,
+    )
     for run_id, files in lists.items():
         problems += _against_plan(stored[run_id].manifest, files, plans.get(run_id))
         for table, path, wrong in _files(store, stored[run_id].manifest, files):
@@ -91,20 +99,10 @@ def examine(store: Store) -> Verified:
                 sound[table].append(path)
     for table in KEYS:
         problems += _duplicates(table, sound[table])
-    problems += _strays(store, plans, manifests, list(lists.values()))
-    rows = sum(one.manifest.rows for one in manifests)
-    entries = tuple(map(Entry.of, manifests))
-    return Verified(len(manifests), sum(map(len, lists.values())), rows, Known(entries, 0).heads(), problems)
-
-
-def _list_of(stored: Mapping[str, Stored]) -> Callable[[str], str]:
-    """Where each run's list of files lies."""
-
-    def key(run_id: str) -> str:
-        sha256 = stored[run_id].manifest.files_sha256
-        return commit_key(run_id) if sha256 is None else list_key(run_id, sha256)
-
-    return key
+    problems += _left(store, known)
+    rows = sum(stored[run_id].manifest.rows for run_id in readable)
+    count = sum(map(len, lists.values()))
+    return Verified(len(readable), count, rows, heads(map(Entry.of, manifests)), problems)
 
 
 def _readable(
@@ -218,27 +216,14 @@ def _duplicates(table: str, paths: Sequence[Path]) -> list[Problem]:
     ]
 
 
-def _strays(
-    store: Store, plans: Mapping[str, Plan], manifests: Sequence[Stored], lists: Sequence[FileList]
-) -> Iterator[Problem]:
-    """Runs without a commit, and files that belong to no run at all."""
-    committed = {one.manifest.run_id for one in manifests}
-    listable = {one.run_id for one in lists}
-    known = {file.key for one in lists for file in one.records()}
-    known |= {_list_of({one.manifest.run_id: one})(one.manifest.run_id) for one in manifests}
-    listed = [one.key for one in store.entries("")]
-    for run_id in sorted(plans.keys() - listable):
-        plan = plans[run_id]
-        mine = {unit_key(plan.table, run_id, unit) for unit in plan.units}
-        done = mine.intersection(listed)
-        beside = (QUARANTINE, *plan.sides)
-        known |= mine | {unit_key(table, run_id, unit) for table in beside for unit in plan.units}
-        if run_id in committed:
-            continue
-        detail = f"{len(done)} of {len(plan.units)} units are written, nothing is committed; run it again"
+def _left(store: Store, known: Known) -> Iterator[Problem]:
+    """Runs without a commit, and files that belong to no run at all or to one that ended."""
+    for run_id in sorted(known.plans.keys() - known.manifests.keys() - known.ended.keys()):
+        plan = known.plans[run_id]
+        there = (file_of(one.key) for one in store.entries(unit_prefix(plan.table, run_id)))
+        done = sum(made is not None and made[2] in plan.units for made in there)
+        detail = f"{done} of {len(plan.units)} units are written, nothing is committed; run it again"
         yield Problem("unfinished", run_id, detail)
-    for key in listed:
-        if run_of_list(key) in plans.keys() - committed:
-            continue
-        if key not in known and key != PROBE and not key.startswith((PLANS, COMMITS, INDEX)):
-            yield Problem("stray", key, "is in no manifest and in no plan; nothing reads it")
+    for one in leftovers(store, known):
+        if one.kind != "part" or one.modified < time.time() - _WRITING_S:
+            yield Problem(one.kind, one.key, one.detail)

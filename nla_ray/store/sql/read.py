@@ -12,15 +12,16 @@ import duckdb
 import pyarrow as pa
 
 from nla_ray.contract import contract
-from nla_ray.errors import InputError
+from nla_ray.errors import InputError, NoFileError
 from nla_ray.store.catalog.files import StoredFile
-from nla_ray.store.catalog.index import Known, known_runs
+from nla_ray.store.catalog.index import Entry, known_runs, superseded_runs
 from nla_ray.store.parquet import OFFLINE, exact_glob, read_files
 from nla_ray.store.places.address import open_store
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.layout import unit_prefix
 from nla_ray.store.runs.manifest import Stored, files_of, get_manifests
 from nla_ray.store.runs.plan import Plan, get_plan, planned_runs, some_of
+from nla_ray.store.upkeep.ended import ended_runs, require_open
 from nla_ray.tables import COMMITTED_RUNS, SCHEMAS, ddl, table_of
 
 LARGE = ("activations", "documents")
@@ -41,8 +42,8 @@ def connect(
     its manifest once, here; those on S3 are kept in a local cache. `runs` are ids, and `labels` are those
     that a run must have: of other runs nothing is read. A run that a later one of its cell supersedes is in
     `all_runs` alone, unless `runs` names it. `without` names tables (of `LARGE`) that are not even fetched;
-    to ask about them is then an error. Raises InputError where there are no tables, none is committed, a file
-    is missing or changed, or a newer nla_ray wrote it.
+    to ask about them is then an error. Raises NoFileError where there are no tables or none is committed,
+    InputError where a file is missing or changed, or a newer nla_ray wrote it.
     """
     found = committed(path, runs=runs, labels=labels, without=without)
     connection = duckdb.connect(config=OFFLINE)
@@ -68,15 +69,13 @@ def committed(
 ) -> Committed:
     """Find and verify what is committed at a folder or `s3://bucket/prefix`; raises as `connect` does."""
     store = open_store(path)
-    known = known_runs(store)
-    chosen = [
-        one.run_id for one in known.entries if (runs is None or one.run_id in runs) and one.labelled(labels)
-    ]
+    known = _readable_runs(store, runs or ())
+    chosen = [one.run_id for one in known if (runs is None or one.run_id in runs) and one.labelled(labels)]
     if not chosen:
-        raise InputError(_nothing_chosen(store, known, labels))
-    superseded = known.superseded()
+        raise NoFileError(_nothing_chosen(store, known, labels))
+    superseded = superseded_runs(known)
     manifests = get_manifests(store, chosen)
-    rows = runs_table(store, manifests, superseded, hidden=set() if runs is not None else superseded.keys())
+    rows = runs_table(store, manifests, superseded, hidden=superseded.keys() if runs is None else ())
     read = {row["run_id"] for row in rows.select(["run_id", "read"]).to_pylist() if row["read"]}
     lists = store.map(
         partial(files_of, store), [one.manifest for one in manifests if one.manifest.run_id in read]
@@ -87,6 +86,21 @@ def committed(
         if name not in without
     }
     return Committed(local, rows)
+
+
+def _readable_runs(store: Store, named: Collection[str]) -> list[Entry]:
+    """All committed runs whose rows are there. Raises InputError unless the named ones are among them."""
+    for run_id in named:
+        require_open(store, run_id)
+    ended = ended_runs(store)
+    known = [one for one in known_runs(store).entries if one.run_id not in ended]
+    unknown = sorted(set(named) - {one.run_id for one in known})
+    if known and unknown:
+        raise NoFileError(
+            f"{store.url}: has no committed run {unknown[0]}; list them with nla-ray sql TABLES "
+            '"FROM all_runs"'
+        )
+    return known
 
 
 def add_views(
@@ -175,10 +189,10 @@ def _leave_out(connection: duckdb.DuckDBPyConnection, table: str, schema: pa.Sch
     connection.execute(f"CREATE VIEW committed_{table} AS SELECT {chosen} WHERE {never}")
 
 
-def _nothing_chosen(store: Store, known: Known, labels: Mapping[str, str]) -> str:
+def _nothing_chosen(store: Store, known: Sequence[Entry], labels: Mapping[str, str]) -> str:
     """Why there is nothing to read."""
-    if known.entries:
-        return f"{store.url}: none of {len(known.entries)} committed runs {_wanted(known, labels)}"
+    if known:
+        return f"{store.url}: none of {len(known)} committed runs has {_wanted(known, labels)}"
     planned = planned_runs(store)
     if not planned:
         return f"{store.url}: holds no tables (no commits/); name the folder that a run wrote its tables to"
@@ -187,14 +201,13 @@ def _nothing_chosen(store: Store, known: Known, labels: Mapping[str, str]) -> st
     return f"{store.url}: no run is committed yet ({progress}); run it again until it is finished"
 
 
-def _wanted(known: Known, labels: Mapping[str, str]) -> str:
+def _wanted(known: Sequence[Entry], labels: Mapping[str, str]) -> str:
     """What no run is, and what of it there is instead."""
     for label, value in labels.items():
-        there = sorted({one.labels[label] for one in known.entries if label in one.labels})
+        there = sorted({one.labels[label] for one in known if label in one.labels})
         if value not in there:
-            return f"has {label} {value}; there are {some_of(there) or 'none with this label'}"
-    asked = " and ".join(f"{label} {value}" for label, value in labels.items())
-    return f"has {asked}" if asked else 'is one of these; list them with nla-ray sql TABLES "FROM all_runs"'
+            return f"{label} {value}; there are {some_of(there) or 'none with this label'}"
+    return " and ".join(f"{label} {value}" for label, value in labels.items())
 
 
 def _done(store: Store, plan: Plan) -> int:

@@ -46,7 +46,7 @@ def test_it_builds_says_what_it_built_and_goes_on(invoke: Invoke, write: Write, 
             in invoke("training-set", path, "provider.max_requests=50", "--dry-run").out
         )
         spent = invoke("training-set", path, "provider.max_requests=50")
-        assert spent.code == 3 and spent.err.startswith(
+        assert spent.code == 9 and spent.err.startswith(
             "error: provider: the budget is spent (50 of 50 requests)"
         )
         ended = invoke("training-set", path)

@@ -11,7 +11,16 @@ import pytest
 from nla_ray.errors import InputError
 from nla_ray.store import connect, open_run, open_store, verify
 from nla_ray.store.catalog import index
-from nla_ray.store.catalog.index import Entry, index_keys, known_runs, put_index, read_index, runs_with
+from nla_ray.store.catalog.index import (
+    Entry,
+    heads,
+    index_keys,
+    known_runs,
+    put_index,
+    read_index,
+    runs_with,
+    superseded_runs,
+)
 from nla_ray.store.places.folder import FolderStore
 from nla_ray.store.runs.layout import commit_key
 from nla_ray.store.runs.manifest import get_manifests
@@ -125,7 +134,7 @@ def test_commits_at_once_are_all_there_and_vouched_for(place: str) -> None:
         list(pool.map(lambda number: commit(place, f"run{number}"), range(12)))
     assert len(known_runs(open_store(place)).entries) == 12 and verify(place) == []
     commit(place, "last")
-    assert list(known_runs(open_store(place)).heads()) == ["last"] and verify(place) == []
+    assert list(heads(known_runs(open_store(place)).entries)) == ["last"] and verify(place) == []
 
 
 @pytest.mark.usefixtures("often")
@@ -155,7 +164,7 @@ def test_a_later_run_of_a_cell_supersedes_the_earlier_one(place: str) -> None:
     commit(place, "aa", **CELL)
     commit(place, "week2", **CELL | {"week": "2026-W02"})
     commit(place, "partly", **{label: value for label, value in CELL.items() if label != "layer"})
-    assert known_runs(open_store(place)).superseded() == {"zz": "aa"}
+    assert superseded_runs(known_runs(open_store(place)).entries) == {"zz": "aa"}
     connection = connect(place)
     assert connection.sql("SELECT run_id, superseded_by FROM all_runs ORDER BY ALL").fetchall() == [
         ("aa", None),
