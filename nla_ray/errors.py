@@ -93,6 +93,12 @@ class EngineError(NlaError):
     """A model runs but does not do what it must: an injection that does not arrive, a broken engine."""
 
 
+class OverBudgetError(NlaError):
+    """What is asked for costs more than was allowed."""
+
+    exit_code = Exit.OVER_BUDGET
+
+
 class TrainingError(NlaError):
     """Training went wrong by itself: a guard tripped, a loss is not finite."""
 

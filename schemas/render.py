@@ -11,6 +11,7 @@ from nla_ray.config.base import Config
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.config.detectors.model import Pack
 from nla_ray.config.evaluate import EvaluateConfig
+from nla_ray.config.sweep import SweepConfig
 from nla_ray.config.training.train import TrainConfig
 from nla_ray.config.training.training_set import TrainingSetConfig
 from nla_ray.evaluation.model import Evaluation
@@ -33,6 +34,7 @@ def render() -> dict[str, str]:
         "manifest.schema.json": json_schema(Manifest),
         "plan.schema.json": json_schema(Plan),
         "report.schema.json": json_schema(Report),
+        "sweep.schema.json": json_schema(SweepConfig),
         "train.schema.json": json_schema(TrainConfig),
         "training_set.schema.json": json_schema(TrainingSetConfig),
         "training_set_manifest.schema.json": json_schema(TrainingSet),

@@ -102,8 +102,12 @@ class _Lines:
 
     def _say(self, now: Progress) -> None:
         self._at = time.monotonic()
-        parts = (now.doing, _count(now), _speed(now))
-        self._console.out(", ".join(part for part in parts if part), highlight=False)
+        self._console.out(line_of(now), highlight=False)
+
+
+def line_of(now: Progress) -> str:
+    """Where a run is, in a line."""
+    return ", ".join(part for part in (now.doing, _count(now), _speed(now)) if part)
 
 
 def _count(now: Progress) -> str:

@@ -38,6 +38,11 @@ def result_key(sweep: str, week: str, pair: tuple[str, str], n: int) -> str:
     return f"{cell_prefix(sweep, week, pair)}result-{n}.json"
 
 
+def run_key(sweep: str, week: str, pair: tuple[str, str], n: int) -> str:
+    """Key of what the n-th attempt decoded, before its audit."""
+    return f"{cell_prefix(sweep, week, pair)}run-{n}.json"
+
+
 def lease_key(sweep: str, week: str, pair: tuple[str, str]) -> str:
     """Key of a cell's lease, the one object that is replaced."""
     return f"{cell_prefix(sweep, week, pair)}lease.json"

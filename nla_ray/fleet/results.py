@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import defaultdict
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
 from nla_ray.config.base import Config, Name
-from nla_ray.errors import InputError
+from nla_ray.errors import NoFileError
 from nla_ray.fleet.cells import Cell
-from nla_ray.fleet.layout import result_key, sweep_prefix, week_key, week_prefix
+from nla_ray.fleet.layout import attempt_key, result_key, run_key, sweep_prefix, week_key, week_prefix
 from nla_ray.fleet.objects import get_object, put_object
 from nla_ray.store.places.objects import Store
 
 State = Literal["done", "missing", "failed", "not started"]
 """`missing`: its corpus or its model is not there this week."""
 
+Pair = tuple[str, str]
+"""Model and corpus."""
+
 Count = Annotated[int, Field(ge=0)]
 
-_NUMBERED = re.compile(r"cells/([^/]+)/([^/]+)/(attempt|result)-(\d+)\.json")
+_NUMBERED = re.compile(r"cells/([^/]+)/([^/]+)/(attempt|run|result)-(\d+)\.json")
 
 
 class Week(Config):
@@ -31,6 +35,15 @@ class Week(Config):
     config: dict[str, JsonValue]
     """The whole SweepConfig, as JSON."""
     cells: tuple[Cell, ...]
+
+
+class Attempt(Config):
+    """Somebody begins to work on a cell."""
+
+    cell: Cell
+    who: str
+    """Host and process of the driver."""
+    started: str
 
 
 class CellResult(Config):
@@ -52,8 +65,14 @@ class CellResult(Config):
     rows: Count = 0
     quarantined: Count = 0
     vectors: Count = 0
+    """Of the corpus, without those of controls."""
     tokens: Count = 0
+    busy_seconds: float = 0.0
+    """Of all workers together; a unit of another run costs nothing."""
     gpu_seconds: float = 0.0
+    """The same, times the GPUs that a worker has."""
+    paid_seconds: float = 0.0
+    """The same, where a worker without a GPU counts as one."""
     cost: float | None = None
     """In the currency of the budget; None where it names no price."""
     started: str = ""
@@ -87,36 +106,73 @@ def results_of(store: Store, sweep: str, week: str) -> list[CellResult]:
 
     Raises InputError for a week that was not begun, and for damaged objects.
     """
-    begun = get_week(store, sweep, week)
-    if begun is None:
-        known = ", ".join(weeks_of(store, sweep)) or "none"
-        raise InputError(f"{store.url}: sweep {sweep} has no week {week}; there are: {known}")
-    newest = numbered(store, sweep, week, "result")
+    begun = begun_week(store, sweep, week)
+    numbers = numbers_of(store, sweep, week)
 
     def result(cell: Cell) -> CellResult:
-        n = newest.get(cell.pair)
-        found = None if n is None else get_object(store, result_key(sweep, week, cell.pair, n), CellResult)
+        n = numbers[cell.pair].result
+        found = get_object(store, result_key(sweep, week, cell.pair, n), CellResult) if n else None
         return found or CellResult(cell=cell, state="not started")
 
     return store.map(result, begun.cells)
 
 
-def numbered(
-    store: Store, sweep: str, week: str, kind: Literal["attempt", "result"]
-) -> dict[tuple[str, str], int]:
-    """The highest number of a kind of object, by cell."""
+def runs_of(store: Store, sweep: str, week: str) -> dict[Pair, CellResult]:
+    """What was decoded, by cell, audited or not: the newest of each."""
+    newest = [(pair, one.run) for pair, one in numbers_of(store, sweep, week).items() if one.run]
+    found = store.map(lambda one: get_object(store, run_key(sweep, week, *one), CellResult), newest)
+    return {one.cell.pair: one for one in found if one is not None}
+
+
+def begun_week(store: Store, sweep: str, week: str) -> Week:
+    """What a week was begun with. Raises NoFileError where it was not begun."""
+    begun = get_week(store, sweep, week)
+    if begun is None:
+        known = ", ".join(weeks_of(store, sweep)) or "none"
+        raise NoFileError(f"{store.url}: sweep {sweep} has no week {week}; there are: {known}")
+    return begun
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The newest attempt at a cell, the newest that decoded it, the newest that has a result; 0 for none."""
+
+    attempt: int = 0
+    run: int = 0
+    result: int = 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether the newest that is known of the cell is a result."""
+        return self.result > 0 and self.result >= self.run
+
+
+def numbers_of(store: Store, sweep: str, week: str) -> defaultdict[Pair, Numbers]:
+    """What is there of every cell, by one listing."""
     prefix = week_prefix(sweep, week)
-    return _highest((listed.key.removeprefix(prefix) for listed in store.entries(f"{prefix}cells/")), kind)
-
-
-def _highest(keys: Iterable[str], kind: str) -> dict[tuple[str, str], int]:
-    found: dict[tuple[str, str], int] = {}
-    for key in keys:
-        match = _NUMBERED.fullmatch(key)
-        if match is not None and match[3] == kind:
-            pair = (match[1], match[2])
-            found[pair] = max(found.get(pair, 0), int(match[4]))
+    found: defaultdict[Pair, Numbers] = defaultdict(Numbers)
+    for listed in store.entries(f"{prefix}cells/"):
+        match = _NUMBERED.fullmatch(listed.key.removeprefix(prefix))
+        if match is not None:
+            pair, kind = (match[1], match[2]), match[3]
+            highest = max(getattr(found[pair], kind), int(match[4]))
+            found[pair] = replace(found[pair], **{kind: highest})
     return found
+
+
+def put_attempt(store: Store, attempt: Attempt) -> int:
+    """Write that a cell is begun; returns the number of the attempt."""
+    cell = attempt.cell
+    n = numbers_of(store, cell.sweep, cell.week)[cell.pair].attempt + 1
+    while not put_object(store, attempt_key(cell.sweep, cell.week, cell.pair, n), attempt):
+        n += 1
+    return n
+
+
+def put_run(store: Store, result: CellResult, n: int) -> bool:
+    """Write what the n-th attempt at a cell decoded; False where it is there already."""
+    cell = result.cell
+    return put_object(store, run_key(cell.sweep, cell.week, cell.pair, n), result)
 
 
 def put_result(store: Store, result: CellResult, n: int) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -10,7 +11,8 @@ class Progress:
     """Where a run is. `before` of its units were there already; `vectors` were made in `seconds` since,
     with those of controls where `controls` says so, from `tokens` that the target read.
 
-    `unclosed` is the share of real answers, `fve_nrm` their mean, where the run's denominator is known.
+    `busy` are the seconds of all workers by step. `unclosed` is the share of real answers, `fve_nrm` their
+    mean, where the run's denominator is known.
     """
 
     doing: str
@@ -22,6 +24,7 @@ class Progress:
     controls: bool = False
     tokens: int = 0
     seconds: float = 0.0
+    busy: Mapping[str, float] = field(default_factory=dict)
     unclosed: float | None = None
     fve_nrm: float | None = None
 

@@ -8,7 +8,7 @@ import os
 import pickle
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -47,12 +47,15 @@ SET_UP_DEATHS = 3
 class RayRunner(Runner):
     """One execution of Ray Data per `stream`; a block is a unit, what is lost is known by name."""
 
-    def __init__(self, stages: Sequence[Stage], config: RunnerConfig, labels: Labels = UNNAMED) -> None:
+    def __init__(
+        self, stages: Sequence[Stage], config: RunnerConfig, labels: Labels | Mapping[str, Labels] = UNNAMED
+    ) -> None:
         """`stages`: extract, verbalize, reconstruct, write; the last two share a pool where pools differ.
 
-        `labels` are those of the metrics.
+        `labels` are those of the metrics; by the name in `Task.run` where several runs share the runner.
         """
-        self._config, self._labels = config, labels
+        self._config = config
+        self._labels = {"": labels} if isinstance(labels, Labels) else dict(labels)
         self._exit = ExitStack()
         if config.pools is None:
             self._pooled: list[tuple[Stage, Pool]] = [(Chain(stages), config.pool)]
@@ -67,7 +70,7 @@ class RayRunner(Runner):
         """Connect to the cluster, or start one."""
         cpus = sum(pool.actors * pool.cpus for _, pool in self._pooled)
         self._exit.enter_context(connected(self._config, cpus=cpus))
-        self._metrics = RunMetrics(self._labels)
+        self._metrics = {run: RunMetrics(labels) for run, labels in self._labels.items()}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -79,22 +82,26 @@ class RayRunner(Runner):
         if not tasks:
             return
         _set_context()
-        self._metrics.begin(tasks, sum(min(pool.actors, len(tasks)) for _, pool in self._pooled))
+        actors = sum(min(pool.actors, len(tasks)) for _, pool in self._pooled)
+        runs = {task.run: self._metrics[task.run] for task in tasks}
+        for run, metrics in runs.items():
+            metrics.begin([task for task in tasks if task.run == run], actors)
         try:
             for row in self._dataset(tasks).iter_rows():
                 result: Result = pickle.loads(row["work"])  # noqa: S301 (what our own actors made)
-                self._metrics.saw(result)
+                runs[result.task.run].saw(result)
                 yield result
         except ray.exceptions.RayError as error:
             raise UnreachableError(
                 f"Ray gave up: {' '.join(str(error).split())[:300]}; run the same command again to go on"
             ) from None
         finally:
-            self._metrics.end()
+            for metrics in runs.values():
+                metrics.end()
 
-    def tell(self, now: Progress) -> None:
+    def tell(self, now: Progress, run: str = "") -> None:
         """See Runner."""
-        self._metrics.tell(now)
+        self._metrics[run].tell(now)
 
     def _dataset(self, tasks: Sequence[Task]) -> ray.data.Dataset:
         """The units, pickled, one a block, and what is to be done with them; nothing runs yet."""
@@ -107,7 +114,7 @@ class RayRunner(Runner):
                 data = data.map_batches(
                     StageActor,
                     batch_size=1,
-                    fn_constructor_args=(stage, self._labels, _threads_of(pool), code_of()),
+                    fn_constructor_args=(stage, list(self._labels.values()), _threads_of(pool), code_of()),
                     compute=ActorPoolStrategy(
                         size=min(pool.actors, len(tasks)),
                         # A worker that dies takes what it holds with it: with one unit, the guilty is known.
@@ -131,7 +138,7 @@ class StageActor:
     A constructor that raises would end the job, and one whose process dies would be called again without end.
     """
 
-    def __init__(self, stage: Stage, labels: Labels, threads: int, code: Code) -> None:
+    def __init__(self, stage: Stage, labels: Sequence[Labels], threads: int, code: Code) -> None:
         """`code` is what the driver runs; other code here must not make rows of the same run."""
         import torch
 
@@ -145,7 +152,8 @@ class StageActor:
             actor = ray.get_runtime_context().get_actor_id()
             with outlived(stage.name, Path(tempfile.gettempdir()) / f"nla_ray-set-up-{actor}"):
                 set_up(stage)
-            alive(labels)
+            for named in labels:
+                alive(named)
         except NlaError as error:
             self._broken = error
 

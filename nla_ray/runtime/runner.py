@@ -28,8 +28,8 @@ class Runner(ABC):
     def stream(self, tasks: Sequence[Task]) -> Iterator[Result]:
         """Results as units are finished. A unit whose workers died has none."""
 
-    def tell(self, now: Progress) -> None:  # noqa: B027 (a runner may be watched by nobody)
-        """The run is so far; for whoever watches the runner."""
+    def tell(self, now: Progress, run: str = "") -> None:  # noqa: B027 (a runner may be watched by nobody)
+        """The run is so far; for whoever watches the runner. `run`: which of several that share it."""
 
     def __enter__(self) -> Self:
         """Take what is needed."""
@@ -39,10 +39,13 @@ class Runner(ABC):
         """Give back what was taken."""
 
 
-def set_up(stage: Stage) -> None:
-    """Set a stage up. Raises NlaError, whatever is wrong: it ends the run."""
+def set_up(stage: Stage, beside: Stage | None = None) -> None:
+    """Set a stage up, maybe beside one of its kind. Raises NlaError, whatever is wrong: it ends the run."""
     try:
-        stage.setup()
+        if beside is None:
+            stage.setup()
+        else:
+            stage.setup_beside(beside)
     except NlaError:
         raise
     except Exception as error:

@@ -15,6 +15,10 @@ class Stage(ABC):
     def setup(self) -> None:  # noqa: B027 (many stages need none)
         """Open what the step needs; called once in the process that runs it."""
 
+    def setup_beside(self, other: Any) -> None:
+        """The same, beside a stage of its kind that is set up: what is equal need not be loaded twice."""
+        self.setup()
+
     @abstractmethod
     def __call__(self, work: Any) -> Any:
         """Do one unit; what comes out is what the next stage takes."""

@@ -24,7 +24,7 @@ class Task:
 
     `planned` rows, None where the target's answers decide. `skip` are documents, by their index in the unit,
     that no worker survives, each with the reason: their rows go to the quarantine. `only` makes it a trial:
-    these documents alone are tried and nothing is written.
+    these documents alone are tried and nothing is written. `run` tells apart several runs that share workers.
     """
 
     unit_id: str
@@ -33,6 +33,7 @@ class Task:
     planned: int | None = None
     skip: Mapping[int, str] = field(default_factory=dict)
     only: frozenset[int] | None = None
+    run: str = ""
 
     def wants(self, document: int) -> bool:
         """Whether a document of the unit is to be worked on."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from nla_ray.cli.settings import local_file
 from nla_ray.cli.tables.answers import Format, destination
 from nla_ray.errors import ConfigError, InputError
 
@@ -30,12 +30,14 @@ Queries to start from are in docs/sql.md.
 def sql_command(
     tables: Annotated[str, typer.Argument(metavar="TABLES", help="Folder or s3://bucket/prefix.")],
     sql: Annotated[str | None, typer.Argument(metavar="[SQL]", help="One SELECT.")] = None,
-    file: Annotated[Path | None, typer.Option("-f", "--file", help="Read the SELECT from a file.")] = None,
+    file: Annotated[
+        str | None, typer.Option("-f", "--file", help="Read the SELECT from a file or s3:// URL.")
+    ] = None,
     form: Annotated[
         Format | None, typer.Option("--format", help="Else by the ending of -o, else a table.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Write to a new file, not to the terminal.")
+        str | None, typer.Option("-o", "--output", help="Write to a new file, not to the terminal.")
     ] = None,
     runs: Annotated[
         list[str] | None, typer.Option("--runs", metavar="ID", help="Read this run alone; may be repeated.")
@@ -55,7 +57,7 @@ def sql_command(
     Views: explanations, controls, all_explanations, runs, failures, documents; SHOW TABLES lists all.
     """
     text = _text(sql, file)
-    write = destination(form, output, force=force)
+    write = destination(form, None if output is None else local_file("-o", output), force=force)
     from nla_ray.store.sql.query import Limits, query
 
     limits = Limits(timeout, _bytes("--memory", memory), max_rows, _bytes("--max-bytes", max_bytes))
@@ -63,14 +65,16 @@ def sql_command(
         write(answer)
 
 
-def _text(sql: str | None, file: Path | None) -> str:
+def _text(sql: str | None, file: str | None) -> str:
     if (sql is None) == (file is None):
         raise ConfigError("give one SELECT, either as an argument or in a file (-f)")
     if file is None:
         return sql or ""
+    from nla_ray.store.places.files import read_bytes
+
     try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return read_bytes(file).decode()
+    except UnicodeDecodeError as error:
         raise InputError(f"{file}: cannot read SQL from it: {error}") from None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
@@ -29,7 +29,7 @@ from nla_ray.stages.stage import Stage
 from nla_ray.stages.tally import Tally, peak_bytes, total, worker_id
 from nla_ray.stages.verbalize import VerbalizeStage
 from nla_ray.stages.work import Done
-from nla_ray.stages.write import WriteStage
+from nla_ray.stages.write import WriteStage, keeper_of
 from nla_ray.store.catalog.files import FileList
 from nla_ray.store.places.address import open_store
 from nla_ray.store.places.objects import Store
@@ -48,6 +48,9 @@ ROW_BYTES = 400
 
 Report = Callable[[Progress], None]
 
+Running = Callable[[DecodeConfig, Sequence[Stage], Labels], Runner]
+"""Makes the runner of a run over its stages."""
+
 
 @dataclass(frozen=True)
 class Decoded:
@@ -58,6 +61,7 @@ class Decoded:
     summary: Summary
     again: bool
     failed_fraction: float
+    units: int
 
 
 def plan(config: DecodeConfig, *, report: Report = lambda _: None) -> tuple[Decode, Store]:
@@ -116,22 +120,26 @@ def decode(
     add: bool = False,
     report: Report = lambda _: None,
     stages: Callable[[Decode, Store], Sequence[Stage]] = stages_of,
+    running: Running | None = None,
+    labels: Mapping[str, str] = {},
 ) -> Decoded:
     """Decode the corpus into the tables at `config.output`, or go on where an earlier attempt stopped.
 
     Everything that can be checked without weights is checked before anything is written. `add` allows tables
-    that hold other runs; `stages` may wrap the steps. Raises NlaError; a fault of a document or a vector is a
+    that hold other runs; `stages` may wrap the steps, `running` may share a runner with other runs;
+    `labels` say where the run belongs, see `Plan`. Raises NlaError; a fault of a document or a vector is a
     row, and what no worker can make is in the quarantine.
     """
     store = reachable(config)
     ready = plan_decode(config, lambda doing, documents: report(Progress(doing, documents)))
+    ready = replace(ready, plan=ready.plan.model_copy(update={"labels": dict(labels)}))
     ready = named_anew(ready, store)
     there = get_manifest(store, ready.plan.run_id)
     if there is not None:
         return decoded(ready, there.manifest, again=True)
     require_place(store, ready, add=add)
     report(Progress("starting", ready.survey.documents, of_units=len(ready.tasks)))
-    with runner_of(ready.config, stages(ready, store), labels_of(ready)) as runner:
+    with (running or runner_of)(ready.config, stages(ready, store), labels_of(ready)) as runner:
         run = open_run(store, ready.plan, add=add)
         meter = Meter(ready, report, runner.tell)
         made = (done.file for done in make(run, ready, runner, meter) if done.file is not None)
@@ -181,9 +189,11 @@ def labels_of(ready: Decode) -> Labels:
 
 
 def runner_of(
-    config: DecodeConfig | TrainingSetConfig, stages: Sequence[Stage], labels: Labels = UNNAMED
+    config: DecodeConfig | TrainingSetConfig,
+    stages: Sequence[Stage],
+    labels: Labels | Mapping[str, Labels] = UNNAMED,
 ) -> Runner:
-    """The configured runner over these stages."""
+    """The configured runner over these stages; `labels` by run where several share it."""
     if config.runner.name == "local":
         return LocalRunner(stages)
     from nla_ray.runtime.ray_data import RayRunner
@@ -247,6 +257,7 @@ class Meter:
             vectors=self.tally.vectors,
             controls=True,
             tokens=self.tally.tokens,
+            busy=dict(self.tally.seconds),
             seconds=time.perf_counter() - self._started,
             unclosed=outcomes["unclosed"] / answers if answers else None,
             fve_nrm=None if cos is None or baseline is None else 1 - 2 * (1 - cos) / baseline.value,
@@ -282,7 +293,7 @@ def record_of(run: Run, ready: Decode, meter: Meter) -> dict[str, Any]:
             "peak_bytes": sum(peaks.values()),
             "runner": ready.config.runner.model_dump(mode="json"),
         },
-        "warnings": list(ready.warnings),
+        "warnings": [keeper_of(ready.config).reason(said) for said in ready.warnings],
         "config": ready.config.model_dump(mode="json"),
         "versions": versions(),
     }
@@ -298,4 +309,5 @@ def decoded(ready: Decode, manifest: Manifest, *, again: bool) -> Decoded:
         summary=summarize(output, manifest, vocabulary=known),
         again=again,
         failed_fraction=manifest.quarantined / planned if planned else 0.0,
+        units=manifest.units,
     )

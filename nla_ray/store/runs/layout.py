@@ -8,7 +8,7 @@ from nla_ray.errors import InputError
 
 PLANS, COMMITS, QUARANTINE = "plans/", "commits/", "quarantine"
 LISTS, INDEX = "manifests/", "index/"
-ABANDONED, RETIRED = "abandoned/", "retired/"
+ABANDONED, RETIRED, COMPACTIONS = "abandoned/", "retired/", "compactions/"
 RESERVED = frozenset(
     {"plans", "commits", "manifests", "index", "abandoned", "retired", "compactions", "probe", QUARANTINE}
 )
@@ -44,6 +44,11 @@ def run_of_list(key: str) -> str | None:
 def index_key(order: int, sha256: str) -> str:
     """Key of an index of runs, named by the latest commit in it and by its content: the last is newest."""
     return f"{INDEX}{order:010d}-{sha256}.parquet"
+
+
+def compaction_key(run_id: str) -> str:
+    """Key of what says which larger files hold a run's rows."""
+    return f"{COMPACTIONS}{run_id}.json"
 
 
 def run_of(key: str) -> str:
