@@ -10,11 +10,10 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from nla_ray.cli.audit.output import print_audit
+from nla_ray.cli.output import stoppable
 from nla_ray.cli.settings import settings_of
-from nla_ray.errors import Exit
 
 if TYPE_CHECKING:
-    from nla_ray.audit.report.model import Report
     from nla_ray.config.audit import AuditConfig
 
 Overrides = Annotated[
@@ -89,20 +88,12 @@ def _source(text: str) -> object:
 
 
 def _audit(config: AuditConfig) -> None:
+    from nla_ray.pipelines.audit.report import exit_of
     from nla_ray.pipelines.audit.run import audit
 
     console = Console()
-    with console.status("") as status:
+    with stoppable(str(config.output)), console.status("") as status:
         outcome = audit(config, status.update)
     print_audit(outcome, console)
-    if code := exit_code(outcome.report):
+    if code := exit_of(outcome.report):
         raise typer.Exit(code)
-
-
-def exit_code(report: Report) -> Exit:
-    """What a report's verdict and its policy make of the command."""
-    if report.verdict == "not reportable":
-        return Exit.NOT_REPORTABLE
-    if report.policy is not None and report.policy.failed:
-        return Exit.FINDINGS
-    return Exit.INSUFFICIENT if report.verdict == "insufficient evidence" else Exit.DONE

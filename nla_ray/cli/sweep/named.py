@@ -45,11 +45,15 @@ def configured(text: str, week: str | None, overrides: Sequence[str] = ()) -> tu
     named = named_sweep(text, overrides)
     if named.config is not None:
         return named.config, named_week(week)
+    chosen = known_week(named, week)
+    return begun_config(named, chosen).model_copy(update={"root": text.rpartition("#")[0]}), chosen
+
+
+def begun_config(named: Named, week: str) -> SweepConfig:
+    """The configuration that is named, else the one that the week was begun with."""
     from nla_ray.config.sweep import SweepConfig
 
-    chosen = known_week(named, week)
-    config = SweepConfig.model_validate(begun_week(named.store, named.sweep, chosen).config)
-    return config.model_copy(update={"root": text.rpartition("#")[0]}), chosen
+    return named.config or SweepConfig.model_validate(begun_week(named.store, named.sweep, week).config)
 
 
 def known_week(named: Named, week: str | None) -> str:

@@ -10,10 +10,9 @@ from nla_ray.config.audit import AuditConfig, AuditPolicy, Source
 from nla_ray.fleet.layout import reports_key
 from nla_ray.fleet.lease import now_utc
 from nla_ray.fleet.results import CellResult, results_of, weeks_of
+from nla_ray.pipelines.audit.report import exit_of
 from nla_ray.pipelines.audit.run import audit
 from nla_ray.pipelines.sweep.place import CellWork, Place
-
-FINDINGS, NOT_REPORTABLE, INSUFFICIENT = 5, 3, 4
 
 
 @dataclass
@@ -110,12 +109,3 @@ def last_runs(place: Place) -> dict[tuple[str, str], CellResult]:
                 if result.state == "done" and result.run_id is not None:
                     found.setdefault(result.cell.pair, result)
     return found
-
-
-def exit_of(report: Report) -> int:
-    """The exit code that an audit alone would give."""
-    if report.verdict == "not reportable":
-        return NOT_REPORTABLE
-    if report.policy is not None and report.policy.failed:
-        return FINDINGS
-    return INSUFFICIENT if report.verdict == "insufficient evidence" else 0
