@@ -21,8 +21,9 @@ from nla_ray.corpus.files.checked import checked
 from nla_ray.corpus.files.places import Place
 from nla_ray.corpus.files.sources import Source
 from nla_ray.corpus.reading.reader import Reader, Reading, VectorReader
+from nla_ray.corpus.redaction.keep import Keeper
 from nla_ray.ids import digest
-from nla_ray.nla.model.resolve import resolve
+from nla_ray.models import directory_of
 from nla_ray.pipelines.decode.examples import DOCUMENTS, examples_of
 from nla_ray.pipelines.decode.pieces.cache import Cache
 from nla_ray.pipelines.decode.pieces.piece import PIECE, Head, Shown, to_object, to_parquet
@@ -30,6 +31,7 @@ from nla_ray.stages.code import code_of
 from nla_ray.stages.controls import Mixer
 from nla_ray.stages.extract import reader_of, tokenizer_of, vocabulary_of
 from nla_ray.stages.work import places_of
+from nla_ray.stages.write import keeper_of
 from nla_ray.store.places.files import stamp_of
 from nla_ray.store.places.folder import file_sha256
 
@@ -82,11 +84,12 @@ class Surveyor:
 
     def _rows(self, documents: Iterable[tuple[Place, Document]], shown: list[Shown]) -> Iterator[Row]:
         reader, mixer = _reader(self), Mixer((), self.config.controls, self.config.seed)
+        keeper = keeper_of(self.config)
         for number, (place, document) in enumerate(documents):
             reading = self._read(reader, document)
-            if len(shown) < DOCUMENTS and (examples := examples_of(reading)):
+            if len(shown) < DOCUMENTS and (examples := examples_of(keeper.stored(reading))):
                 shown.append(Shown(number, tuple(examples)))
-            yield _row(place, reading, mixer)
+            yield _row(place, reading, mixer, keeper)
             if self.tick is not None and number % _TOLD == _TOLD - 1:
                 self.tick(number + 1)
 
@@ -111,6 +114,7 @@ def surveyor_of(config: DecodeConfig, target: Path | None, *, d_model: int, laye
         "vectors": None if config.corpus.vectors is None else [d_model, layer],
         "tokenizer": None if tokenizer is None else tokenizer_digest(tokenizer),
         "vocabulary": vocabulary,
+        "stored": [config.store_text, config.text_window, config.redact and config.redact.effective()],
         "code": asdict(code_of()),
     }
     reads = digest("survey", json.dumps(recipe, sort_keys=True))
@@ -134,7 +138,7 @@ def _reader(surveyor: Surveyor) -> Reader | VectorReader:
     if surveyor.reads not in _READERS:
         _READERS.clear()
         config = surveyor.config
-        target = None if config.target is None else resolve(config.target, weights=False)
+        target = None if config.target is None else directory_of(config.target, weights=False)
         _READERS[surveyor.reads] = reader_of(
             config,
             tokenizer_of(config, target),
@@ -145,7 +149,7 @@ def _reader(surveyor: Surveyor) -> Reader | VectorReader:
     return _READERS[surveyor.reads]
 
 
-def _row(place: Place, reading: Reading, mixer: Mixer) -> Row:
+def _row(place: Place, reading: Reading, mixer: Mixer, keeper: Keeper) -> Row:
     document, places = reading.document, places_of([reading])
     drawn = Counter(control for at in places for control, _ in mixer.drawn(at))
     return {
@@ -156,8 +160,8 @@ def _row(place: Place, reading: Reading, mixer: Mixer) -> Row:
         "key": key_of(document),
         "doc_id": _bytes(document.doc_id),
         "position": document.position,
-        "problem": None if reading.problem is None else _bytes(reading.problem),
-        "noted": list(document.noted),
+        "problem": None if reading.problem is None else _bytes(keeper.reason(reading.problem)),
+        "noted": [keeper.reason(one) for one in document.noted],
         "shape": None if document.chat is None else document.chat.shape,
         "places": len(places),
         "controls": drawn.total() - drawn["shuffled"],
