@@ -41,6 +41,8 @@ OPTIONS = {
         "-f",
         "--format",
         "-o",
+        "--runs",
+        "--label",
         "--force",
         "--timeout",
         "--memory",
