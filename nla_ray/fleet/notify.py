@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from nla_ray.chat import LONGEST_PAUSE_S, RETRIED, NoRedirect, retry_after
-from nla_ray.errors import ConfigError, Exit
+from nla_ray.errors import ConfigError
 from nla_ray.fleet.layout import week_prefix
 from nla_ray.fleet.report.exits import STATES
 from nla_ray.fleet.report.model import FleetReport
@@ -72,11 +72,11 @@ def notify(variable: str, message: dict[str, Any], *, pause_s: float = FIRST_PAU
             time.sleep(min(max(pause, asked_for), LONGEST_PAUSE_S))
     return (
         f"the webhook in {variable} could not be reached in {ATTEMPTS} attempts: {why}; the week's result "
-        "stands: send it again by making the report again"
+        "stands, and running the sweep again sends it again"
     )
 
 
-def message_of(report: FleetReport, root: str, code: Exit) -> dict[str, Any]:
+def message_of(report: FleetReport, root: str, code: int) -> dict[str, Any]:
     """What a webhook is told of a week: how it ended, counts and where its pages are; no text of documents.
 
     `code` is the exit code of the command, which may be another one than that of the page: over budget.
