@@ -27,6 +27,8 @@ class Progress:
     busy: Mapping[str, float] = field(default_factory=dict)
     unclosed: float | None = None
     fve_nrm: float | None = None
+    run: str = ""
+    cell: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,12 @@ class Labels:
     run: str = ""
     model: str = ""
     corpus: str = ""
+    sweep: str = ""
+    week: str = ""
+
+    def cell(self) -> str:
+        """The place in a sweep, in one word; empty where the run is in none."""
+        return "/".join((self.sweep, self.week, self.model, self.corpus)) if self.sweep else ""
 
 
 UNNAMED = Labels()

@@ -8,11 +8,17 @@ from nla_ray.errors import InputError
 
 PLANS, COMMITS, QUARANTINE = "plans/", "commits/", "quarantine"
 ABANDONED, RETIRED, COMPACTIONS = "abandoned/", "retired/", "compactions/"
-RESERVED = frozenset({"plans", "commits", "abandoned", "retired", "compactions", "probe", QUARANTINE})
+PLANNING = "planning/"
+"""What was read of corpora to plan runs: a cache that anybody may remove."""
+RESERVED = frozenset(
+    {"plans", "planning", "commits", "abandoned", "retired", "compactions", "events", "probe", QUARANTINE}
+)
 NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
 
 _STATE = re.compile(rf"(?:plans|commits|abandoned|retired|compactions)/({NAME})\.json")
+_EVENTS = re.compile(rf"events/{NAME}/{NAME}\.jsonl")
 _FILE = re.compile(rf"({NAME})/run_id=({NAME})/(?:unit=({NAME})|compacted-[0-9a-f]{{64}})\.parquet")
+_PIECE = re.compile(r"planning/[0-9a-f]{32}-[0-9]\.piece")
 _UNIT = re.compile(rf"({NAME})/run_id=({NAME})/unit=({NAME})\.parquet")
 
 
@@ -21,9 +27,29 @@ def plan_key(run_id: str) -> str:
     return f"{PLANS}{run_id}.json"
 
 
+def piece_key(name: str, number: int) -> str:
+    """Key of what was read of a corpus file; one that is damaged is followed by another."""
+    return f"{PLANNING}{name}-{number}.piece"
+
+
+def is_piece(key: str) -> bool:
+    """Whether a key is that of what was read of a corpus file."""
+    return _PIECE.fullmatch(key) is not None
+
+
 def commit_key(run_id: str) -> str:
     """Key of a run's manifest, whose existence is its commit."""
     return f"{COMMITS}{run_id}.json"
+
+
+def events_key(run_id: str, part: str) -> str:
+    """Key of a part of what befell a run while it was made."""
+    return f"events/{run_id}/{part}.jsonl"
+
+
+def is_events(key: str) -> bool:
+    """Whether it is the key of a part of what befell a run."""
+    return _EVENTS.fullmatch(key) is not None
 
 
 def compaction_key(run_id: str) -> str:

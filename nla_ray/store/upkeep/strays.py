@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Literal
 
 from nla_ray.store.places.objects import PROBE, Listed, Store
-from nla_ray.store.runs.layout import PLANS, QUARANTINE, file_of, is_state, run_of
+from nla_ray.store.runs.layout import PLANS, QUARANTINE, file_of, is_events, is_piece, is_state, run_of
 from nla_ray.store.runs.manifest import Stored
 from nla_ray.store.runs.plan import Plan
 from nla_ray.store.upkeep.ended import State, ended_runs
@@ -77,7 +77,11 @@ def leftovers(store: Store, known: Known) -> Iterator[Leftover]:
 def _object(key: str, run_id: str, known: Known) -> Why | None:
     """What is wrong with an object that holds no rows."""
     if not is_state(key):
-        return None if key == PROBE else ("stray", "is no object of these tables; nothing reads it")
+        return (
+            None
+            if key == PROBE or is_events(key) or is_piece(key)
+            else ("stray", "is no object of these tables; nothing reads it")
+        )
     if key.startswith(PLANS) and run_id not in known.manifests:
         return _ended(run_id, known)
     return None

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from nla_ray.errors import Exit
 from nla_ray.store import open_run, open_store
 from tests.cli.conftest import Invoke
 from tests.store.rows import RECORD, plan_of, rows_of
@@ -144,10 +145,10 @@ def test_sql_from_a_file(tables: Path, tmp_path: Path, invoke: Invoke) -> None:
 
 def test_unusable_sql_and_places_are_one_line(tables: Path, tmp_path: Path, invoke: Invoke) -> None:
     assert "either as an argument or in a file" in invoke("sql", tables).refused()
-    assert "cannot read SQL" in invoke("sql", tables, "-f", tmp_path / "none.sql").refused()
+    assert "cannot read SQL" in invoke("sql", tables, "-f", tmp_path / "none.sql").refused(Exit.MISSING)
     assert "exactly one SELECT" in invoke("sql", tables, "DROP VIEW runs").refused()
-    assert "holds no tables" in invoke("sql", tmp_path / "none", "FROM runs").refused()
-    assert "holds no tables" in invoke("verify", tmp_path / "none").refused()
+    assert "holds no tables" in invoke("sql", tmp_path / "none", "FROM runs").refused(Exit.MISSING)
+    assert "holds no tables" in invoke("verify", tmp_path / "none").refused(Exit.MISSING)
 
 
 @pytest.mark.parametrize(
