@@ -21,6 +21,7 @@ from nla_ray.fleet.report.exits import STATES
 from nla_ray.fleet.report.model import FleetReport
 from nla_ray.fleet.report.write import FOLDER
 from nla_ray.ids import digest
+from nla_ray.text import masked_values
 
 ATTEMPTS = 5
 FIRST_PAUSE_S = 1.0
@@ -87,7 +88,7 @@ def message_of(report: FleetReport, root: str, code: int) -> dict[str, Any]:
     standing = Counter(one.standing for one in readings)
     this = report.weeks[-1]
     place = f"{root.rstrip('/')}/{week_prefix(report.sweep, report.week)}{FOLDER}"
-    return {
+    message = {
         "id": digest("sweep report", root, code, report.json_text())[:32],
         "sweep": report.sweep,
         "week": report.week,
@@ -111,6 +112,7 @@ def message_of(report: FleetReport, root: str, code: int) -> dict[str, Any]:
         },
         "links": {form: f"{place}/report.{form}" for form in ("html", "json", "md")},
     }
+    return {name: masked_values(value) for name, value in message.items()}
 
 
 def _post(url: str, body: bytes) -> tuple[str, float | None]:

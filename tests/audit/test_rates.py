@@ -54,7 +54,7 @@ def test_shuffled_text_that_fits_nowhere_stands_beside_the_repetition_within_doc
     assert found.verdict == ABOVE
     assert rows.rate == pytest.approx(0.06, abs=0.03)
     assert rows.lift == pytest.approx(0.6 - 0.06, abs=0.06)
-    assert rows.p == 1 / 2000
+    assert rows.p is not None and rows.p < 1e-9
 
 
 @pytest.mark.parametrize("share", [0.05, 0.56])
@@ -97,7 +97,7 @@ def test_documents_that_cannot_be_read_fall_to_the_prior_and_are_not_above_it() 
         for row in corpus(400, says, controls)
     ]
     found = rated(rows)
-    assert rate(found, "shuffled", "row").p == 1 / 2000
+    assert (rate(found, "shuffled", "row").p or 1.0) < 1e-9
     assert found.verdict == NOT and "random" in found.why
 
 

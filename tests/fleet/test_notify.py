@@ -54,6 +54,11 @@ def test_a_week_is_told(named: Any) -> None:
     assert "It plans to deceive" not in json.dumps(seen)
 
 
+def test_what_opens_a_place_is_masked() -> None:
+    told = message_of(example(), f"https://me:{SECRET}@host/root", Exit.DONE)
+    assert SECRET not in json.dumps(told) and "host/root/sweeps/" in told["links"]["html"]
+
+
 @pytest.mark.parametrize("first", [500, 503, 429, 0])
 def test_a_passing_fault_is_tried_again_with_the_same_id(first: int, named: Any) -> None:
     with served(first, first, 204, headers={"Retry-After": "0"}) as server:
