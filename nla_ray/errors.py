@@ -13,7 +13,7 @@ class Exit(IntEnum):
 
     means: str
 
-    def __new__(cls, code: int, means: str) -> Self:
+    def __new__(cls, code: int, means: str = "") -> Self:
         one = int.__new__(cls, code)
         one._value_ = code
         one.means = means

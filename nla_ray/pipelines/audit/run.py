@@ -86,7 +86,7 @@ def audit(
     packs = packs.only(config.detectors) if config.detectors else packs
     embedder = embedder_of(config, packs)
     helpers = Helpers(
-        ask=asking(config.source.tables),
+        ask=asking(config.source.tables, config.source.runs or None),
         embed=embedder,
         judge=None if config.judge is None else Judge(config.judge),
     )
@@ -130,7 +130,7 @@ def audit(
 
 def open_source(source: Source) -> Opened:
     """A connection to a source's tables. Raises NoFileError where these runs are not there."""
-    connection = connect(source.tables)
+    connection = connect(source.tables, runs=source.runs or None)
     there = dict(
         connection.execute(
             "SELECT run_id, manifest_sha256 FROM runs WHERE table_name = 'explanations' ORDER BY run_id"
@@ -138,9 +138,6 @@ def open_source(source: Source) -> Opened:
     )
     if not there:
         raise NoFileError(f"{source.tables}: holds no run of explanations; name tables that a decode wrote")
-    for run_id in source.runs:
-        if run_id not in there:
-            raise NoFileError(f"{source.tables}: has no run {run_id}; there are {', '.join(there)}")
     return Opened(source.tables, connection, {run_id: there[run_id] for run_id in source.runs or there})
 
 

@@ -38,9 +38,10 @@ from nla_ray.stages.tally import Reused, Tally, peak_bytes, total, worker_id
 from nla_ray.stages.verbalize import VerbalizeStage
 from nla_ray.stages.work import Done, Task
 from nla_ray.stages.write import WriteStage, keeper_of
+from nla_ray.store.catalog.files import FileList, FileRecord
 from nla_ray.store.places.address import open_store
 from nla_ray.store.places.objects import Store
-from nla_ray.store.runs.manifest import FileRecord, Manifest, get_manifest
+from nla_ray.store.runs.manifest import Manifest, get_manifest
 from nla_ray.store.runs.plan import Plan, get_plan, planned_runs, refuse_other_plans
 from nla_ray.store.runs.run import Run, open_run
 from nla_ray.store.runs.units import RunRef, done_units
@@ -180,16 +181,16 @@ def carried_out(
     """Take what other runs hold, make what is left on a runner, and commit."""
     meter.events.add("planned", units=len(ready.tasks), documents=ready.survey.documents)
     run = open_run(store, ready.plan, add=add)
-    files = [file for file in reuse(run, ready, meter.show) if file is not None]
-    meter.events.add("reused", units=len(files))
+    files = FileList.of(run.plan.run_id, filter(None, reuse(run, ready, meter.show)))
+    meter.events.add("reused", units=len(files.units(run.plan.table)))
     if left := set(run.missing()):
         meter.show(Progress("starting", ready.survey.documents, of_units=len(ready.tasks)))
         tasks = [task for task in ready.tasks if task.unit_id in left]
         runner = running(ready.config, stages(ready, store), labels_of(ready))
         runner.say = meter.say
         with runner:
-            done = make(run, ready, tasks, runner, meter)
-            files += [one.file for one in done if one.file is not None]
+            done = (one.file for one in make(run, ready, tasks, runner, meter) if one.file is not None)
+            files = files.with_more(done)
             meter.stop()
         require_shared(run)
     manifest = run.commit(record_of(run, ready, meter), files)
