@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from nla_ray.audit.rates import ABOVE, INSUFFICIENT, NOT, Rated, Twins, rate_all
+from nla_ray.audit.rates import ABOVE, INSUFFICIENT, NOT, Rated, Twins, rate_all, worst_p
 from nla_ray.audit.report.rates import Rate
 from nla_ray.config.audit import Evidence
 from tests.audit.planted import Row, Says, at_random, corpus, detector, in_documents, never, tally_of
@@ -38,6 +38,7 @@ def rate(found: Rated, population: str, unit: str = "document") -> Rate:
 def test_a_property_of_some_documents_is_above_its_controls() -> None:
     found = rated(corpus(400, in_documents(10, 0.6, "sabotage"), SILENT))
     assert found.verdict == ABOVE
+    assert worst_p(found.rates, RULE) < 1e-5, "one finding must hold among thousands of tests of a sweep"
     assert (found.documents.k, found.documents.n) == (pytest.approx(40, abs=2), 400)
     shuffled = rate(found, "shuffled")
     assert shuffled.lift_low is not None and shuffled.lift_high is not None and shuffled.high is not None
