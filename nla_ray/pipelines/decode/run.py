@@ -30,6 +30,7 @@ from nla_ray.stages.tally import Tally, peak_bytes, total, worker_id
 from nla_ray.stages.verbalize import VerbalizeStage
 from nla_ray.stages.work import Done
 from nla_ray.stages.write import WriteStage
+from nla_ray.store.catalog.files import FileList
 from nla_ray.store.places.address import open_store
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.manifest import Manifest, get_manifest
@@ -141,7 +142,8 @@ def decode(
     with (running or runner_of)(ready.config, stages(ready, store), labels_of(ready)) as runner:
         run = open_run(store, ready.plan, add=add)
         meter = Meter(ready, report, runner.tell)
-        files = [done.file for done in make(run, ready, runner, meter) if done.file is not None]
+        made = (done.file for done in make(run, ready, runner, meter) if done.file is not None)
+        files = FileList.of(ready.plan.run_id, made)
         meter.stop()
     require_shared(run)
     manifest = run.commit(record_of(run, ready, meter), files)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from nla_ray.store.catalog.index import known_runs
+from nla_ray.store.catalog.index import known_runs, superseded_runs
 from nla_ray.store.places.objects import Listed, Store
 from nla_ray.store.runs.layout import ABANDONED, COMMITS, COMPACTIONS, PLANS, QUARANTINE, run_of, unit_prefix
 from nla_ray.store.runs.manifest import get_manifests
@@ -53,8 +53,8 @@ def garbage(store: Store, rules: Rules) -> list[Leftover]:
 
     def is_old(one: Leftover) -> bool:
         """Its run may have been at work until it was given up, or read until it was compacted."""
-        if one.kind == "replaced":
-            return merged[str(one.run_id)] <= now - rules.compacted_days * DAY
+        if one.kind == "replaced" and one.run_id is not None:
+            return merged[one.run_id] <= now - rules.compacted_days * DAY
         latest = max(one.modified, since.get(one.run_id or "", 0.0))
         return one.kind == "retired" or latest <= now - rules.days * DAY
 
@@ -87,7 +87,7 @@ def remove(store: Store, found: Sequence[Leftover]) -> None:
 
 
 def _runs(found: Sequence[Leftover], kind: str) -> list[str]:
-    return sorted({str(one.run_id) for one in found if one.kind == kind})
+    return sorted({one.run_id for one in found if one.kind == kind and one.run_id is not None})
 
 
 def _phase(one: Leftover) -> int:
@@ -97,7 +97,7 @@ def _phase(one: Leftover) -> int:
 
 def _superseded(store: Store, known: Known, before: float) -> Iterator[Leftover]:
     committed = {run_of(one.key): one.modified for one in store.entries(COMMITS)}
-    for run_id, by in known_runs(store).superseded().items():
+    for run_id, by in superseded_runs(known_runs(store).entries).items():
         stored = known.manifests.get(run_id)
         if stored is not None and run_id not in known.ended and committed[run_id] <= before:
             tables = (stored.manifest.table, QUARANTINE, *stored.manifest.sides)
