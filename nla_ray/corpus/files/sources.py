@@ -55,6 +55,10 @@ class Source:
         """Where the file is on this machine: the shipped corpus lies wherever the package is installed."""
         return str(files("nla_ray") / _SHIPPED) if self.path == DEMO_CORPUS else self.path
 
+    def at(self, number: int) -> str:
+        """What a document is called by its place: the file's name and its line or row number."""
+        return f"{self.label}:{number}"
+
 
 @dataclass
 class Files:

@@ -184,6 +184,14 @@ def record_of(store: Store, ref: RunRef, unit_id: str, side: str | None = None) 
     )
 
 
+def written(store: Store, ref: RunRef, unit_id: str) -> FileRecord | None:
+    """What a unit's file holds, None where it is not written. Raises InputError as `record_of` does."""
+    try:
+        return taken_up(store, ref, unit_id)
+    except FileNotFoundError:
+        return None
+
+
 def side_record(store: Store, ref: RunRef, unit_id: str, side: str, *, look: bool) -> FileRecord:
     """What a unit that is done has in a table beside it, as its own file says.
 

@@ -19,7 +19,7 @@ from nla_ray.store.places.address import open_store
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.layout import unit_prefix
 from nla_ray.store.runs.manifest import Stored, get_manifests
-from nla_ray.store.runs.plan import Plan, get_plan, planned_runs, some_of
+from nla_ray.store.runs.plan import EXPLANATIONS_TABLE, Plan, get_plan, planned_runs, some_of
 from nla_ray.store.upkeep.compaction import compacted_runs, objects_of
 from nla_ray.store.upkeep.ended import ended_runs, require_open
 from nla_ray.tables import COMMITTED_RUNS, SCHEMAS, ddl, table_of
@@ -97,9 +97,9 @@ def _readable_runs(store: Store, named: Collection[str]) -> list[Entry]:
     known = [one for one in known_runs(store).entries if one.run_id not in ended]
     unknown = sorted(set(named) - {one.run_id for one in known})
     if known and unknown:
+        there = [one.run_id for one in known if one.table_name == EXPLANATIONS_TABLE]
         raise NoFileError(
-            f"{store.url}: has no committed run {unknown[0]}; list them with nla-ray sql TABLES "
-            '"FROM all_runs"'
+            f"{store.url}: has no run {unknown[0]}; there are {some_of(there) or 'only audits'}"
         )
     return known
 
@@ -193,7 +193,7 @@ def _leave_out(connection: duckdb.DuckDBPyConnection, table: str, schema: pa.Sch
 def _nothing_chosen(store: Store, known: Sequence[Entry], labels: Mapping[str, str]) -> str:
     """Why there is nothing to read."""
     if known:
-        return f"{store.url}: none of {len(known)} committed runs has {_wanted(known, labels)}"
+        return f"{store.url}: none of {len(known)} runs has {_wanted(known, labels)}"
     planned = planned_runs(store)
     if not planned:
         return f"{store.url}: holds no tables (no commits/); name the folder that a run wrote its tables to"

@@ -12,13 +12,23 @@ from typing import Literal
 from nla_ray.errors import InputError
 from nla_ray.store.catalog.index import index_keys
 from nla_ray.store.places.objects import PROBE, Listed, Store
-from nla_ray.store.runs.layout import INDEX, PLANS, QUARANTINE, file_of, is_state, run_of, run_of_list
+from nla_ray.store.runs.layout import (
+    INDEX,
+    PLANS,
+    QUARANTINE,
+    file_of,
+    is_events,
+    is_piece,
+    is_state,
+    run_of,
+    run_of_list,
+)  # fmt: skip
 from nla_ray.store.runs.manifest import Stored, files_of, list_key_of
 from nla_ray.store.runs.plan import Plan
 from nla_ray.store.upkeep.compaction import compacted_runs, get_compaction
 from nla_ray.store.upkeep.ended import State, ended_runs
 
-Kind = Literal["stray", "part", "abandoned", "retired", "superseded", "stale", "replaced", "damaged"]
+Kind = Literal["stray", "part", "abandoned", "retired", "superseded", "stale", "replaced", "damaged", "cache"]
 Why = tuple[Kind, str]
 Keys = Callable[[str], "tuple[Collection[str], Collection[str]] | None"]
 """Of a run the keys of the files that are read, and of those that larger ones replace."""
@@ -100,7 +110,8 @@ def _object(key: str, run_id: str, known: Known) -> Why | None:
     if key.startswith(INDEX):
         return None
     if not is_state(key):
-        return None if key == PROBE else ("stray", "is no object of these tables; nothing reads it")
+        known_object = key == PROBE or is_events(key) or is_piece(key)
+        return None if known_object else ("stray", "is no object of these tables; nothing reads it")
     if key.startswith(PLANS) and run_id not in known.manifests:
         return _ended(run_id, known)
     return None
