@@ -21,7 +21,7 @@ from ray.util.annotations import RayDeprecationWarning
 from nla_ray.config.runner import Pool
 from nla_ray.config.runner import Runner as RunnerConfig
 from nla_ray.errors import EngineError, NlaError, UnreachableError
-from nla_ray.runtime.cluster import connected
+from nla_ray.runtime.cluster import LOCAL, address_of, connected
 from nla_ray.runtime.metrics import RunMetrics, alive
 from nla_ray.runtime.progress import UNNAMED, Labels, Progress
 from nla_ray.runtime.runner import DeviceLostError, Runner, attempt, set_up
@@ -84,7 +84,8 @@ class RayRunner(Runner):
             return
         _set_context()
         pools = [pool for _, pool in self._pooled]
-        require_room(pools, self._config.wait_s, self.say)
+        # No node joins a cluster of the job's own.
+        require_room(pools, 0.0 if address_of(self._config) == LOCAL else self._config.wait_s, self.say)
         watch = Watch(pools, self.say)
         actors = sum(min(pool.actors, len(tasks)) for pool in pools)
         runs = {task.run: self._metrics[task.run] for task in tasks}
