@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 @dataclass(frozen=True)
 class Progress:
     """Where a run is. `before` of its units were there already; `vectors` were made in `seconds` since,
-        with those of controls where `controls` says so, from `tokens` that the target read.
+    with those of controls where `controls` says so, from `tokens` that the target read.
 
     `run` is its id and `cell` its place in a sweep, as far as they are known and there is one. `busy` are the
     seconds of all workers by step. `unclosed` is the share of real answers, `fve_nrm` their mean, where the

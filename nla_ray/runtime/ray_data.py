@@ -58,6 +58,7 @@ class RayRunner(Runner):
         self._config = config
         self._labels = {"": labels} if isinstance(labels, Labels) else dict(labels)
         self._exit = ExitStack()
+        self._metrics: dict[str, RunMetrics] = {}
         if config.pools is None:
             self._pooled: list[tuple[Stage, Pool]] = [(Chain(stages), config.pool)]
         else:
@@ -108,7 +109,8 @@ class RayRunner(Runner):
 
     def tell(self, now: Progress, run: str = "") -> None:
         """See Runner."""
-        self._metrics[run].tell(now)
+        if run in self._metrics:  # what is told while the cluster starts, nobody measures
+            self._metrics[run].tell(now)
 
     def _dataset(self, tasks: Sequence[Task]) -> ray.data.Dataset:
         """The units, pickled, one a block, and what is to be done with them; nothing runs yet."""
