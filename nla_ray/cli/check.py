@@ -35,15 +35,15 @@ def check_command(
 
     Exits 10 when a check fails; docs/operations.md has all exit codes.
     """
+    from nla_ray.models import here
     from nla_ray.nla.preflight.run import check
 
     refs = [
-        ModelRef.parse(text, trust_remote_code=trust_remote_code) if text is not None else None
+        None if text is None else here(ModelRef.parse(text, trust_remote_code=trust_remote_code))
         for text in (ar, target)
     ]
-    checks = check(
-        ModelRef.parse(av, trust_remote_code=trust_remote_code), *refs, injection_scale=injection_scale
-    )
+    verbalizer = here(ModelRef.parse(av, trust_remote_code=trust_remote_code))
+    checks = check(verbalizer, *refs, injection_scale=injection_scale)
     print_checks(checks, Console())
     if any(made.status == "fail" for made in checks):
         raise typer.Exit(Exit.NO)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nla_ray.cli.output import progress, say_what_is_not_read
+from nla_ray.cli.settings import settings_of
 from nla_ray.errors import Exit
 from nla_ray.text import printable
 
@@ -24,7 +24,8 @@ Overrides = Annotated[
 
 def evaluate_command(
     config: Annotated[
-        Path, typer.Argument(metavar="CONFIG", help="YAML file; see schemas/evaluate.schema.json.")
+        str,
+        typer.Argument(metavar="CONFIG", help="YAML, local or s3://; see schemas/evaluate.schema.json."),
     ],
     overrides: Overrides = None,
 ) -> None:
@@ -35,9 +36,8 @@ def evaluate_command(
     docs/operations.md has all exit codes.
     """
     from nla_ray.config.evaluate import EvaluateConfig
-    from nla_ray.config.loading.load import load
 
-    settings = load(EvaluateConfig, config, overrides or ())
+    settings = settings_of(EvaluateConfig, config, overrides)
     console = Console()
     say_what_is_not_read(settings.corpus, console)
     from nla_ray.pipelines.evaluate import evaluate
@@ -49,7 +49,7 @@ def evaluate_command(
     for reason, count in done.summary.reasons.items():
         _line(console, "failed", f"{count} x {reason}")
     print_evaluation(done.evaluation, console)
-    _line(console, "written", f"{done.folder}/evaluation.html, {done.folder}/evaluation.json")
+    _line(console, "written", f"{done.output}/evaluation.html, {done.output}/evaluation.json")
     if done.evaluation.verdict != "above controls":
         raise typer.Exit(Exit.NO if done.evaluation.verdict == "broken" else Exit.INSUFFICIENT)
 

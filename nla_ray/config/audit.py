@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from nla_ray.config.base import Config, Name
+from nla_ray.config.base import Config, Name, Place
 from nla_ray.config.decode import Reference
 from nla_ray.config.detectors.judge import JudgeConfig
 
@@ -68,8 +67,8 @@ class Gates(Config):
 class AuditPolicy(Config):
     """How runs are audited, whichever they are."""
 
-    packs: tuple[Path, ...] = ()
-    """Detector packs, files or folders; the shipped ones where there is none."""
+    packs: tuple[Place, ...] = ()
+    """Detector packs, files or folders, also of S3; the shipped ones where there is none."""
     detectors: tuple[Name, ...] = ()
     """Ids of the detectors to use; all of the packs where there is none."""
     judge: JudgeConfig | None = None
@@ -99,8 +98,8 @@ class AuditConfig(AuditPolicy):
     """Benign documents, matched in topic but without the property, in runs of their own."""
     benign_documents: Marked | None = None
     """Benign documents among the audited ones, which then are not counted as real."""
-    output: Path
-    """Folder for report.json, report.html, report.md and report.sarif."""
+    output: Place
+    """Folder or `s3://bucket/prefix` for report.json, report.html, report.md and report.sarif."""
     results: Name | None = None
     """Where the tables `findings` and `rates` are kept; null: under `source.tables`."""
 

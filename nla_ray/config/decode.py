@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, model_validator
 from nla_ray.config.base import Config, Name, OrText
 from nla_ray.config.reading.corpus import Continuation, Corpus
 from nla_ray.config.reading.positions import Choice, Positions
+from nla_ray.config.reading.redaction import Redact, StoreText
 from nla_ray.config.reference import ModelRef
 from nla_ray.config.runner import Runner, Share
 
@@ -107,6 +108,13 @@ class DecodePolicy(Config):
     """Seed of positions, controls and sampling."""
     keep: tuple[Literal["documents", "activations"], ...] = ("documents",)
     """Tables beside the explanations: what the target read; the vectors (4 d_model bytes a position)."""
+    store_text: StoreText = "full"
+    """What is stored of what the target read: all, windows around the explained tokens, or nothing of it.
+    Explanations are stored whichever it is, and may repeat what was read."""
+    text_window: Annotated[int, Field(ge=0)] = 200
+    """Characters on both sides of an explained token that `window` keeps."""
+    redact: Redact | None = None
+    """What is hidden in prompts, metadata, explanations and reasons before anything is stored."""
     runner: Runner = Runner()
     max_failed_fraction: Share = 0.01
     """Share of the rows that may end in quarantine, for no worker could make them; more is exit code 6."""

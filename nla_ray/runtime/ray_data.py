@@ -25,6 +25,7 @@ from nla_ray.runtime.cluster import connected
 from nla_ray.runtime.metrics import RunMetrics, alive
 from nla_ray.runtime.progress import UNNAMED, Labels, Progress
 from nla_ray.runtime.runner import DeviceLostError, Runner, attempt, set_up
+from nla_ray.runtime.waiting import Watch, require_room
 from nla_ray.stages.code import Code, code_of, require_code
 from nla_ray.stages.stage import Chain, Stage
 from nla_ray.stages.work import Failed, Result, Task
@@ -68,7 +69,7 @@ class RayRunner(Runner):
 
     def __enter__(self) -> Self:
         """Connect to the cluster, or start one."""
-        self._exit.enter_context(connected(self._config, cpus=self._config.cpus))
+        self._exit.enter_context(connected(self._config, cpus=self._config.cpus, say=self.say))
         self._metrics = {run: RunMetrics(labels) for run, labels in self._labels.items()}
         return self
 
@@ -77,19 +78,24 @@ class RayRunner(Runner):
         self._exit.close()
 
     def stream(self, tasks: Sequence[Task]) -> Iterator[Result]:
-        """See Runner. Raises UnreachableError where Ray itself gives up."""
+        """See Runner. Raises ConfigError where no node can hold an actor, UnreachableError if Ray ends."""
         if not tasks:
             return
         _set_context()
-        actors = sum(min(pool.actors, len(tasks)) for _, pool in self._pooled)
+        pools = [pool for _, pool in self._pooled]
+        require_room(pools, self._config.wait_s, self.say)
+        watch = Watch(pools, self.say)
+        actors = sum(min(pool.actors, len(tasks)) for pool in pools)
         runs = {task.run: self._metrics[task.run] for task in tasks}
         for run, metrics in runs.items():
             metrics.begin([task for task in tasks if task.run == run], actors)
         try:
-            for row in self._dataset(tasks).iter_rows():
-                result: Result = pickle.loads(row["work"])  # noqa: S301 (what our own actors made)
-                runs[result.task.run].saw(result)
-                yield result
+            with watch.watching():
+                for row in self._dataset(tasks).iter_rows():
+                    result: Result = pickle.loads(row["work"])  # noqa: S301 (what our own actors made)
+                    watch.saw()
+                    runs[result.task.run].saw(result)
+                    yield result
         except ray.exceptions.RayError as error:
             raise UnreachableError(
                 f"Ray gave up: {' '.join(str(error).split())[:300]}; run the same command again to go on"

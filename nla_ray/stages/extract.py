@@ -19,11 +19,11 @@ from nla_ray.corpus.documents.pieces import read_unit
 from nla_ray.corpus.reading.reader import UNKNOWN, Answer, Reader, Reading, VectorReader
 from nla_ray.errors import InputError
 from nla_ray.ids import digest, sampling_key
+from nla_ray.models import directory_of
 from nla_ray.nla.extraction import Extractor
 from nla_ray.nla.fidelity import Directions
 from nla_ray.nla.generation.continuation import Continuer
 from nla_ray.nla.model.backbone import load_config, text_config
-from nla_ray.nla.model.resolve import resolve
 from nla_ray.nla.outcomes import position_flags
 from nla_ray.nla.prompt import load_tokenizer
 from nla_ray.nla.verbalizer import Sampling
@@ -81,7 +81,7 @@ class ExtractStage(Stage):
         """Load the target up to block K; for a corpus of vectors at most its tokenizer."""
         config, ref = self._config, self._config.target
         reads = ref is not None and config.corpus.vectors is None
-        target = None if ref is None else resolve(ref, weights=reads)
+        target = None if ref is None else directory_of(ref, weights=reads)
         self._tokenizer = tokenizer_of(config, target)
         self._answer = None if target is None or config.continuation is None else answer_of(config, target)
         self._open_reader(target)
@@ -104,7 +104,7 @@ class ExtractStage(Stage):
             return
         self._tokenizer, self._answer, self._extractor = other._tokenizer, other._answer, other._extractor
         self._open_reader(
-            None if self._config.target is None else resolve(self._config.target, weights=False)
+            None if self._config.target is None else directory_of(self._config.target, weights=False)
         )
 
     def _loads(self) -> tuple[object, ...]:

@@ -15,7 +15,7 @@ from nla_ray.nla.outcomes import Explanation
 from nla_ray.stages.controls import Place
 from nla_ray.stages.rows import Read, Score
 from nla_ray.stages.tally import Tally
-from nla_ray.store.runs.manifest import FileRecord
+from nla_ray.store.catalog.files import FileRecord
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,15 @@ class Work:
 
 @dataclass(frozen=True)
 class Done:
-    """A unit that is written (`file` is None for a trial, which only shows that it can be made)."""
+    """A unit that is written (`file` is None for a trial, which only shows that it can be made).
+
+    `made` here, or found written when its turn came; what it cost is in the tally of who made it.
+    """
 
     task: Task
     file: FileRecord | None
     tally: Tally
+    made: bool = True
 
 
 @dataclass(frozen=True)

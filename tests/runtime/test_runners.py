@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from nla_ray.errors import CheckpointError, ConfigError
 from nla_ray.pipelines.decode.isolate import retry
 from nla_ray.pipelines.decode.planning import plan_alone
 from nla_ray.pipelines.decode.run import decode, runner_of, stages_of
+from nla_ray.runtime import ray_data
+from nla_ray.stages.code import code_of
 from nla_ray.stages.work import Done, Failed, Task
 from nla_ray.store import open_store
 from tests.decoded import record_of, rows_of, same_rows, sound
@@ -49,6 +52,16 @@ def test_failures_are_results_and_units_without_fault_are_made(make: Make, one_p
     assert (failed["u0"].reason, failed["u0"].fatal) == ("ValueError: two lines", None)
     assert failed["u1"].reason == str(failed["u1"].fatal) == "it ends the run"
     assert isinstance(failed["u1"].fatal, ConfigError)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_worker_with_other_code_makes_no_rows(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_data, "code_of", lambda: replace(code_of(), sha256="0" * 64))
+    with runner_of(make("fused"), [Echo(), Echo(), Echo(), Echo()]) as opened:
+        results = list(opened.stream(TASKS))
+    assert {type(one) for one in results} == {Failed} and len(results) == len(TASKS)
+    assert "other code than the job's driver" in str(results[0].fatal)  # type: ignore[union-attr]
 
 
 @pytest.mark.slow

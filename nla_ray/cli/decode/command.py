@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +9,7 @@ from rich.console import Console
 
 from nla_ray.cli.decode.output import print_over_budget, print_plan, print_run
 from nla_ray.cli.output import progress, say_what_is_not_read, stoppable
+from nla_ray.cli.settings import settings_of
 from nla_ray.errors import Exit
 
 Overrides = Annotated[
@@ -23,7 +23,7 @@ EXAMPLES = "Example: nla-ray decode first.yaml sampling.samples=2 output=s3://bu
 
 def decode_command(
     config: Annotated[
-        Path, typer.Argument(metavar="CONFIG", help="YAML file; see schemas/decode.schema.json.")
+        str, typer.Argument(metavar="CONFIG", help="YAML, local or s3://; see schemas/decode.schema.json.")
     ],
     overrides: Overrides = None,
     add: Add = False,
@@ -35,20 +35,21 @@ def decode_command(
     quarantine; everything that could be made is committed then. docs/operations.md has all exit codes.
     """
     from nla_ray.config.decode import DecodeConfig
-    from nla_ray.config.loading.load import load
     from nla_ray.store.places.address import open_store
 
-    settings = load(DecodeConfig, config, overrides or ())
+    settings = settings_of(DecodeConfig, config, overrides)
     console = Console()
     say_what_is_not_read(settings.corpus, console, quiet=dry_run)
     open_store(settings.output)
     from nla_ray.pipelines.decode.estimate import estimated_seconds
+    from nla_ray.pipelines.decode.reuse import held_units
     from nla_ray.pipelines.decode.run import decode, plan, require_place, written_units
 
     if dry_run:
         with progress(console) as report:
             ready, store = plan(settings, report=report)
-        print_plan(ready, written_units(ready, store), estimated_seconds(ready), console)
+        written, held = written_units(ready, store), held_units(ready, store)
+        print_plan(ready, written, held, estimated_seconds(ready), console)
         require_place(store, ready, add=add)
         return
     with stoppable(settings.output), progress(console) as report:

@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from nla_ray.cli.sweep.named import configured, known_week, named_sweep
+from nla_ray.cli.sweep.named import begun_config, configured, known_week, named_sweep
 from nla_ray.cli.sweep.output import Lines, print_ended, print_plan, print_status, said
+from nla_ray.cli.sweep.upkeep import abandon_command, compact_command, gc_command
+from nla_ray.errors import Exit
 
 Sweep = Annotated[
     str,
@@ -37,6 +39,9 @@ sweep_app = typer.Typer(
     help=f"Weekly sweeps of many models over many corpora: nla-ray sweep run CONFIG [--week W]. {CODES}",
     no_args_is_help=True,
 )
+sweep_app.command("abandon")(abandon_command)
+sweep_app.command("gc")(gc_command)
+sweep_app.command("compact")(compact_command)
 
 
 @sweep_app.command("plan")
@@ -108,19 +113,38 @@ def status_command(
     sweep: Sweep, overrides: Overrides = None, week: Newest = None, as_json: Json = False
 ) -> None:
     """How a week stands, from storage alone: any machine can tell."""
-    from nla_ray.config.sweep import SweepConfig
     from nla_ray.fleet.lease import now_utc
-    from nla_ray.fleet.results import begun_week
     from nla_ray.fleet.status import status_of
 
     named = named_sweep(sweep, overrides or ())
     chosen = known_week(named, week)
-    config = named.config or SweepConfig.model_validate(begun_week(named.store, named.sweep, chosen).config)
+    config = begun_config(named, chosen)
     made = status_of(named.store, named.sweep, chosen, now_utc(), config.stalled_after_s)
     if as_json:
         typer.echo(said(made))
     else:
         print_status(made, config.budget.currency, Console())
+
+
+@sweep_app.command("report")
+def report_command(
+    sweep: Sweep, overrides: Overrides = None, week: Newest = None, as_json: Json = False
+) -> None:
+    """Build the page of a week again, from what its cells and their audits say; exits as the week did."""
+    from nla_ray.cli.sweep.output import print_page
+    from nla_ray.pipelines.sweep.report import write_fleet_report
+
+    named = named_sweep(sweep, overrides or ())
+    chosen = known_week(named, week)
+    config = begun_config(named, chosen)
+    q, currency = config.audit.evidence.alpha, config.budget.currency
+    made = write_fleet_report(named.store.url, named.sweep, chosen, q=q, currency=currency)
+    if as_json:
+        typer.echo(made.json_text())
+    else:
+        print_page(made, named.store.url, Console())
+    if made.exit:
+        raise typer.Exit(made.exit)
 
 
 def run_week(
@@ -143,5 +167,7 @@ def run_week(
         typer.echo(said(ended.outcome()))
     else:
         print_ended(ended, console)
+    if ended.exit == Exit.CRASH:
+        raise RuntimeError("a cell ended by a fault of nla_ray itself; its trace is above")
     if ended.exit:
         raise typer.Exit(ended.exit)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nla_ray.cli.settings import settings_of
 from nla_ray.errors import ConfigError
 from nla_ray.fleet.results import begun_week, weeks_of
 from nla_ray.fleet.weeks import is_week, named_week
@@ -33,10 +34,9 @@ def named_sweep(text: str, overrides: Sequence[str] = ()) -> Named:
         if overrides:
             raise ConfigError(f"{text}: is a sweep as it was begun; {overrides[0]} goes with a configuration")
         return Named(open_store(root), name, None)
-    from nla_ray.config.loading.load import load
     from nla_ray.config.sweep import SweepConfig
 
-    config = load(SweepConfig, Path(text), overrides)
+    config = settings_of(SweepConfig, text, overrides)
     return Named(open_store(config.root), config.name, config)
 
 
@@ -45,11 +45,15 @@ def configured(text: str, week: str | None, overrides: Sequence[str] = ()) -> tu
     named = named_sweep(text, overrides)
     if named.config is not None:
         return named.config, named_week(week)
+    chosen = known_week(named, week)
+    return begun_config(named, chosen).model_copy(update={"root": text.rpartition("#")[0]}), chosen
+
+
+def begun_config(named: Named, week: str) -> SweepConfig:
+    """The configuration that is named, else the one that the week was begun with."""
     from nla_ray.config.sweep import SweepConfig
 
-    chosen = known_week(named, week)
-    config = SweepConfig.model_validate(begun_week(named.store, named.sweep, chosen).config)
-    return config.model_copy(update={"root": text.rpartition("#")[0]}), chosen
+    return named.config or SweepConfig.model_validate(begun_week(named.store, named.sweep, week).config)
 
 
 def known_week(named: Named, week: str | None) -> str:

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Self
 from rich.console import Console
 from rich.table import Table
 
-from nla_ray.cli.output import PLAIN_INTERVAL_S, line_of
+from nla_ray.cli.output import PLAIN_INTERVAL_S, line_of, stamped
+from nla_ray.fleet.layout import week_prefix
+from nla_ray.fleet.report.write import FOLDER
 from nla_ray.text import printable
 
 if TYPE_CHECKING:
     from nla_ray.config.base import Config
+    from nla_ray.fleet.report.model import FleetReport
     from nla_ray.fleet.status import SweepStatus
     from nla_ray.pipelines.decode.run import Progress
     from nla_ray.pipelines.sweep.plan import SweepPlan
@@ -36,7 +39,7 @@ class Lines:
         return None
 
     def __call__(self, line: str) -> None:
-        self._console.out(printable(line), highlight=False)
+        self._console.out(stamped(line), highlight=False)
 
     def say(self, cell: str, now: Progress) -> None:
         """A cell is so far."""
@@ -114,8 +117,16 @@ def print_ended(ended: Ended, console: Console) -> None:
     if not ended.worked:
         _line(console, f"{name}: nothing to do")
         return
+    print_page(ended.report, ended.place.store.url, console)
     hits, units = (sum(getattr(one, key) for one in ended.results) for key in ("reused_units", "units"))
     _line(console, f"{name}: worked on {len(ended.worked)} cells; {hits} of {units} units were reused")
+
+
+def print_page(made: FleetReport, root: str, console: Console) -> None:
+    """The week in a sentence, and where its page is."""
+    page = f"{root}/{week_prefix(made.sweep, made.week)}{FOLDER}/report.html"
+    _line(console, f"{made.sweep} {made.week}: {made.sentence}")
+    _line(console, f"The page: {page}")
 
 
 def _table(*columns: str) -> Table:

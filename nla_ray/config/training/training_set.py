@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, JsonValue, StringConstraints, model_validator
 
-from nla_ray.config.base import Config, Name
+from nla_ray.config.base import Config, Name, Place
 from nla_ray.config.chat import ChatConfig
 from nla_ray.config.decode import Engine, Reference
 from nla_ray.config.reading.corpus import Continuation, Corpus
@@ -85,8 +84,8 @@ class Column(Config):
 class Asking(Config):
     """How a language model is asked for an explanation."""
 
-    instruction: Path | None = None
-    """File with the instruction that it is given; null: nla_ray's own."""
+    instruction: Place | None = None
+    """File, or object of S3, with the instruction that it is given; null: nla_ray's own."""
     answer_tokens: Annotated[int, Field(ge=16)] = 300
     """The longest answer; a longer one has no closing tag and is dropped."""
     temperature: Annotated[float, Field(ge=0)] = 0.0

@@ -101,6 +101,11 @@ def released_id(name: str) -> str:
     return hub_id
 
 
+def wanted_files(*, weights: bool = True, code: bool = False) -> tuple[str, ...]:
+    """Patterns of the files that make a checkpoint: never pickles, and code only where it is asked for."""
+    return (*_SMALL_FILES, "*.safetensors" if weights else HEAD_NAME, *(("*.py",) if code else ()))
+
+
 def _demo_directory(ref: ModelRef) -> Path:
     part = ref.path.removeprefix("demo:")
     if part not in DEMO_PARTS or ref.revision or ref.subfolder:
@@ -117,9 +122,7 @@ def _demo_directory(ref: ModelRef) -> Path:
 
 def _download(ref: ModelRef, hub_id: str, *, weights: bool) -> Path:
     prefix = f"{ref.subfolder}/" if ref.subfolder else ""
-    wanted = [*_SMALL_FILES, "*.safetensors" if weights else HEAD_NAME]
-    if ref.trust_remote_code:
-        wanted.append("*.py")
+    wanted = wanted_files(weights=weights, code=ref.trust_remote_code)
     try:
         root = snapshot_download(
             hub_id,

@@ -11,9 +11,10 @@ from nla_ray.config.decode import Baseline, DecodeConfig, Engine, Models
 from nla_ray.config.reference import ModelRef
 from nla_ray.config.runner import Runner
 from nla_ray.config.training.training_set import TrainingSetConfig
+from nla_ray.corpus.redaction.find import settled as redaction
 from nla_ray.corpus.vectors.files import VectorOrigin, check_vectors
 from nla_ray.errors import CheckpointError, ConfigError
-from nla_ray.nla.model.resolve import resolve
+from nla_ray.models import here, pinned_models, planned_directory
 from nla_ray.nla.preflight.run import check
 from nla_ray.nla.sidecar.read import Sidecar, read_sidecar
 from nla_ray.pipelines.decode.baseline import known_baseline
@@ -70,7 +71,13 @@ def plan_alone(config: DecodeConfig, doing: Doing) -> Decode:
 def plan_decode(config: DecodeConfig, reads: Reads) -> Decode:
     """Everything that can be known without loading weights. Raises NlaError for what cannot be used."""
     reads.doing("checking the models", 0)
-    config = config.model_copy(update={"engine": settled(config)})
+    config = config.model_copy(
+        update={
+            "engine": settled(config),
+            "models": pinned_models(config.models),
+            "redact": redaction(config.redact),
+        }
+    )
     preflight(config)
     checkpoints = find_checkpoints(config)
     config = config.model_copy(update={"models": pinned(config.models, checkpoints)})
@@ -122,7 +129,8 @@ def settled(config: DecodeConfig | TrainingSetConfig) -> Engine:
 def preflight(config: DecodeConfig) -> None:
     """Raise CheckpointError with the first failed check of the three models, before any weight is loaded."""
     models = config.models
-    checks = check(models.av, models.ar, models.target, injection_scale=models.injection_scale)
+    scale = models.injection_scale
+    checks = check(here(models.av), here(models.ar), here(models.target), injection_scale=scale)
     failed = [made for made in checks if made.status == "fail"]
     if failed:
         first, others = failed[0], len(failed) - 1
@@ -133,9 +141,9 @@ def preflight(config: DecodeConfig) -> None:
 def find_checkpoints(config: DecodeConfig) -> Checkpoints:
     """Local directories of the models; of those on the hub the small files are fetched."""
     models = config.models
-    ar = None if models.ar is None else resolve(models.ar, weights=False)
-    target = None if models.target is None else resolve(models.target, weights=False)
-    return Checkpoints(target, resolve(models.av, weights=False), ar)
+    ar = None if models.ar is None else planned_directory(models.ar)
+    target = None if models.target is None else planned_directory(models.target)
+    return Checkpoints(target, planned_directory(models.av), ar)
 
 
 def pinned(models: Models, checkpoints: Checkpoints) -> Models:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from nla_ray.audit.report.model import Report
 from nla_ray.config.audit import AuditConfig, AuditPolicy, Source
 from nla_ray.fleet.layout import reports_key
 from nla_ray.fleet.lease import now_utc
 from nla_ray.fleet.results import CellResult, results_of, weeks_of
+from nla_ray.pipelines.audit.report import exit_of
 from nla_ray.pipelines.audit.run import audit
 from nla_ray.pipelines.sweep.place import CellWork, Place
-
-FINDINGS, NOT_REPORTABLE, INSUFFICIENT = 5, 3, 4
 
 
 @dataclass
@@ -92,7 +90,7 @@ class Auditor:
             before=None if before is None else self._source(before),
             benign=None if twins is None or twins.run_id is None else self._source(twins),
             benign_documents=None if isinstance(benign, str) else benign,
-            output=Path(f"{self.place.store.url}/{key}"),
+            output=f"{self.place.store.url}/{key}",
             **{name: getattr(policy, name) for name in AuditPolicy.model_fields},
         )
         return audit(config, labels=work.cell.labels()).report, key
@@ -111,12 +109,3 @@ def last_runs(place: Place) -> dict[tuple[str, str], CellResult]:
                 if result.state == "done" and result.run_id is not None:
                     found.setdefault(result.cell.pair, result)
     return found
-
-
-def exit_of(report: Report) -> int:
-    """The exit code that an audit alone would give."""
-    if report.verdict == "not reportable":
-        return NOT_REPORTABLE
-    if report.policy is not None and report.policy.failed:
-        return FINDINGS
-    return INSUFFICIENT if report.verdict == "insufficient evidence" else 0

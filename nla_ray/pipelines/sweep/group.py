@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from nla_ray.config.decode import DecodeConfig
-from nla_ray.errors import NlaError, NoFileError, UnreachableError
+from nla_ray.errors import Exit, NlaError
 from nla_ray.fleet.costs import cost_of, use_of
 from nla_ray.fleet.lease import Leases, me, now_utc
 from nla_ray.fleet.results import (
@@ -32,8 +32,6 @@ from nla_ray.stages.stage import Stage
 
 Say = Callable[[str, Progress], None]
 """Told how far a cell is, by its id."""
-
-CRASH, UNUSABLE, QUARANTINE, MISSING, PASSING, UNEXPLAINED = 1, 2, 6, 7, 8, 10
 
 
 @dataclass
@@ -113,12 +111,12 @@ class Group:
 def failed(work: CellWork, error: Exception, started: str) -> CellResult:
     """The result of a cell that an error ended; of a crash the trace goes to stderr."""
     code, reason = exit_of(error), str(error)
-    if code == CRASH:
+    if code == Exit.CRASH:
         traceback.print_exception(error, file=sys.stderr)
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
     return CellResult(
         cell=work.cell,
-        state="missing" if code == MISSING else "failed",
+        state="missing" if code == Exit.MISSING else "failed",
         reason=reason,
         exit=code,
         started=started,
@@ -126,20 +124,22 @@ def failed(work: CellWork, error: Exception, started: str) -> CellResult:
     )
 
 
-def exit_of(error: Exception) -> int:
+def exit_of(error: Exception) -> Exit:
     """The exit code that an error alone would give."""
-    if isinstance(error, NoFileError):
-        return MISSING
-    if isinstance(error, UnreachableError):
-        return PASSING
-    return error.exit_code if isinstance(error, NlaError) else CRASH
+    return error.exit_code if isinstance(error, NlaError) else Exit.CRASH
 
 
 def result_of(place: Place, work: CellWork, made: Decoded, started: str) -> CellResult:
     """What a cell's decode came to. The run of another cell, or of an earlier week, costs nothing again."""
     record, budget = made.summary.record, place.config.budget
+    there = runs_of(place.store, place.config.name, place.week) if made.again else {}
+    before = there.get(work.cell.pair)
+    if before is not None and before.run_id == made.run_id:
+        return before.model_copy(
+            update={"started": started, "finished": now_utc().isoformat(timespec="seconds")}
+        )
     same = week_of_run(place, work, made.run_id) if made.again else None
-    known = same is not None or (made.again and has_run(place, work, made.run_id))
+    known = same is not None or any(one.run_id == made.run_id for one in there.values())
     use = use_of(record["busy_seconds"], work.decoding.runner, settled(work.decoding).device)
     use = use.times(0.0) if known else use
     result = CellResult(
@@ -163,18 +163,12 @@ def result_of(place: Place, work: CellWork, made: Decoded, started: str) -> Cell
     if set(made.summary.outcomes) <= {"failed"}:
         why = ", ".join(made.summary.reasons) or "no row"
         return result.model_copy(
-            update={"state": "failed", "exit": UNEXPLAINED, "reason": f"nothing could be explained: {why}"}
+            update={"state": "failed", "exit": Exit.NO, "reason": f"nothing could be explained: {why}"}
         )
     if made.failed_fraction > place.config.max_failed_fraction:
         reason = f"{made.failed_fraction:.1%} of the rows are in quarantine"
-        return result.model_copy(update={"exit": QUARANTINE, "reason": reason})
+        return result.model_copy(update={"exit": Exit.QUARANTINE, "reason": reason})
     return result
-
-
-def has_run(place: Place, work: CellWork, run_id: str) -> bool:
-    """Whether another cell of this week has this run."""
-    there = runs_of(place.store, place.config.name, place.week)
-    return any(one.run_id == run_id for pair, one in there.items() if pair != work.cell.pair)
 
 
 def week_of_run(place: Place, work: CellWork, run_id: str) -> str | None:

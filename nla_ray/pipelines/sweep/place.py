@@ -12,7 +12,7 @@ from nla_ray.fleet.cells import Cell
 from nla_ray.fleet.layout import TABLES, week_key
 from nla_ray.fleet.objects import put_object
 from nla_ray.fleet.results import Week, get_week
-from nla_ray.nla.model.resolve import resolve
+from nla_ray.models import directory_of
 from nla_ray.nla.sidecar.read import read_sidecar
 from nla_ray.store.places.address import open_store
 from nla_ray.store.places.objects import Store
@@ -50,7 +50,8 @@ class Place:
             if cell not in named:
                 known = some_of([work.cell.id for work in self.works], 10)
                 raise ConfigError(f"--cell: {self.config.name} has no cell {cell}; there are {known}")
-        works = tuple(dict.fromkeys(named[cell] for cell in cells)) if cells else self.works
+        chosen = {named[cell].cell.id for cell in cells}
+        works = tuple(work for work in self.works if work.cell.id in chosen or not cells)
         return Place(self.config, self.week, self.store, works)
 
 
@@ -90,7 +91,7 @@ def layer_of(config: SweepConfig, target: Target) -> int | None:
     """
     said, models = config.layer_of(target), config.models(target)
     try:
-        directory = resolve(models.av, weights=False)
+        directory = directory_of(models.av, weights=False)
         found = read_sidecar(directory, role="av", injection_scale_override=models.injection_scale).layer
     except NlaError:
         # What is wrong with the model is told by its cells, one by one.

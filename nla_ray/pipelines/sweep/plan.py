@@ -8,14 +8,14 @@ from itertools import islice
 from typing import Literal
 
 from nla_ray.config.base import Config
-from nla_ray.errors import NlaError, OverBudgetError
+from nla_ray.errors import Exit, NlaError, OverBudgetError
 from nla_ray.fleet.cells import Cell
 from nla_ray.fleet.costs import HOUR, Use, cost_of, over_budget, use_of
 from nla_ray.fleet.results import CellResult, results_of, weeks_of
 from nla_ray.pipelines.decode.estimate import estimated_seconds
 from nla_ray.pipelines.decode.planning import Decode
 from nla_ray.pipelines.decode.run import labels_of, plan, runner_of, stages_of, written_units
-from nla_ray.pipelines.sweep.group import MISSING, exit_of
+from nla_ray.pipelines.sweep.group import exit_of
 from nla_ray.pipelines.sweep.place import CellWork, Place
 from nla_ray.stages.tally import total
 from nla_ray.stages.work import Done
@@ -128,7 +128,7 @@ class Planner:
             return self._planned(work, ready, store)
         except NlaError as error:
             code = exit_of(error)
-            state: Literal["missing", "failed"] = "missing" if code == MISSING else "failed"
+            state: Literal["missing", "failed"] = "missing" if code == Exit.MISSING else "failed"
             return CellPlan(cell=work.cell, state=state, reason=str(error), exit=code)
 
     def _planned(self, work: CellWork, ready: Decode, store: Store) -> CellPlan:

@@ -11,22 +11,24 @@ from dataclasses import dataclass, field
 
 from nla_ray.config.base import Config
 from nla_ray.config.sweep import SweepConfig
+from nla_ray.errors import Exit
 from nla_ray.fleet.costs import over_budget
-from nla_ray.fleet.exits import worst_of
+from nla_ray.fleet.layout import week_prefix
 from nla_ray.fleet.lease import Leases, get_lease
+from nla_ray.fleet.report.model import FleetReport
+from nla_ray.fleet.report.write import FOLDER
 from nla_ray.fleet.results import CellResult, Numbers, Pair, numbers_of, put_result, results_of, runs_of
 from nla_ray.pipelines.sweep.audits import Auditor
-from nla_ray.pipelines.sweep.group import PASSING, Group, Say, failed
+from nla_ray.pipelines.sweep.group import Group, Say, failed
 from nla_ray.pipelines.sweep.place import CellWork, Place, begin_week, open_place, require_same_week
 from nla_ray.pipelines.sweep.plan import plan_sweep, require_budget
+from nla_ray.pipelines.sweep.report import build_fleet_report, write_fleet_report
 
 TRIES = 3
 """Of a cell that a passing fault ended."""
 
 POLL_S = 5.0
 """Between two looks at cells that another driver works on."""
-
-OVER_BUDGET = 9
 
 Tell = Callable[[str], None]
 """Told in a line what happens."""
@@ -42,6 +44,7 @@ class Outcome(Config):
     """Cells that were worked on; none where there was nothing to do."""
     over_budget: tuple[str, ...]
     results: tuple[CellResult, ...]
+    page: str
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,13 @@ class Ended:
     results: tuple[CellResult, ...]
     worked: tuple[str, ...]
     over_budget: tuple[str, ...]
+    report: FleetReport
+
+    @property
+    def page(self) -> str:
+        """Where the page is."""
+        place = self.place
+        return f"{place.store.url}/{week_prefix(place.config.name, place.week)}{FOLDER}/report.html"
 
     def outcome(self) -> Outcome:
         """The same as data."""
@@ -62,12 +72,13 @@ class Ended:
             worked=self.worked,
             over_budget=self.over_budget,
             results=self.results,
+            page=self.page,
         )
 
     @property
     def exit(self) -> int:
-        """See `worst_of`; a cell that was not begun says nothing."""
-        return worst_of([*(one.exit for one in self.results), *([OVER_BUDGET] if self.over_budget else [])])
+        """That of the page, see `fleet_exit`; a budget that ran out comes first, for nothing goes on then."""
+        return Exit.OVER_BUDGET if self.over_budget else self.report.exit
 
 
 @dataclass
@@ -124,7 +135,7 @@ class Driver:
             return False
         if not numbers.ended:
             return self.tries[pair] < TRIES
-        passing = result.exit == PASSING and self.tries[pair] < TRIES
+        passing = result.exit == Exit.TRY_AGAIN and self.tries[pair] < TRIES
         return passing or (pair in self.again and not self.tries[pair])
 
     def _decoded(self) -> list[tuple[CellWork, int]]:
@@ -198,7 +209,7 @@ class Driver:
                 ended = failed(work, error, made.started)
                 kept = ended.model_dump(include={"state", "reason", "exit", "finished"})
                 result = made.model_copy(update=kept | {"reason": f"audit: {ended.reason}"})
-                if result.exit != PASSING or again == TRIES - 1:
+                if result.exit != Exit.TRY_AGAIN or again == TRIES - 1:
                     break
         put_result(self.place.store, result, n)
         self.leases.release(work.cell)
@@ -239,7 +250,18 @@ def run_sweep(
         driver.found.get(one.cell.pair, one) if one.state == "not started" else one
         for one in results_of(place.store, config.name, week)
     )
-    return Ended(place, results, tuple(driver.worked), tuple(driver.over))
+    report = told(place, anew=bool(driver.worked))
+    return Ended(place, results, tuple(driver.worked), tuple(driver.over), report)
+
+
+def told(place: Place, *, anew: bool) -> FleetReport:
+    """The page of the week; written anew where something was done, or where it is not there."""
+    config, week = place.config, place.week
+    there = place.store.entries(f"{week_prefix(config.name, week)}{FOLDER}/report.json")
+    q, currency = config.audit.evidence.alpha, config.budget.currency
+    if anew or not there:
+        return write_fleet_report(place.store.url, config.name, week, q=q, currency=currency)
+    return build_fleet_report(place.store, config.name, week, q=q, currency=currency)
 
 
 def again_of(place: Place) -> frozenset[Pair]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, JsonValue, StringConstraints, ValidationError, ValidationInfo, field_validator
 
@@ -16,7 +16,7 @@ from nla_ray.store.upkeep.ended import ended_runs
 from nla_ray.tables import LABELS, SCHEMAS
 
 VERSION: Literal[1] = 1
-"""Version of the layout, of plans and of manifests."""
+"""Version of the layout and of plans."""
 
 EXPLANATIONS_TABLE = "explanations"
 _SUMMED_UP = "fingerprint"
@@ -81,16 +81,16 @@ class Plan(Config):
         return json.dumps(values, sort_keys=True, separators=(",", ":")).encode()
 
 
-def put_plan(store: Store, plan: Plan) -> None:
-    """Write the plan; an equal one that is there already is as good.
+def put_plan(store: Store, plan: Plan) -> bool:
+    """Write the plan; an equal one that is there already is as good, and the answer is then False.
 
     Raises ConfigError that names the differing keys where another plan has the run's id.
     """
     if store.put_new(plan_key(plan.run_id), plan.to_bytes()):
-        return
+        return True
     there = get_plan(store, plan.run_id)
     if there is None or there.sha256() == plan.sha256():
-        return
+        return False
     keys = differing_keys(there.effective(), plan.effective())
     raise ConfigError(
         f"{store.url}: holds another plan for run {plan.run_id}; it differs in {some_of(keys)}: "
@@ -167,18 +167,18 @@ def planned_runs(store: Store) -> list[str]:
     return [listed.key.removeprefix(PLANS).removesuffix(".json") for listed in store.entries(PLANS)]
 
 
-def require_version(name: str, data: bytes) -> None:
-    """Raise InputError for a JSON object of a newer version, or for what is no JSON object."""
+def require_version(name: str, data: bytes, newest: int = VERSION) -> dict[str, Any]:
+    """The values of a JSON object. Raises InputError for a newer version, or for what is no JSON object."""
     try:
-        version = json.loads(data)["version"]
+        values: dict[str, Any] = json.loads(data)
+        version = values["version"]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise InputError(
             f"{name}: corrupt: not a JSON object with a version; restore it from a backup"
         ) from None
-    if isinstance(version, int) and version > VERSION:
-        raise InputError(
-            f"{name}: has version {version}, this nla_ray reads up to {VERSION}; upgrade nla_ray"
-        )
+    if isinstance(version, int) and version > newest:
+        raise InputError(f"{name}: has version {version}, this nla_ray reads up to {newest}; upgrade nla_ray")
+    return values
 
 
 def first_problem(error: ValidationError) -> str:

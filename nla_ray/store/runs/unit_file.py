@@ -86,22 +86,27 @@ def to_bytes(table: pa.Table, facts: Mapping[str, str]) -> bytes:
     Its footer has a seal, which says later whether every byte, its own too, is as it was written: the
     checksums of Parquet cover pages only, and a digest taken later is one of what is there then.
     """
-    sink = pa.BufferOutputStream()
-    names, mark = table.schema.names, secrets.token_hex(32)
-    with pq.ParquetWriter(
+    sink, mark = pa.BufferOutputStream(), secrets.token_hex(32)
+    with unit_writer(sink, table.schema, {**facts, "seal": mark}) as writer:
+        writer.write_table(table, row_group_size=ROW_GROUP)
+    before, _, after = cast(bytes, sink.getvalue().to_pybytes()).rpartition(mark.encode())
+    return b"".join((before, _seal(before, after).encode(), after))
+
+
+def unit_writer(sink: pa.NativeFile, schema: pa.Schema, facts: Mapping[str, str]) -> pq.ParquetWriter:
+    """A writer of rows with this schema, and with `facts` in the metadata of its file."""
+    names = schema.names
+    writer = pq.ParquetWriter(
         sink,
-        table.schema,
+        schema,
         compression="zstd",
         compression_level=3,
         use_dictionary=[name for name in names if name not in TEXT_COLUMNS and name not in ENCODINGS],
         column_encoding=dict(ENCODINGS[name] for name in names if name in ENCODINGS) or None,
         write_page_checksum=True,
-    ) as writer:
-        writer.write_table(table, row_group_size=ROW_GROUP)
-        named = {f"{_PREFIX}{name}": value for name, value in {**facts, "seal": mark}.items()}
-        writer.add_key_value_metadata(named)
-    before, _, after = cast(bytes, sink.getvalue().to_pybytes()).rpartition(mark.encode())
-    return b"".join((before, _seal(before, after).encode(), after))
+    )
+    writer.add_key_value_metadata({f"{_PREFIX}{name}": value for name, value in facts.items()})
+    return writer
 
 
 def _seal(before: bytes, after: bytes) -> str:
