@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -98,9 +98,9 @@ class FileList:
         """The files of these tables."""
         return FileList(self.run_id, self.rows.filter(pc.field("table_name").isin(tables)))
 
-    def with_units(self, units: Collection[str]) -> FileList:
+    def with_units(self, units: Sequence[str]) -> FileList:
         """The files of these units."""
-        return FileList(self.run_id, self.rows.filter(pc.field("unit_id").isin(list(units))))
+        return FileList(self.run_id, self.rows.filter(pc.field("unit_id").isin(pa.array(units, pa.string()))))
 
     def units(self, table: str) -> pa.ChunkedArray:
         """Ids of the units that have a file in a table, in the order of the list."""

@@ -45,7 +45,7 @@ def find_held(store: Store, plan: Plan, units: Collection[str]) -> dict[str, Hel
     """
     found: dict[str, Held] = {}
     for manifest in _candidates(store, plan):
-        wanted = set(units) - found.keys()
+        wanted = [unit for unit in units if unit not in found]
         files = files_of(store, manifest).with_units(wanted)
         beside = {side: {file.unit_id: file for file in files.records(side)} for side in plan.sides}
         for file in files.records(manifest.table):
@@ -57,7 +57,8 @@ def find_held(store: Store, plan: Plan, units: Collection[str]) -> dict[str, Hel
 
 def _candidates(store: Store, plan: Plan) -> Iterator[Manifest]:
     """Committed runs that may hold units of a plan."""
-    alike = runs_with(store, recipe=str(plan.facts.get("recipe")))
+    recipe = plan.facts.get("recipe")
+    alike = runs_with(store, recipe=None if recipe is None else str(recipe))
     for manifest, _ in get_manifests(store, [one.run_id for one in alike if one.run_id != plan.run_id]):
         if manifest.table == plan.table and set(manifest.sides) >= set(plan.sides):
             yield manifest
