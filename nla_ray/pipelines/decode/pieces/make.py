@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 from transformers import PreTrainedTokenizerBase
@@ -25,20 +25,18 @@ from nla_ray.corpus.redaction.keep import Keeper
 from nla_ray.ids import digest
 from nla_ray.models import directory_of
 from nla_ray.pipelines.decode.examples import DOCUMENTS, examples_of
-from nla_ray.pipelines.decode.pieces.cache import Cache
 from nla_ray.pipelines.decode.pieces.piece import PIECE, Head, Shown, to_object, to_parquet
 from nla_ray.stages.code import code_of
 from nla_ray.stages.controls import Mixer
 from nla_ray.stages.extract import reader_of, tokenizer_of, vocabulary_of
 from nla_ray.stages.work import places_of
-from nla_ray.stages.write import keeper_of
-from nla_ray.store.places.files import stamp_of
+from nla_ray.stages.write import keeper_of, placeless
 from nla_ray.store.places.folder import file_sha256
 
 BATCH = 8192
 """Documents of a row group of a piece."""
 
-_TOLD = 256
+TOLD = 256
 _ELSEWHERE = {"paths", "unit_documents", "units"}
 """What of a corpus has no effect on how a file of it is read."""
 
@@ -49,12 +47,19 @@ Tick = Callable[[int], None]
 """Told how many documents of a file are read."""
 
 
+class Made(NamedTuple):
+    """What was made of a file: the name under which it is kept, and the object."""
+
+    name: str
+    data: bytes
+
+
 @dataclass(frozen=True)
 class Surveyor:
     """Reads corpus files as a configuration says, on whichever machine it is called.
 
     `reads` is the digest of all that a piece follows from beside its file: pieces are found by it, by runs of
-    every target with the same tokenizer.
+    every target with the same tokenizer. Pieces are stored: of texts that must not be, they hold nothing.
     """
 
     config: DecodeConfig
@@ -67,30 +72,24 @@ class Surveyor:
         """What the piece of a file with this stamp is called."""
         return digest("piece", self.reads, json.dumps(asdict(source), sort_keys=True))[:32]
 
-    def kept(self, sources: Sequence[Source], cache: Cache) -> list[str | None]:
-        """What the pieces of files as they are now are called, None where the cache has none."""
-        if cache.store is None or not cache.keys:
-            return [None] * len(sources)
-        names = cache.store.map(lambda one: self.name(replace(one, stamp=stamp_of(one.place))), sources)
-        return [name if cache.may_have(name) else None for name in names]
-
-    def __call__(self, source: Source) -> bytes:
+    def __call__(self, source: Source) -> Made:
         """The piece of a file. Raises InputError for what cannot be read as a whole."""
         corpus, shown = self.config.corpus, list[Shown]()
         with checked(source, whole=corpus.limit is None) as (stamped, here):
             documents = file_documents(here, corpus, self.config.positions.column)
             rows = self._rows(islice(documents, corpus.limit), shown)
-            return to_object(to_parquet(_batches(rows), lambda: Head(stamped, tuple(shown))))
+            content = to_parquet(_batches(rows), lambda: Head(stamped, tuple(shown)))
+        return Made(self.name(stamped), to_object(content))
 
     def _rows(self, documents: Iterable[tuple[Place, Document]], shown: list[Shown]) -> Iterator[Row]:
-        reader, mixer = _reader(self), Mixer((), self.config.controls, self.config.seed)
+        reader, mixer = reader_for(self), Mixer((), self.config.controls, self.config.seed)
         keeper = keeper_of(self.config)
         for number, (place, document) in enumerate(documents):
             reading = self._read(reader, document)
             if len(shown) < DOCUMENTS and (examples := examples_of(keeper.stored(reading))):
                 shown.append(Shown(number, tuple(examples)))
             yield _row(place, reading, mixer, keeper)
-            if self.tick is not None and number % _TOLD == _TOLD - 1:
+            if self.tick is not None and number % TOLD == TOLD - 1:
                 self.tick(number + 1)
 
     def _read(self, reader: Reader | VectorReader, document: Document) -> Reading:
@@ -111,6 +110,7 @@ def surveyor_of(config: DecodeConfig, target: Path | None, *, d_model: int, laye
         "controls": config.controls.effective(),
         "answered": config.continuation is not None,
         "seed": config.seed,
+        "sample": None if config.sample is None else config.sample.effective() | {"vectors": None},
         "vectors": None if config.corpus.vectors is None else [d_model, layer],
         "tokenizer": None if tokenizer is None else tokenizer_digest(tokenizer),
         "vocabulary": vocabulary,
@@ -133,7 +133,7 @@ def tokenizer_digest(tokenizer: PreTrainedTokenizerBase) -> str:
 _READERS: dict[str, Reader | VectorReader] = {}
 
 
-def _reader(surveyor: Surveyor) -> Reader | VectorReader:
+def reader_for(surveyor: Surveyor) -> Reader | VectorReader:
     """The reader of this process, which is loaded for the first of its files alone."""
     if surveyor.reads not in _READERS:
         _READERS.clear()
@@ -163,6 +163,7 @@ def _row(place: Place, reading: Reading, mixer: Mixer, keeper: Keeper) -> Row:
         "problem": None if reading.problem is None else _bytes(keeper.reason(reading.problem)),
         "noted": [keeper.reason(one) for one in document.noted],
         "shape": None if document.chat is None else document.chat.shape,
+        "placeless": placeless(reading),
         "places": len(places),
         "controls": drawn.total() - drawn["shuffled"],
         "shuffled": drawn["shuffled"],
