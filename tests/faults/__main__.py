@@ -1,4 +1,4 @@
-"""Every fault with its seeds, as a table: `python -m tests.faults [--seeds N] [NAME]...`, or `make faults`."""
+"""Every fault as a table: `make faults`, or `python -m tests.faults [--seeds N] [NAME]...`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def main(
     seeds: Annotated[int, typer.Option(min=1, help="Trials of each fault.")] = 20,
     out: Annotated[Path | None, typer.Option(help="Write the table here too, as JSON lines.")] = None,
 ) -> None:
-    """Inject, end or resume, and compare with a run that nothing disturbed; ends with 1 if anything is off."""
+    """Inject, end or resume, compare with a run that nothing disturbed; ends with 1 if anything is off."""
     chosen = [one for one in FAULTS if not names or any(name in one.name for name in names)]
     print(_line("fault", "seeds", "planned", "lost", "duplicated", "wrong", "result"))
     bad = False

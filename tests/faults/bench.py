@@ -1,4 +1,4 @@
-"""A place where decodes are disturbed: a real S3 server, a proxy in front of it, and the rows of calm runs."""
+"""Where decodes are disturbed: a real S3 server, a proxy in front of it, and the rows of calm runs."""
 
 from __future__ import annotations
 
@@ -98,7 +98,11 @@ class Calm:
 
     def commit_begins(self) -> int:
         """The number of the first request after the last unit was written."""
-        puts = [at for at, one in enumerate(self.requests) if one.startswith("PUT") and "unit" in one.rpartition("/")[2]]
+        puts = [
+            at
+            for at, one in enumerate(self.requests)
+            if one.startswith("PUT") and "unit" in one.rpartition("/")[2]
+        ]
         return puts[-1] + 1
 
 
@@ -111,6 +115,9 @@ class Trial:
     tables: str
     variant: str
     rng: random.Random
+    corpus: str = "corpus.jsonl"
+    settings: dict[str, str] = field(default_factory=dict)
+    """More of the decode's environment."""
     codes: list[int] = field(default_factory=list)
     """Exit codes so far."""
     said: str = ""
@@ -145,10 +152,15 @@ class Trial:
         finally:
             self.bench.watch.remove(seen)
 
+    def read(self, corpus: bytes) -> None:
+        """Decode these JSON lines instead of the usual documents."""
+        self.corpus = f"{self.folder.name}.jsonl"
+        client_of(self.bench.server).put_object(Bucket=BUCKET, Key=self.corpus, Body=corpus)
+
     def config(self) -> Path:
         """The configuration, written where the logs are."""
         path = self.folder / "decode.yaml"
-        corpus = {"paths": [f"s3://{BUCKET}/corpus.jsonl"], "unit_documents": UNIT_DOCUMENTS} | COLUMNS
+        corpus = {"paths": [f"s3://{BUCKET}/{self.corpus}"], "unit_documents": UNIT_DOCUMENTS} | COLUMNS
         values = {"output": self.tables, "corpus": corpus} | DECODE | VARIANTS[self.variant]
         path.write_text(yaml.safe_dump(values))
         return path
@@ -160,7 +172,7 @@ class Trial:
             "NLA_RAY_CACHE": str(self.folder / "cache"),
             "OMP_NUM_THREADS": "1",
             "PYTHONPATH": str(Path(__file__).parents[2]),
-            "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+            **self.settings,
         }
 
 
@@ -183,7 +195,9 @@ def bench(folder: Path) -> Iterator[Bench]:
         for name, value in settings.items():
             patch.setenv(name, value)
         watch: list[Seen] = []
-        with faulty(server, lambda request: next(filter(None, (seen(request) for seen in watch)), None)) as url:
+        with faulty(
+            server, lambda request: next(filter(None, (seen(request) for seen in watch)), None)
+        ) as url:
             made = Bench(folder, server, url, watch)
             client = client_of(server)
             client.create_bucket(Bucket=BUCKET)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from nla_ray.config.decode import DecodeConfig
@@ -18,9 +18,8 @@ from nla_ray.config.loading.load import load
 from nla_ray.errors import NlaError
 from nla_ray.pipelines.decode.planning import Decode
 from nla_ray.pipelines.decode.run import decode, stages_of
-from nla_ray.stages.score import Score
 from nla_ray.stages.stage import Stage
-from nla_ray.stages.work import Task, Work
+from nla_ray.stages.work import Task, Work, places_of
 from nla_ray.store.places.objects import Store
 
 Kind = Literal["raise", "kill", "memory", "not finite"]
@@ -30,7 +29,7 @@ OVER_THE_LIMIT = 6
 @dataclass(frozen=True)
 class Harm:
     """What documents do, by their ids: `raise`, `kill` their process, ask for more `memory` than there is,
-    or be answered with a score that is `not finite`. With `once`, a file that is not there yet: they do it
+    or have vectors that are `not finite`. With `once`, a file that is not there yet: they do it
     the first time only."""
 
     documents: Mapping[str, Kind]
@@ -61,17 +60,20 @@ class Harmful(Stage):
             torch.empty(1 << 60, dtype=torch.uint8)
         if "raise" in met:
             raise RuntimeError("a document that nobody can stand")
-        made = self._stage(work)
-        return _not_finite(made) if "not finite" in met else made
+        if "not finite" in met and self.name == "verbalize":
+            _spoil(work, {doc for doc, kind in self._harm.documents.items() if kind == "not finite"})
+        return self._stage(work)
 
     def _met(self, work: Work) -> list[Kind]:
         ids = [one.document.doc_id for at, one in enumerate(work.readings) if work.task.wants(at)]
         return [self._harm.documents[doc_id] for doc_id in ids if doc_id in self._harm.documents]
 
 
-def _not_finite(work: Work) -> Work:
-    scores = [None if one is None else Score(math.nan, math.nan) for one in work.scores]
-    return replace(work, scores=scores)
+def _spoil(work: Work, documents: set[str]) -> None:
+    """What the target gave for these documents is not finite."""
+    for place in places_of(work.readings):
+        if place.doc_id in documents:
+            work.vectors[place.index] = np.nan
 
 
 def decode_with(harm: Harm, config: Path, overrides: Sequence[str]) -> None:

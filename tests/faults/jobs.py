@@ -30,7 +30,7 @@ _FORKED.set_forkserver_preload(LOADED)
 
 @dataclass(frozen=True)
 class Command:
-    """`decode CONFIG [KEY=VALUE]...` in an environment; what is said goes to `log`. `harm` is in its stages."""
+    """`decode CONFIG [KEY=VALUE]...` in an environment; `harm` is in its stages, `log` is what it says."""
 
     config: Path
     overrides: Sequence[str]

@@ -13,18 +13,21 @@ from dataclasses import dataclass
 from tests.faults.bench import Bench, Seen, Trial
 from tests.faults.harm import Harm, Kind
 from tests.faults.jobs import Job
-from tests.faults.judge import Verdict, judge
+from tests.faults.judge import Verdict, judge, judge_real
 from tests.runtime.processes import WORKER, family
 from tests.store.faults import Request
 
-PASSING_FAULT, OVER_THE_LIMIT = 8, 6
+UNUSABLE, OVER_THE_LIMIT, PASSING_FAULT = 2, 6, 8
 SOMETIMES = 0.15
 """Share of the requests that fail, where faults come and go."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A kind of fault: what it does to a trial, and the exit codes that its disturbed runs may end with."""
+    """A kind of fault: what it does to a trial, and the exit codes that its disturbed runs may end with.
+
+    Documents that are `poisoned` end in quarantine, those that are `failed` have rows that say why.
+    """
 
     name: str
     act: Callable[[Trial], None]
@@ -32,13 +35,19 @@ class Fault:
     variant: str = "documents"
     place: str = "s3"
     poisoned: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    others: int | None = None
+    """Rows of other documents that fail; the corpus is not the usual one then."""
 
     def run(self, bench: Bench, seed: int) -> tuple[Verdict, list[int]]:
         """Disturb a decode once and judge what is left; its exit codes beside."""
         calm = bench.calm_of(self.variant)
         trial = bench.trial(self.variant, seed, self.place)
         self.act(trial)
-        verdict = judge(trial.tables, calm.rows, self.poisoned)
+        if self.others is None:
+            verdict = judge(trial.tables, calm.rows, self.poisoned, self.failed)
+        else:
+            verdict = judge_real(trial.tables, calm.rows, self.others)
         strange = tuple(f"exit code {code}" for code in trial.codes[:-1] if code not in self.codes)
         return (
             Verdict(
@@ -59,7 +68,7 @@ def at_request(trial: Trial, number: int, then: Callable[[Request], str | None])
 
 
 def killed_at_request(*, committing: bool = False, number: int = signal.SIGKILL) -> Callable[[Trial], None]:
-    """A signal to the driver when it makes a request, drawn among all of them or among those of its commit."""
+    """A signal to the driver when it makes a request, drawn among all, or among those of its commit."""
 
     def act(trial: Trial) -> None:
         calm = trial.bench.calm_of(trial.variant)
@@ -176,5 +185,17 @@ def harmful(kind: Kind, doc_id: str, *, once: bool = False) -> Callable[[Trial],
         harm = Harm({doc_id: kind}, trial.folder / "done" if once else None)
         trial.end(trial.start(harm=harm))
         trial.finish(harm, well=(0,) if once else (0, OVER_THE_LIMIT))
+
+    return act
+
+
+def fed(corpus: Callable[[], bytes], *overrides: str) -> Callable[[Trial], None]:
+    """Another corpus is decoded, in which the usual documents are too."""
+
+    def act(trial: Trial) -> None:
+        trial.read(corpus())
+        trial.end(trial.start(*overrides))
+        if trial.codes[-1]:
+            raise RuntimeError(f"exit code {trial.codes[-1]}: {trial.said[-500:]}")
 
     return act
