@@ -87,6 +87,13 @@ class Bench:
             self.calm[variant] = Calm(rows_of(trial.tables), tuple(seen), time.monotonic() - began)
         return self.calm[variant]
 
+    def calm_with(self, corpus: bytes) -> list[Row]:
+        """The rows of an undisturbed decode of another corpus."""
+        trial = self.trial("documents", 0)
+        trial.read(corpus)
+        trial.finish()
+        return rows_of(trial.tables)
+
 
 @dataclass(frozen=True)
 class Calm:
