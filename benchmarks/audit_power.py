@@ -123,7 +123,7 @@ def documents(seed: int, n: int) -> Iterator[world.Document]:
 def searched(folder: Path, seed: int, packs: Packs, rule: Evidence) -> Searched:
     """The tables of a seed, with the detectors' hits counted."""
     root = str(folder / f"tables-{seed}")
-    config = AuditConfig(source=Source(tables=root), output=folder, evidence=rule)
+    config = AuditConfig(source=Source(tables=root), output=str(folder), evidence=rule)
     return search(open_source(config.source), packs, config)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,7 +14,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def job(
-    config: Annotated[Path, typer.Option(help="YAML file; see schemas/training_set.schema.json.")],
+    config: Annotated[str, typer.Option(help="YAML, local or s3://; see schemas/training_set.schema.json.")],
     overrides: Overrides = None,
     dry_run: DryRun = False,
 ) -> None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from nla_ray.cli.entry import run
+from nla_ray.cli.settings import local_file
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()
 def job(
-    out: Annotated[Path, typer.Option(help="The file, .jsonl.")],
+    out: Annotated[str, typer.Option(help="The file, .jsonl.")],
     documents: Annotated[int, typer.Option(min=1, help="How many.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="The shipped pair was trained on seed 101.")] = 101,
 ) -> None:
@@ -27,8 +27,9 @@ def job(
     from nla_ray.nla.prompt import load_tokenizer
 
     tokenizer = load_tokenizer(resolve(ModelRef(path="demo:target")))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_corpus(out, encode(world.documents(seed, documents), tokenizer))
+    file = local_file("--out", out)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_corpus(file, encode(world.documents(seed, documents), tokenizer))
     typer.echo(f"{documents} documents of the demo world, seed {seed}, with their truth: {out}")
 
 

@@ -11,13 +11,15 @@ from nla_ray.config.base import Config
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.config.detectors.model import Pack
 from nla_ray.config.evaluate import EvaluateConfig
+from nla_ray.config.sweep import SweepConfig
 from nla_ray.config.training.train import TrainConfig
 from nla_ray.config.training.training_set import TrainingSetConfig
 from nla_ray.evaluation.model import Evaluation
+from nla_ray.fleet.report.model import FleetReport
 from nla_ray.store.runs.manifest import Manifest
 from nla_ray.store.runs.plan import Plan
 from nla_ray.store.runs.training_set import TrainingSet
-from nla_ray.tables import SCHEMAS, ddl
+from nla_ray.tables import FILES, INDEX, SCHEMAS, ddl
 
 FOLDER = Path(__file__).parent
 
@@ -33,10 +35,12 @@ def render() -> dict[str, str]:
         "manifest.schema.json": json_schema(Manifest),
         "plan.schema.json": json_schema(Plan),
         "report.schema.json": json_schema(Report),
+        "sweep.schema.json": json_schema(SweepConfig),
+        "sweep_report.schema.json": json_schema(FleetReport),
         "train.schema.json": json_schema(TrainConfig),
         "training_set.schema.json": json_schema(TrainingSetConfig),
         "training_set_manifest.schema.json": json_schema(TrainingSet),
-    } | {f"{name}.sql": ddl(schema) for name, schema in SCHEMAS.items()}
+    } | {f"{name}.sql": ddl(schema) for name, schema in (SCHEMAS | {"files": FILES, "index": INDEX}).items()}
 
 
 def json_schema(model: type[Config]) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from nla_ray.audit.findings import Row
 from nla_ray.audit.report.model import Note, Query
@@ -25,13 +26,41 @@ def cannot_claim(
     tallies: Sequence[Tally],
     rows: Sequence[Row],
     unasked: int,
+    recipes: Mapping[str, Mapping[str, Any]],
 ) -> tuple[Note, ...]:
-    """What a reader might expect and these data do not support; `unasked`: texts that no judge has read."""
+    """What a reader might expect and these data do not support.
+
+    `unasked`: texts that no judge has read. `recipes`: the configuration of each run, by its id.
+    """
+    cut = {run for run, recipe in recipes.items() if recipe.get("store_text", "full") != "full"}
     return (
         *_of_the_controls(config, tallies),
         *_of_the_judge(unasked),
-        *_of_the_evidence(detectors, tallies, rows),
+        *_of_the_texts(recipes),
+        *_of_the_evidence(detectors, tallies, [row for row in rows if row["audited_run"] not in cut]),
     )
+
+
+_STORED = {
+    "none": "the prompt was not stored (store_text: none), so it is not known whether explanations only "
+    "repeat it, and no text is shown around them",
+    "window": "only windows of the prompt around the explained tokens were stored (store_text: window), so "
+    "it is not known whether explanations repeat what stands elsewhere in it",
+}
+
+
+def _of_the_texts(recipes: Mapping[str, Mapping[str, Any]]) -> Iterator[Note]:
+    for kind, said in _STORED.items():
+        runs = ", ".join(run[:12] for run, recipe in recipes.items() if recipe.get("store_text") == kind)
+        if runs:
+            yield Note(title="More than the prompt says", text=f"{runs}: {said}.")
+    runs = ", ".join(run[:12] for run, recipe in recipes.items() if recipe.get("redact"))
+    if runs:
+        yield Note(
+            title="What was redacted",
+            text=f"{runs}: parts of prompts and explanations were hidden before they were stored (redact); "
+            "nothing was searched in them.",
+        )
 
 
 def _of_the_controls(config: AuditConfig, tallies: Sequence[Tally]) -> Iterator[Note]:

@@ -68,7 +68,7 @@ def rate_all(
     names = dict.fromkeys((rate.population, rate.unit) for one in measured for rate in one.rates)
     adjusted = {name: benjamini_hochberg([_p(one.rates, name) for one in measured]) for name in names}
     lacking = [_lacking(one.rates, rule) for one in measured]
-    worst = [None if why else _worst(one.rates, rule) for one, why in zip(measured, lacking, strict=True)]
+    worst = [None if why else worst_p(one.rates, rule) for one, why in zip(measured, lacking, strict=True)]
     made = []
     for index, p in enumerate(benjamini_hochberg(worst)):
         one, detector = measured[index], detectors[index]
@@ -215,8 +215,11 @@ def _p(rates: Sequence[Rate], name: tuple[str, str]) -> float | None:
     return next((rate.p for rate in rates if _is(rate, *name)), None)
 
 
-def _worst(rates: Sequence[Rate], rule: Evidence) -> float:
-    """The largest p: above its controls is what is above each (Berger 1982, intersection-union test)."""
+def worst_p(rates: Sequence[Rate], rule: Evidence) -> float:
+    """The largest p: above its controls is what is above each (Berger 1982, intersection-union test).
+
+    Means nothing for a detector with insufficient evidence.
+    """
     return max((rate.p or 0.0 for rate in _tested(rates, rule)), default=1.0)
 
 

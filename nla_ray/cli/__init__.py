@@ -13,6 +13,7 @@ from nla_ray.cli.decode.command import decode_command
 from nla_ray.cli.entry import run
 from nla_ray.cli.evaluate import evaluate_command
 from nla_ray.cli.import_ import import_command
+from nla_ray.cli.sweep.command import sweep_app
 from nla_ray.cli.tables.export import EXAMPLES as EXPORT_EXAMPLES
 from nla_ray.cli.tables.export import export_command
 from nla_ray.cli.tables.show import EXAMPLES as SHOW_EXAMPLES
@@ -58,6 +59,7 @@ app.command("export", epilog=EXPORT_EXAMPLES)(export_command)
 app.command("import")(import_command)
 app.command("show", epilog=SHOW_EXAMPLES)(show_command)
 app.command("sql", epilog=SQL_EXAMPLES)(sql_command)
+app.add_typer(sweep_app, name="sweep")
 app.command("train")(train_command)
 app.command("training-set")(training_set_command)
 app.command("verify")(verify_command)

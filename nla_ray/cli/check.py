@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nla_ray.config.reference import ModelRef
+from nla_ray.errors import Exit
 from nla_ray.text import printable
 
 if TYPE_CHECKING:
@@ -32,20 +33,20 @@ def check_command(
 ) -> None:
     """Check an NLA without loading its weights: sidecar, tokenizer, marker, depth, value head, pairing.
 
-    Exits 1 when a check fails, 2 when an input is not usable at all.
+    Exits 10 when a check fails; docs/operations.md has all exit codes.
     """
+    from nla_ray.models import here
     from nla_ray.nla.preflight.run import check
 
     refs = [
-        ModelRef.parse(text, trust_remote_code=trust_remote_code) if text is not None else None
+        None if text is None else here(ModelRef.parse(text, trust_remote_code=trust_remote_code))
         for text in (ar, target)
     ]
-    checks = check(
-        ModelRef.parse(av, trust_remote_code=trust_remote_code), *refs, injection_scale=injection_scale
-    )
+    verbalizer = here(ModelRef.parse(av, trust_remote_code=trust_remote_code))
+    checks = check(verbalizer, *refs, injection_scale=injection_scale)
     print_checks(checks, Console())
     if any(made.status == "fail" for made in checks):
-        raise typer.Exit(1)
+        raise typer.Exit(Exit.NO)
 
 
 def print_checks(checks: list[Check], console: Console) -> None:

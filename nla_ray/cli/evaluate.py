@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,12 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from nla_ray.cli.output import progress, say_what_is_not_read
+from nla_ray.cli.settings import settings_of
+from nla_ray.errors import Exit
 from nla_ray.text import printable
 
 if TYPE_CHECKING:
     from nla_ray.evaluation.model import Evaluation, Mean, Measured
-
-BROKEN, INSUFFICIENT = 1, 4
 
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="For example corpus.limit=100.")
@@ -25,20 +24,20 @@ Overrides = Annotated[
 
 def evaluate_command(
     config: Annotated[
-        Path, typer.Argument(metavar="CONFIG", help="YAML file; see schemas/evaluate.schema.json.")
+        str,
+        typer.Argument(metavar="CONFIG", help="YAML, local or s3://; see schemas/evaluate.schema.json."),
     ],
     overrides: Overrides = None,
 ) -> None:
     """Measure a pair on held-out activations: fidelity beside controls, robustness of the text, recurrence.
 
-    Writes evaluation.json and evaluation.html. Exits 1 when the pair is broken, that is when its own
-    activations do not lie above every control, 2 when an input is not usable, 4 when there is too little
-    evidence to say.
+    Writes evaluation.json and evaluation.html. Exits 10 when the pair is broken, that is when its own
+    activations do not lie above every control, 4 when there is too little evidence to say;
+    docs/operations.md has all exit codes.
     """
     from nla_ray.config.evaluate import EvaluateConfig
-    from nla_ray.config.loading.load import load
 
-    settings = load(EvaluateConfig, config, overrides or ())
+    settings = settings_of(EvaluateConfig, config, overrides)
     console = Console()
     say_what_is_not_read(settings.corpus, console)
     from nla_ray.pipelines.evaluate import evaluate
@@ -50,9 +49,9 @@ def evaluate_command(
     for reason, count in done.summary.reasons.items():
         _line(console, "failed", f"{count} x {reason}")
     print_evaluation(done.evaluation, console)
-    _line(console, "written", f"{done.folder}/evaluation.html, {done.folder}/evaluation.json")
+    _line(console, "written", f"{done.output}/evaluation.html, {done.output}/evaluation.json")
     if done.evaluation.verdict != "above controls":
-        raise typer.Exit(BROKEN if done.evaluation.verdict == "broken" else INSUFFICIENT)
+        raise typer.Exit(Exit.NO if done.evaluation.verdict == "broken" else Exit.INSUFFICIENT)
 
 
 def print_evaluation(found: Evaluation, console: Console) -> None:

@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 from rich.text import Text
 
-from nla_ray.errors import ConfigError
+from nla_ray.cli.output import stoppable
+from nla_ray.errors import ConfigError, Exit
 from nla_ray.text import printable
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def import_command(
 ) -> None:
     """Import results of other tools: JSON, JSON lines, Parquet, transcripts. What they do not say is null.
 
-    Exits 1 when not one result could be read, 2 when a file is not usable.
+    Exits 10 when not one result could be read; docs/operations.md has all exit codes.
     """
     from pydantic import ValidationError
 
@@ -72,11 +73,11 @@ def import_command(
         problem = error.errors()[0]
         raise ConfigError(f"--{str(problem['loc'][0]).replace('_', '-')}: {problem['msg']}") from None
     console = Console()
-    with progress(console) as report:
+    with stoppable(to), progress(console) as report:
         imported = import_files(files, to, options, form=form.value if form else None, report=report)
     print_imported(imported, console)
     if set(imported.summary["outcomes"]) <= {"failed"}:
-        raise typer.Exit(1)
+        raise typer.Exit(Exit.NO)
 
 
 def _words(pairs: Iterable[str]) -> dict[str, Any]:

@@ -6,21 +6,23 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from rich.table import Column
 
-from nla_ray.text import printable
+from nla_ray.text import masked, printable
 
 if TYPE_CHECKING:
     from nla_ray.config.reading.corpus import Corpus
     from nla_ray.pipelines.decode.run import Progress, Report
 
 PLAIN_INTERVAL_S = 30.0
+SHORT_ID = 8
 
 
 def say_what_is_not_read(corpus: Corpus, console: Console, *, quiet: bool = False) -> None:
@@ -33,6 +35,17 @@ def say_what_is_not_read(corpus: Corpus, console: Console, *, quiet: bool = Fals
     left_out = find_files(corpus).left_out()
     for line in () if quiet else left_out:
         console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def stoppable(output: str) -> Iterator[None]:
+    """Where the block is interrupted, a line says what stays and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        said = f"stopped; what is written stays in {output}; run the same command again to go on"
+        typer.echo(printable(said), err=True)
+        raise
 
 
 @contextmanager
@@ -90,8 +103,18 @@ class _Lines:
 
     def _say(self, now: Progress) -> None:
         self._at = time.monotonic()
-        parts = (now.doing, _count(now), _speed(now))
-        self._console.out(", ".join(part for part in parts if part), highlight=False)
+        self._console.out(stamped(line_of(now), now.run[:SHORT_ID], now.cell), highlight=False)
+
+
+def stamped(line: str, *about: str) -> str:
+    """A line of a log: the time (UTC), what it is about, and what it says, harmless and without secrets."""
+    parts = (f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", *about, line)
+    return printable(masked(" ".join(part for part in parts if part)))
+
+
+def line_of(now: Progress) -> str:
+    """Where a run is, in a line."""
+    return ", ".join(part for part in (now.doing, _count(now), _speed(now)) if part)
 
 
 def _count(now: Progress) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from nla_ray.config.base import Config, Name
+from nla_ray.config.base import Config, Name, Place
 from nla_ray.config.decode import Reference
 from nla_ray.config.detectors.judge import JudgeConfig
 
@@ -65,7 +64,25 @@ class Gates(Config):
     """Largest change of the mean `fve_nrm` between two runs that is not called drift."""
 
 
-class AuditConfig(Config):
+class AuditPolicy(Config):
+    """How runs are audited, whichever they are."""
+
+    packs: tuple[Place, ...] = ()
+    """Detector packs, files or folders, also of S3; the shipped ones where there is none."""
+    detectors: tuple[Name, ...] = ()
+    """Ids of the detectors to use; all of the packs where there is none."""
+    judge: JudgeConfig | None = None
+    """The language model that answers the questions of detectors; only detectors with a question need it."""
+    embedder: Reference | None = None
+    """A transformers encoder in safetensors, `ID_OR_PATH[@REVISION][#SUBFOLDER]`; only detectors with
+    `similarity` need it. A sentence is the mean of the last layer over its tokens, at norm 1."""
+    evidence: Evidence = Evidence()
+    gates: Gates = Gates()
+    fail_on: FailOn = "level>=high"
+    """Findings of this level and above make the command exit with 5; `never`: none does."""
+
+
+class AuditConfig(AuditPolicy):
     """An audit of committed runs by detectors, beside their controls."""
 
     # Where tables and packs lie has no effect; what they hold is part of an audit's identity by digest.
@@ -81,23 +98,10 @@ class AuditConfig(Config):
     """Benign documents, matched in topic but without the property, in runs of their own."""
     benign_documents: Marked | None = None
     """Benign documents among the audited ones, which then are not counted as real."""
-    output: Path
-    """Folder for report.json, report.html, report.md and report.sarif."""
+    output: Place
+    """Folder or `s3://bucket/prefix` for report.json, report.html, report.md and report.sarif."""
     results: Name | None = None
     """Where the tables `findings` and `rates` are kept; null: under `source.tables`."""
-    packs: tuple[Path, ...] = ()
-    """Detector packs, files or folders; the shipped ones where there is none."""
-    detectors: tuple[Name, ...] = ()
-    """Ids of the detectors to use; all of the packs where there is none."""
-    judge: JudgeConfig | None = None
-    """The language model that answers the questions of detectors; only detectors with a question need it."""
-    embedder: Reference | None = None
-    """A transformers encoder in safetensors, `ID_OR_PATH[@REVISION][#SUBFOLDER]`; only detectors with
-    `similarity` need it. A sentence is the mean of the last layer over its tokens, at norm 1."""
-    evidence: Evidence = Evidence()
-    gates: Gates = Gates()
-    fail_on: FailOn = "level>=high"
-    """Findings of this level and above make the command exit with 1; `never`: none does."""
 
     @model_validator(mode="after")
     def _one_kind_of_benign(self) -> AuditConfig:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, GetJsonSchemaHandler, StringConstraints
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 Name = Annotated[str, StringConstraints(min_length=1)]
 """A name that says something."""
+
+Place = Annotated[Name, BeforeValidator(lambda value: str(value) if isinstance(value, Path) else value)]
+"""A path on this machine or a URL of S3, as it is written: a Path would drop a slash of a URL."""
 
 
 class Config(BaseModel):

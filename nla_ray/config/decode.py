@@ -9,6 +9,8 @@ from pydantic import Field, StringConstraints, model_validator
 from nla_ray.config.base import Config, Name, OrText
 from nla_ray.config.reading.corpus import Continuation, Corpus
 from nla_ray.config.reading.positions import Choice, Positions
+from nla_ray.config.reading.redaction import Redact, StoreText
+from nla_ray.config.reading.sample import Sample
 from nla_ray.config.reference import ModelRef
 from nla_ray.config.runner import Runner, Share
 
@@ -91,7 +93,37 @@ class Baseline(Config):
     """Vectors in the reference set, where known."""
 
 
-class DecodeConfig(Config):
+class DecodePolicy(Config):
+    """What a decode does with any corpus and any models: what runs over many of them share."""
+
+    overwrites: bool = False
+    """Accept an output that cannot refuse to overwrite; two drivers at once may then mix their rows."""
+    continuation: Continuation | None = None
+    """Without it documents are read as they are."""
+    positions: Choice = Positions()
+    """By keys, or as one string such as `last:3` and `assistant:first:4`."""
+    sample: Sample | None = None
+    """A budget of vectors, shared out among kinds of positions; without it all that `positions` chooses."""
+    controls: Controls = Controls()
+    sampling: Sampling = Sampling()
+    engine: Engine = Engine()
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Seed of positions, controls and sampling."""
+    keep: tuple[Literal["documents", "activations"], ...] = ("documents",)
+    """Tables beside the explanations: what the target read; the vectors (4 d_model bytes a position)."""
+    store_text: StoreText = "full"
+    """What is stored of what the target read: all, windows around the explained tokens, or nothing of it.
+    Explanations are stored whichever it is, and may repeat what was read."""
+    text_window: Annotated[int, Field(ge=0)] = 200
+    """Characters on both sides of an explained token that `window` keeps."""
+    redact: Redact | None = None
+    """What is hidden in prompts, metadata, explanations and reasons before anything is stored."""
+    runner: Runner = Runner()
+    max_failed_fraction: Share = 0.01
+    """Share of the rows that may end in quarantine, for no worker could make them; more is exit code 6."""
+
+
+class DecodeConfig(DecodePolicy):
     """A decode of one corpus by one pair into one table of explanations."""
 
     without_effect: ClassVar[frozenset[str]] = frozenset(
@@ -100,26 +132,10 @@ class DecodeConfig(Config):
 
     output: Name
     """Where the tables are: a folder or `s3://bucket/prefix`; other runs may be there too (`--add`)."""
-    overwrites: bool = False
-    """Accept an output that cannot refuse to overwrite; two drivers at once may then mix their rows."""
     models: Models
     corpus: Corpus
-    continuation: Continuation | None = None
-    """Without it documents are read as they are."""
-    positions: Choice = Positions()
-    """By keys, or as one string such as `last:3` and `assistant:first:4`."""
-    controls: Controls = Controls()
-    sampling: Sampling = Sampling()
-    engine: Engine = Engine()
     baseline: Baseline | None = None
     """Without it: the one in the reconstructor's sidecar, else the variance of the run's own vectors."""
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """Seed of positions, controls and sampling."""
-    keep: tuple[Literal["documents", "activations"], ...] = ("documents",)
-    """Tables beside the explanations: what the target read; the vectors (4 d_model bytes a position)."""
-    runner: Runner = Runner()
-    max_failed_fraction: Share = 0.01
-    """Share of the rows that may end in quarantine, for no worker could make them; more is exit code 3."""
 
     @model_validator(mode="after")
     def _target_for_documents(self) -> DecodeConfig:
@@ -129,6 +145,8 @@ class DecodeConfig(Config):
             raise ValueError("continuation: vectors that were extracted before cannot be continued")
         if self.continuation is None and self.positions.part != "both":
             raise ValueError("positions.part: there is no response without continuation")
+        if self.sample is not None and (self.continuation or self.corpus.vectors) is not None:
+            raise ValueError("sample: what is read must be known; not with continuation or corpus.vectors")
         if self.corpus.window is not None and self.continuation is not None:
             raise ValueError("corpus.window: of a piece of a document there is no continuation")
         if self.corpus.window is not None and self.positions.choose == "column":

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 
-from nla_ray.config.base import Config, Name
+from nla_ray.config.base import Config, Name, Place
 from nla_ray.config.decode import Baseline, Controls, DecodeConfig, Engine, Models, Sampling
 from nla_ray.config.reading.corpus import Corpus
 from nla_ray.config.reading.positions import Choice, Positions
@@ -21,8 +20,8 @@ class EvaluateConfig(Config):
 
     without_effect: ClassVar[frozenset[str]] = frozenset({"output", "tables", "runner"})
 
-    output: Path
-    """Folder for evaluation.json and evaluation.html."""
+    output: Place
+    """Folder or `s3://bucket/prefix` for evaluation.json and evaluation.html."""
     tables: Name | None = None
     """Where the decoded tables are kept, a folder or `s3://bucket/prefix`; null: `tables` under `output`."""
     models: Models
@@ -57,7 +56,7 @@ class EvaluateConfig(Config):
         """The decode that is measured. It keeps what was read and the vectors."""
         shared = ("models", "corpus", "positions", "controls", "sampling", "engine", "baseline", "seed")
         return DecodeConfig(
-            output=self.tables or str(self.output / "tables"),
+            output=self.tables or f"{self.output.rstrip('/')}/tables",
             keep=("documents", "activations"),
             runner=self.runner,
             **{name: getattr(self, name) for name in shared},

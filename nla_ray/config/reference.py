@@ -19,10 +19,11 @@ class ModelRef(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: str
-    """A local directory, a hub id (`owner/name`), a released name (`qwen2.5-7b:av`) or `demo:av`."""
+    """A local directory, `s3://bucket/folder`, a hub id (`owner/name`), a released name (`qwen2.5-7b:av`) or
+    `demo:av`."""
 
     revision: str | None = None
-    """Branch, tag or commit on the hub; a commit pins the weights."""
+    """Branch, tag or commit on the hub; a commit pins the weights. On S3: the pin that a plan recorded."""
 
     subfolder: str | None = None
     """The folder inside the directory or repository that holds the checkpoint."""
@@ -77,7 +78,9 @@ class ModelRef(BaseModel):
 
 
 def local_path(text: str) -> Path | None:
-    """What a text names on this machine, `~` expanded; None where there is nothing."""
+    """What a text names on this machine, `~` expanded; None where there is nothing, and for a URL."""
+    if "://" in text:
+        return None
     try:
         path = Path(text).expanduser()
         return path if path.exists() else None

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 
-from nla_ray.exports.parts import FILE_BYTES
 from nla_ray.exports.place import Made
 from nla_ray.exports.selection import Selection
+from nla_ray.store.parts import FILE_BYTES
 from nla_ray.tables import SCHEMAS
 from nla_ray.text import csv_line
 

@@ -8,10 +8,10 @@ from functools import partial
 
 import pyarrow as pa
 
-from nla_ray.exports.parts import groups, parts
 from nla_ray.exports.place import Made
 from nla_ray.exports.selection import BATCH_ROWS, Selection
 from nla_ray.ids import digest
+from nla_ray.store.parts import groups, parts
 from nla_ray.tables import SCHEMAS
 
 

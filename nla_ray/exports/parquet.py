@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nla_ray.exports.delta import log
-from nla_ray.exports.parts import groups, parts
 from nla_ray.exports.place import Made
 from nla_ray.exports.selection import Selection
+from nla_ray.store.parts import groups, parts
 from nla_ray.store.runs.unit_file import ENCODINGS, TEXT_COLUMNS
 from nla_ray.tables import SCHEMAS
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from nla_ray.exports.parts import groups, parts
 from nla_ray.exports.place import Made
 from nla_ray.exports.record import Request
 from nla_ray.exports.selection import Selection
 from nla_ray.ids import digest
+from nla_ray.store.parts import groups, parts
 
 SCANNER = "nla_ray"
 LEFT_OUT = {"controls": "control <> 'real'"}

@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 
 import nla_ray
-from nla_ray.errors import InputError
+from nla_ray.errors import InputError, NoFileError
 from nla_ray.exports.record import TABULAR, Choice, ExportedRun, Request
 from nla_ray.store import connect, open_store
 from nla_ray.store.runs.manifest import committed_runs
@@ -115,7 +115,7 @@ def _run(asked: str, names: list[str]) -> str:
         return found[0]
     if found:
         raise InputError(f"--runs {asked}: begins the ids of {len(found)} runs ({some_of(found, 3)})")
-    raise InputError(
+    raise NoFileError(
         f'--runs {asked}: no committed run has this id; list them with nla-ray sql TABLES "FROM runs"'
     )
 

@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,14 +22,15 @@ from nla_ray.evaluation.recurrence import recurrence
 from nla_ray.evaluation.report.write import write_evaluation
 from nla_ray.evaluation.robustness import Rebuild, Texts, choose, distractors, robustness
 from nla_ray.evaluation.rows import Rows, read_rows, read_vectors
+from nla_ray.models import directory_of, pinned_models
 from nla_ray.nla import fidelity
-from nla_ray.nla.model.resolve import resolve
 from nla_ray.nla.reconstructor import Reconstructor
 from nla_ray.pages.data import Reference
 from nla_ray.pipelines.decode.run import Decoded, Progress, Report, decode
 from nla_ray.pipelines.decode.summary import Summary
 from nla_ray.stages.device import device_of
 from nla_ray.store import connect
+from nla_ray.store.places.tree import Tree
 from nla_ray.tables import REAL
 
 
@@ -39,7 +39,7 @@ class Evaluated:
     """An evaluation, where it was written, and the summary of the decode that it is made from."""
 
     evaluation: Evaluation
-    folder: Path
+    output: str
     summary: Summary
 
 
@@ -60,11 +60,10 @@ def evaluate(config: EvaluateConfig, *, report: Report = lambda _: None) -> Eval
 
     A decode that was finished before is not made again. Raises NlaError for what cannot be used.
     """
+    config = config.model_copy(update={"models": pinned_models(config.models)})
     decoding = config.decoding()
-    try:
-        config.output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"output: cannot make the folder {config.output}: {error.strerror}") from None
+    output = Tree(config.output)
+    output.names("")
     decoded = decode(decoding, add=True, report=report)
     started = time.perf_counter()
     report(Progress("reading the tables"))
@@ -73,8 +72,8 @@ def evaluate(config: EvaluateConfig, *, report: Report = lambda _: None) -> Eval
     evaluation = evaluate_tables(config, decoded, tables, rebuild, lambda doing: report(Progress(doing)))
     seconds = time.perf_counter() - started
     timed = evaluation.model_copy(update={"times": times_of(tables.record, seconds)})
-    write_evaluation(timed, config.output)
-    return Evaluated(timed, config.output, decoded.summary)
+    write_evaluation(timed, output)
+    return Evaluated(timed, output.url, decoded.summary)
 
 
 def read_tables(output: str, run: str) -> Tables:
@@ -101,7 +100,7 @@ def reconstructor_of(config: EvaluateConfig) -> Rebuild:
         raise InputError("models.ar: name the reconstructor")
     device, dtype = device_of(config.engine)
     made = Reconstructor(
-        resolve(ar),
+        directory_of(ar),
         dtype=dtype,
         device=device,
         batch_tokens=config.engine.batch_tokens,
@@ -200,7 +199,7 @@ def provenance_of(config: EvaluateConfig, run: str, tables: Tables) -> Provenanc
         seed=config.seed,
         config_sha256=config.fingerprint(),
         config=config.canonical(),
-        versions=facts["versions"],
+        versions=tables.record["versions"] if "versions" in tables.record else facts["versions"],
     )
 
 

@@ -19,10 +19,12 @@ from nla_ray.imports.pieces import Piece, Survey, made_of, pieces_of, survey
 from nla_ray.imports.rows import Origin
 from nla_ray.imports.sources import Format, Source, find_sources
 from nla_ray.store import open_run, open_store
+from nla_ray.store.catalog.files import FileRecord
 from nla_ray.store.places.objects import Store
-from nla_ray.store.runs.manifest import FileRecord, committed_runs, get_manifest
+from nla_ray.store.runs.manifest import committed_runs, get_manifest
 from nla_ray.store.runs.plan import Plan, get_plan
 from nla_ray.store.runs.run import Run
+from nla_ray.store.upkeep.ended import ended_runs, next_id
 from nla_ray.tables import IMPORTED
 
 VERSION = 2
@@ -68,8 +70,8 @@ def import_files(
     started = time.perf_counter()
     report(Progress("looking at the files", 0, None))
     sources = find_sources(files, form)
-    run_id = run_id_of(sources, options)
     store = open_store(to)
+    run_id = next_id(store, run_id_of(sources, options))
     done = get_manifest(store, run_id)
     if done is not None:
         return _imported(run_id, store, sources, done.manifest.record, before=True)
@@ -97,7 +99,9 @@ def run_id_of(sources: Sequence[Source], options: ImportOptions) -> str:
 def refuse_again(store: Store, sources: Sequence[Source]) -> None:
     """Raise ConfigError for a file whose results are in the tables already: they would count twice."""
     paths = {source.sha256: source.path for source in sources}
-    plans = store.map(lambda run_id: get_plan(store, run_id), committed_runs(store))
+    ended = ended_runs(store)
+    there = [run_id for run_id in committed_runs(store) if run_id not in ended]
+    plans = store.map(lambda run_id: get_plan(store, run_id), there)
     for plan in plans:
         facts = {} if plan is None else plan.facts
         files: Any = facts.get("sources") if facts.get("provenance") == IMPORTED else None

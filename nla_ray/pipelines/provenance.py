@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from importlib.metadata import version
 from pathlib import Path
 
 from nla_ray import __version__
 from nla_ray.config.reference import ModelRef
 from nla_ray.ids import digest
+from nla_ray.nla.model.resolve import wanted_files
 from nla_ray.store.places.folder import file_sha256
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "pyarrow")
@@ -30,12 +32,15 @@ class ModelRecord:
 def model_record(ref: ModelRef, directory: Path) -> ModelRecord:
     """Identity of a checkpoint: the commit where it is from the hub, for that pins every file, here or not.
 
-    Of a local directory every file is read; sub-folders do not count.
+    Of a local directory every file that makes a checkpoint is read, so that it is the same here and on S3;
+    sub-folders do not count.
     """
     commit = commit_of(directory)
     if commit is not None:
         return ModelRecord(str(ref), commit, digest("commit", commit, ref.subfolder))
-    names = sorted(file.name for file in directory.iterdir() if file.is_file())
+    patterns = wanted_files(code=ref.trust_remote_code)
+    files = (file.name for file in directory.iterdir() if file.is_file() and not file.name.startswith("."))
+    names = sorted(name for name in files if any(fnmatchcase(name, pattern) for pattern in patterns))
     parts = [part for name in names for part in (name, file_sha256(directory / name))]
     return ModelRecord(str(ref), None, digest(*parts))
 

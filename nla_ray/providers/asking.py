@@ -10,10 +10,11 @@ from importlib.resources import files
 from typing import Any
 
 from nla_ray.config.training.training_set import Asking
-from nla_ray.errors import ConfigError
+from nla_ray.errors import ConfigError, InputError
 from nla_ray.ids import digest
 from nla_ray.providers.answers import Answers, Kept
 from nla_ray.providers.provider import Place, Provider, Said, parsed
+from nla_ray.store.places.files import read_bytes
 
 Messages = list[dict[str, str]]
 NOT_KNOWN = Said(None, "the text is not known")
@@ -88,13 +89,15 @@ class AskingProvider(Provider):
 
 
 def instruction_of(config: Asking) -> str:
-    """What a language model is told. Raises ConfigError where the file cannot be read or says nothing."""
+    """What a language model is told. Raises InputError for no file, ConfigError for one that says nothing."""
     if config.instruction is None:
         return files("nla_ray.providers").joinpath("instruction.txt").read_text(encoding="utf-8")
     try:
-        said = config.instruction.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        said = read_bytes(config.instruction).decode()
+    except UnicodeDecodeError as error:
         raise ConfigError(f"provider.instruction: cannot read {config.instruction}: {error}") from None
+    except InputError as error:
+        raise type(error)(f"provider.instruction: {error}") from None
     if not said.strip():
         raise ConfigError(f"provider.instruction: {config.instruction} is empty; write what to ask for")
     return said

@@ -8,9 +8,9 @@ from typing import Any
 from nla_ray.config.decode import Engine
 from nla_ray.config.training.training_set import Local
 from nla_ray.ids import sampling_key
+from nla_ray.models import directory_of
 from nla_ray.nla.generation.answering import Answerer
 from nla_ray.nla.model.backbone import DTYPES
-from nla_ray.nla.model.resolve import resolve
 from nla_ray.nla.verbalizer import Sampling
 from nla_ray.providers.answers import Answers, Kept
 from nla_ray.providers.asking import AskingProvider, Messages, Reply
@@ -30,7 +30,7 @@ class LocalProvider(AskingProvider):
     def setup(self) -> None:
         """Load the model."""
         self._model = Answerer(
-            resolve(self._ref),
+            directory_of(self._ref),
             dtype=DTYPES[self._engine.dtype],
             device=self._engine.device,
             trust_remote_code=self._ref.trust_remote_code,

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nla_ray.errors import NlaError
+from nla_ray.errors import Exit, NlaError
 from nla_ray.nla.outcomes import OPEN, extract, storable
 
 _THINKING = re.compile(r"</(?:think|thinking|thought|reasoning)>|\[/THINK\]", re.IGNORECASE)
@@ -21,7 +21,7 @@ FEATURES = 2
 class BudgetError(NlaError):
     """The budget is spent; what was answered is kept."""
 
-    exit_code = 3
+    exit_code = Exit.OVER_BUDGET
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import os
 import pickle
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -20,11 +20,13 @@ from ray.util.annotations import RayDeprecationWarning
 
 from nla_ray.config.runner import Pool
 from nla_ray.config.runner import Runner as RunnerConfig
-from nla_ray.errors import EngineError, NlaError
-from nla_ray.runtime.cluster import connected
+from nla_ray.errors import EngineError, NlaError, UnreachableError
+from nla_ray.runtime.cluster import LOCAL, address_of, connected
 from nla_ray.runtime.metrics import RunMetrics, alive
 from nla_ray.runtime.progress import UNNAMED, Labels, Progress
 from nla_ray.runtime.runner import DeviceLostError, Runner, attempt, set_up
+from nla_ray.runtime.waiting import Watch, require_room
+from nla_ray.stages.code import Code, code_of, require_code
 from nla_ray.stages.stage import Chain, Stage
 from nla_ray.stages.work import Failed, Result, Task
 
@@ -46,13 +48,17 @@ SET_UP_DEATHS = 3
 class RayRunner(Runner):
     """One execution of Ray Data per `stream`; a block is a unit, what is lost is known by name."""
 
-    def __init__(self, stages: Sequence[Stage], config: RunnerConfig, labels: Labels = UNNAMED) -> None:
+    def __init__(
+        self, stages: Sequence[Stage], config: RunnerConfig, labels: Labels | Mapping[str, Labels] = UNNAMED
+    ) -> None:
         """`stages`: extract, verbalize, reconstruct, write; the last two share a pool where pools differ.
 
-        `labels` are those of the metrics.
+        `labels` are those of the metrics; by the name in `Task.run` where several runs share the runner.
         """
-        self._config, self._labels = config, labels
+        self._config = config
+        self._labels = {"": labels} if isinstance(labels, Labels) else dict(labels)
         self._exit = ExitStack()
+        self._metrics: dict[str, RunMetrics] = {}
         if config.pools is None:
             self._pooled: list[tuple[Stage, Pool]] = [(Chain(stages), config.pool)]
         else:
@@ -64,9 +70,8 @@ class RayRunner(Runner):
 
     def __enter__(self) -> Self:
         """Connect to the cluster, or start one."""
-        cpus = sum(pool.actors * pool.cpus for _, pool in self._pooled)
-        self._exit.enter_context(connected(self._config, cpus=cpus))
-        self._metrics = RunMetrics(self._labels)
+        self._exit.enter_context(connected(self._config, cpus=self._config.cpus, say=self.say))
+        self._metrics = {run: RunMetrics(labels) for run, labels in self._labels.items()}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -74,24 +79,37 @@ class RayRunner(Runner):
         self._exit.close()
 
     def stream(self, tasks: Sequence[Task]) -> Iterator[Result]:
-        """See Runner. Raises EngineError where Ray itself gives up."""
+        """See Runner. Raises ConfigError where no node can hold an actor, UnreachableError if Ray ends."""
         if not tasks:
             return
         _set_context()
-        self._metrics.begin(tasks, sum(min(pool.actors, len(tasks)) for _, pool in self._pooled))
+        pools = [pool for _, pool in self._pooled]
+        # No node joins a cluster of the job's own.
+        require_room(pools, 0.0 if address_of(self._config) == LOCAL else self._config.wait_s, self.say)
+        watch = Watch(pools, self.say)
+        actors = sum(min(pool.actors, len(tasks)) for pool in pools)
+        runs = {task.run: self._metrics[task.run] for task in tasks}
+        for run, metrics in runs.items():
+            metrics.begin([task for task in tasks if task.run == run], actors)
         try:
-            for row in self._dataset(tasks).iter_rows():
-                result: Result = pickle.loads(row["work"])  # noqa: S301 (what our own actors made)
-                self._metrics.saw(result)
-                yield result
+            with watch.watching():
+                for row in self._dataset(tasks).iter_rows():
+                    result: Result = pickle.loads(row["work"])  # noqa: S301 (what our own actors made)
+                    watch.saw()
+                    runs[result.task.run].saw(result)
+                    yield result
         except ray.exceptions.RayError as error:
-            raise EngineError(f"Ray gave up: {' '.join(str(error).split())[:300]}") from None
+            raise UnreachableError(
+                f"Ray gave up: {' '.join(str(error).split())[:300]}; run the same command again to go on"
+            ) from None
         finally:
-            self._metrics.end()
+            for metrics in runs.values():
+                metrics.end()
 
-    def tell(self, now: Progress) -> None:
+    def tell(self, now: Progress, run: str = "") -> None:
         """See Runner."""
-        self._metrics.tell(now)
+        if run in self._metrics:  # what is told while the cluster starts, nobody measures
+            self._metrics[run].tell(now)
 
     def _dataset(self, tasks: Sequence[Task]) -> ray.data.Dataset:
         """The units, pickled, one a block, and what is to be done with them; nothing runs yet."""
@@ -104,7 +122,7 @@ class RayRunner(Runner):
                 data = data.map_batches(
                     StageActor,
                     batch_size=1,
-                    fn_constructor_args=(stage, self._labels, pool.threads or max(1, math.ceil(pool.cpus))),
+                    fn_constructor_args=(stage, list(self._labels.values()), _threads_of(pool), code_of()),
                     compute=ActorPoolStrategy(
                         size=min(pool.actors, len(tasks)),
                         # A worker that dies takes what it holds with it: with one unit, the guilty is known.
@@ -117,13 +135,19 @@ class RayRunner(Runner):
         return data
 
 
+def _threads_of(pool: Pool) -> int:
+    """Threads of torch in an actor."""
+    return pool.threads or max(1, math.ceil(pool.cpus))
+
+
 class StageActor:
     """Holds one stage; a failed set-up is told by every unit.
 
     A constructor that raises would end the job, and one whose process dies would be called again without end.
     """
 
-    def __init__(self, stage: Stage, labels: Labels, threads: int) -> None:
+    def __init__(self, stage: Stage, labels: Sequence[Labels], threads: int, code: Code) -> None:
+        """`code` is what the driver runs; other code here must not make rows of the same run."""
         import torch
 
         # Ray calls in another thread than it constructs in, and OpenMP has a pool for each thread: two pools
@@ -132,10 +156,12 @@ class StageActor:
         self._stage, self._threads = stage, threads
         self._broken: NlaError | None = None
         try:
+            require_code(code)
             actor = ray.get_runtime_context().get_actor_id()
             with outlived(stage.name, Path(tempfile.gettempdir()) / f"nla_ray-set-up-{actor}"):
                 set_up(stage)
-            alive(labels)
+            for named in labels:
+                alive(named)
         except NlaError as error:
             self._broken = error
 

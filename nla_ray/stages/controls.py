@@ -58,35 +58,46 @@ class Mixer:
         """
         for place in self._places:
             yield Planned(place, REAL, row_id(place.doc_id, place.position, REAL))
-            for control in CONTROLS:
-                row = row_id(place.doc_id, place.position, control)
-                if self._number(row, "share") / 2.0**64 >= getattr(self._shares, control):
-                    continue
+            for control, row in self.drawn(place):
                 donor = self._donor(place, self._number(row, "donor")) if control == "shuffled" else None
                 if donor is not None or control != "shuffled":
                     yield Planned(place, control, row, donor)
 
+    def drawn(self, place: Place) -> Iterator[tuple[str, str]]:
+        """The controls that a place's key draws, each with its row id; it knows no other place."""
+        for control in CONTROLS:
+            row = row_id(place.doc_id, place.position, control)
+            if self._number(row, "share") / 2.0**64 < getattr(self._shares, control):
+                yield control, row
+
     def queries(self, vectors: np.ndarray) -> Iterator[Query]:
-        """The planned rows with what is injected for each, of the places' own vectors [n, d]."""
-        mean = mean_vector(vectors)
+        """The planned rows with what is injected for each, of the places' own vectors [n, d].
+
+        A place whose vector is not finite, as those of a document in quarantine, lends it to nobody: the next
+        one does, so that every other row is as it would be without the fault. Where there is no next one, the
+        row fails.
+        """
+        mean, sound = mean_vector(vectors), np.isfinite(vectors).all(axis=1)
         for planned in self.planned():
             place, own = planned.place, vectors[planned.place.index]
             source = None
             match planned.control:
-                case "shuffled" if planned.donor is not None:
-                    own = vectors[planned.donor.index]
-                    source = row_id(planned.donor.doc_id, planned.donor.position, REAL)
+                case "shuffled":
+                    donor = self._donor(place, self._number(planned.row_id, "donor"), sound)
+                    own = np.full_like(mean, np.nan) if donor is None else vectors[donor.index]
+                    source = None if donor is None else row_id(donor.doc_id, donor.position, REAL)
                 case "random":
                     own = gaussian(own, self._number(planned.row_id, "gaussian"))
                 case "mean":
                     own = mean
             yield Query(place, planned.control, planned.row_id, own, planned.control != "none", source)
 
-    def _donor(self, place: Place, key: int) -> Place | None:
-        """A place of another document: the first one at or after a keyed start."""
+    def _donor(self, place: Place, key: int, sound: np.ndarray | None = None) -> Place | None:
+        """A place of another document: the first one at or after a keyed start, of the `sound` [n] ones."""
         n = len(self._places)
         rotated = (self._places[(key + step) % n] for step in range(n))
-        return next((other for other in rotated if other.doc_id != place.doc_id), None)
+        fits = (one for one in rotated if one.doc_id != place.doc_id)
+        return next((one for one in fits if sound is None or sound[one.index]), None)
 
     def _number(self, row: str, purpose: str) -> int:
         """64 bits that depend on the purpose, the seed and the row alone."""

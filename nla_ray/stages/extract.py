@@ -13,17 +13,18 @@ from transformers import PreTrainedTokenizerBase
 from nla_ray.config.decode import Engine
 from nla_ray.config.reading.corpus import Continuation, Corpus
 from nla_ray.config.reading.positions import Positions
+from nla_ray.config.reading.sample import Sample
 from nla_ray.config.reference import ModelRef
 from nla_ray.corpus.documents.document import Document
 from nla_ray.corpus.documents.pieces import read_unit
 from nla_ray.corpus.reading.reader import UNKNOWN, Answer, Reader, Reading, VectorReader
 from nla_ray.errors import InputError
 from nla_ray.ids import digest, sampling_key
+from nla_ray.models import directory_of
 from nla_ray.nla.extraction import Extractor
 from nla_ray.nla.fidelity import Directions
 from nla_ray.nla.generation.continuation import Continuer
 from nla_ray.nla.model.backbone import load_config, text_config
-from nla_ray.nla.model.resolve import resolve
 from nla_ray.nla.outcomes import position_flags
 from nla_ray.nla.prompt import load_tokenizer
 from nla_ray.nla.verbalizer import Sampling
@@ -50,6 +51,9 @@ class Extracts(Protocol):
 
     @property
     def positions(self) -> Positions: ...
+
+    @property
+    def sample(self) -> Sample | None: ...
 
     @property
     def engine(self) -> Engine: ...
@@ -81,17 +85,10 @@ class ExtractStage(Stage):
         """Load the target up to block K; for a corpus of vectors at most its tokenizer."""
         config, ref = self._config, self._config.target
         reads = ref is not None and config.corpus.vectors is None
-        target = None if ref is None else resolve(ref, weights=reads)
+        target = None if ref is None else directory_of(ref, weights=reads)
         self._tokenizer = tokenizer_of(config, target)
-        answer = None if target is None or config.continuation is None else answer_of(config, target)
-        self._reader = reader_of(
-            config,
-            self._tokenizer,
-            d_model=self._d_model,
-            layer=self._identity.layer,
-            vocabulary=vocabulary_of(config, target),
-            answer=answer,
-        )
+        self._answer = None if target is None or config.continuation is None else answer_of(config, target)
+        self._open_reader(target)
         self._extractor = None
         if target is not None and ref is not None and reads:
             device, dtype = device_of(config.engine)
@@ -104,6 +101,32 @@ class ExtractStage(Stage):
                 trust_remote_code=ref.trust_remote_code,
             )
 
+    def setup_beside(self, other: ExtractStage) -> None:
+        """See Stage."""
+        if self._loads() != other._loads():
+            self.setup()
+            return
+        self._tokenizer, self._answer, self._extractor = other._tokenizer, other._answer, other._extractor
+        self._open_reader(
+            None if self._config.target is None else directory_of(self._config.target, weights=False)
+        )
+
+    def _loads(self) -> tuple[object, ...]:
+        """What is loaded follows from this alone."""
+        one = self._config
+        reads = one.corpus.vectors is None
+        return one.target, one.engine, one.continuation, one.seed, self._identity.layer, reads
+
+    def _open_reader(self, target: Path | None) -> None:
+        self._reader = reader_of(
+            self._config,
+            self._tokenizer,
+            d_model=self._d_model,
+            layer=self._identity.layer,
+            vocabulary=vocabulary_of(self._config, target),
+            answer=self._answer,
+        )
+
     def __call__(self, task: Task) -> Work:
         """Read and extract. Raises InputError where the corpus cannot be read as it was planned."""
         tally = Tally(directions=Directions(self._d_model) if self._own_baseline else None)
@@ -112,7 +135,7 @@ class ExtractStage(Stage):
                 task.source,
                 self._config.corpus,
                 listed=self._config.positions.column,
-                planned=lambda found: unit_id_of(self._identity.fingerprint, found) == task.unit_id,
+                planned=lambda found: unit_id_of(self._identity.recipe, found) == task.unit_id,
             )
             readings = [self._read(task, index, document) for index, document in enumerate(documents)]
         with tally.timed("extract"):
@@ -250,6 +273,7 @@ def reader_of(
         chats=config.corpus.chat,
         vocabulary=vocabulary,
         answer=answer,
+        sample=config.sample,
     )
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from nla_ray.corpus.documents.document import Document
 from nla_ray.corpus.reading.reader import UNKNOWN, Reading
+from nla_ray.corpus.redaction.find import RedactionError
+from nla_ray.corpus.redaction.keep import Keeper, Kept
 from nla_ray.ids import digest
 from nla_ray.nla.outcomes import Explanation
 from nla_ray.stages.controls import Query
@@ -18,10 +20,10 @@ Row = dict[str, object]
 
 @dataclass(frozen=True)
 class Identity:
-    """What all rows of a run have in common."""
+    """What all rows of a run have in common; `recipe` is what its unit ids follow from."""
 
     run_id: str
-    fingerprint: str
+    recipe: str
     layer: int
     seed: int
     target: str | None
@@ -108,6 +110,41 @@ def unread_row(identity: Identity, unit_id: str, reading: Reading) -> Row:
         }
         | _scores(None)
     )
+
+
+def kept_row(row: Row, reading: Reading, keeper: Keeper, kept: Kept) -> Row:
+    """The row with what of it may be stored; `failed`, without a text, where that could not be found out."""
+    if keeper.everything:
+        return row
+    row = row | {"meta": kept.meta} | _token(row, reading, keeper, kept)
+    if kept.problem is not None:
+        return row | _UNSAID | {"reason": kept.problem}
+    try:
+        said = {name: keeper.said(_text(row[name])) for name in ("explanation", "raw_text", "reason")}
+        explanation = said["explanation"]
+        norm = None if explanation is None else keeper.said(normalise(explanation))
+    except RedactionError as error:
+        return row | _UNSAID | {"reason": str(error)}
+    return row | said | {"explanation_norm": norm}
+
+
+_UNSAID: Row = {
+    **dict.fromkeys(("explanation", "explanation_norm", "raw_text", "cos", "mse_nrm", "fve_nrm")),
+    "outcome": "failed",
+    "finish_reason": "failed",
+    "closed": False,
+}
+
+
+def _token(row: Row, reading: Reading, keeper: Keeper, kept: Kept) -> Row:
+    position, token = row["position"], _text(row["token"])
+    if isinstance(position, int) and token is not None:
+        token = keeper.token(reading, kept, position, token)
+    return {"token": token, "token_id": None if token is None else row["token_id"]}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def document_row_id(document: Document) -> str:

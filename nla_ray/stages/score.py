@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from nla_ray.config.decode import DecodeConfig
+from nla_ray.models import directory_of
 from nla_ray.nla.fidelity import cos
-from nla_ray.nla.model.resolve import resolve
 from nla_ray.nla.reconstructor import Reconstructor
 from nla_ray.stages.device import device_of
 from nla_ray.stages.halves import in_halves
@@ -33,12 +33,19 @@ class ScoreStage(Stage):
         if ar is not None:
             device, dtype = device_of(engine)
             self._reconstructor = Reconstructor(
-                resolve(ar),
+                directory_of(ar),
                 dtype=dtype,
                 device=device,
                 batch_tokens=engine.batch_tokens,
                 trust_remote_code=ar.trust_remote_code,
             )
+
+    def setup_beside(self, other: ScoreStage) -> None:
+        """See Stage."""
+        if (self._config.models.ar, self._config.engine) != (other._config.models.ar, other._config.engine):
+            self.setup()
+        else:
+            self._reconstructor = other._reconstructor
 
     def __call__(self, work: Work) -> Work:
         """Equal texts are reconstructed once."""

@@ -9,9 +9,9 @@ import torch
 
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.errors import EngineError
+from nla_ray.models import directory_of
 from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
-from nla_ray.nla.model.resolve import resolve
 from nla_ray.nla.outcomes import judge
 from nla_ray.nla.verbalizer import Sampling
 from nla_ray.stages.controls import Mixer, Query
@@ -33,14 +33,21 @@ class VerbalizeStage(Stage):
         engine, models = self._config.engine, self._config.models
         device, dtype = device_of(engine)
         self._verbalizer = TransformersVerbalizer(
-            resolve(models.av),
+            directory_of(models.av),
             dtype=dtype,
             device=device,
             layout=SlotLayout(engine.slots, engine.cohort),
-            template_from=None if models.target is None else resolve(models.target, weights=False),
+            template_from=None if models.target is None else directory_of(models.target, weights=False),
             injection_scale=models.injection_scale,
             trust_remote_code=models.av.trust_remote_code,
         )
+
+    def setup_beside(self, other: VerbalizeStage) -> None:
+        """See Stage."""
+        if (self._config.models, self._config.engine) != (other._config.models, other._config.engine):
+            self.setup()
+        else:
+            self._verbalizer = other._verbalizer
 
     def __call__(self, work: Work) -> Work:
         """Answers to the wanted queries. Raises EngineError where `engine.slots` do not fit into memory."""

@@ -15,7 +15,7 @@ from nla_ray.nla.outcomes import Explanation
 from nla_ray.stages.controls import Place
 from nla_ray.stages.rows import Read, Score
 from nla_ray.stages.tally import Tally
-from nla_ray.store.runs.manifest import FileRecord
+from nla_ray.store.catalog.files import FileRecord
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Task:
 
     `planned` rows, None where the target's answers decide. `skip` are documents, by their index in the unit,
     that no worker survives, each with the reason: their rows go to the quarantine. `only` makes it a trial:
-    these documents alone are tried and nothing is written.
+    these documents alone are tried and nothing is written. `run` tells apart several runs that share workers.
     """
 
     unit_id: str
@@ -33,6 +33,7 @@ class Task:
     planned: int | None = None
     skip: Mapping[int, str] = field(default_factory=dict)
     only: frozenset[int] | None = None
+    run: str = ""
 
     def wants(self, document: int) -> bool:
         """Whether a document of the unit is to be worked on."""
@@ -66,11 +67,15 @@ class Work:
 
 @dataclass(frozen=True)
 class Done:
-    """A unit that is written (`file` is None for a trial, which only shows that it can be made)."""
+    """A unit that is written (`file` is None for a trial, which only shows that it can be made).
+
+    `made` here, or found written when its turn came; what it cost is in the tally of who made it.
+    """
 
     task: Task
     file: FileRecord | None
     tally: Tally
+    made: bool = True
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,11 @@ def where(readings: Sequence[Reading]) -> Iterator[tuple[int, int]]:
             yield document, position
 
 
-def unit_id_of(fingerprint: str, documents: Sequence[Document]) -> str:
+def unit_id_of(recipe: str, documents: Sequence[Document]) -> str:
     """Hash of the recipe and of the documents' content (32 hex characters)."""
-    return digest("unit", fingerprint, *(document.content_digest() for document in documents))[:32]
+    return unit_id_by(recipe, [document.content_digest() for document in documents])
+
+
+def unit_id_by(recipe: str, digests: Sequence[str]) -> str:
+    """The same by the digests of the documents' content."""
+    return digest("unit", recipe, *digests)[:32]

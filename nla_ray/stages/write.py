@@ -9,9 +9,18 @@ import pyarrow as pa
 
 from nla_ray.config.decode import Baseline, DecodeConfig
 from nla_ray.corpus.reading.reader import UNKNOWN, Reading
+from nla_ray.corpus.redaction.keep import Keeper, Kept
 from nla_ray.ids import row_id
 from nla_ray.stages.controls import Mixer
-from nla_ray.stages.rows import Identity, Row, document_row_id, explained_row, unread_row
+from nla_ray.stages.rows import (
+    Identity,
+    Row,
+    document_row_id,
+    explained_row,
+    kept_row,
+    meta_of,
+    unread_row,
+)
 from nla_ray.stages.stage import Stage
 from nla_ray.stages.verbalize import queries_of
 from nla_ray.stages.work import Done, Work, places_of
@@ -38,14 +47,19 @@ class WriteStage(Stage):
         self._config, self._identity = config, identity
         self._store, self._ref, self._baseline = store, ref, baseline
 
+    def setup(self) -> None:
+        """Find what decides what is stored. Raises ConfigError."""
+        self._keeper = keeper_of(self._config)
+
     def __call__(self, work: Work) -> Done:
         """Write all rows of a unit. Raises EngineError where they are not those that were planned."""
         task, tally = work.task, work.tally
         if task.only is not None:
             return Done(task, None, tally)
         with tally.timed("write"):
-            table = table_of(self._rows(work), EXPLANATIONS).sort_by(ORDER)
-            sides = {"documents": self._documents(work), "activations": self._activations(work)}
+            kept = self._kept(work.readings)
+            table = table_of(self._rows(work, kept), EXPLANATIONS).sort_by(ORDER)
+            sides = {"documents": self._documents(work, kept), "activations": self._activations(work)}
             self._count(work, table)
         file = write_unit(
             self._store,
@@ -53,17 +67,25 @@ class WriteStage(Stage):
             task.unit_id,
             table,
             planned=planned_rows(self._config, work.readings) if task.planned is None else task.planned,
-            quarantined=list(left_out_rows(self._config, work)),
+            quarantined=list(left_out_rows(self._config, work, self._keeper)),
             sides={name: side for name, side in sides.items() if name in self._config.keep},
             tally=tally.as_json(),
         )
         return Done(task, file, tally)
 
-    def _rows(self, work: Work) -> Iterator[Row]:
+    def _kept(self, readings: Sequence[Reading]) -> list[Kept]:
+        """What may be stored of each reading; the windows of a document are around all of its positions."""
+        positions: dict[str, set[int]] = {}
+        for one in readings:
+            positions.setdefault(one.document.doc_id, set()).update(one.positions)
+        return [self._keeper.document(one, positions[one.document.doc_id], meta_of(one)) for one in readings]
+
+    def _rows(self, work: Work, kept: Sequence[Kept]) -> Iterator[Row]:
         unit_id, samples = work.task.unit_id, self._config.sampling.samples
         for index, reading in enumerate(work.readings):
             if reading.problem is not None and work.task.wants(index):
-                yield unread_row(self._identity, unit_id, reading)
+                row = unread_row(self._identity, unit_id, reading)
+                yield kept_row(row, reading, self._keeper, kept[index])
         queries = queries_of(self._config, work)
         for index, (said, score) in enumerate(zip(work.said, work.scores, strict=True)):
             query = queries[index // samples]
@@ -71,7 +93,7 @@ class WriteStage(Stage):
             row = explained_row(self._identity, unit_id, read, query, said, index % samples, score)
             if score is not None and self._baseline is not None:
                 row["fve_nrm"] = 1.0 - score.mse_nrm / self._baseline.value
-            yield row
+            yield kept_row(row, read.reading, self._keeper, kept[read.document])
 
     def _count(self, work: Work, table: pa.Table) -> None:
         columns = (table[name].to_pylist() for name in ("control", "outcome", "cos"))
@@ -81,21 +103,17 @@ class WriteStage(Stage):
                 n, total = work.tally.cosines.get(control, (0, 0.0))
                 work.tally.cosines[control] = (n + 1, total + cos)
 
-    def _documents(self, work: Work) -> pa.Table:
-        """What the target read; of several vectors of one document the longest text."""
-        found: dict[str, Reading] = {}
-        for reading in work.readings:
-            before = found.get(reading.document.doc_id)
-            if before is None or len(reading.text or "") > len(before.text or ""):
-                found[reading.document.doc_id] = reading
+    def _documents(self, work: Work, kept: Sequence[Kept]) -> pa.Table:
+        """What of that which the target read may be stored."""
+        chosen = {doc_id: (work.readings[at], kept[at]) for doc_id, at in by_document(work.readings).items()}
         rows = [
             {
                 "run_id": self._identity.run_id,
                 "unit_id": work.task.unit_id,
                 "doc_id": doc_id,
                 "source": reading.document.source,
-                "text": reading.text,
-                "token_ends": reading.token_ends,
+                "text": stored.text,
+                "token_ends": stored.token_ends,
                 "roles": reading.labels,
                 "response_start": reading.response_start,
                 "n_tokens": len(reading.token_ids),
@@ -104,7 +122,7 @@ class WriteStage(Stage):
                 "left_out_after": reading.left_out[1],
                 "flags": reading.flags,
             }
-            for doc_id, reading in found.items()
+            for doc_id, (reading, stored) in chosen.items()
         ]
         return table_of(rows, DOCUMENTS).sort_by("doc_id")
 
@@ -126,20 +144,36 @@ class WriteStage(Stage):
         return table_of(rows, ACTIVATIONS)
 
 
+def by_document(readings: Sequence[Reading]) -> dict[str, int]:
+    """Which reading stands for each document: of several vectors of one the longest text."""
+    found: dict[str, int] = {}
+    for at, reading in enumerate(readings):
+        before = found.get(reading.document.doc_id)
+        if before is None or len(reading.text or "") > len(readings[before].text or ""):
+            found[reading.document.doc_id] = at
+    return found
+
+
 def planned_rows(config: DecodeConfig, readings: Sequence[Reading]) -> int:
     """How many rows a unit's readings lead to: one per query and sample, one per document without a place."""
     mixer = Mixer(places_of(readings), config.controls, config.seed)
     return sum(map(placeless, readings)) + sum(1 for _ in mixer.planned()) * config.sampling.samples
 
 
-def left_out_rows(config: DecodeConfig, work: Work) -> Iterator[QuarantinedRow]:
+def keeper_of(config: DecodeConfig) -> Keeper:
+    """What decides what is stored. Raises ConfigError."""
+    return Keeper(config.store_text, config.text_window, config.redact)
+
+
+def left_out_rows(config: DecodeConfig, work: Work, keeper: Keeper) -> Iterator[QuarantinedRow]:
     """The planned rows of the documents that no worker survived, each with its document's reason."""
-    for index, reason in work.task.skip.items():
+    reasons = {index: keeper.reason(why) for index, why in work.task.skip.items()}
+    for index, reason in reasons.items():
         if placeless(work.readings[index]):
             document = work.readings[index].document
             yield QuarantinedRow(document_row_id(document), 0, document.doc_id, None, REAL, reason)
     for planned in Mixer(places_of(work.readings), config.controls, config.seed).planned():
-        why = work.task.skip.get(work.reads[planned.place.index].document)
+        why = reasons.get(work.reads[planned.place.index].document)
         if why is None:
             continue
         doc_id, position = planned.place.doc_id, planned.place.position
@@ -150,4 +184,4 @@ def left_out_rows(config: DecodeConfig, work: Work) -> Iterator[QuarantinedRow]:
 
 def placeless(reading: Reading) -> bool:
     """Whether a document has no position to explain, and so one row of its own."""
-    return reading.problem is not None or not reading.positions
+    return reading.problem is not None or not (reading.positions or reading.passed_over)

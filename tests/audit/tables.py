@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from pathlib import Path
 
 import pyarrow as pa
 import yaml
+from pydantic import JsonValue
 
 from nla_ray.store import open_run, open_store
 from nla_ray.store.runs.plan import Plan
@@ -20,9 +21,17 @@ UNIT = "u0"
 
 
 def write_tables(
-    root: str | Path, rows: Iterable[Row], run_id: str = "week1", *, documents: bool = True
+    root: str | Path,
+    rows: Iterable[Row],
+    run_id: str = "week1",
+    *,
+    documents: bool = True,
+    recipe: Mapping[str, JsonValue] | None = None,
 ) -> str:
-    """Commit one run of these rows; a mention is a sentence of the explanation. Returns the root."""
+    """Commit one run of these rows; a mention is a sentence of the explanation. Returns the root.
+
+    `recipe`: what the run's configuration says beside its corpus.
+    """
     table = table_of([_row(run_id, row) for row in rows], EXPLANATIONS)
     plan = Plan(
         run_id=run_id,
@@ -35,7 +44,7 @@ def write_tables(
             "models": {
                 role: {"ref": role, "commit": None, "sha256": "a" * 64} for role in ("target", "av", "ar")
             },
-            "config": {"corpus": {"paths": ["corpus.jsonl"]}},
+            "config": {"corpus": {"paths": ["corpus.jsonl"]}, **(recipe or {})},
             "versions": {"nla_ray": "0"},
         },
     )

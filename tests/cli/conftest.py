@@ -13,6 +13,7 @@ import yaml
 
 from nla_ray.cli import app
 from nla_ray.cli.entry import run
+from nla_ray.errors import Exit
 from tests.conftest import NlaDirs
 
 TEXT = "the model said that it was true and that the other one is not the thing they had in mind "
@@ -26,9 +27,9 @@ class Ended:
     out: str
     err: str
 
-    def refused(self) -> str:
-        """The one line of an unusable input, exit code 2."""
-        assert self.code == 2, (self.code, self.out, self.err)
+    def refused(self, code: Exit = Exit.UNUSABLE) -> str:
+        """The one line of what cannot be done, and its exit code."""
+        assert self.code == code, (self.code, self.out, self.err)
         lines = self.err.strip().splitlines()
         assert len(lines) == 1 and lines[0].startswith("error: "), self.err
         return lines[0]

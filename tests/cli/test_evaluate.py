@@ -15,12 +15,14 @@ import yaml
 
 from nla_ray.evaluation.model import Evaluation
 from nla_ray.store import connect
+from nla_ray.store.places.tree import Tree
 from nla_ray.tables import CONTROLS, REAL
 from tests.cli.conftest import Invoke, Job
 from tests.decoded import snapshot
+from tests.store.conftest import bucket, s3, s3_endpoint  # noqa: F401 (fixtures)
 
 ROOT = Path(__file__).parents[2]
-CODES = {"above controls": 0, "broken": 1, "insufficient evidence": 4}
+CODES = {"above controls": 0, "broken": 10, "insufficient evidence": 4}
 
 
 @pytest.fixture
@@ -53,6 +55,21 @@ def test_it_writes_data_and_a_page_and_says_the_verdict(invoke: Invoke, job: Job
     assert found["robustness"]["largest_difference"] < 1e-5
     assert found["times"]["seconds_per_vector"] > 0 and found["generated_tokens"] > 0
     assert found["planted"] == []
+
+
+def test_it_writes_to_s3(
+    invoke: Invoke,
+    config: Path,
+    s3: str,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = invoke("evaluate", config, f"output={s3}")
+    found = json.loads(Tree(s3).read("evaluation.json") or b"")
+    assert ended.code == CODES[found["verdict"]], ended.err
+    assert f"{s3}/evaluation.html" in ended.out and Tree(s3).read("evaluation.html") is not None
+    assert not (tmp_path / "s3:").exists()
 
 
 def test_what_was_not_read_is_said(invoke: Invoke, job: Job, config: Path) -> None:
@@ -118,7 +135,7 @@ def test_unusable_documents_do_not_count_against_the_pair(invoke: Invoke, job: J
         file.write('{"id": "empty", "text": ""}\n')
     ended = invoke("evaluate", config)
     found = written(job.output)
-    assert ended.code in (0, 1) and found["provenance"]["unusable"] == 1
+    assert ended.code in (0, 10) and found["provenance"]["unusable"] == 1
     assert found["measured"][0]["rows"] == 12 and found["measured"][0]["documents"] == 3
 
 
@@ -173,5 +190,5 @@ def test_the_demo_pair_lies_above_controls_and_a_broken_one_does_not(
     # A verbalizer that is told nothing: its own answers are no better than those of the controls.
     deaf = ["models.injection_scale=0.0001", f"output={tmp_path / 'deaf'}"]
     ended = invoke("evaluate", job, *small, shares, *deaf)
-    assert ended.code == 1 and written(tmp_path / "deaf")["verdict"] == "broken"
+    assert ended.code == 10 and written(tmp_path / "deaf")["verdict"] == "broken"
     assert "real does not lie above it" in ended.out

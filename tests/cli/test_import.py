@@ -37,7 +37,7 @@ def test_the_summary_says_what_came_and_where_it_is(tmp_path: Path, invoke: Invo
 
 def test_no_result_at_all_is_a_no(tmp_path: Path, invoke: Invoke) -> None:
     ended = invoke("import", json_file(tmp_path / "x.json", [7, answer(-3)]), "--to", tmp_path / "t")
-    assert ended.code == 1 and "outcomes: failed 2 (100.0%)" in ended.out
+    assert ended.code == 10 and "outcomes: failed 2 (100.0%)" in ended.out
 
 
 @pytest.mark.parametrize(

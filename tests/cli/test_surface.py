@@ -41,6 +41,8 @@ OPTIONS = {
         "-f",
         "--format",
         "-o",
+        "--runs",
+        "--label",
         "--force",
         "--timeout",
         "--memory",
@@ -54,8 +56,8 @@ OPTIONS = {
 
 NAMES = {
     "nla_ray.errors": [
-        "CheckpointError", "ConfigError", "EngineError", "InputError", "NlaError", "NoFileError",
-        "TrainingError", "UnreachableError",
+        "CheckpointError", "ConfigError", "EngineError", "Exit", "InputError", "NlaError",
+        "NoCheckpointError", "NoFileError", "TrainingError", "UnreachableError",
     ],
     "nla_ray.ids": ["digest", "row_id", "sample_positions", "sampling_key"],
     "nla_ray.config.reference": ["ModelRef", "local_path"],
@@ -63,7 +65,7 @@ NAMES = {
         "Baseline", "Controls", "DecodeConfig", "Engine", "Models", "Reference", "Sampling",
     ],
     "nla_ray.config.runner": ["Pool", "Pools", "Runner", "Share"],
-    "nla_ray.config.base": ["Config", "Name", "OrText"],
+    "nla_ray.config.base": ["Config", "Name", "OrText", "Place"],
     "nla_ray.config.reading.chats": ["Chats", "Dropped", "Transcripts"],
     "nla_ray.config.reading.corpus": ["Continuation", "Corpus", "FILE", "Names", "Vectors", "Window"],
     "nla_ray.config.reading.positions": ["Choice", "FORMS", "LABELS", "Positions", "keys_of"],

@@ -188,7 +188,7 @@ def test_a_fault_that_stays_is_none_of_the_corpus(
             UnreachableError, match=rf"{url}: could not be read: .*run the same command"
         ) as told:
             act()
-        assert told.value.exit_code == 2 and "\n" not in str(told.value)
+        assert told.value.exit_code == 8 and "\n" not in str(told.value)
     way.fault = always("none")
     read(last)
 

@@ -18,9 +18,9 @@ import pytest
 from nla_ray.config.reading.corpus import Corpus
 from nla_ray.corpus.files.sources import corpus_files
 from nla_ray.exports.export import export_tables
-from nla_ray.exports.parts import groups, parts
 from nla_ray.exports.record import Choice
 from nla_ray.store import connect, open_run, open_store
+from nla_ray.store.parts import groups, parts
 from nla_ray.tables import EXPLANATIONS, SCHEMAS, table_of
 from tests.exports.conftest import ROWS, SAID
 from tests.store.rows import RECORD, plan_of, rows_of

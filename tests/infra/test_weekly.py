@@ -61,7 +61,7 @@ def test_what_kubernetes_refuses_is_told(
         ("rayjob.yaml", RAYJOB.replace("Limit: 0", "Limit: 2")),
     ):
         (tmp_path / name).write_text(text)
-    assert submitted(*api, monkeypatch, "2026-W48", tmp_path / "submit.py") == 1
+    assert submitted(*api, monkeypatch, "2026-W48", tmp_path / "submit.py") == 2
     assert "2026-W48 was refused (422): a failure that stays" in capsys.readouterr().err
 
 
@@ -105,7 +105,7 @@ def asked(folder: Path, *codes: int) -> tuple[int, list[list[str]]]:
 
 @pytest.mark.parametrize(
     ("codes", "code", "jobs"),
-    [((0, 0), 0, 2), ((3, 0), 3, 2), ((2, 0), 2, 1), ((137, 0), 137, 1), ((0, 1), 1, 2), ((3, 4), 4, 2)],
+    [((0, 0), 0, 2), ((6, 0), 6, 2), ((3, 0), 3, 1), ((137, 0), 137, 1), ((0, 5), 5, 2), ((6, 4), 4, 2)],
 )
 def test_a_week_is_audited_if_it_was_committed(
     tmp_path: Path, codes: tuple[int, ...], code: int, jobs: int

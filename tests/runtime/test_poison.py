@@ -71,7 +71,7 @@ def test_a_document_that_raises_is_left_out(make: Make, tmp_path: Path, invoke: 
     again = invoke("decode", tmp_path / "config.yaml")
     assert again.code == 0 and "40 rows (25.00%) that no worker could make" in again.out
     assert "80 x RuntimeError" not in again.out and "nothing was done" in again.out
-    assert invoke("decode", tmp_path / "config.yaml", "max_failed_fraction=0.24").code == 3
+    assert invoke("decode", tmp_path / "config.yaml", "max_failed_fraction=0.24").code == 6
 
 
 def test_a_passing_fault_leaves_nothing_out(make: Make, tmp_path: Path) -> None:
@@ -115,4 +115,4 @@ def test_on_ray_a_document_that_kills_its_worker_is_left_out_too(
     killed = [process for doc, process in met if doc == "doc1"]
     assert len(killed) == len(set(killed)) == 2 * 3, "twice in the run, in the second try and in its half"
     (tmp_path / "config.yaml").write_text(make("local", max_failed_fraction=0.1).model_dump_json())
-    assert invoke("decode", tmp_path / "config.yaml").code == 3
+    assert invoke("decode", tmp_path / "config.yaml").code == 6

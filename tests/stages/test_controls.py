@@ -99,3 +99,34 @@ def test_gaussian_is_a_function_of_its_key() -> None:
     like = np.ones(16, np.float32)
     assert np.array_equal(gaussian(like, 1), gaussian(like, 1))
     assert not np.array_equal(gaussian(like, 1), gaussian(like, 2))
+
+
+def test_a_quarantined_document_lends_its_vector_to_nobody_and_changes_no_other_row() -> None:
+    places, vectors = unit(6)
+    whole = list(Mixer(places, ALL, 0).queries(vectors))
+    quarantined = {place.index for place in places if place.doc_id == "doc2"}
+    left = vectors.copy()
+    left[sorted(quarantined)] = np.nan
+    rows = {row_id(place.doc_id, place.position, "real"): place for place in places}
+    kept = changed = 0
+    for before, after in zip(whole, Mixer(places, ALL, 0).queries(left), strict=True):
+        assert (before.row_id, before.control) == (after.row_id, after.control)
+        if before.control != "shuffled" or before.place.doc_id == "doc2":
+            continue
+        donor = rows[str(after.source)]
+        assert donor.doc_id not in ("doc2", after.place.doc_id) and np.isfinite(after.vector).all()
+        if rows[str(before.source)].doc_id == "doc2":
+            changed += 1
+        else:
+            kept += 1
+            assert before.source == after.source and np.array_equal(before.vector, after.vector)
+    assert kept and changed
+
+
+def test_a_control_without_any_sound_donor_is_a_row_that_fails() -> None:
+    places, vectors = unit(2)
+    vectors[[place.index for place in places if place.doc_id == "doc1"]] = np.nan
+    lone = [q for q in Mixer(places, ALL, 0).queries(vectors) if q.control == "shuffled"]
+    mine = [query for query in lone if query.place.doc_id == "doc0"]
+    assert len(lone) == len(places) and mine
+    assert all(query.source is None and np.isnan(query.vector).all() for query in mine)

@@ -67,7 +67,7 @@ def create(rayjob: dict[str, Any], server: str, account: Path) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Exit code: 0 where the RayJob is there now, 1 where it was refused, 2 for what is no week."""
+    """Exit code: 0 where the RayJob is there now, 2 where it was refused, and for what is no week."""
     week = arguments[0] if arguments else week_of(datetime.now(UTC))
     if not is_week(week):
         print(f"error: {week!r} is no ISO week; write it as 2026-W48", file=sys.stderr)
@@ -79,7 +79,7 @@ def main(arguments: list[str]) -> int:
     except HTTPError as error:
         said = error.read().decode(errors="replace")[:500]
         print(f"error: the RayJob of {week} was refused ({error.code}): {said}", file=sys.stderr)
-        return 1
+        return 2
     return 0
 
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Literal
 
 from nla_ray.chat import Chat
 from nla_ray.config.detectors.judge import JudgeConfig
-from nla_ray.errors import InputError
+from nla_ray.store.places.tree import Tree
 
 INSTRUCTION = """\
 You read a short text that describes what a language model may be representing. Answer a question about what
@@ -42,6 +40,7 @@ class Judge:
         """Raises ConfigError where the environment variable of the key is not set."""
         self.config = config
         self._chat = Chat(config, "judge")
+        self._cache = Tree(config.cache)
         self._left = config.max_requests
         self.unasked = 0
         """Texts that are UNCLEAR because the budget is spent."""
@@ -58,16 +57,17 @@ class Judge:
         Raises InputError where the endpoint refuses or cannot be reached.
         """
         body = self._body(question, text)
-        kept = self.config.cache / f"{hashlib.sha256(body).hexdigest()}.json"
-        with suppress(OSError, ValueError, TypeError):
-            return checked(Judgement(**json.loads(kept.read_bytes())), text)
+        kept = f"{hashlib.sha256(body).hexdigest()}.json"
+        before = self._cache.read(kept)
+        with suppress(ValueError, TypeError):
+            return checked(Judgement(**json.loads(before or b"")), text)
         answer = self._chat.ask(body, self._take)
         if answer is None:
             with self._lock:
                 self.unasked += 1
             return UNCLEAR
         judgement = parsed(answer.content, text)
-        _keep(kept, json.dumps(asdict(judgement)).encode())
+        self._cache.write(kept, json.dumps(asdict(judgement)).encode())
         return judgement
 
     def _body(self, question: str, text: str) -> bytes:
@@ -111,14 +111,3 @@ def checked(judgement: Judgement, text: str) -> Judgement:
     if judgement.verdict == "YES" and not (judgement.evidence.strip() and judgement.evidence in text):
         return UNCLEAR
     return judgement
-
-
-def _keep(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(f"judge.cache: cannot write to {path.parent}: {error.strerror}") from None

@@ -25,9 +25,10 @@ _ENDS = pa.schema(
 def mark_restated(connection: duckdb.DuckDBPyConnection, detections: Mapping[str, Detection]) -> None:
     """Make `audit_restated`: run_id, unit_id, doc_id, position, detector, restated.
 
-    Reads `audit_found` and the view `documents`; where there is no text of the document there is no row. A
-    detector is held against the prompt's part (see `prompt`) of the text up to and with the token at the
-    position, normalised.
+    Reads `audit_found` and the views `documents` and `runs`; where there is no text of the document there is
+    no row. A detector is held against the prompt's part (see `prompt`) of the text up to and with the token
+    at the position, normalised. Where windows of the text were stored, null stands for a detector that
+    matches none of them: the rest of the prompt is not known.
     """
     name_numbers(connection, detections)
     connection.execute("""
@@ -47,7 +48,11 @@ def mark_restated(connection: duckdb.DuckDBPyConnection, detections: Mapping[str
         _answer(connection, detections, first, first + DOCUMENTS_AT_ONCE - 1)
     connection.execute("""
         CREATE OR REPLACE TEMP TABLE audit_restated AS
-        SELECT run_id, unit_id, doc_id, position, detector, restated
+        SELECT
+            run_id, unit_id, doc_id, position, detector,
+            CASE WHEN restated OR run_id NOT IN (
+                SELECT run_id FROM runs WHERE json_extract_string(facts, '$.config.store_text') = 'window'
+            ) THEN restated END AS restated
         FROM audit_answers JOIN audit_read USING (number_of) JOIN audit_names USING (number)
     """)
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from nla_ray.audit.report.evidence import Finding
 from nla_ray.audit.report.figures import HEADINGS, rate_figures
 from nla_ray.audit.report.model import Gate, Report
 from nla_ray.audit.report.outline import Found, headline, outline, run_labels
 from nla_ray.audit.report.rates import Rate, Result
+from nla_ray.pages.markdown import code, plain, table
 from nla_ray.pages.words import (
     MISSING,
-    QUOTE,
-    clipped,
     count,
     decimals,
     number,
@@ -21,13 +19,9 @@ from nla_ray.pages.words import (
     points,
     probability,
 )
-from nla_ray.text import printable
 
 MOST = 5
 """Findings shown of each detector."""
-_MARKUP = re.compile(r"([\\`*_{}\[\]<>&#~!^])")
-_LIVE = re.compile(r"@|://|www\.|#\d|gh-\d|:\w+:|\$", re.IGNORECASE)
-"""What GitHub makes links, mentions, pictures and formulas of, even where it is escaped."""
 
 
 def markdown(report: Report) -> str:
@@ -42,32 +36,6 @@ def markdown(report: Report) -> str:
         _provenance(report),
     )
     return "\n".join(line for part in parts for line in part)
-
-
-def code(text: str) -> str:
-    """Text that every renderer shows as it is: a code span, longer fenced than any run of backticks in it."""
-    line = clipped(printable(text), QUOTE).strip() or "(empty)"
-    fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
-    return f"{fence} {line} {fence}" if "`" in line else f"`{line}`"
-
-
-def plain(text: str) -> str:
-    """Words of a configuration as running text; as code where a renderer would make a link of them."""
-    line = " ".join(printable(" ".join(text.split())).split())
-    return code(line) if _LIVE.search(line) else _MARKUP.sub(r"\\\1", line).replace("|", "&#124;")
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
-    names = list(head)
-    yield f"| {' | '.join(names)} |"
-    yield f"|{'|'.join(' --- ' for _ in names)}|"
-    yield from (f"| {' | '.join(_cell(text) for text in row)} |" for row in rows)
-    yield ""
-
-
-def _cell(text: str) -> str:
-    """Pipes escaped; a backslash before one would undo that."""
-    return text.replace("\\|", "\\ |").replace("|", "\\|")
 
 
 def _verdict(report: Report) -> Iterator[str]:
@@ -88,7 +56,7 @@ def _verdict(report: Report) -> Iterator[str]:
 def _gates(report: Report) -> Iterator[str]:
     yield "## Gates"
     yield ""
-    yield from _table(
+    yield from table(
         ("Gate", "Result", "Measured", "Required", "Why"),
         ((plain(gate.title), _passed(gate), *_measured(gate), plain(gate.why)) for gate in report.gates),
     )
@@ -117,7 +85,7 @@ def _rates(report: Report) -> Iterator[str]:
     for figure in rate_figures(report):
         yield f"Run {plain(labels.get(figure.run_id, figure.run_id))}:"
         yield ""
-        yield from _table(
+        yield from table(
             ("Detector", "Level", *figure.populations, "Verdict"),
             (
                 (
@@ -156,7 +124,7 @@ def _change(report: Report) -> Iterator[str]:
         f"Findings that appeared: {count(comparison.new)}; that disappeared: {count(comparison.gone)}."
     )
     yield ""
-    yield from _table(
+    yield from table(
         ("Detector", "Change, points", "95 % interval", "Adjusted p", "Verdict"),
         (
             (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,21 +10,22 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from nla_ray.cli.audit.output import print_audit
+from nla_ray.cli.output import stoppable
+from nla_ray.cli.settings import settings_of
 
 if TYPE_CHECKING:
-    from nla_ray.audit.report.model import Report
     from nla_ray.config.audit import AuditConfig
-
-FINDINGS, NOT_REPORTABLE, INSUFFICIENT = 1, 3, 4
 
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="For example fail_on=never.")
 ]
-Output = Annotated[Path | None, typer.Option("-o", "--output", help="Folder for the report.")]
+Output = Annotated[
+    str | None, typer.Option("-o", "--output", help="Folder or s3://bucket/prefix for the report.")
+]
 
 CODES = (
-    "Exits 1 when there are findings that the policy fails on, 2 when an input is not usable, 3 when a gate "
-    "failed and the audit is not reportable, 4 when there is too little evidence to say anything."
+    "Exits 5 when there are findings that the policy fails on, 3 when a gate failed and the audit is not "
+    "reportable, 4 when there is too little evidence to say anything; docs/operations.md has all exit codes."
 )
 
 
@@ -48,15 +48,14 @@ audit_app = typer.Typer(
 )
 def audit_command(
     config: Annotated[
-        Path, typer.Argument(metavar="CONFIG", help="YAML file; see schemas/audit.schema.json.")
+        str, typer.Argument(metavar="CONFIG", help="YAML, local or s3://; see schemas/audit.schema.json.")
     ],
     overrides: Overrides = None,
 ) -> None:
     """Audit the runs that a configuration names; the same inputs again find their work done."""
     from nla_ray.config.audit import AuditConfig
-    from nla_ray.config.loading.load import load
 
-    _audit(load(AuditConfig, config, overrides or ()))
+    _audit(settings_of(AuditConfig, config, overrides))
 
 
 @audit_app.command("diff", help=f"Audit B and compare it with A, each TABLES or TABLES#RUN_ID. {CODES}")
@@ -67,20 +66,20 @@ def diff_command(
     b: Annotated[str, typer.Argument(metavar="B", help="After.")],
     output: Output = None,
     config: Annotated[
-        Path | None, typer.Option("--config", help="YAML file with detectors, gates, policy.")
+        str | None, typer.Option("--config", help="YAML file with detectors, gates, policy.")
     ] = None,
 ) -> None:
     """Audit B and compare it with A."""
     from nla_ray.config.audit import AuditConfig
-    from nla_ray.config.loading.load import load
 
     values = {"source": _source(b), "before": _source(a)}
     if output is not None or config is None:
-        values["output"] = str(output or Path("out") / "audit-diff")
+        values["output"] = output or "out/audit-diff"
     if config is None:
         _audit(AuditConfig.model_validate(values))
     else:
-        _audit(load(AuditConfig, config, [f"{name}={json.dumps(value)}" for name, value in values.items()]))
+        overrides = [f"{name}={json.dumps(value)}" for name, value in values.items()]
+        _audit(settings_of(AuditConfig, config, overrides))
 
 
 def _source(text: str) -> object:
@@ -89,20 +88,12 @@ def _source(text: str) -> object:
 
 
 def _audit(config: AuditConfig) -> None:
+    from nla_ray.pipelines.audit.report import exit_of
     from nla_ray.pipelines.audit.run import audit
 
     console = Console()
-    with console.status("") as status:
+    with stoppable(str(config.output)), console.status("") as status:
         outcome = audit(config, status.update)
     print_audit(outcome, console)
-    if code := exit_code(outcome.report):
+    if code := exit_of(outcome.report):
         raise typer.Exit(code)
-
-
-def exit_code(report: Report) -> int:
-    """What a report's verdict and its policy make of the command: 0, 1, 3 or 4."""
-    if report.verdict == "not reportable":
-        return NOT_REPORTABLE
-    if report.policy is not None and report.policy.failed:
-        return FINDINGS
-    return INSUFFICIENT if report.verdict == "insufficient evidence" else 0

@@ -47,7 +47,7 @@ def print_audit(outcome: Outcome, console: Console) -> None:
         _line(console, "cannot claim", f"{note.title}: {note.text}")
     if report.policy is not None:
         _line(console, "policy", f"fail_on {report.policy.fail_on}: {report.policy.why}")
-    _line(console, "report", str(outcome.folder))
+    _line(console, "report", outcome.output)
 
 
 def rates_table(report: Report, run_id: str) -> Table:

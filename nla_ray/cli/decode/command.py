@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from nla_ray.cli.decode.output import print_over_budget, print_plan, print_run
-from nla_ray.cli.output import progress, say_what_is_not_read
-
-OVER_BUDGET = 3
+from nla_ray.cli.output import progress, say_what_is_not_read, stoppable
+from nla_ray.cli.settings import settings_of
+from nla_ray.errors import Exit
 
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="For example sampling.samples=2.")
@@ -24,7 +23,7 @@ EXAMPLES = "Example: nla-ray decode first.yaml sampling.samples=2 output=s3://bu
 
 def decode_command(
     config: Annotated[
-        Path, typer.Argument(metavar="CONFIG", help="YAML file; see schemas/decode.schema.json.")
+        str, typer.Argument(metavar="CONFIG", help="YAML, local or s3://; see schemas/decode.schema.json.")
     ],
     overrides: Overrides = None,
     add: Add = False,
@@ -32,31 +31,32 @@ def decode_command(
 ) -> None:
     """Decode a corpus into tables; the same command again goes on where it stopped.
 
-    Exits 1 when not one vector could be explained, 2 when an input is not usable, 3 when more rows than
-    max_failed_fraction are in the quarantine; everything that could be made is committed then.
+    Exits 10 when not one vector could be explained, 6 when more rows than max_failed_fraction are in the
+    quarantine; everything that could be made is committed then. docs/operations.md has all exit codes.
     """
     from nla_ray.config.decode import DecodeConfig
-    from nla_ray.config.loading.load import load
     from nla_ray.store.places.address import open_store
 
-    settings = load(DecodeConfig, config, overrides or ())
+    settings = settings_of(DecodeConfig, config, overrides)
     console = Console()
     say_what_is_not_read(settings.corpus, console, quiet=dry_run)
     open_store(settings.output)
     from nla_ray.pipelines.decode.estimate import estimated_seconds
+    from nla_ray.pipelines.decode.reuse import held_units
     from nla_ray.pipelines.decode.run import decode, plan, require_place, written_units
 
     if dry_run:
         with progress(console) as report:
             ready, store = plan(settings, report=report)
-        print_plan(ready, written_units(ready, store), estimated_seconds(ready), console)
+        written, held = written_units(ready, store), held_units(ready, store)
+        print_plan(ready, written, held, estimated_seconds(ready), console)
         require_place(store, ready, add=add)
         return
-    with progress(console) as report:
+    with stoppable(settings.output), progress(console) as report:
         run = decode(settings, add=add, report=report)
     print_run(run, console)
     if run.failed_fraction > settings.max_failed_fraction:
         print_over_budget(run, settings.max_failed_fraction, console)
-        raise typer.Exit(OVER_BUDGET)
+        raise typer.Exit(Exit.QUARANTINE)
     if set(run.summary.outcomes) <= {"failed"}:
-        raise typer.Exit(1)
+        raise typer.Exit(Exit.NO)

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from nla_ray.cli.tables.document import Answer, Document, Position, print_document
-from nla_ray.errors import InputError
+from nla_ray.errors import InputError, NoFileError
 
 if TYPE_CHECKING:
     import duckdb
@@ -76,7 +76,7 @@ def _run(connection: duckdb.DuckDBPyConnection, doc: str, run: str | None) -> tu
         ).fetchall()
     ]
     if not runs:
-        raise InputError(f'--run {run}: no run has this id; list them with nla-ray sql TABLES "FROM runs"')
+        raise NoFileError(f'--run {run}: no run has this id; list them with nla-ray sql TABLES "FROM runs"')
     having = connection.execute(
         "SELECT DISTINCT run_id FROM all_explanations WHERE doc_id = $doc AND run_id IN $runs",
         {"doc": doc, "runs": runs},

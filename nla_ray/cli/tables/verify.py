@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from nla_ray.errors import Exit
 from nla_ray.text import printable
 
 
@@ -14,7 +15,7 @@ def verify_command(
 ) -> None:
     """Read every committed file again: digests, rows, duplicates, plans, the chain of manifests, strays.
 
-    Names what is wrong and then exits 1; 2 where there are no tables at all.
+    Names what is wrong and then exits 10; docs/operations.md has all exit codes.
     """
     from nla_ray.store.places.address import open_store
     from nla_ray.store.runs.verify import examine
@@ -27,4 +28,4 @@ def verify_command(
     for run_id, sha256 in found.heads.items():
         typer.echo(printable(f"head {run_id} sha256:{sha256}"))
     if found.problems:
-        raise typer.Exit(1)
+        raise typer.Exit(Exit.NO)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,8 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from nla_ray.cli.output import PLAIN_INTERVAL_S
+from nla_ray.cli.settings import local_file
 
-DEFAULT_OUT = Path("out/demo-pair")
+DEFAULT_OUT = "out/demo-pair"
 
 
 class Steps(StrEnum):
@@ -24,7 +24,7 @@ class Steps(StrEnum):
 
 
 def demo_train_command(
-    out: Annotated[Path, typer.Option("--out", help="Empty or new folder for the pair.")] = DEFAULT_OUT,
+    out: Annotated[str, typer.Option("--out", help="Empty or new folder for the pair.")] = DEFAULT_OUT,
     steps: Annotated[Steps, typer.Option("--steps", help="full: the shipped pair, in hours.")] = Steps.full,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of weights and batches.")] = 0,
 ) -> None:
@@ -32,13 +32,14 @@ def demo_train_command(
     from nla_ray.demo.recipe.train import RECIPES, train_pair
     from nla_ray.errors import InputError
 
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    folder = local_file("--out", out)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{out}: exists and is not an empty folder; give another with --out")
-    out.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     console = Console()
     with _Bars(console) as bars:
-        train_pair(out, RECIPES[steps.value], seed=seed, progress=bars.report)
-    console.print(f"pair: {out}  card: {out / 'README.md'}", markup=False, highlight=False, soft_wrap=True)
+        train_pair(folder, RECIPES[steps.value], seed=seed, progress=bars.report)
+    console.print(f"pair: {out}  card: {folder / 'README.md'}", markup=False, highlight=False, soft_wrap=True)
 
 
 class _Bars:

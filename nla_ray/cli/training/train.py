@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
+from nla_ray.cli.settings import settings_of
 from nla_ray.cli.training.output import print_pair, print_plan, showing, stopped
 
 if TYPE_CHECKING:
@@ -23,20 +23,19 @@ DryRun = Annotated[
 
 def train_command(
     config: Annotated[
-        Path, typer.Argument(metavar="CONFIG", help="YAML file; see schemas/train.schema.json.")
+        str, typer.Argument(metavar="CONFIG", help="YAML, local or s3://; see schemas/train.schema.json.")
     ],
     overrides: Overrides = None,
     dry_run: DryRun = False,
 ) -> None:
     """Train a pair: warm start of the reconstructor, of the verbalizer, then both together.
 
-    The same command goes on where it was interrupted. Exits 2 when an input is not usable, 1 when joint
-    training stopped at a guard.
+    The same command goes on where it was interrupted. Exits 10 when joint training
+    stopped at a guard; docs/operations.md has all exit codes.
     """
-    from nla_ray.config.loading.load import load
     from nla_ray.config.training.train import TrainConfig
 
-    settings = load(TrainConfig, config, overrides or ())
+    settings = settings_of(TrainConfig, config, overrides)
     require_splits(settings)
     if settings.upload is not None:
         from nla_ray.pipelines.train.upload import require_token
@@ -62,15 +61,15 @@ def train_command(
 
 
 def require_splits(settings: TrainConfig) -> None:
-    """Raise InputError, naming its key, where a split is not there."""
-    from nla_ray.errors import InputError, NoFileError
+    """Raise NoFileError, naming its key, where a split is not there."""
+    from nla_ray.errors import NoFileError
     from nla_ray.store.places.files import expand
 
     for name, url in settings.splits.items():
         try:
             expand(url)
         except NoFileError:
-            raise InputError(
+            raise NoFileError(
                 f"{url}: there is no split {name} here; make a training set that has one with "
                 f"`nla-ray training-set`, or name another in data.path or data.{name}"
             ) from None

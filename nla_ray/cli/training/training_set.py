@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nla_ray.cli.output import progress, say_what_is_not_read
+from nla_ray.cli.output import progress, say_what_is_not_read, stoppable
+from nla_ray.cli.settings import settings_of
 from nla_ray.text import printable
 
 if TYPE_CHECKING:
@@ -33,21 +33,21 @@ DryRun = Annotated[
 
 def training_set_command(
     config: Annotated[
-        Path, typer.Argument(metavar="CONFIG", help="YAML file; see schemas/training_set.schema.json.")
+        str,
+        typer.Argument(metavar="CONFIG", help="YAML, local or s3://; see schemas/training_set.schema.json."),
     ],
     overrides: Overrides = None,
     dry_run: DryRun = False,
 ) -> None:
     """Build a training set: activations, split by content, explained, in the published schema.
 
-    The same command again goes on where it stopped; no answer is paid for twice. Exits 2 when an input is not
-    usable, 3 when the provider's budget is spent before the end.
+    The same command again goes on where it stopped; no answer is paid for twice. Exits 9 when the
+    provider's budget is spent before the end; docs/operations.md has all exit codes.
     """
-    from nla_ray.config.loading.load import load
     from nla_ray.config.training.training_set import TrainingSetConfig
     from nla_ray.store.places.address import open_store
 
-    settings = load(TrainingSetConfig, config, overrides or ())
+    settings = settings_of(TrainingSetConfig, config, overrides)
     console = Console()
     say_what_is_not_read(settings.corpus, console, quiet=dry_run)
     open_store(settings.output)
@@ -58,7 +58,7 @@ def training_set_command(
             ready, found = plan(settings, report=report)
         print_estimate(ready, found, console)
         return
-    with progress(console) as report:
+    with stoppable(settings.output), progress(console) as report:
         built = build_training_set(settings, report=report)
     print_built(built, console)
 

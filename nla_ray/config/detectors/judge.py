@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from nla_ray.config.base import Place
 from nla_ray.config.chat import ChatConfig
 
 
@@ -15,8 +15,8 @@ class JudgeConfig(ChatConfig):
 
     without_effect: ClassVar[frozenset[str]] = ChatConfig.without_effect | {"cache"}
 
-    cache: Path
-    """Folder for answers: the same question about the same text is asked once."""
+    cache: Place
+    """Folder or `s3://bucket/prefix` for answers: the same question about the same text is asked once."""
     max_requests: Annotated[int, Field(ge=0)] = 1000
     """At most so many requests in one audit, repeated ones included; what is then left is UNCLEAR."""
     max_tokens: Annotated[int, Field(ge=1)] = 200

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -10,12 +11,20 @@ from pydantic import ValidationError
 from nla_ray.config.base import Config
 from nla_ray.config.detectors.model import Artefact, Detector, Pack
 from nla_ray.config.loading.lines import OverlookedError, line_of, strict
-from nla_ray.config.loading.load import NOT_YAML, explain
+from nla_ray.config.loading.load import NOT_YAML, S3, Read, explain
 from nla_ray.contract import contract
-from nla_ray.errors import ConfigError
+from nla_ray.errors import ConfigError, NoFileError
 
 MOST_BYTES = 1 << 20
 """Of one pack file."""
+
+
+@dataclass(frozen=True)
+class Remote:
+    """How packs of S3 are read: the URLs that a file or a folder there means, and the content of one."""
+
+    files: Callable[[str], Sequence[str]]
+    read: Read
 
 
 class Packs(Config):
@@ -52,15 +61,15 @@ def shipped() -> Path:
     return contract("detectors")
 
 
-def load_packs(paths: Sequence[Path] = ()) -> Packs:
-    """Packs from YAML files, or folders of them; without paths the shipped ones.
+def load_packs(paths: Sequence[Path | str] = (), remote: Remote | None = None) -> Packs:
+    """Packs from YAML files, or folders of them; without paths the shipped ones. `remote` reads `s3://`.
 
-    Raises ConfigError that names file, line and field: no such file, not YAML, an unknown key, a pattern that
+    Raises NoFileError; ConfigError that names file, line and field: not YAML, an unknown key, a pattern that
     RE2 refuses, an id that occurs twice.
     """
-    found = [file for path in paths or (shipped(),) for file in _files(path)]
-    packs = tuple(load_pack(file) for file in found)
-    seen: dict[str, Path] = {}
+    found = [file for path in paths or (shipped(),) for file in _files(path, remote)]
+    packs = tuple(load_pack(file, remote) for file in found)
+    seen: dict[str, Path | str] = {}
     for file, pack in zip(found, packs, strict=True):
         for name in [one.id for one in pack.detectors] + [one.id for one in pack.artefacts]:
             if name in seen:
@@ -69,9 +78,9 @@ def load_packs(paths: Sequence[Path] = ()) -> Packs:
     return Packs(packs=packs)
 
 
-def load_pack(file: Path) -> Pack:
+def load_pack(file: Path | str, remote: Remote | None = None) -> Pack:
     """One pack. Raises ConfigError as `load_packs` does."""
-    text = _text(file)
+    text = _text(file, remote)
     try:
         values = strict(text)
     except OverlookedError as error:
@@ -85,23 +94,31 @@ def load_pack(file: Path) -> Pack:
         raise ConfigError(f"{file}:{line_of(text, path) or 1}: {problem}") from None
 
 
-def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
+def _files(path: Path | str, remote: Remote | None) -> Sequence[Path | str]:
+    found: Sequence[Path | str]
+    if remote is not None and str(path).startswith(S3):
+        found = [file for file in remote.files(str(path)) if file == path or file.endswith(".yaml")]
+    elif not Path(path).is_dir():
         return [path]
-    found = sorted(path.glob("*.yaml"))
+    else:
+        found = sorted(Path(path).glob("*.yaml"))
     if not found:
         raise ConfigError(f"{path}: holds no detector pack (*.yaml)")
     return found
 
 
-def _text(file: Path) -> str:
+def _text(file: Path | str, remote: Remote | None) -> str:
     try:
-        data = file.read_bytes()
+        if remote is not None and str(file).startswith(S3):
+            data = remote.read(str(file))
+        else:
+            data = Path(file).read_bytes()
         if len(data) > MOST_BYTES:
             raise ConfigError(f"{file}: {len(data)} bytes are too many for a pack; at most {MOST_BYTES}")
         return data.decode()
     except OSError as error:
-        raise ConfigError(f"{file}: cannot read this detector pack: {error.strerror}") from None
+        kind = NoFileError if isinstance(error, FileNotFoundError) else ConfigError
+        raise kind(f"{file}: cannot read this detector pack: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file}: not YAML: {error}") from None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -16,9 +16,14 @@ from nla_ray.config.base import Config
 from nla_ray.config.loading.lines import repeated_key
 from nla_ray.config.loading.overrides import as_written, read_value
 from nla_ray.contract import job
-from nla_ray.errors import ConfigError
+from nla_ray.errors import ConfigError, NoFileError
 
 C = TypeVar("C", bound=Config)
+
+Read = Callable[[str], bytes]
+"""The content of an object of S3 by its URL; handed in by whoever sees the store."""
+
+S3 = "s3://"
 
 _JOBS = Path("jobs")
 
@@ -26,14 +31,15 @@ _JOBS = Path("jobs")
 NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)
 
 
-def load(model: type[C], path: Path, overrides: Sequence[str] = ()) -> C:
+def load(model: type[C], path: Path | str, overrides: Sequence[str] = (), *, remote: Read | None = None) -> C:
     """Read `path` (YAML) as `model`; `overrides` such as `engine.dtype=float32` win over the file.
 
-    `jobs/NAME` is the file that comes with nla_ray where the current folder has none of that name.
+    `jobs/NAME` is the file that comes with nla_ray where the current folder has none of that name. A URL of
+    S3 (a text: a Path drops a slash) is read by `remote`, which raises its own errors.
 
-    Raises ConfigError: no such file, not YAML, not a mapping, an unknown key, a value that is not allowed.
+    Raises NoFileError, ConfigError: not YAML, not a mapping, an unknown key, a value that is not allowed.
     """
-    values, written = _read(path), dict[str, Any]()
+    values, written = _read(path, remote), dict[str, Any]()
     for override in overrides:
         key, value, text = _parsed(override, model)
         _put(values, override, key, value)
@@ -50,7 +56,7 @@ def load(model: type[C], path: Path, overrides: Sequence[str] = ()) -> C:
         raise ConfigError(f"{_blamed(path, overrides, where)}: {said}") from None
 
 
-def _blamed(path: Path, overrides: Sequence[str], where: Sequence[int | str]) -> str:
+def _blamed(path: Path | str, overrides: Sequence[str], where: Sequence[int | str]) -> str:
     """What a problem is in: an override of that key or of one above it, else the file and what it was given.
 
     The path to a problem may name a kind of a part (a discriminator) that no key names.
@@ -65,13 +71,20 @@ def _blamed(path: Path, overrides: Sequence[str], where: Sequence[int | str]) ->
     return f"{path} with {' '.join(below)}" if below else str(path)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    found = path if path.exists() or path.parent != _JOBS else job(path.name)
+def _bytes(path: Path | str, remote: Read | None) -> bytes:
+    if remote is not None and str(path).startswith(S3):
+        return remote(str(path))
+    named = Path(path)
+    return (named if named.exists() or named.parent != _JOBS else job(named.name)).read_bytes()
+
+
+def _read(path: Path | str, remote: Read | None) -> dict[str, Any]:
     try:
-        text = found.read_text(encoding="utf-8")
+        text = _bytes(path, remote).decode()
         values, twice = yaml.safe_load(text), repeated_key(text)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot read this configuration file: {error.strerror}") from None
+        kind = NoFileError if isinstance(error, FileNotFoundError) else ConfigError
+        raise kind(f"{path}: cannot read this configuration file: {error.strerror}") from None
     except NOT_YAML as error:
         raise ConfigError(f"{path}: not YAML: {error}") from None
     if twice is not None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, JsonValue, StringConstraints, model_validator
 
-from nla_ray.config.base import Config, Name
+from nla_ray.config.base import Config, Name, Place
 from nla_ray.config.chat import ChatConfig
 from nla_ray.config.decode import Engine, Reference
 from nla_ray.config.reading.corpus import Continuation, Corpus
 from nla_ray.config.reading.positions import Positions
+from nla_ray.config.reading.sample import Sample
 from nla_ray.config.runner import Runner, Share
 
 SPLITS = ("av_sft", "ar_sft", "rl", "held_out")
@@ -85,8 +85,8 @@ class Column(Config):
 class Asking(Config):
     """How a language model is asked for an explanation."""
 
-    instruction: Path | None = None
-    """File with the instruction that it is given; null: nla_ray's own."""
+    instruction: Place | None = None
+    """File, or object of S3, with the instruction that it is given; null: nla_ray's own."""
     answer_tokens: Annotated[int, Field(ge=16)] = 300
     """The longest answer; a longer one has no closing tag and is dropped."""
     temperature: Annotated[float, Field(ge=0)] = 0.0
@@ -186,6 +186,11 @@ class TrainingSetConfig(Config):
     def positions(self) -> Positions:
         """The sampler of the published data sets: some of the positions from the minimum on, none special."""
         return Positions(n=self.positions_per_doc, min_position=self.min_position, roles=self.roles)
+
+    @property
+    def sample(self) -> Sample | None:
+        """All of the positions are taken."""
+        return None
 
     @property
     def continuation(self) -> Continuation | None:

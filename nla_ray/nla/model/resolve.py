@@ -18,7 +18,7 @@ from huggingface_hub.errors import (
 )
 
 from nla_ray.config.reference import ModelRef, local_path
-from nla_ray.errors import CheckpointError
+from nla_ray.errors import CheckpointError, NoCheckpointError
 from nla_ray.nla.model.weights import HEAD_NAME
 
 PARTS = ("target", "av", "ar")
@@ -59,14 +59,14 @@ def resolve(ref: ModelRef, *, weights: bool = True) -> Path:
     """The local directory of a checkpoint; from the hub, safetensors and small files, never pickles.
 
     Without `weights`, only the small files come from the hub, and a reconstructor's value head.
-    Raises CheckpointError in one line when there is no such directory or repository, or no way to reach it.
+    Raises NoCheckpointError in one line when there is no such directory or repository, or no way to reach it.
     """
     local = local_directory(ref)
     if local is not None:
         return local
     hub_id = released_id(ref.path)
     if hub_id.count("/") > 1 or hub_id.startswith(("/", ".", "~")):
-        raise CheckpointError(f"{ref}: no such directory")
+        raise NoCheckpointError(f"{ref}: no such directory")
     return _download(ref, hub_id, weights=weights)
 
 
@@ -85,7 +85,7 @@ def local_directory(ref: ModelRef) -> Path | None:
         base = found
     directory = base / ref.subfolder if ref.subfolder else base
     if not directory.is_dir():
-        raise CheckpointError(f"{ref}: {directory} is not a directory; a checkpoint directory was expected")
+        raise NoCheckpointError(f"{ref}: {directory} is not a directory; a checkpoint directory was expected")
     return directory
 
 
@@ -101,6 +101,11 @@ def released_id(name: str) -> str:
     return hub_id
 
 
+def wanted_files(*, weights: bool = True, code: bool = False) -> tuple[str, ...]:
+    """Patterns of the files that make a checkpoint: never pickles, and code only where it is asked for."""
+    return (*_SMALL_FILES, "*.safetensors" if weights else HEAD_NAME, *(("*.py",) if code else ()))
+
+
 def _demo_directory(ref: ModelRef) -> Path:
     part = ref.path.removeprefix("demo:")
     if part not in DEMO_PARTS or ref.revision or ref.subfolder:
@@ -108,7 +113,7 @@ def _demo_directory(ref: ModelRef) -> Path:
         raise CheckpointError(f"{ref}: the demo has {known}, without revisions or folders")
     folder = Path(__file__).resolve().parents[2] / "demo" / "pair" / part
     if not folder.is_dir():
-        raise CheckpointError(
+        raise NoCheckpointError(
             f"{ref}: its files are not here: a working directory is sent to a cluster without them "
             "(.rayignore); send one that does not hold nla_ray, so that the installed package is used"
         )
@@ -117,9 +122,7 @@ def _demo_directory(ref: ModelRef) -> Path:
 
 def _download(ref: ModelRef, hub_id: str, *, weights: bool) -> Path:
     prefix = f"{ref.subfolder}/" if ref.subfolder else ""
-    wanted = [*_SMALL_FILES, "*.safetensors" if weights else HEAD_NAME]
-    if ref.trust_remote_code:
-        wanted.append("*.py")
+    wanted = wanted_files(weights=weights, code=ref.trust_remote_code)
     try:
         root = snapshot_download(
             hub_id,
@@ -131,15 +134,15 @@ def _download(ref: ModelRef, hub_id: str, *, weights: bool) -> Path:
     except HFValidationError:
         raise CheckpointError(f"{ref}: neither a directory nor a hub id (owner/name)") from None
     except (RevisionNotFoundError, GatedRepoError, RepositoryNotFoundError) as error:
-        raise CheckpointError(f"{ref}: {_refusal(error)}") from None
+        raise NoCheckpointError(f"{ref}: {_refusal(error)}") from None
     except (OfflineModeIsEnabled, LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise CheckpointError(
+        raise NoCheckpointError(
             f"{ref}: not a directory here, not in the download cache, and the hub cannot be reached "
             f"({type(error).__name__}); give a local directory or download it where there is a network"
         ) from None
     directory = Path(root) / prefix
     if not directory.is_dir():
-        raise CheckpointError(f"{ref}: {hub_id} has no folder {ref.subfolder!r}")
+        raise NoCheckpointError(f"{ref}: {hub_id} has no folder {ref.subfolder!r}")
     return directory
 
 

@@ -14,8 +14,8 @@ from transformers import AutoModel, AutoTokenizer, BatchEncoding
 
 from nla_ray.config.reference import ModelRef
 from nla_ray.errors import CheckpointError
+from nla_ray.models import directory_of
 from nla_ray.nla.model.backbone import quiet
-from nla_ray.nla.model.resolve import resolve
 from nla_ray.nla.model.weights import SafetensorsDir
 from nla_ray.pipelines.provenance import ModelRecord, model_record
 
@@ -30,7 +30,7 @@ class Embedder:
     def __init__(self, ref: ModelRef) -> None:
         """Raises CheckpointError where the reference leads to no checkpoint in safetensors."""
         self._ref = ref
-        self._directory = resolve(ref)
+        self._directory = directory_of(ref)
         SafetensorsDir(self._directory)
 
     @property

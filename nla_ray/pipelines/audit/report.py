@@ -19,9 +19,11 @@ from nla_ray.config.audit import AuditConfig
 from nla_ray.config.detectors.levels import GRAVEST_FIRST
 from nla_ray.config.detectors.model import Detector
 from nla_ray.config.detectors.packs import Packs
+from nla_ray.errors import Exit
 from nla_ray.ids import digest
 from nla_ray.pages.data import Reference
 from nla_ray.pipelines.audit.audited import AuditedRun, Compared
+from nla_ray.text import masked
 
 if TYPE_CHECKING:
     import duckdb
@@ -46,21 +48,25 @@ def build_report(
     `unasked`: texts that the judge's budget did not reach.
     """
     found = [one for one in runs if one.role == "audited"]
+    shown = tuple(run_of(one) for one in runs)
+    recipes = {run.run_id: json.loads(run.config) for run in shown}
     return Report(
         version=__version__,
         title="Audit of " + ", ".join(one.tally.run_id[:12] for one in found),
         audit_id=audit_id,
         config_sha256=digest("audit config", config.fingerprint(), packs.fingerprint()),
-        config=config.canonical(),
+        config=masked(config.canonical()),
         verdict=verdict[0],
         reasons=verdict[1],
         policy=policy_of(config, rows),
         gates=tuple(_named(gate, len(runs)) for one in runs for gate in one.gates),
-        runs=tuple(run_of(one) for one in runs),
+        runs=shown,
         detectors=tuple(_detector(detector, found, rows) for detector in packs.detectors),
         findings=tuple(_shown(found[0].connection, rows, change)),
         comparison=None if change is None else change.comparison,
-        cannot_claim=cannot_claim(config, packs.detectors, [one.tally for one in found], rows, unasked),
+        cannot_claim=cannot_claim(
+            config, packs.detectors, [one.tally for one in found], rows, unasked, recipes
+        ),
         method=method(config.evidence, [one.tally for one in found], SHOWN_FINDINGS, SHOWN_OTHERS),
         queries=QUERIES,
     )
@@ -108,12 +114,14 @@ def run_of(one: AuditedRun) -> Run:
     """Where the rows of a run come from, as its plan and manifest say."""
     run_id, connection = one.tally.run_id, one.connection
     found = connection.execute(
-        "SELECT * EXCLUDE (facts, record), facts::VARCHAR AS facts FROM runs WHERE run_id = $run",
+        "SELECT * REPLACE (facts::VARCHAR AS facts, record::VARCHAR AS record) FROM runs WHERE run_id = $run",
         {"run": run_id},
     )
     names = [column[0] for column in found.description]
     values = dict(zip(names, found.fetchone() or (), strict=True))
     facts: dict[str, Any] = json.loads(values["facts"])
+    # What changes no row is in the record alone; plans of older versions held it instead.
+    more: dict[str, Any] = facts | json.loads(values["record"])
     corpus = facts.get("corpus") or {}
     counts = dict(
         connection.execute(
@@ -130,11 +138,11 @@ def run_of(one: AuditedRun) -> Run:
         ar=_reference(facts, "ar"),
         layer=values["layer"],
         seed=values["seed"],
-        corpus=", ".join((facts.get("config") or {}).get("corpus", {}).get("paths", ())) or "not known",
+        corpus=", ".join((more.get("config") or {}).get("corpus", {}).get("paths", ())) or "not known",
         corpus_sha256=corpus.get("sha256") if isinstance(corpus, dict) else None,
         config_sha256=values["fingerprint"],
         config=json.dumps(facts.get("config") or {}, sort_keys=True),
-        versions={name: str(version) for name, version in sorted((facts.get("versions") or {}).items())},
+        versions={name: str(version) for name, version in sorted((more.get("versions") or {}).items())},
         fve_baseline=values["fve_baseline"],
         fve_reference=values["fve_reference"],
         plan_sha256=values["plan_sha256"],
@@ -196,3 +204,12 @@ def _result(rated: Rated, rows: Sequence[Row]) -> Result:
         set_aside=dict(sorted(statuses.items())),
         rates=tuple(sorted(rated.rates, key=lambda rate: rate.unit)),
     )  # fmt: skip
+
+
+def exit_of(report: Report) -> Exit:
+    """What a report's verdict and its policy make of a command."""
+    if report.verdict == "not reportable":
+        return Exit.NOT_REPORTABLE
+    if report.policy is not None and report.policy.failed:
+        return Exit.FINDINGS
+    return Exit.INSUFFICIENT if report.verdict == "insufficient evidence" else Exit.DONE

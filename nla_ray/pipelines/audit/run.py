@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -26,14 +25,18 @@ from nla_ray.audit.tally import Tally, needed, tally
 from nla_ray.config.audit import AuditConfig, Source
 from nla_ray.config.detectors.levels import GRAVEST_FIRST
 from nla_ray.config.detectors.model import Detector
-from nla_ray.config.detectors.packs import Packs, load_packs
-from nla_ray.errors import ConfigError, InputError
+from nla_ray.config.detectors.packs import Packs, Remote, load_packs
+from nla_ray.errors import ConfigError, InputError, NoFileError
 from nla_ray.ids import digest
 from nla_ray.pipelines.audit.audited import AuditedRun, Compared, Role
 from nla_ray.pipelines.audit.report import build_report
 from nla_ray.store import connect, open_run, open_store
+from nla_ray.store.places.files import expand, read_bytes
+from nla_ray.store.places.tree import Tree
 from nla_ray.store.runs.plan import Plan
+from nla_ray.store.upkeep.ended import next_id
 from nla_ray.tables import FINDINGS, RATES, REAL, table_of
+from nla_ray.text import masked_values
 
 if TYPE_CHECKING:
     from nla_ray.pipelines.audit.embedder import Embedder
@@ -65,21 +68,25 @@ class Outcome:
     """How an audit ended."""
 
     report: Report
-    folder: Path
+    output: str
     done_before: bool
     """The same audit was finished before: nothing was written."""
 
 
-def audit(config: AuditConfig, doing: Doing = lambda what: None) -> Outcome:
+def audit(
+    config: AuditConfig, doing: Doing = lambda what: None, *, labels: Mapping[str, str] = {}
+) -> Outcome:
     """Audit the runs that the configuration names; the same inputs again give the same bytes, written once.
 
-    Raises InputError and ConfigError for tables, packs and settings that cannot be used.
+    `labels` say where the audited runs belong, see `Plan`. Raises InputError and ConfigError for tables,
+    packs and settings that cannot be used.
     """
-    packs = load_packs(config.packs)
+    output = Tree(config.output)
+    packs = load_packs(config.packs, Remote(lambda path: expand(path).files, read_bytes))
     packs = packs.only(config.detectors) if config.detectors else packs
     embedder = embedder_of(config, packs)
     helpers = Helpers(
-        ask=asking(config.source.tables),
+        ask=asking(config.source.tables, config.source.runs or None),
         embed=embedder,
         judge=None if config.judge is None else Judge(config.judge),
     )
@@ -89,13 +96,15 @@ def audit(config: AuditConfig, doing: Doing = lambda what: None) -> Outcome:
     before = None if config.before is None else open_source(config.before)
     benign = None if config.benign is None else open_source(config.benign)
     plan = plan_of(config, packs, embedder, subject, before, benign)
+    plan = plan.model_copy(update={"labels": dict(labels)})
     store = open_store(config.results or config.source.tables)
+    plan = plan.model_copy(update={"run_id": next_id(store, plan.run_id)})
     run = open_run(store, plan)
     committed = run.committed()
     if committed is not None:
-        report = finished(config.output, committed.record)
+        report = finished(output, committed.record)
         if report is not None:
-            return Outcome(report, config.output, True)
+            return Outcome(report, output.url, True)
     doing("searching for what the detectors describe")
     searched = search(subject, packs, config, helpers)
     found, beside = judge_all(config, packs, helpers, searched, before, benign)
@@ -114,24 +123,21 @@ def audit(config: AuditConfig, doing: Doing = lambda what: None) -> Outcome:
         )
         for one in found
     ]
-    write_files(config.output, report)
+    write_report(report, output)
     run.commit({"report_sha256": report_sha256(report), "verdict": verdict[0]}, written)
-    return Outcome(report, config.output, False)
+    return Outcome(report, output.url, False)
 
 
 def open_source(source: Source) -> Opened:
-    """A connection to a source's tables. Raises InputError where these runs are not there."""
-    connection = connect(source.tables)
+    """A connection to a source's tables. Raises NoFileError where these runs are not there."""
+    connection = connect(source.tables, runs=source.runs or None)
     there = dict(
         connection.execute(
             "SELECT run_id, manifest_sha256 FROM runs WHERE table_name = 'explanations' ORDER BY run_id"
         ).fetchall()
     )
     if not there:
-        raise InputError(f"{source.tables}: holds no run of explanations; name tables that a decode wrote")
-    for run_id in source.runs:
-        if run_id not in there:
-            raise ConfigError(f"{source.tables}: has no run {run_id}; there are {', '.join(there)}")
+        raise NoFileError(f"{source.tables}: holds no run of explanations; name tables that a decode wrote")
     return Opened(source.tables, connection, {run_id: there[run_id] for run_id in source.runs or there})
 
 
@@ -160,7 +166,7 @@ def plan_of(
         if opened is not None
     }
     facts: dict[str, JsonValue] = {
-        "audit": config.effective(),
+        "audit": masked_values(config.effective()),
         "detectors_sha256": packs.fingerprint(),
         "tables": tables,
         "versions": {"nla_ray": __version__},
@@ -176,14 +182,12 @@ def plan_of(
     )
 
 
-def finished(folder: Path, record: Mapping[str, JsonValue]) -> Report | None:
-    """The report of a finished audit, if it is in the folder as it was written."""
-    try:
-        data = (folder / "report.json").read_bytes()
-    except OSError:
+def finished(output: Tree, record: Mapping[str, JsonValue]) -> Report | None:
+    """The report of a finished audit, if it is where it was written, as it was written."""
+    data = output.read("report.json")
+    if data is None or hashlib.sha256(data).hexdigest() != record.get("report_sha256"):
         return None
-    whole = all((folder / f"report.{form}").exists() for form in FORMATS)
-    if not whole or hashlib.sha256(data).hexdigest() != record.get("report_sha256"):
+    if not {f"report.{form}" for form in FORMATS} <= set(output.names("")):
         return None
     try:
         return Report.model_validate_json(data)
@@ -198,14 +202,6 @@ def require_same(report: Report, record: Mapping[str, JsonValue], place: str) ->
             f"{place}: holds the tables of this audit, and a judge or an embedder now answers otherwise than "
             "for them; restore judge.cache or the report, or name other results"
         )
-
-
-def write_files(folder: Path, report: Report) -> None:
-    """Write the report in all its forms. Raises InputError where the folder cannot be written to."""
-    try:
-        write_report(report, folder)
-    except OSError as error:
-        raise InputError(f"output: cannot write into {folder}: {error.strerror or error}") from None
 
 
 def report_sha256(report: Report) -> str:

@@ -9,17 +9,23 @@ from pydantic import JsonValue
 
 from nla_ray.config.decode import Baseline, DecodeConfig, Engine, Models
 from nla_ray.config.reference import ModelRef
+from nla_ray.config.runner import Runner
 from nla_ray.config.training.training_set import TrainingSetConfig
+from nla_ray.corpus.redaction.find import settled as redaction
 from nla_ray.corpus.vectors.files import VectorOrigin, check_vectors
 from nla_ray.errors import CheckpointError, ConfigError
-from nla_ray.ids import digest
-from nla_ray.nla.model.resolve import resolve
+from nla_ray.models import here, pinned_models, planned_directory
 from nla_ray.nla.preflight.run import check
 from nla_ray.nla.sidecar.read import Sidecar, read_sidecar
 from nla_ray.pipelines.decode.baseline import known_baseline
 from nla_ray.pipelines.decode.examples import Example
-from nla_ray.pipelines.decode.survey import Doing, Survey, survey_corpus, warnings_of
-from nla_ray.pipelines.provenance import ModelRecord, commit_of, model_record, versions
+from nla_ray.pipelines.decode.pieces.cache import Cache
+from nla_ray.pipelines.decode.pieces.make import surveyor_of
+from nla_ray.pipelines.decode.recipe import Recipe, recipe_of
+from nla_ray.pipelines.decode.survey import Doing, Reads, Survey, sampled, survey_corpus, warnings_of
+from nla_ray.pipelines.provenance import ModelRecord, commit_of, model_record
+from nla_ray.runtime.workers import Workers
+from nla_ray.stages.code import code_of
 from nla_ray.stages.device import device_of
 from nla_ray.stages.rows import Identity
 from nla_ray.stages.work import Task
@@ -56,10 +62,22 @@ class Decode:
     examples: tuple[Example, ...] = ()
 
 
-def plan_decode(config: DecodeConfig, doing: Doing) -> Decode:
+def plan_alone(config: DecodeConfig, doing: Doing) -> Decode:
+    """The plan, made by this process, which keeps nothing."""
+    with Cache() as cache:
+        return plan_decode(config, Reads(Workers(Runner()), cache, doing))
+
+
+def plan_decode(config: DecodeConfig, reads: Reads) -> Decode:
     """Everything that can be known without loading weights. Raises NlaError for what cannot be used."""
-    doing("checking the models", 0)
-    config = config.model_copy(update={"engine": settled(config)})
+    reads.doing("checking the models", 0)
+    config = config.model_copy(
+        update={
+            "engine": settled(config),
+            "models": pinned_models(config.models),
+            "redact": redaction(config.redact),
+        }
+    )
     preflight(config)
     checkpoints = find_checkpoints(config)
     config = config.model_copy(update={"models": pinned(config.models, checkpoints)})
@@ -68,11 +86,19 @@ def plan_decode(config: DecodeConfig, doing: Doing) -> Decode:
     origin = None
     if config.corpus.vectors is not None:
         origin = check_vectors(config.corpus, d_model=sidecar.d_model, layer=sidecar.layer)
-    survey, tasks, faults, examples = survey_corpus(config, checkpoints.target, sidecar, doing)
-    models = record_models(config, checkpoints)
-    identity = identify(config, survey, sidecar, models, origin)
-    baseline = known_baseline(config, checkpoints.ar)
-    plan = plan_of(config, identity, survey, tasks, models, baseline)
+    models, baseline = record_models(config, checkpoints), known_baseline(config, checkpoints.ar)
+    digests = {role: model.sha256 for role, model in models.items()}
+    shape = {"d_model": sidecar.d_model, "layer": sidecar.layer}
+    unsampled = anchored(config.model_copy(update={"sample": None}))
+    sample, strata = sampled(config, surveyor_of(unsampled, checkpoints.target, **shape), reads)
+    config = config.model_copy(update={"sample": sample})
+    recipe = recipe_of(config, digests, sidecar.layer, baseline, code_of())
+    surveyor = surveyor_of(anchored(config), checkpoints.target, **shape)
+    survey, tasks, faults, examples = survey_corpus(config, recipe.sha256, surveyor, reads)
+    identity = identify(config, recipe, survey, models, origin)
+    plan = plan_of(config, recipe, identity, survey, tasks, models)
+    if strata:
+        plan = plan.model_copy(update={"facts": {**plan.facts, "strata": {**strata}}})
     warnings = (*warnings_of(config.corpus, faults), *(() if origin is None else origin.warnings))
     return Decode(
         config=config,
@@ -109,7 +135,8 @@ def settled(config: DecodeConfig | TrainingSetConfig) -> Engine:
 def preflight(config: DecodeConfig) -> None:
     """Raise CheckpointError with the first failed check of the three models, before any weight is loaded."""
     models = config.models
-    checks = check(models.av, models.ar, models.target, injection_scale=models.injection_scale)
+    scale = models.injection_scale
+    checks = check(here(models.av), here(models.ar), here(models.target), injection_scale=scale)
     failed = [made for made in checks if made.status == "fail"]
     if failed:
         first, others = failed[0], len(failed) - 1
@@ -120,9 +147,9 @@ def preflight(config: DecodeConfig) -> None:
 def find_checkpoints(config: DecodeConfig) -> Checkpoints:
     """Local directories of the models; of those on the hub the small files are fetched."""
     models = config.models
-    ar = None if models.ar is None else resolve(models.ar, weights=False)
-    target = None if models.target is None else resolve(models.target, weights=False)
-    return Checkpoints(target, resolve(models.av, weights=False), ar)
+    ar = None if models.ar is None else planned_directory(models.ar)
+    target = None if models.target is None else planned_directory(models.target)
+    return Checkpoints(target, planned_directory(models.av), ar)
 
 
 def pinned(models: Models, checkpoints: Checkpoints) -> Models:
@@ -161,19 +188,18 @@ def record_models(config: DecodeConfig, checkpoints: Checkpoints) -> dict[str, M
 
 def identify(
     config: DecodeConfig,
+    recipe: Recipe,
     survey: Survey,
-    sidecar: Sidecar,
     models: dict[str, ModelRecord],
     origin: VectorOrigin | None,
 ) -> Identity:
     """What all rows share; equal recipe, corpus and weights have the same run id on every machine."""
-    fingerprint = config.fingerprint()
-    run_id = digest("run", fingerprint, survey.sha256, *(model.sha256 for model in models.values()))[:32]
+    run_id = recipe.run_id(survey.sha256, config)
     ar = str(models["ar"]) if "ar" in models else None
     target = str(models["target"]) if "target" in models else None
     if target is None and origin is not None:
         target = origin.base_model
-    return Identity(run_id, fingerprint, sidecar.layer, config.seed, target, str(models["av"]), ar)
+    return Identity(run_id, recipe.sha256, recipe.layer, config.seed, target, str(models["av"]), ar)
 
 
 def weights_of(models: dict[str, ModelRecord]) -> JsonValue:
@@ -185,11 +211,11 @@ def weights_of(models: dict[str, ModelRecord]) -> JsonValue:
 
 def plan_of(
     config: DecodeConfig,
+    recipe: Recipe,
     identity: Identity,
     survey: Survey,
     tasks: tuple[Task, ...],
     models: dict[str, ModelRecord],
-    baseline: Baseline | None,
 ) -> Plan:
     """The plan as it is stored: nothing in it depends on the time or on the machine."""
     return Plan(
@@ -198,14 +224,15 @@ def plan_of(
         sides=tuple(sorted(config.keep)),
         facts={
             "provenance": DECODED,
-            "fingerprint": identity.fingerprint,
-            "config": config.model_dump(mode="json", exclude=set(config.without_effect)),
+            "fingerprint": recipe.fingerprint,
+            "recipe": recipe.sha256,
+            "code": asdict(recipe.code),
+            "config": recipe.config,
             "corpus": asdict(survey),
             "models": {"target": identity.target, "av": identity.av, "ar": identity.ar},
             "weights": weights_of(models),
             "layer": identity.layer,
             "seed": identity.seed,
-            "baseline": None if baseline is None else baseline.model_dump(),
-            "versions": {**versions()},
+            "baseline": recipe.baseline,
         },
     )

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from nla_ray.config.reference import ModelRef
 from nla_ray.config.training.train import Split as SplitName
 from nla_ray.config.training.train import TrainConfig
 from nla_ray.errors import InputError
+from nla_ray.models import directory_of, planned_directory
 from nla_ray.nla.fidelity import Baseline
 from nla_ray.nla.model.backbone import load_config
-from nla_ray.nla.model.resolve import resolve
 from nla_ray.nla.prompt import load_tokenizer
 from nla_ray.nla.sidecar.read import AR_NAMES, AR_SLOT, AV_SLOT, Role, Sidecar, read_sidecar, split_template
 from nla_ray.nla.sidecar.write import write_sidecar
@@ -51,12 +52,15 @@ class Parts:
     @cached_property
     def target(self) -> Path | None:
         """The directory of the target, where one is named."""
-        return None if self.config.target is None else resolve(self.config.target, weights=self.weights)
+        return None if self.config.target is None else self._find(self.config.target)
 
     def start(self, role: Role) -> Path | None:
         """The directory of the model to go on with; None for a new one."""
         ref = getattr(self.config.init, role)
-        return None if ref is None else resolve(ref, weights=self.weights)
+        return None if ref is None else self._find(ref)
+
+    def _find(self, ref: ModelRef) -> Path:
+        return directory_of(ref) if self.weights else planned_directory(ref)
 
     @cached_property
     def sidecars(self) -> dict[Role, Sidecar]:

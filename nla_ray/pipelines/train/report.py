@@ -61,7 +61,7 @@ def evaluation_of(config: TrainConfig, av: ModelRef, ar: ModelRef, folder: Path)
     # Without positions, several vectors of a document can only be told apart by their values.
     known = _TOKENS in columns
     return EvaluateConfig(
-        output=folder,
+        output=str(folder),
         models=Models(target=config.target, av=av, ar=ar),
         corpus=Corpus(
             paths=(held_out,), id=("doc_id",) if known else None, text=_TEXT if _TEXT in columns else None,

@@ -14,6 +14,7 @@ import torch
 
 from nla_ray.config.training.train import Split, TrainConfig
 from nla_ray.errors import ConfigError
+from nla_ray.models import pinned
 from nla_ray.nla.sidecar.read import Role
 from nla_ray.pipelines.provenance import model_record
 from nla_ray.pipelines.train.parts import Parts
@@ -68,6 +69,7 @@ def train(config: TrainConfig, report: Report) -> TrainedPair:
     Raises InputError, CheckpointError and ConfigError before anything is trained, and TrainingError.
     """
     tree, parts, recorded = ready(config, report)
+    config = parts.config
     again = all(done(tree, stage) for stage in config.stages.chosen)
     if not again:
         run_one_rank = partial(run_rank, Attempt(tree.take_over(), git_commit()))
@@ -108,14 +110,17 @@ def train(config: TrainConfig, report: Report) -> TrainedPair:
 def ready(config: TrainConfig, report: Report, *, weights: bool = True) -> tuple[Tree, Parts, dict[str, Any]]:
     """The output, what goes in, and what decides the result, all checked; nothing is written.
 
-    Without `weights`, those of models from the hub need not be here. Raises NlaError.
+    In the configuration of the parts, models of S3 have the pin of their files. Without `weights`, those of
+    models from the hub need not be here. Raises NlaError.
     """
-    tree, parts = Tree(config.output), Parts(config, weights)
+    starts = {role: pinned(getattr(config.init, role)) for role in ("av", "ar")}
+    models = {"target": pinned(config.target), "init": config.init.model_copy(update=starts)}
+    tree, parts = Tree(config.output), Parts(config.model_copy(update=models), weights)
     report(Progress(doing=f"reading {', '.join(config.splits)}"))
     _ = parts.splits
     report(Progress(doing="checking the models"))
     _ = parts.sidecars, parts.baseline
-    recorded = _recorded(config, parts)
+    recorded = _recorded(parts.config, parts)
     _require_same(tree, recorded)
     return tree, parts, recorded
 

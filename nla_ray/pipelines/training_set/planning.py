@@ -17,8 +17,9 @@ from nla_ray.corpus.documents.pieces import units_of
 from nla_ray.corpus.vectors.files import check_vectors
 from nla_ray.errors import CheckpointError, InputError
 from nla_ray.ids import digest
+from nla_ray.models import pinned as pinned_on_s3
+from nla_ray.models import planned_directory
 from nla_ray.nla.model.backbone import load_config, text_config
-from nla_ray.nla.model.resolve import resolve
 from nla_ray.pipelines.decode.planning import weights_of
 from nla_ray.pipelines.decode.survey import Doing, Survey, warnings_of
 from nla_ray.pipelines.provenance import ModelRecord, commit_of, model_record, versions
@@ -28,6 +29,7 @@ from nla_ray.stages.rows import Identity
 from nla_ray.stages.work import Task, unit_id_of
 from nla_ray.store.runs.plan import Plan
 from nla_ray.store.runs.units import RunRef
+from nla_ray.text import masked_values
 
 BASE, EXPLAINED = "base", "explained"
 
@@ -74,8 +76,9 @@ def settled_explainer(config: TrainingSetConfig) -> tuple[TrainingSetConfig, Mod
     provider = config.provider
     if not isinstance(provider, Local):
         return config, None
-    directory = resolve(provider.model, weights=False)
-    model = pinned(provider.model, directory)
+    named = pinned_on_s3(provider.model)
+    directory = planned_directory(named)
+    model = pinned(named, directory)
     settled = config.model_copy(update={"provider": provider.model_copy(update={"model": model})})
     return settled, model_record(model, directory)
 
@@ -92,7 +95,8 @@ def plan_training_set(config: TrainingSetConfig, explainer: ModelRecord | None, 
     """
     doing("checking the target", 0)
     kept, config = config.corpus.meta, config.reading()
-    target = None if config.target is None else resolve(config.target, weights=False)
+    config = config.model_copy(update={"target": pinned_on_s3(config.target)})
+    target = None if config.target is None else planned_directory(config.target)
     if target is not None and config.target is not None:
         config = config.model_copy(update={"target": pinned(config.target, target)})
     d_model = width_of(config, target)
@@ -126,7 +130,7 @@ def plan_training_set(config: TrainingSetConfig, explainer: ModelRecord | None, 
 
 def recipe_of(config: TrainingSetConfig) -> tuple[dict[str, Any], str]:
     """All of a configuration that changes results, an instruction by what it says; and its fingerprint."""
-    recipe, said = config.effective(), ""
+    recipe, said = masked_values(config.effective()), ""
     if isinstance(config.provider, Asking):
         recipe["provider"]["instruction"] = said = instruction_of(config.provider)
     return recipe, digest(config.fingerprint(), said)

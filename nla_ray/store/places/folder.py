@@ -8,11 +8,12 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from operator import attrgetter
 from pathlib import Path
 
-from nla_ray.errors import InputError
-from nla_ray.store.places.objects import ChangedError, Listed, Store
+from nla_ray.errors import InputError, UnreachableError
+from nla_ray.store.places.objects import ChangedError, Listed, Store, require_key, require_prefix
 
 _FULL = "free some space or name another output; units that are written stay, and running again continues"
 _FORBIDDEN = "check the permissions there, or name another output"
@@ -24,6 +25,7 @@ _ADVICE = {
     errno.EPERM: _FORBIDDEN,
     errno.EROFS: _FORBIDDEN,
 }
+_PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE})
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
@@ -36,7 +38,7 @@ class FolderStore(Store):
 
     def put_new(self, key: str, data: bytes) -> bool:
         """See Store."""
-        path = self.folder / key
+        path = self._path(key)
         part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
         with self._explained(key, writing=True):
             _make_folder(path.parent)
@@ -71,11 +73,11 @@ class FolderStore(Store):
     def get(self, key: str) -> bytes:
         """See Store."""
         with self._explained(key):
-            return (self.folder / key).read_bytes()
+            return self._path(key).read_bytes()
 
     def tail(self, key: str, n: int) -> bytes:
         """See Store."""
-        with self._explained(key), (self.folder / key).open("rb") as file:
+        with self._explained(key), self._path(key).open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - n))
             return file.read()
@@ -83,39 +85,60 @@ class FolderStore(Store):
     def identify(self, key: str) -> tuple[int, str]:
         """See Store; the file is read."""
         with self._explained(key):
-            path = self.folder / key
+            path = self._path(key)
             return path.stat().st_size, file_sha256(path)
 
     def entries(self, prefix: str) -> list[Listed]:
         """See Store."""
         with self._explained(prefix):
-            start = self.folder / prefix.rpartition("/")[0]
-            if self.folder.exists() and not self.folder.is_dir():
-                raise NotADirectoryError(20, "is a file; name a folder")
-            files = sorted(path for path in start.rglob("*") if path.is_file())
-            keys = ((path.relative_to(self.folder).as_posix(), path) for path in files)
-            return [
-                Listed(key, path.stat().st_size)
-                for key, path in keys
-                if key.startswith(prefix) and not path.name.startswith(".")
-            ]
+            return self._files(prefix, hidden=False)
+
+    def unfinished(self) -> list[Listed]:
+        """See Store; temporary files, and others that no listing shows."""
+        with self._explained(""):
+            return self._files("", hidden=True)
+
+    def _files(self, prefix: str, *, hidden: bool) -> list[Listed]:
+        within = require_prefix(self.url, prefix)
+        start = self.folder / within
+        if self.folder.exists() and not self.folder.is_dir():
+            raise NotADirectoryError(20, "is a file; name a folder")
+        found, root = [], len(str(self.folder)) + 1
+        for entry in _below(start):
+            key = entry.path[root:]
+            if key.startswith(prefix) and entry.name.startswith(".") == hidden:
+                with suppress(FileNotFoundError):
+                    state = entry.stat()
+                    found.append(Listed(key, state.st_size, state.st_mtime))
+        return sorted(found, key=attrgetter("key"))
+
+    def remove(self, key: str) -> None:
+        """See Store."""
+        path = self._path(key)
+        with self._explained(key, writing=True):
+            path.unlink(missing_ok=True)
+            if path.parent.is_dir():
+                _sync_folder(path.parent)
 
     def local(self, key: str, sha256: str, *, fresh: bool = False) -> Path:
         """See Store; it is the file itself."""
-        path = self.folder / key
+        path = self._path(key)
         with self._explained(key):
             require_digest(f"{self.url}/{key}", file_sha256(path), sha256)
         return path
 
     def place(self, key: str) -> str:
         """See Store."""
-        return str(self.folder / key)
+        return str(self._path(key))
 
     def free(self) -> int | None:
         """See Store."""
         with self._explained(""):
             there = next(path for path in (self.folder, *self.folder.parents) if path.exists())
             return shutil.disk_usage(there).free
+
+    def _path(self, key: str) -> Path:
+        return self.folder / require_key(self.url, key)
 
     @contextmanager
     def _explained(self, key: str, *, writing: bool = False) -> Iterator[None]:
@@ -126,7 +149,20 @@ class FolderStore(Store):
                 raise
             advice = _ADVICE.get(error.errno or 0, "")
             what = f"{self.url}: {key}: {error.strerror or error}"
-            raise InputError(f"{what}; {advice}" if advice else what) from None
+            kind = UnreachableError if error.errno in _PASSING else InputError
+            raise kind(f"{what}; {advice}" if advice else what) from None
+
+
+def _below(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """All files below a folder, which need not be there."""
+    left = [str(folder)]
+    while left:
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(left.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    left.append(entry.path)
+                elif entry.is_file():
+                    yield entry
 
 
 def file_sha256(path: Path) -> str:

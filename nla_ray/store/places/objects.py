@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,18 +25,36 @@ PROBE = "probe/write-once"
 """Key of the object that shows that a store honours conditional writes."""
 
 
-@dataclass(frozen=True)
+_UNDER_WAY = 1024
+
+
+@dataclass(frozen=True, slots=True)
 class Listed:
-    """An object as a listing shows it."""
+    """An object as a listing shows it; `modified` is when it was written, in seconds since 1970."""
 
     key: str
     bytes: int
+    modified: float = 0.0
+
+
+def require_key(where: str, key: str) -> str:
+    """A key, unless it leads elsewhere than to an object below the root: then raises InputError."""
+    if "\0" in key or "\\" in key or any(part in ("", ".", "..") for part in key.split("/")):
+        raise InputError(f"{where}: {key!r} is no key of an object below it; a key is names joined by /")
+    return key
+
+
+def require_prefix(where: str, prefix: str) -> str:
+    """The folder that a prefix of keys lies in, unless it leads out of the root: then raises InputError."""
+    within = prefix.rpartition("/")[0]
+    return require_key(where, within) if within else within
 
 
 class Store(ABC):
     """Objects under one root; keys are relative, with `/`. Pickles to its address, never to credentials.
 
-    Every method raises InputError where the place itself fails: absent, denied, full, unreachable.
+    Every method raises InputError where the place itself fails: absent, denied, full, unreachable; and for a
+    key that would lead out of the root.
     """
 
     threads = 4
@@ -69,6 +88,14 @@ class Store(ABC):
         """All objects whose key starts with `prefix`, in the order of their keys."""
 
     @abstractmethod
+    def remove(self, key: str) -> None:
+        """Remove an object, if it is there; a bucket with versions keeps the old one by its own rules."""
+
+    def unfinished(self) -> list[Listed]:
+        """What writers that died left half written; `remove` takes these keys too."""
+        return []
+
+    @abstractmethod
     def local(self, key: str, sha256: str, *, fresh: bool = False) -> Path:
         """A local file with the object's content; `fresh` reads the object even where a copy is at hand.
 
@@ -77,7 +104,7 @@ class Store(ABC):
 
     def place(self, key: str) -> str:
         """Path or URL by which `nla_ray.store.places.files` reads parts of an object."""
-        return f"{self.url}/{key}"
+        return f"{self.url}/{require_key(self.url, key)}"
 
     def free(self) -> int | None:
         """Bytes that can still be written there; None where nobody can tell."""
@@ -98,5 +125,11 @@ class Store(ABC):
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
         """`function` of every item, several at a time; results in order, the first error is raised."""
+        return list(self.stream(function, items))
+
+    def stream(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """The same one by one; of a million items only some are under way."""
+        left = iter(items)
         with ThreadPoolExecutor(self.threads) as pool:
-            return list(pool.map(function, items))
+            while some := list(islice(left, _UNDER_WAY)):
+                yield from pool.map(function, some)

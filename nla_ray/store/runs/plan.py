@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, JsonValue, StringConstraints, ValidationError, ValidationInfo, field_validator
 
@@ -12,20 +12,24 @@ from nla_ray.config.base import Config
 from nla_ray.errors import ConfigError, InputError
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.layout import NAME, PLANS, RESERVED, plan_key, unit_prefix
-from nla_ray.tables import SCHEMAS
+from nla_ray.store.upkeep.ended import ended_runs
+from nla_ray.tables import LABELS, SCHEMAS
 
 VERSION: Literal[1] = 1
-"""Version of the layout, of plans and of manifests."""
+"""Version of the layout and of plans."""
 
 EXPLANATIONS_TABLE = "explanations"
 _SUMMED_UP = "fingerprint"
 
 Name = Annotated[str, StringConstraints(pattern=rf"^{NAME}$")]
 Count = Annotated[int, Field(ge=0)]
+LabelText = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
 class Plan(Config):
     """A run before it starts. Equal inputs give equal bytes: nothing in it depends on time or machine."""
+
+    without_effect: ClassVar[frozenset[str]] = frozenset({"labels"})
 
     version: Literal[1] = VERSION
     run_id: Name
@@ -38,6 +42,17 @@ class Plan(Config):
     """Tables beside it, such as `documents`, that every unit writes a file of too."""
     facts: dict[str, JsonValue]
     """What the rows follow from: configuration, fingerprint, corpus and model digests, seeds, code."""
+    labels: dict[str, LabelText] = Field(default={})
+    """What the run is called by: its place in a sweep. No part of its identity: a run that is planned again
+    under others keeps those that it was begun with."""
+
+    @field_validator("labels")
+    @classmethod
+    def _known_labels(cls, labels: dict[str, str]) -> dict[str, str]:
+        unknown = sorted(labels.keys() - set(LABELS))
+        if unknown:
+            raise ValueError(f"{unknown[0]} is no label; there are {', '.join(LABELS)}")
+        return labels
 
     @field_validator("table")
     @classmethod
@@ -55,21 +70,28 @@ class Plan(Config):
         return sides
 
     def sha256(self) -> str:
-        """Digest of the plan's bytes."""
+        """Digest of all that the run is: everything in the plan but its labels."""
         return self.fingerprint()
 
+    def to_bytes(self) -> bytes:
+        """The plan as it is stored, which its digest is of where it has no labels."""
+        if not self.labels:
+            return self.canonical().encode()
+        values = self.effective() | {"labels": self.labels}
+        return json.dumps(values, sort_keys=True, separators=(",", ":")).encode()
 
-def put_plan(store: Store, plan: Plan) -> None:
-    """Write the plan; an equal one that is there already is as good.
+
+def put_plan(store: Store, plan: Plan) -> bool:
+    """Write the plan; an equal one that is there already is as good, and the answer is then False.
 
     Raises ConfigError that names the differing keys where another plan has the run's id.
     """
-    if store.put_new(plan_key(plan.run_id), plan.canonical().encode()):
-        return
+    if store.put_new(plan_key(plan.run_id), plan.to_bytes()):
+        return True
     there = get_plan(store, plan.run_id)
     if there is None or there.sha256() == plan.sha256():
-        return
-    keys = differing_keys(there.model_dump(mode="json"), plan.model_dump(mode="json"))
+        return False
+    keys = differing_keys(there.effective(), plan.effective())
     raise ConfigError(
         f"{store.url}: holds another plan for run {plan.run_id}; it differs in {some_of(keys)}: "
         "continue with what it was begun with, or name another output"
@@ -93,12 +115,14 @@ def get_plan(store: Store, run_id: str) -> Plan | None:
 def other_plans(store: Store, plan: Plan) -> list[Plan]:
     """Plans of other runs for the same table, the most alike first: fewest facts differ.
 
-    A plan of which nothing was written is none: its run ended before it began.
+    A plan of which nothing was written is none: its run ended before it began. Nor is that of a run that was
+    abandoned or retired.
     """
+    ended = ended_runs(store)
     run_ids = [
         run_id
         for run_id in planned_runs(store)
-        if run_id != plan.run_id and store.entries(unit_prefix(plan.table, run_id))
+        if run_id != plan.run_id and run_id not in ended and store.entries(unit_prefix(plan.table, run_id))
     ]
     found = store.map(lambda run_id: get_plan(store, run_id), run_ids)
     others = [other for other in found if other is not None and other.table == plan.table]
@@ -143,18 +167,18 @@ def planned_runs(store: Store) -> list[str]:
     return [listed.key.removeprefix(PLANS).removesuffix(".json") for listed in store.entries(PLANS)]
 
 
-def require_version(name: str, data: bytes) -> None:
-    """Raise InputError for a JSON object of a newer version, or for what is no JSON object."""
+def require_version(name: str, data: bytes, newest: int = VERSION) -> dict[str, Any]:
+    """The values of a JSON object. Raises InputError for a newer version, or for what is no JSON object."""
     try:
-        version = json.loads(data)["version"]
+        values: dict[str, Any] = json.loads(data)
+        version = values["version"]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise InputError(
             f"{name}: corrupt: not a JSON object with a version; restore it from a backup"
         ) from None
-    if isinstance(version, int) and version > VERSION:
-        raise InputError(
-            f"{name}: has version {version}, this nla_ray reads up to {VERSION}; upgrade nla_ray"
-        )
+    if isinstance(version, int) and version > newest:
+        raise InputError(f"{name}: has version {version}, this nla_ray reads up to {newest}; upgrade nla_ray")
+    return values
 
 
 def first_problem(error: ValidationError) -> str:

@@ -9,23 +9,29 @@ import pyarrow as pa
 from pydantic import JsonValue
 
 from nla_ray.errors import EngineError
+from nla_ray.store.catalog.files import FileList, FileRecord
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.commit import commit
-from nla_ray.store.runs.manifest import FileRecord, Manifest, get_manifest
+from nla_ray.store.runs.manifest import Manifest, get_manifest
 from nla_ray.store.runs.plan import Plan, put_plan, refuse_other_plans
 from nla_ray.store.runs.unit_file import QuarantinedRow
 from nla_ray.store.runs.units import RunRef, done_units, footer_of, write_unit
+from nla_ray.store.upkeep.ended import require_open
 
 _AT_ONCE = 256
 
 
 @dataclass(frozen=True)
 class Run:
-    """A planned run in a store. It can be pickled; a worker needs only `store` and `ref` of it."""
+    """A planned run in a store. It can be pickled; a worker needs only `store` and `ref` of it.
+
+    `first`: nobody had begun it before.
+    """
 
     store: Store
     plan: Plan
     ref: RunRef
+    first: bool = True
 
     def committed(self) -> Manifest | None:
         """The manifest, once the run is finished."""
@@ -73,7 +79,9 @@ class Run:
             found = self.store.map(lambda unit: footer_of(self.store, self.ref, unit).tally, some)
             yield from found
 
-    def commit(self, record: Mapping[str, JsonValue], written: Iterable[FileRecord] = ()) -> Manifest:
+    def commit(
+        self, record: Mapping[str, JsonValue], written: FileList | Iterable[FileRecord] = ()
+    ) -> Manifest:
         """Make the run's rows visible, see `commit`."""
         return commit(self.store, self.plan, record, written)
 
@@ -82,10 +90,11 @@ def open_run(store: Store, plan: Plan, *, add: bool = False) -> Run:
     """Begin a run or take it up again: probe the store, write the plan or find an equal one there.
 
     Explanations of one run only are kept in a place, unless `add`. Raises ConfigError for another plan there,
-    InputError for a store without conditional writes.
+    InputError for a store without conditional writes, and for a run that was abandoned or retired.
     """
+    require_open(store, plan.run_id)
     if not add:
         refuse_other_plans(store, plan)
     store.probe()
-    put_plan(store, plan)
-    return Run(store, plan, RunRef.of(plan))
+    first = put_plan(store, plan)
+    return Run(store, plan, RunRef.of(plan), first)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import cast
 
 import pyarrow as pa
@@ -26,6 +28,11 @@ ENCODINGS = {
 ROW_GROUP = 65_536
 _TAIL = 65_536
 _PREFIX = "nla_ray."
+_BLANK = b"0" * 64
+
+
+class DamagedError(InputError):
+    """A unit's file is not as its writer wrote it."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,15 @@ class QuarantinedRow:
 
 
 @dataclass(frozen=True)
+class SideFile:
+    """A unit's file in a table beside it, as it was when the unit's own file was written."""
+
+    sha256: str
+    bytes: int
+    rows: int
+
+
+@dataclass(frozen=True)
 class Footer:
     """What a unit file says about itself."""
 
@@ -53,6 +69,10 @@ class Footer:
     """Rows that the writer had planned; None in a side table's file."""
     tally: dict[str, JsonValue]
     """What the writer counted and measured."""
+    sides: dict[str, SideFile] = field(default_factory=dict)
+    """The unit's file in each table beside it."""
+    seal: str = ""
+    """Hex sha256 of the file's bytes with 64 zeros in the place of this text."""
 
     @property
     def whole(self) -> bool:
@@ -61,21 +81,39 @@ class Footer:
 
 
 def to_bytes(table: pa.Table, facts: Mapping[str, str]) -> bytes:
-    """The table as a Parquet file in memory, with `facts` in its metadata. Equal input gives equal bytes."""
-    sink = pa.BufferOutputStream()
-    names = table.schema.names
-    with pq.ParquetWriter(
+    """The table as a Parquet file in memory, with `facts` in its metadata. Equal input gives equal bytes.
+
+    Its footer has a seal, which says later whether every byte, its own too, is as it was written: the
+    checksums of Parquet cover pages only, and a digest taken later is one of what is there then.
+    """
+    sink, mark = pa.BufferOutputStream(), secrets.token_hex(32)
+    with unit_writer(sink, table.schema, {**facts, "seal": mark}) as writer:
+        writer.write_table(table, row_group_size=ROW_GROUP)
+    before, _, after = cast(bytes, sink.getvalue().to_pybytes()).rpartition(mark.encode())
+    return b"".join((before, _seal(before, after).encode(), after))
+
+
+def unit_writer(sink: pa.NativeFile, schema: pa.Schema, facts: Mapping[str, str]) -> pq.ParquetWriter:
+    """A writer of rows with this schema, and with `facts` in the metadata of its file."""
+    names = schema.names
+    writer = pq.ParquetWriter(
         sink,
-        table.schema,
+        schema,
         compression="zstd",
         compression_level=3,
         use_dictionary=[name for name in names if name not in TEXT_COLUMNS and name not in ENCODINGS],
         column_encoding=dict(ENCODINGS[name] for name in names if name in ENCODINGS) or None,
         write_page_checksum=True,
-    ) as writer:
-        writer.write_table(table, row_group_size=ROW_GROUP)
-        writer.add_key_value_metadata({f"{_PREFIX}{name}": value for name, value in facts.items()})
-    return cast(bytes, sink.getvalue().to_pybytes())
+    )
+    writer.add_key_value_metadata({f"{_PREFIX}{name}": value for name, value in facts.items()})
+    return writer
+
+
+def _seal(before: bytes, after: bytes) -> str:
+    found = hashlib.sha256(before)
+    found.update(_BLANK)
+    found.update(after)
+    return found.hexdigest()
 
 
 def unit_facts(
@@ -86,6 +124,7 @@ def unit_facts(
     *,
     planned: int | None = None,
     tally: Mapping[str, JsonValue] | None = None,
+    sides: Mapping[str, SideFile] | None = None,
 ) -> dict[str, str]:
     """Metadata of a unit's file. Quarantined rows and tally travel in it, so that a unit is one commit.
 
@@ -97,28 +136,52 @@ def unit_facts(
     except (TypeError, ValueError) as error:
         raise EngineError(f"unit {unit_id}: its tally is not JSON: {error}") from None
     facts = {"plan": plan_sha256, "run": run_id, "unit": unit_id, "quarantine": aside, "tally": counted}
+    beside = {name: asdict(side) for name, side in (sides or {}).items()}
+    facts |= {"sides": json.dumps(beside, sort_keys=True)} if beside else {}
     return facts | ({} if planned is None else {"planned": str(planned)})
 
 
 def read_footer(store: Store, key: str) -> Footer:
-    """The footer of a unit file, without reading its rows. Raises InputError, FileNotFoundError."""
+    """The footer of a unit file, without reading its rows. Raises DamagedError, FileNotFoundError."""
     tail = store.tail(key, _TAIL)
     needed = int.from_bytes(tail[-8:-4], "little") + 8
     if len(tail) < needed and tail[-4:] == b"PAR1":
         tail = store.tail(key, needed)
+    return _parsed(tail, f"{store.url}/{key}")
+
+
+def read_whole(store: Store, key: str) -> tuple[Footer, bytes]:
+    """The footer and all bytes of a unit file. Raises DamagedError unless they are those that were written.
+
+    Raises FileNotFoundError where it is not there.
+    """
+    data, name = store.get(key), f"{store.url}/{key}"
+    footer = _parsed(data, name)
+    before, _, after = data.rpartition(footer.seal.encode() or _BLANK)
+    if _seal(before, after) != footer.seal:
+        raise DamagedError(f"{name}: was changed after it was written (its seal does not fit)")
+    return footer, data
+
+
+def _parsed(tail: bytes, name: str) -> Footer:
     try:
         metadata = pq.read_metadata(pa.BufferReader(tail))
         facts = {name.decode(): value.decode() for name, value in (metadata.metadata or {}).items()}
         plan, run_id, unit_id, aside, tally = (
             facts[_PREFIX + name] for name in ("plan", "run", "unit", "quarantine", "tally")
         )
-        rows = tuple(QuarantinedRow(**row) for row in json.loads(aside))
-        counted, planned = dict(json.loads(tally)), facts.get(f"{_PREFIX}planned")
+        planned = facts.get(f"{_PREFIX}planned")
         return Footer(
-            plan, run_id, unit_id, metadata.num_rows, rows, None if planned is None else int(planned), counted
+            plan,
+            run_id,
+            unit_id,
+            metadata.num_rows,
+            tuple(QuarantinedRow(**row) for row in json.loads(aside)),
+            None if planned is None else int(planned),
+            dict(json.loads(tally)),
+            {name: SideFile(**side) for name, side in json.loads(facts.get(f"{_PREFIX}sides", "{}")).items()},
+            facts.get(f"{_PREFIX}seal", ""),
         )
-    except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
+    except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
         kind = type(error).__name__
-        raise InputError(
-            f"{store.url}/{key}: is not a unit's Parquet file ({kind}); move it elsewhere"
-        ) from None
+        raise DamagedError(f"{name}: is not a unit's Parquet file ({kind}); move it elsewhere") from None

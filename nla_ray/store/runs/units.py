@@ -5,17 +5,26 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 from pydantic import JsonValue
 
 from nla_ray.errors import EngineError, InputError
+from nla_ray.store.catalog.files import FileRecord
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.layout import unit_key, unit_of, unit_prefix
-from nla_ray.store.runs.manifest import FileRecord
 from nla_ray.store.runs.plan import Plan
-from nla_ray.store.runs.unit_file import Footer, QuarantinedRow, read_footer, to_bytes, unit_facts
+from nla_ray.store.runs.unit_file import (
+    DamagedError,
+    Footer,
+    QuarantinedRow,
+    SideFile,
+    read_footer,
+    read_whole,
+    to_bytes,
+    unit_facts,
+)
 from nla_ray.tables import SCHEMAS
 
 KEYS = {
@@ -63,21 +72,22 @@ def write_unit(
     done; of an earlier attempt they stay. `tally` is what the writer counted and measured, kept in the file's
     footer for `Run.tallies`. `planned` is None where nobody counted before.
 
-    Returns what is there afterwards, be it this writer's or the one's that came first. Raises EngineError for
-    rows that are not the unit's, InputError for a file of another plan in its place.
+    Returns what is there afterwards, be it this writer's or the one's that came first, which is checked byte
+    for byte. Raises EngineError for rows that are not the unit's, InputError for a file of another plan in
+    its place, DamagedError for one that was changed.
     """
     check_rows(ref, unit_id, table, planned, quarantined)
     check_sides(ref, unit_id, sides)
     planned = table.num_rows + len(quarantined) if planned is None else planned
-    facts = unit_facts(ref.plan_sha256, ref.run_id, unit_id, quarantined, planned=planned, tally=tally)
-    for side, rows in sides.items():
-        beside = to_bytes(rows, unit_facts(ref.plan_sha256, ref.run_id, unit_id))
-        if not store.put_new(ref.key(unit_id, side), beside):
-            footer_of(store, ref, unit_id, side)
+    beside = {side: _put_side(store, ref, unit_id, side, rows) for side, rows in sides.items()}
+    named = {side: SideFile(one.sha256, one.bytes, one.rows) for side, one in beside.items()}
+    facts = unit_facts(
+        ref.plan_sha256, ref.run_id, unit_id, quarantined, planned=planned, tally=tally, sides=named
+    )
     data = to_bytes(table, facts)
     key = ref.key(unit_id)
     if not store.put_new(key, data):
-        return record_of(store, ref, unit_id)
+        return taken_up(store, ref, unit_id)
     sha256 = hashlib.sha256(data).hexdigest()
     return FileRecord(
         key=key,
@@ -86,7 +96,17 @@ def write_unit(
         bytes=len(data),
         rows=table.num_rows,
         quarantined=len(quarantined),
+        beside=tuple(beside.values()),
     )
+
+
+def _put_side(store: Store, ref: RunRef, unit_id: str, side: str, rows: pa.Table) -> FileRecord:
+    """Write a unit's rows of a table beside it; what is there afterwards, checked where it was before."""
+    data = to_bytes(rows, unit_facts(ref.plan_sha256, ref.run_id, unit_id))
+    key = ref.key(unit_id, side)
+    if not store.put_new(key, data):
+        return record_of(store, ref, unit_id, side)
+    return FileRecord(key, unit_id, hashlib.sha256(data).hexdigest(), len(data), rows.num_rows)
 
 
 def check_rows(
@@ -136,27 +156,67 @@ def done_units(store: Store, ref: RunRef, side: str | None = None) -> frozenset[
     return frozenset(unit_of(listed.key) for listed in store.entries(prefix))
 
 
+def taken_up(store: Store, ref: RunRef, unit_id: str) -> FileRecord:
+    """What a unit that somebody else has written holds, with its files beside; all are read as a whole.
+
+    Raises as `record_of` does, and FileNotFoundError where it is not written.
+    """
+    beside = tuple(side_record(store, ref, unit_id, side, look=True) for side in ref.sides)
+    return replace(record_of(store, ref, unit_id), beside=beside)
+
+
 def record_of(store: Store, ref: RunRef, unit_id: str, side: str | None = None) -> FileRecord:
-    """What a unit's file holds. Raises InputError for a file of another plan, run or unit."""
-    footer = footer_of(store, ref, unit_id, side)
-    size, sha256 = store.identify(ref.key(unit_id, side))
+    """What a unit's file holds, which is read as a whole: every byte is as it was written.
+
+    Raises InputError for a file of another plan, run or unit, DamagedError for one that was changed; of a
+    table beside it also where the unit's own file names another digest.
+    """
+    key = ref.key(unit_id, side)
+    footer, data = read_whole(store, key)
+    require_own(f"{store.url}/{key}", ref, unit_id, footer)
     return FileRecord(
-        key=ref.key(unit_id, side),
+        key=key,
         unit_id=unit_id,
-        sha256=sha256,
-        bytes=size,
+        sha256=hashlib.sha256(data).hexdigest(),
+        bytes=len(data),
         rows=footer.rows,
         quarantined=len(footer.quarantined),
     )
+
+
+def written(store: Store, ref: RunRef, unit_id: str) -> FileRecord | None:
+    """What a unit's file holds, None where it is not written. Raises InputError as `record_of` does."""
+    try:
+        return taken_up(store, ref, unit_id)
+    except FileNotFoundError:
+        return None
+
+
+def side_record(store: Store, ref: RunRef, unit_id: str, side: str, *, look: bool) -> FileRecord:
+    """What a unit that is done has in a table beside it, as its own file says.
+
+    `look` reads the file beside it too. Raises as `record_of` does.
+    """
+    own, key = footer_of(store, ref, unit_id), ref.key(unit_id, side)
+    named = own.sides.get(side)
+    there = record_of(store, ref, unit_id, side) if look or named is None else None
+    if named is None or (there is not None and there.sha256 != named.sha256):
+        raise DamagedError(f"{store.url}/{key}: is not what {ref.key(unit_id)} was written beside")
+    return FileRecord(key=key, unit_id=unit_id, sha256=named.sha256, bytes=named.bytes, rows=named.rows)
 
 
 def footer_of(store: Store, ref: RunRef, unit_id: str, side: str | None = None) -> Footer:
     """The footer of a unit's file. Raises InputError for a file of another plan, run or unit."""
     key = ref.key(unit_id, side)
     footer = read_footer(store, key)
+    require_own(f"{store.url}/{key}", ref, unit_id, footer)
+    return footer
+
+
+def require_own(name: str, ref: RunRef, unit_id: str, footer: Footer) -> None:
+    """Raise InputError for a footer of another plan, run or unit."""
     if (footer.plan_sha256, footer.run_id, footer.unit_id) != (ref.plan_sha256, ref.run_id, unit_id):
         raise InputError(
-            f"{store.url}/{key}: was written under another plan (run {footer.run_id}, unit {footer.unit_id}, "
+            f"{name}: was written under another plan (run {footer.run_id}, unit {footer.unit_id}, "
             f"plan {footer.plan_sha256[:16]}, not {ref.plan_sha256[:16]}); move it elsewhere and run again"
         )
-    return footer

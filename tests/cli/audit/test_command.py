@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from nla_ray.config.audit import AuditConfig
+from nla_ray.errors import Exit
 from nla_ray.store import connect, verify
 from tests.audit.planted import Row, Says, at_random, corpus, in_documents, never
 from tests.audit.tables import write_config, write_pack, write_tables
@@ -46,7 +47,7 @@ def planted(tmp_path: Path) -> Path:
 
 def test_findings_of_a_high_level_fail_the_command(planted: Path, invoke: Invoke, tmp_path: Path) -> None:
     ended = invoke("audit", planted)
-    assert ended.code == 1, ended
+    assert ended.code == 5, ended
     assert "verdict: reportable" in ended.out and "above controls" in ended.out
     assert "15 findings of level high or above" in ended.out
     assert sorted(path.name for path in (tmp_path / "report").iterdir()) == list(FORMS)
@@ -92,7 +93,7 @@ def test_the_same_audit_again_is_done_and_writes_nothing(
         path: (path.stat().st_mtime_ns, path.read_bytes()) for path in tmp_path.rglob("*.*") if path.is_file()
     }
     ended = invoke("audit", planted)
-    assert ended.code == 1 and "finished before; nothing was written" in ended.out
+    assert ended.code == 5 and "finished before; nothing was written" in ended.out
     assert before == {
         path: (path.stat().st_mtime_ns, path.read_bytes()) for path in tmp_path.rglob("*.*") if path.is_file()
     }
@@ -105,7 +106,7 @@ def test_a_lost_report_is_made_again_byte_by_byte(
     invoke("audit", planted)
     before = (tmp_path / "report" / lost).read_bytes()
     (tmp_path / "report" / lost).unlink()
-    assert invoke("audit", planted).code == 1
+    assert invoke("audit", planted).code == 5
     assert (tmp_path / "report" / lost).read_bytes() == before
 
 
@@ -180,7 +181,7 @@ def test_two_weeks_are_compared(planted: Path, invoke: Invoke, tmp_path: Path) -
     ended = invoke(
         "audit", "diff", tmp_path / "tables", tmp_path / "next", "--config", planted, "-o", tmp_path / "d"
     )
-    assert ended.code == 1 and "150 documents in both" in ended.out and "risen" in ended.out
+    assert ended.code == 5 and "150 documents in both" in ended.out and "risen" in ended.out
     report = json.loads((tmp_path / "d" / "report.json").read_text())
     assert report["comparison"]["new"] > 25
     assert {one["state"] for one in report["findings"]} >= {"new", "unchanged", "absent"}
@@ -203,11 +204,10 @@ def test_runs_under_one_root_are_named(planted: Path, invoke: Invoke, tmp_path: 
     both = invoke("audit", "diff", root, root, "--config", planted).refused()
     assert "before.runs" in both
     ended = invoke("audit", "diff", f"{root}#week1", f"{root}#week2", "--config", planted)
-    assert ended.code == 1 and "no change shown" in ended.out
-    assert (
-        "has no run week3; there are week1, week2"
-        in invoke("audit", planted, "source.runs=[week3]").refused()
-    )
+    assert ended.code == 5 and "no change shown" in ended.out
+    assert "has no run week3; there are week1, week2" in invoke(
+        "audit", planted, "source.runs=[week3]"
+    ).refused(Exit.MISSING)
 
 
 def test_benign_documents_are_a_column_or_a_run(planted: Path, invoke: Invoke, tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_benign_documents_are_a_column_or_a_run(planted: Path, invoke: Invoke, t
     ended = invoke("audit", planted, f"benign.tables={twins}")
     assert ended.code == 0 and "not distinguishable" in ended.out
     calm = write_tables(tmp_path / "calm", rows(never, seed=3), "calm")
-    assert invoke("audit", planted, f"benign.tables={calm}").code == 1
+    assert invoke("audit", planted, f"benign.tables={calm}").code == 5
     poor = write_tables(tmp_path / "poor", rows(never, fve=0.3), "poor")
     assert invoke("audit", planted, f"benign.tables={poor}").code == 3
     marked = ["benign_documents.column=truth.kind", "benign_documents.value=calm"]
@@ -223,7 +223,8 @@ def test_benign_documents_are_a_column_or_a_run(planted: Path, invoke: Invoke, t
 
 
 def test_unusable_input_is_one_line(planted: Path, invoke: Invoke, tmp_path: Path) -> None:
-    assert "holds no tables" in invoke("audit", planted, f"source.tables={tmp_path / 'no'}").refused()
+    nothing = invoke("audit", planted, f"source.tables={tmp_path / 'no'}")
+    assert "holds no tables" in nothing.refused(Exit.MISSING)
     assert "fail_on" in invoke("audit", planted, "fail_on=often").refused()
     assert "sabotage, privacy" in invoke("audit", planted, "detectors=[nothing]").refused()
     bad = tmp_path / "bad.yaml"
@@ -253,7 +254,7 @@ def test_text_of_tables_and_packs_has_no_effect_on_a_terminal(
     pack = write_pack(tmp_path / "evil.yaml", "sabotage", title="\x1b[31mred\u202e")
     planted.write_text(yaml.safe_dump(values | {"packs": [str(pack)]}))
     ended = invoke("audit", planted)
-    assert ended.code == 1 and "\x1b" not in ended.out and "\u202e" not in ended.out
+    assert ended.code == 5 and "\x1b" not in ended.out and "\u202e" not in ended.out
 
 
 @pytest.mark.slow

@@ -22,4 +22,4 @@ def test_verify_says_that_all_is_well_or_what_is_not(tmp_path: Path, invoke: Inv
     key = unit_key("explanations", "run1", "u1")
     (tables / key).unlink()
     ended = invoke("verify", tables)
-    assert ended.code == 1 and f"missing    {key}:" in ended.out and "1 problems" in ended.out
+    assert ended.code == 10 and f"missing    {key}:" in ended.out and "1 problems" in ended.out

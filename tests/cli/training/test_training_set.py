@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from nla_ray.errors import Exit
 from tests.chat_server import explains, served
 from tests.cli.conftest import Invoke
 from tests.training_sets import tables, values, write_corpus
@@ -46,7 +47,7 @@ def test_it_builds_says_what_it_built_and_goes_on(invoke: Invoke, write: Write, 
             in invoke("training-set", path, "provider.max_requests=50", "--dry-run").out
         )
         spent = invoke("training-set", path, "provider.max_requests=50")
-        assert spent.code == 3 and spent.err.startswith(
+        assert spent.code == 9 and spent.err.startswith(
             "error: provider: the budget is spent (50 of 50 requests)"
         )
         ended = invoke("training-set", path)
@@ -141,7 +142,9 @@ def test_what_a_user_can_get_wrong_is_one_line(
 ) -> None:
     with served(explains) as server:
         path = write(**changes | {"provider": {"base_url": server.url} | changes.get("provider", {})})
-        assert words in invoke("training-set", path).refused()
+        passes, missing = "nobody answers" in words, "/no/such" in words
+        code = Exit.TRY_AGAIN if passes else Exit.MISSING if missing else Exit.UNUSABLE
+        assert words in invoke("training-set", path).refused(code)
         assert server.seen == [] and not (tmp_path / "set").exists()
 
 

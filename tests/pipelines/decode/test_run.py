@@ -7,7 +7,14 @@ import pytest
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.config.loading.load import load
 from nla_ray.errors import ConfigError, InputError
-from nla_ray.pipelines.decode.run import Progress, decode, plan, require_place, written_units
+from nla_ray.pipelines.decode.run import (
+    Progress,
+    decode,
+    needed_bytes,
+    plan,
+    require_place,
+    written_units,
+)
 from tests.cli.conftest import TEXT, Job, job  # noqa: F401 (fixture)
 from tests.decoded import record_of
 
@@ -51,3 +58,11 @@ def test_one_may_look_at_any_plan(job: Job) -> None:  # noqa: F811
     assert len(ready.tasks) == 1
     with pytest.raises(ConfigError, match="holds another plan"):
         require_place(place, ready, add=False)
+
+
+def test_room_is_needed_for_what_is_missing_only(job: Job) -> None:  # noqa: F811
+    ready, place = plan(config_of(job, "corpus.unit_documents=1", "keep=[activations,documents]"))
+    units = [task.unit_id for task in ready.tasks]
+    steps = [needed_bytes(ready, units[:n]) for n in range(4)]
+    assert len(units) == 3 and steps == sorted(set(steps), reverse=True) and steps[-1] == 0
+    require_place(place, ready, add=False)

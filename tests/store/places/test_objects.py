@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -101,9 +102,54 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
         open_store(tmp_path / "file").entries("")
 
 
+def test_what_is_removed_is_gone_and_its_name_free_again(place: str) -> None:
+    store = open_store(place)
+    store.put_new("a/b", b"first")
+    store.put_new("a/c", b"")
+    store.remove("a/b")
+    store.remove("a/b")
+    assert [entry.key for entry in store.entries("")] == ["a/c"]
+    assert store.put_new("a/b", b"second") and store.get("a/b") == b"second"
+
+
+def test_a_listing_says_when(place: str) -> None:
+    store = open_store(place)
+    store.put_new("a/b", b"")
+    assert abs(store.entries("")[0].modified - time.time()) < 60
+
+
+@pytest.mark.parametrize(
+    "key", ["../x", "/etc/passwd", "a//b", "a/../../b", "a/.", "", "a\0b", "a\\..\\b", "a/"]
+)
+def test_no_key_leads_out_of_the_root(place: str, key: str) -> None:
+    """Keys stand in manifests, which others may have written."""
+    store = open_store(place)
+    store.put_new("a/b", b"")
+    for act in (
+        lambda: store.put_new(key, b""),
+        lambda: store.get(key),
+        lambda: store.tail(key, 1),
+        lambda: store.identify(key),
+        lambda: store.local(key, "0" * 64),
+        lambda: store.remove(key),
+        lambda: store.place(key),
+    ):
+        with pytest.raises(InputError, match="is no key of an object below it"):
+            act()
+    assert [entry.key for entry in store.entries("")] == ["a/b"]
+
+
+def test_no_listing_leads_out_of_the_root(place: str) -> None:
+    with pytest.raises(InputError, match="is no key of an object below it"):
+        open_store(place).entries("../")
+
+
 def test_unfinished_files_are_not_seen(tmp_path: Path) -> None:
     """A killed writer leaves its temporary file behind."""
     store = open_store(tmp_path)
     store.put_new("t/unit", b"")
     (tmp_path / "t" / ".unit.0.part").write_bytes(b"half")
     assert [entry.key for entry in store.entries("t/")] == ["t/unit"]
+    (left,) = store.unfinished()
+    store.remove(left.key)
+    assert left.bytes == 4 and store.unfinished() == [] and (tmp_path / "t" / "unit").exists()

@@ -7,7 +7,7 @@ import pytest
 from nla_ray.errors import ConfigError, EngineError, InputError
 from nla_ray.store import open_run, open_store, verify
 from nla_ray.store.places.objects import Store
-from nla_ray.store.runs.plan import Plan, other_plans
+from nla_ray.store.runs.plan import Plan, get_plan, other_plans
 from nla_ray.store.runs.run import Run
 from nla_ray.store.runs.unit_file import QuarantinedRow, to_bytes, unit_facts
 from tests.store.rows import RECORD, plan_of, rows_of
@@ -103,3 +103,29 @@ def test_runs_of_other_tables_are_no_obstacle(tmp_path: str) -> None:
 
     for plan in (notes("audit1"), notes("audit2"), plan_of("run1"), notes("audit3")):
         open_run(open_store(tmp_path), plan)
+
+
+def labelled(run_id: str = "run1", **labels: str) -> Plan:
+    return plan_of(run_id).model_copy(update={"labels": labels})
+
+
+def test_labels_are_kept_and_are_no_part_of_a_run(place: str) -> None:
+    """A run that serves a second week is the one that it was, under the first week's name."""
+    first, again = labelled(week="2026-W01", model="m"), labelled(week="2026-W02")
+    assert first.sha256() == again.sha256() == plan_of().sha256()
+    open_run(open_store(place), first)
+    open_run(open_store(place), again)
+    assert get_plan(open_store(place), "run1") == first
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ({"owner": "me"}, "owner is no label; there are sweep, week, model, base, corpus, layer"),
+        ({"week": ""}, "at least 1 character"),
+        ({"week": "1\n2"}, "match pattern"),
+    ],
+)
+def test_labels_are_known_words(labels: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Plan(run_id="run1", units={}, facts={}, labels=labels)

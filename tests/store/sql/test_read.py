@@ -8,9 +8,11 @@ import duckdb
 import pytest
 
 from nla_ray.store import connect, open_run, open_store
+from nla_ray.store.runs.plan import Plan
+from nla_ray.tables import RATES, table_of
 from tests.store.rows import RECORD, plan_of, rows_of
 
-VIEWS = {"explanations": 9, "controls": 3, "all_explanations": 12, "runs": 1, "failures": 3}
+VIEWS = {"explanations": 9, "controls": 3, "all_explanations": 12, "runs": 1, "all_runs": 1, "failures": 3}
 EMPTY = {"documents": 0, "activations": 0, "findings": 0, "rates": 0}
 
 
@@ -63,7 +65,7 @@ def test_runs_of_another_table_are_runs_only(tables: Path, tmp_path: Path) -> No
         run.write(unit_id, rows_of(unit_id).select(["run_id", "row_id"]))
     run.commit({})
     counts = [connect(tmp_path).sql(f"SELECT count(*) FROM {view}").fetchall()[0][0] for view in VIEWS]
-    assert counts == [0, 0, 0, 1, 0]
+    assert counts == [0, 0, 0, 1, 1, 0]
 
 
 def test_the_connection_is_an_ordinary_one(tables: Path) -> None:
@@ -71,3 +73,31 @@ def test_the_connection_is_an_ordinary_one(tables: Path) -> None:
     connection.execute("CREATE TABLE mine AS FROM explanations")
     with pytest.raises(duckdb.CatalogException):
         connection.sql("FROM nothing_like_it")
+
+
+def committed_run(place: Path, plan: Plan) -> None:
+    run = open_run(open_store(place), plan, add=True)
+    for unit_id in run.missing():
+        run.write(unit_id, rows_of(unit_id, plan.run_id))
+    run.commit(RECORD)
+
+
+def test_labels_are_columns_and_null_where_there_are_none(tmp_path: Path) -> None:
+    labels = {"sweep": "s", "week": "2026-W01", "model": "m", "base": "b", "corpus": "c", "layer": "9"}
+    committed_run(tmp_path, plan_of("run1").model_copy(update={"labels": labels}))
+    committed_run(tmp_path, plan_of("run2"))
+    found = connect(tmp_path).sql("SELECT sweep, week, model, base, corpus, layer FROM runs ORDER BY run_id")
+    assert found.fetchall() == [("s", "2026-W01", "m", "b", "c", 3), (None,) * 5 + (3,)]
+
+
+def test_rates_have_the_labels_of_the_audited_run_else_of_the_audit(tmp_path: Path) -> None:
+    committed_run(tmp_path, plan_of("run1").model_copy(update={"labels": {"week": "2026-W01"}}))
+    labels = {"week": "2026-W09", "model": "m"}
+    plan = Plan(run_id="audit", table="rates", units={"u0": 2}, facts={}, labels=labels)
+    run = open_run(open_store(tmp_path), plan)
+    empty = {one.name: None if one.nullable else "" if one.type == "string" else 0 for one in RATES}
+    fixed = empty | {"run_id": "audit", "unit_id": "u0"}
+    made = [fixed | {"audited_run": audited} for audited in ("run1", "elsewhere")]
+    run.commit({}, [run.write("u0", table_of(made, RATES))])
+    found = connect(tmp_path).sql("SELECT run_id, week, model FROM rates ORDER BY run_id")
+    assert found.fetchall() == [("elsewhere", "2026-W09", "m"), ("run1", "2026-W01", "m")]

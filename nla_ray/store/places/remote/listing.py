@@ -19,10 +19,19 @@ _WILD = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True)
-class _Page:
-    """Keys and folders below a prefix; `token` names what follows, differently each time."""
+class Entry:
+    """An object as a listing shows it: its key, its size in bytes, its ETag."""
 
-    keys: tuple[str, ...]
+    key: str
+    size: int
+    etag: str
+
+
+@dataclass(frozen=True)
+class _Page:
+    """Objects and folders below a prefix; `token` names what follows, differently each time."""
+
+    objects: tuple[Entry, ...]
     folders: tuple[str, ...]
     more: bool
     token: str = field(compare=False)
@@ -46,14 +55,22 @@ def folder(path: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
     """URLs of the objects and of the folders directly in a folder or bucket; None where there is none."""
     bucket, key = split(path.rstrip("/"))
     prefix = f"{key}/" if key else ""
-    keys, folders = _below(path, bucket, prefix, "/")
+    found, folders = _below(path, bucket, prefix, "/")
+    keys = [one.key for one in found]
     return None if key and not keys and not folders else (_urls(bucket, keys), _urls(bucket, folders))
+
+
+def objects(path: str) -> tuple[Entry, ...]:
+    """The objects directly in a folder or bucket, by key; none where there is no such folder."""
+    bucket, key = split(path.rstrip("/"))
+    return tuple(_below(path, bucket, f"{key}/" if key else "", "/")[0])
 
 
 def below(path: str) -> tuple[str, ...]:
     """URLs of all objects below a folder or bucket."""
     bucket, key = split(path.rstrip("/"))
-    return _urls(bucket, _below(path, bucket, f"{key}/" if key else "", "")[0])
+    found, _ = _below(path, bucket, f"{key}/" if key else "", "")
+    return _urls(bucket, [one.key for one in found])
 
 
 def matching(path: str, base: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -64,34 +81,36 @@ def matching(path: str, base: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     wild = _WILD.search(rest)
     start = literal + (rest[: wild.start()] if wild else rest)
     beside = "/" not in key[len(start) :] and "**" not in key
-    keys, folders = _below(path, bucket, start, "/" if beside else "")
+    found, folders = _below(path, bucket, start, "/" if beside else "")
     pattern = re.compile(glob_translate(glob.escape(literal) + rest))
-    keys, folders = ([one for one in found if pattern.match(one.rstrip("/"))] for found in (keys, folders))
-    return _urls(bucket, keys), _urls(bucket, folders)
+    keys = [one.key for one in found if pattern.match(one.key)]
+    return _urls(bucket, keys), _urls(bucket, [one for one in folders if pattern.match(one)])
 
 
 def _urls(bucket: str, keys: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"s3://{bucket}/{one}" for one in keys)
 
 
-def _below(path: str, bucket: str, prefix: str, delimiter: str) -> tuple[list[str], list[str]]:
-    """Keys and folders of all pages, each asked for until two answers agree: no listing is a smaller one."""
-    keys, folders = list[str](), list[str]()
+def _below(path: str, bucket: str, prefix: str, delimiter: str) -> tuple[list[Entry], list[str]]:
+    """Objects and folders of all pages, each asked until two answers agree: no listing is a smaller one."""
+    found, folders = list[Entry](), list[str]()
     options = {"Bucket": bucket, "Prefix": prefix, "Delimiter": delimiter}
     while True:
         page = agreed(path, partial(_page, path, dict(options)))
-        keys += (one for one in page.keys if not one.endswith("/"))
+        found += (one for one in page.objects if not one.key.endswith("/"))
         folders += (one[:-1] for one in page.folders)
         if not page.more:
-            return sorted(keys), folders
+            return sorted(found, key=lambda one: one.key), folders
         options["ContinuationToken"] = page.token
 
 
 def _page(path: str, options: dict[str, str]) -> _Page:
     def question(client: Any) -> _Page:
         answer = client.list_objects_v2(**options)
-        keys = tuple(one["Key"] for one in answer.get("Contents", ()))
+        found = tuple(
+            Entry(one["Key"], int(one["Size"]), one.get("ETag", "")) for one in answer.get("Contents", ())
+        )
         folders = tuple(one["Prefix"] for one in answer.get("CommonPrefixes", ()))
-        return _Page(keys, folders, bool(answer.get("IsTruncated")), answer.get("NextContinuationToken", ""))
+        return _Page(found, folders, bool(answer.get("IsTruncated")), answer.get("NextContinuationToken", ""))
 
     return ask(path, question)

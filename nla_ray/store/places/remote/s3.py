@@ -14,15 +14,17 @@ from typing import Any, TypeVar
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConnectionError,
+    HTTPClientError,
     IncompleteReadError,
     ReadTimeoutError,
     ResponseStreamingError,
 )
 
-from nla_ray.errors import InputError
+from nla_ray.errors import InputError, NoFileError, UnreachableError
 from nla_ray.store.places.cache import cached, keep
 from nla_ray.store.places.folder import require_digest
-from nla_ray.store.places.objects import Listed, Store
+from nla_ray.store.places.objects import Listed, Store, require_key, require_prefix
 from nla_ray.store.places.remote.client import connected, new_session
 
 T = TypeVar("T")
@@ -38,9 +40,13 @@ _PATIENT = {"connect_timeout": 10, "retries": {"mode": "standard", "total_max_at
 _ATTEMPT, _SHA256 = "nla-attempt", "nla-sha256"
 _CHUNK = 1 << 20
 _BROKEN = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
-_ABSENT, _CONFLICT, _EXISTS = 404, 409, 412
+_PASSING = (ConnectionError, HTTPClientError, *_BROKEN)
+_ABSENT, _CONFLICT, _EXISTS, _BUSY, _SERVER, _LACKING = 404, 409, 412, 429, 500, 501
 _NO_BUCKET = "the bucket does not exist; create it or correct the URL"
-_DENIED = "access denied; the identity needs s3:ListBucket, s3:GetObject and, to write, s3:PutObject"
+_DENIED = (
+    "access denied; the identity needs s3:ListBucket, s3:GetObject, to write s3:PutObject, "
+    "and to remove s3:DeleteObject"
+)
 _EXPIRED = "the credentials have expired; log in again"
 _ADVICE = {
     "NoSuchBucket": _NO_BUCKET,
@@ -86,7 +92,7 @@ class S3Store(Store):
             client.head_bucket(Bucket=self._bucket)
         except ClientError as error:
             if _status(error) == _ABSENT:
-                raise InputError(f"{self.url}: {_NO_BUCKET}") from None
+                raise NoFileError(f"{self.url}: {_NO_BUCKET}") from None
         self._reached = True
 
     def put_new(self, key: str, data: bytes) -> bool:
@@ -107,7 +113,7 @@ class S3Store(Store):
             there = self._head(key)
             if there is not None:
                 return {name: there["Metadata"].get(name) for name in mine} == mine
-        raise InputError(f"{self.url}: {key}: {ATTEMPTS} writes were refused in turn; run again later")
+        raise UnreachableError(f"{self.url}: {key}: {ATTEMPTS} writes were refused in turn; run again later")
 
     def _put(self, key: str, data: bytes, metadata: dict[str, str]) -> int:
         """HTTP status of a conditional PUT: success, 412 exists, 409 another one is under way."""
@@ -117,7 +123,7 @@ class S3Store(Store):
         with self._explained(key):
             try:
                 answer = self._client.put_object(
-                    Bucket=self._bucket, Key=self._root + key, Body=data, Metadata=metadata, **condition
+                    Bucket=self._bucket, Key=self._key(key), Body=data, Metadata=metadata, **condition
                 )
             except ClientError as error:
                 if _status(error) in (_EXISTS, _CONFLICT):
@@ -128,7 +134,7 @@ class S3Store(Store):
     def _head(self, key: str) -> dict[str, Any] | None:
         with self._explained(key):
             try:
-                return dict(self._client.head_object(Bucket=self._bucket, Key=self._root + key))
+                return dict(self._client.head_object(Bucket=self._bucket, Key=self._key(key)))
             except ClientError as error:
                 if _status(error) == _ABSENT:
                     return None
@@ -146,7 +152,7 @@ class S3Store(Store):
         """What `consume` makes of an object's body; a body that breaks off is asked for again."""
         with self._explained(key):
             for tries_left in reversed(range(ATTEMPTS)):
-                answer = self._client.get_object(Bucket=self._bucket, Key=self._root + key, **options)
+                answer = self._client.get_object(Bucket=self._bucket, Key=self._key(key), **options)
                 try:
                     return consume(answer["Body"])
                 except _BROKEN:
@@ -164,15 +170,21 @@ class S3Store(Store):
 
     def entries(self, prefix: str) -> list[Listed]:
         """See Store."""
+        require_prefix(self.url, prefix)
         with self._explained(prefix):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=self._root + prefix
             )
             return [
-                Listed(one["Key"].removeprefix(self._root), one["Size"])
+                Listed(one["Key"].removeprefix(self._root), one["Size"], one["LastModified"].timestamp())
                 for page in pages
                 for one in page.get("Contents", ())
             ]
+
+    def remove(self, key: str) -> None:
+        """See Store; needs s3:DeleteObject, which writers need not have."""
+        with self._explained(key):
+            self._client.delete_object(Bucket=self._bucket, Key=self._key(key))
 
     def local(self, key: str, sha256: str, *, fresh: bool = False) -> Path:
         """See Store; a copy in the cache, named by its digest."""
@@ -185,6 +197,9 @@ class S3Store(Store):
 
         return self._read(key, lambda body: keep(sha256, body.iter_chunks(_CHUNK), require))
 
+    def _key(self, key: str) -> str:
+        return self._root + require_key(self.url, key)
+
     @contextmanager
     def _explained(self, key: str) -> Iterator[None]:
         """Turn the client's errors into ours; an object that is not there into FileNotFoundError."""
@@ -194,9 +209,10 @@ class S3Store(Store):
             code = str(error.response.get("Error", {}).get("Code", ""))
             if code == "NoSuchKey":
                 raise FileNotFoundError(f"{self.url}/{key}") from None
-            raise InputError(f"{self.url}: {_ADVICE.get(code, error)}") from None
+            raise _kind(error)(f"{self.url}: {_ADVICE.get(code, error)}") from None
         except BotoCoreError as error:
-            raise InputError(
+            kind = UnreachableError if isinstance(error, _PASSING) else InputError
+            raise kind(
                 f"{self.url}: {error}; check AWS_ENDPOINT_URL, AWS_REGION and the credentials"
             ) from None
 
@@ -206,6 +222,16 @@ def _reopen(bucket: str, prefix: str, overwrites: bool) -> S3Store:
     store = S3Store(bucket, prefix, overwrites=overwrites)
     store._reached = True
     return store
+
+
+def _kind(error: ClientError) -> type[InputError]:
+    """What is not there; what may pass (a busy server, credentials that expired); all else."""
+    code = error.response.get("Error", {}).get("Code")
+    if code == "NoSuchBucket":
+        return NoFileError
+    status = _status(error)
+    passes = status == _BUSY or (status >= _SERVER and status != _LACKING) or _ADVICE.get(code) == _EXPIRED
+    return UnreachableError if passes else InputError
 
 
 def _status(error: ClientError) -> int:

@@ -11,10 +11,12 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from nla_ray.errors import InputError, UnreachableError
+from nla_ray.store.places.remote.asking import agreed
 from nla_ray.store.places.remote.ranges import Head, fetch, look, split
 
 TRIES = 5
@@ -35,29 +37,30 @@ def spooled(path: str) -> Iterator[tuple[Head, str]]:
         yield head, path
         return
     with tempfile.NamedTemporaryFile(prefix="nla_ray-", suffix=PurePosixPath(path).name[-80:]) as copy:
-        file = cast(BinaryIO, copy)
-        for _ in range(TRIES):
-            _copy(head, file)
-            if checksum.fits(file):
-                break
-        else:
-            raise UnreachableError.at(
-                path, f"what came {TRIES} times has not the checksum that the store tells"
-            )
+        try:
+            fill(cast(BinaryIO, copy), head, checksum)
+        except OSError as error:
+            raise InputError(
+                f"{path}: cannot keep a copy while it is read: {error.strerror or error}; make room, or "
+                "name another folder in TMPDIR"
+            ) from None
         yield head, copy.name
 
 
-def _copy(head: Head, file: BinaryIO) -> None:
-    try:
+def fill(file: BinaryIO, head: Head, checksum: Checksum | None) -> None:
+    """Write an object into a file that is open for both; without a checksum every range is fetched twice.
+
+    Raises UnreachableError where the checksum never fits, InputError, and OSError as the disk does.
+    """
+    for _ in range(TRIES):
         file.seek(0)
         for start in range(0, head.size, _CHUNK):
-            file.write(fetch(head, start, min(start + _CHUNK, head.size)))
+            question = partial(fetch, head, start, min(start + _CHUNK, head.size))
+            file.write(agreed(head.path, question) if checksum is None else question())
         file.flush()
-    except OSError as error:
-        raise InputError(
-            f"{head.path}: cannot keep a copy while it is read: {error.strerror or error}; make room, or "
-            "name another folder in TMPDIR"
-        ) from None
+        if checksum is None or checksum.fits(file):
+            return
+    raise UnreachableError.at(head.path, f"what came {TRIES} times has not the checksum that the store tells")
 
 
 class _Crc32:

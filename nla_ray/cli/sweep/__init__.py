@@ -1,0 +1,1 @@
+"""`nla-ray sweep`: weekly sweeps over many models and corpora."""

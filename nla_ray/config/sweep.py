@@ -1,0 +1,218 @@
+"""The configuration of a sweep: many models over many corpora, week after week, with one policy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from nla_ray.config.audit import AuditPolicy, Marked
+from nla_ray.config.base import Config, Name
+from nla_ray.config.decode import Baseline, DecodeConfig, DecodePolicy, Models, Reference
+from nla_ray.config.reading.corpus import Corpus
+
+Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
+"""A name that is a piece of a key: letters, digits, `.`, `_` and `-`."""
+
+WEEK = "{week}"
+_PLACEHOLDER = re.compile(r"\{[^{}]*\}|[{}]")
+
+
+class Target(Config):
+    """A model that is read, and the pair that reads it; a fine-tune may have those of its base."""
+
+    name: Label
+    target: Reference
+    """The model, `ID_OR_PATH[@REVISION][#SUBFOLDER]`."""
+    base: Label | None = None
+    """Name of the target that it was made from: it is compared with that, and has its pair if none is said.
+    """
+    av: Reference | None = None
+    """The verbalizer; without it that of the base."""
+    ar: Reference | None = None
+    """The reconstructor; without it that of the base, if the verbalizer is the base's too."""
+    layer: Annotated[int, Field(ge=0)] | None = None
+    """K, checked against the verbalizer's sidecar, which says it otherwise."""
+    injection_scale: Annotated[float, Field(gt=0)] | Literal["sqrt_d_model", "raw"] | None = None
+    """Takes the place of the injection scale in the verbalizer's sidecar, or of a missing one."""
+    baseline: Baseline | None = None
+    """The denominator of `fve_nrm`; without it the one in the reconstructor's sidecar."""
+
+
+class SweepCorpus(Corpus):
+    """Documents of every week; in `paths`, `{week}` stands for the ISO week, such as 2026-W48."""
+
+    name: Label
+    benign: Marked | Label | None = None
+    """Benign documents: those of another corpus of this sweep by its name, or marked ones among these."""
+
+    @field_validator("paths")
+    @classmethod
+    def _known_placeholders(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
+        for path in paths:
+            if unknown := set(_PLACEHOLDER.findall(path)) - {WEEK}:
+                raise ValueError(f"{path}: {sorted(unknown)[0]} means nothing here; {WEEK} is the ISO week")
+        return paths
+
+    def of(self, week: str) -> Corpus:
+        """The corpus of a week."""
+        values = self.model_dump(exclude={"name", "benign"}, exclude_unset=True)
+        return Corpus.model_validate(values | {"paths": [path.replace(WEEK, week) for path in self.paths]})
+
+
+class Compare(Config):
+    """What the audit of a cell is compared with."""
+
+    last: bool = True
+    """The newest earlier week's run of the same cell."""
+    base: bool = True
+    """The base model's run over the same documents."""
+
+
+class Budget(Config):
+    """What a week may cost; more is refused before anything is decoded, and ends a sweep under way."""
+
+    vectors: Annotated[int, Field(ge=1)] | None = None
+    """Vectors that are decoded, controls not counted."""
+    gpu_hours: Annotated[float, Field(gt=0)] | None = None
+    money: Annotated[float, Field(gt=0)] | None = None
+    """Needs `price`."""
+    price: Annotated[float, Field(gt=0)] | None = None
+    """Of an hour of one GPU; of a worker without a GPU, of its hour."""
+    currency: Name = "USD"
+
+    @model_validator(mode="after")
+    def _price_of_money(self) -> Budget:
+        if self.money is not None and self.price is None:
+            raise ValueError("money: say the price of a GPU-hour too (price)")
+        return self
+
+    def limited(self) -> bool:
+        """Whether anything is limited."""
+        return any(one is not None for one in (self.vectors, self.gpu_hours, self.money))
+
+
+class Retention(Config):
+    """What `nla-ray sweep gc` may remove."""
+
+    weeks: Annotated[int, Field(ge=1)] | None = None
+    """Runs that a newer run of the same cell supersedes, once they are so many weeks old; null: never."""
+    abandoned_days: Annotated[int, Field(ge=1)] = 14
+    """Runs that were begun and not finished, after so many days."""
+
+
+class Notify(Config):
+    """Who is told when a week is done. The address is a secret: only its place is said here."""
+
+    url_env: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")]
+    """Name of the environment variable that holds the webhook's URL."""
+
+
+class SweepConfig(DecodePolicy):
+    """A weekly sweep: every target over every corpus, decoded, audited, compared and reported."""
+
+    without_effect: ClassVar[frozenset[str]] = frozenset(
+        {
+            "root", "overwrites", "runner", "max_failed_fraction", "budget", "retention", "notify",
+            "targets_at_once", "stalled_after_s",
+        }
+    )  # fmt: skip
+
+    name: Label
+    root: Name
+    """Folder or `s3://bucket/prefix` that holds the tables and the state of the sweep."""
+    targets: Annotated[tuple[Target, ...], Field(min_length=1)]
+    corpora: Annotated[tuple[SweepCorpus, ...], Field(min_length=1)]
+    leave_out: tuple[Name, ...] = ()
+    """Pairs that are no cell, each as `TARGET/CORPUS`."""
+    audit: AuditPolicy = AuditPolicy()
+    compare: Compare = Compare()
+    budget: Budget = Budget()
+    retention: Retention = Retention()
+    notify: Notify | None = None
+    targets_at_once: Annotated[int, Field(ge=1)] = 1
+    """Targets that are worked on at once, each with actors of its own, where the cluster has room.
+
+    The cells of one target always share its actors, which load the models once.
+    """
+    stalled_after_s: Annotated[float, Field(gt=0)] = 1800.0
+    """A cell that is worked on and has finished no unit for so long is called stalled."""
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> SweepConfig:
+        _require_once("targets", [one.name for one in self.targets])
+        _require_once("corpora", [one.name for one in self.corpora])
+        _require_known(
+            "targets", "base", [one.base for one in self.targets], [one.name for one in self.targets]
+        )
+        names = [one.name for one in self.corpora]
+        benign = [one.benign for one in self.corpora if isinstance(one.benign, str)]
+        _require_known("corpora", "benign", benign, names)
+        pairs = [f"{target.name}/{corpus.name}" for target in self.targets for corpus in self.corpora]
+        _require_known("leave_out", "TARGET/CORPUS", self.leave_out, pairs)
+        if not list(self.pairs()):
+            raise ValueError("leave_out: leaves no cell")
+        for target, corpus in self.pairs():
+            self.decoding(target, corpus, "2026-W01", "tables")
+        if self.targets_at_once > 1 and self.runner.name == "local":
+            raise ValueError(
+                "targets_at_once: in one process there is one target at a time; use runner.name: ray"
+            )
+        return self
+
+    def pairs(self) -> Iterator[tuple[Target, SweepCorpus]]:
+        """The cells of every week: target by target, benign corpora before those that need them."""
+        benign = {one.benign for one in self.corpora}
+        corpora = sorted(self.corpora, key=lambda one: one.name not in benign)
+        for target in self.targets:
+            for corpus in corpora:
+                if f"{target.name}/{corpus.name}" not in self.leave_out:
+                    yield target, corpus
+
+    def decoding(self, target: Target, corpus: SweepCorpus, week: str, output: str) -> DecodeConfig:
+        """The decode of a cell into the tables at `output`."""
+        shared = {name: getattr(self, name) for name in DecodePolicy.model_fields}
+        return DecodeConfig(
+            output=output,
+            models=self.models(target),
+            corpus=corpus.of(week),
+            baseline=self._of_pair(target).baseline,
+            **shared,
+        )
+
+    def models(self, target: Target) -> Models:
+        """The target with its own pair, or the one of its base."""
+        pair = self._of_pair(target)
+        if pair.av is None:
+            raise ValueError(f"targets: {target.name} has no av, and no base that has one")
+        return Models(
+            target=target.target, av=pair.av, ar=target.ar or pair.ar, injection_scale=pair.injection_scale
+        )
+
+    def layer_of(self, target: Target) -> int | None:
+        """The layer that is said for a target or for the one whose pair it has."""
+        return target.layer if target.layer is not None else self._of_pair(target).layer
+
+    def _of_pair(self, target: Target) -> Target:
+        """The target whose pair is used: the nearest base that names a verbalizer."""
+        by_name, seen = {one.name: one for one in self.targets}, {target.name}
+        while target.av is None and target.base is not None:
+            target = by_name[target.base]
+            if target.name in seen:
+                raise ValueError(f"targets: {target.name} is its own base in the end")
+            seen.add(target.name)
+        return target
+
+
+def _require_once(key: str, names: Sequence[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{key}: {twice[0]} stands twice; every name stands for one")
+
+
+def _require_known(key: str, what: str, named: Iterable[str | None], known: Sequence[str]) -> None:
+    for name in named:
+        if name is not None and name not in known:
+            raise ValueError(f"{key}: {what} {name!r} is not known; there are {', '.join(known)}")

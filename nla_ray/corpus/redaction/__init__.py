@@ -1,0 +1,1 @@
+"""What of texts may be stored: found, hidden, cut to windows."""

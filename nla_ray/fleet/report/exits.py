@@ -1,0 +1,73 @@
+"""How a week ends: one exit code from all of its cells, and the words for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from nla_ray.errors import Exit
+from nla_ray.fleet.report.model import FleetCell, FleetReport, Says
+
+STATES: dict[int, str] = {
+    Exit.DONE: "quiet",
+    Exit.CRASH: "crashed",
+    Exit.UNUSABLE: "unusable input",
+    Exit.NOT_REPORTABLE: "not reportable",
+    Exit.INSUFFICIENT: "too little evidence",
+    Exit.FINDINGS: "findings",
+    Exit.QUARANTINE: "quarantine over the limit",
+    Exit.MISSING: "input missing",
+    Exit.TRY_AGAIN: "try again",
+    Exit.OVER_BUDGET: "over budget",
+    Exit.NO: "failed",
+}
+"""Words for the exit codes that a week can end with."""
+ORDER = (
+    Exit.TRY_AGAIN,
+    Exit.FINDINGS,
+    Exit.CRASH,
+    Exit.UNUSABLE,
+    Exit.NO,
+    Exit.OVER_BUDGET,
+    Exit.QUARANTINE,
+    Exit.MISSING,
+    Exit.NOT_REPORTABLE,
+    Exit.INSUFFICIENT,
+)
+"""The gravest first."""
+
+OF_AUDITS: dict[Says, Exit] = {
+    "findings": Exit.FINDINGS,
+    "not reportable": Exit.NOT_REPORTABLE,
+    "insufficient evidence": Exit.INSUFFICIENT,
+}
+
+
+def fleet_exit(report: FleetReport) -> Exit:
+    """The exit code of a week: the first of these that holds for any cell.
+
+    8, a passing fault: running again completes the week, so nothing is final before. 5, findings of the
+    policy's level: they outrank what did not work, which the page tells too. Then what somebody must mend,
+    the code of a cell that failed: 1 a fault of nla_ray itself, 2 unusable input, 10 the command says no,
+    9 over budget, 6 too much in quarantine, 7 input missing. Then 3, an audit that is not reportable, and
+    4, too little evidence. 0: every cell was read and none has findings.
+    """
+    return exit_of(report.cells)
+
+
+def exit_of(cells: Iterable[FleetCell]) -> Exit:
+    """See `fleet_exit`."""
+    found = {_exit(cell) for cell in cells}
+    return next((code for code in ORDER if code in found), Exit.DONE)
+
+
+def _exit(cell: FleetCell) -> int:
+    """The code of one cell. What was not started, or was stopped by a signal, is tried again."""
+    says, own = cell.says, cell.result.exit
+    if says == "not started" or own >= Exit.HUNG_UP:
+        return Exit.TRY_AGAIN
+    if says in ("failed", "missing"):
+        return own or (Exit.MISSING if says == "missing" else Exit.NO)
+    if says in OF_AUDITS:
+        return OF_AUDITS[says]
+    # Whether there are findings is a matter of the whole sweep, so the audit's own codes do not count.
+    return Exit.DONE if own in OF_AUDITS.values() else own

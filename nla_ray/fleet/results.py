@@ -1,0 +1,181 @@
+"""What came of the cells of a week: one write-once result per attempt, the newest counts."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue
+
+from nla_ray.config.base import Config, Name
+from nla_ray.errors import NoFileError
+from nla_ray.fleet.cells import Cell
+from nla_ray.fleet.layout import attempt_key, result_key, run_key, sweep_prefix, week_key, week_prefix
+from nla_ray.fleet.objects import get_object, put_object
+from nla_ray.store.places.objects import Store
+
+State = Literal["done", "missing", "failed", "not started"]
+"""`missing`: its corpus or its model is not there this week."""
+
+Pair = tuple[str, str]
+"""Model and corpus."""
+
+Count = Annotated[int, Field(ge=0)]
+
+_NUMBERED = re.compile(r"cells/([^/]+)/([^/]+)/(attempt|run|result)-(\d+)\.json")
+
+
+class Week(Config):
+    """What a week was begun with."""
+
+    sweep: Name
+    week: Name
+    config: dict[str, JsonValue]
+    """The whole SweepConfig, as JSON."""
+    cells: tuple[Cell, ...]
+
+
+class Attempt(Config):
+    """Somebody begins to work on a cell."""
+
+    cell: Cell
+    who: str
+    """Host and process of the driver."""
+    started: str
+
+
+class CellResult(Config):
+    """How a cell stands."""
+
+    cell: Cell
+    state: State
+    reason: str | None = None
+    """Why it failed, what is missing, or what could not be compared."""
+    exit: int = 0
+    """Exit code that the cell alone would give, see the table of exit codes."""
+    run_id: str | None = None
+    audit_id: str | None = None
+    verdict: str | None = None
+    """The audit's verdict."""
+    units: Count = 0
+    reused_units: Count = 0
+    """Of the units, those that another run had made."""
+    rows: Count = 0
+    quarantined: Count = 0
+    vectors: Count = 0
+    """Of the corpus, without those of controls."""
+    tokens: Count = 0
+    busy_seconds: float = 0.0
+    """Of all workers together; a unit of another run costs nothing."""
+    gpu_seconds: float = 0.0
+    """The same, times the GPUs that a worker has."""
+    paid_seconds: float = 0.0
+    """The same, where a worker without a GPU counts as one."""
+    cost: float | None = None
+    """In the currency of the budget; None where it names no price."""
+    started: str = ""
+    """UTC, ISO 8601; so is `finished`."""
+    finished: str = ""
+    report: str | None = None
+    """Key, under the sweep's root, of the folder of the audit's report against last week's run."""
+    base_report: str | None = None
+    """The same for the comparison with the base model's run of this week."""
+    last_run: str | None = None
+    """The run of the newest earlier week that it was compared with."""
+    base_run: str | None = None
+    same_run_as: str | None = None
+    """The week whose run this is: nothing was decoded."""
+
+
+def get_week(store: Store, sweep: str, week: str) -> Week | None:
+    """What a week was begun with; None where it was not begun."""
+    return get_object(store, week_key(sweep, week), Week)
+
+
+def weeks_of(store: Store, sweep: str) -> list[str]:
+    """The weeks of a sweep that were begun, in order."""
+    prefix = f"{sweep_prefix(sweep)}weeks/"
+    keys = (listed.key.removeprefix(prefix) for listed in store.entries(prefix))
+    return sorted(key.removesuffix("/week.json") for key in keys if key.endswith("/week.json"))
+
+
+def results_of(store: Store, sweep: str, week: str) -> list[CellResult]:
+    """The newest result of every cell of a week, in the order of its configuration.
+
+    Raises InputError for a week that was not begun, and for damaged objects.
+    """
+    begun = begun_week(store, sweep, week)
+    numbers = numbers_of(store, sweep, week)
+
+    def result(cell: Cell) -> CellResult:
+        n = numbers[cell.pair].result
+        found = get_object(store, result_key(sweep, week, cell.pair, n), CellResult) if n else None
+        return found or CellResult(cell=cell, state="not started")
+
+    return store.map(result, begun.cells)
+
+
+def runs_of(store: Store, sweep: str, week: str) -> dict[Pair, CellResult]:
+    """What was decoded, by cell, audited or not: the newest of each."""
+    newest = [(pair, one.run) for pair, one in numbers_of(store, sweep, week).items() if one.run]
+    found = store.map(lambda one: get_object(store, run_key(sweep, week, *one), CellResult), newest)
+    return {one.cell.pair: one for one in found if one is not None}
+
+
+def begun_week(store: Store, sweep: str, week: str) -> Week:
+    """What a week was begun with. Raises NoFileError where it was not begun."""
+    begun = get_week(store, sweep, week)
+    if begun is None:
+        known = ", ".join(weeks_of(store, sweep)) or "none"
+        raise NoFileError(f"{store.url}: sweep {sweep} has no week {week}; there are: {known}")
+    return begun
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The newest attempt at a cell, the newest that decoded it, the newest that has a result; 0 for none."""
+
+    attempt: int = 0
+    run: int = 0
+    result: int = 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether the newest that is known of the cell is a result."""
+        return self.result > 0 and self.result >= self.run
+
+
+def numbers_of(store: Store, sweep: str, week: str) -> defaultdict[Pair, Numbers]:
+    """What is there of every cell, by one listing."""
+    prefix = week_prefix(sweep, week)
+    found: defaultdict[Pair, Numbers] = defaultdict(Numbers)
+    for listed in store.entries(f"{prefix}cells/"):
+        match = _NUMBERED.fullmatch(listed.key.removeprefix(prefix))
+        if match is not None:
+            pair, kind = (match[1], match[2]), match[3]
+            highest = max(getattr(found[pair], kind), int(match[4]))
+            found[pair] = replace(found[pair], **{kind: highest})
+    return found
+
+
+def put_attempt(store: Store, attempt: Attempt) -> int:
+    """Write that a cell is begun; returns the number of the attempt."""
+    cell = attempt.cell
+    n = numbers_of(store, cell.sweep, cell.week)[cell.pair].attempt + 1
+    while not put_object(store, attempt_key(cell.sweep, cell.week, cell.pair, n), attempt):
+        n += 1
+    return n
+
+
+def put_run(store: Store, result: CellResult, n: int) -> bool:
+    """Write what the n-th attempt at a cell decoded; False where it is there already."""
+    cell = result.cell
+    return put_object(store, run_key(cell.sweep, cell.week, cell.pair, n), result)
+
+
+def put_result(store: Store, result: CellResult, n: int) -> bool:
+    """Write how the n-th attempt at a cell ended; False where another said so first."""
+    cell = result.cell
+    return put_object(store, result_key(cell.sweep, cell.week, cell.pair, n), result)

@@ -1,0 +1,1 @@
+"""A week of a sweep: every cell decoded, audited, compared and reported."""

@@ -1,0 +1,111 @@
+"""The audits of a cell: against last week's run, and against the base model's run of this week."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from nla_ray.audit.report.model import Report
+from nla_ray.config.audit import AuditConfig, AuditPolicy, Source
+from nla_ray.fleet.layout import reports_key
+from nla_ray.fleet.lease import now_utc
+from nla_ray.fleet.results import CellResult, results_of, weeks_of
+from nla_ray.pipelines.audit.report import exit_of
+from nla_ray.pipelines.audit.run import audit
+from nla_ray.pipelines.sweep.place import CellWork, Place
+
+
+@dataclass
+class Auditor:
+    """Audits decoded cells of a week; `runs` are all of them by cell."""
+
+    place: Place
+    runs: Mapping[tuple[str, str], CellResult]
+    last: dict[tuple[str, str], CellResult] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.last = last_runs(self.place)
+
+    def audited(self, work: CellWork, made: CellResult) -> CellResult:
+        """The result of a cell after its audits. Raises NlaError where one cannot be made."""
+        notes = [made.reason] if made.reason else []
+        if any(one.benign == work.corpus.name for one in self.place.config.corpora):
+            return self._ended(
+                made, reason="; ".join([*notes, "benign documents of other cells: not audited"])
+            )
+        last, said = self._earlier(made)
+        base, also = self._base(work, made)
+        notes += [one for one in (said, also) if one]
+        report, key = self._audit(work, made, last, "audit", notes)
+        found = made.model_copy(
+            update={
+                "audit_id": report.audit_id,
+                "verdict": report.verdict,
+                "report": key,
+                "last_run": None if last is None else last.run_id,
+                "exit": made.exit or exit_of(report),
+            }
+        )
+        if base is not None:
+            _, base_key = self._audit(work, made, base, "base", notes)
+            found = found.model_copy(update={"base_report": base_key, "base_run": base.run_id})
+        return self._ended(found, reason="; ".join(dict.fromkeys(notes)) or None)
+
+    def _ended(self, result: CellResult, reason: str | None) -> CellResult:
+        return result.model_copy(
+            update={"reason": reason, "finished": now_utc().isoformat(timespec="seconds")}
+        )
+
+    def _earlier(self, made: CellResult) -> tuple[CellResult | None, str | None]:
+        """The run of last week; and why it is not compared with."""
+        last = self.last.get(made.cell.pair) if self.place.config.compare.last else None
+        if last is None or last.run_id == made.run_id:
+            return None, None
+        if last.cell.layer != made.cell.layer:
+            return None, f"not compared with {last.cell.week}: that was layer {last.cell.layer}"
+        return last, None
+
+    def _base(self, work: CellWork, made: CellResult) -> tuple[CellResult | None, str | None]:
+        """The run of the base model over the same documents; and why it is not compared with."""
+        if work.cell.base is None or not self.place.config.compare.base:
+            return None, None
+        base = self.runs.get((work.cell.base, work.cell.corpus))
+        if base is None or base.run_id is None:
+            return None, f"not compared with {work.cell.base}: it has no run of {work.cell.corpus} this week"
+        if base.cell.layer != made.cell.layer:
+            return None, f"not compared with {work.cell.base}: that is layer {base.cell.layer}"
+        return (None if base.run_id == made.run_id else base), None
+
+    def _audit(
+        self, work: CellWork, made: CellResult, before: CellResult | None, kind: str, notes: list[str]
+    ) -> tuple[Report, str]:
+        """One audit; its report and the key of its folder."""
+        key = f"{reports_key(work.cell.sweep, work.cell.week, work.cell.pair)}/{kind}"
+        policy, benign = self.place.config.audit, work.corpus.benign
+        twins = None if not isinstance(benign, str) else self.runs.get((work.cell.model, benign))
+        if isinstance(benign, str) and (twins is None or twins.run_id is None):
+            notes.append(f"without benign documents: {benign} has no run this week")
+        config = AuditConfig(
+            source=self._source(made),
+            before=None if before is None else self._source(before),
+            benign=None if twins is None or twins.run_id is None else self._source(twins),
+            benign_documents=None if isinstance(benign, str) else benign,
+            output=f"{self.place.store.url}/{key}",
+            **{name: getattr(policy, name) for name in AuditPolicy.model_fields},
+        )
+        return audit(config, labels=work.cell.labels()).report, key
+
+    def _source(self, result: CellResult) -> Source:
+        return Source(tables=self.place.tables, runs=(str(result.run_id),))
+
+
+def last_runs(place: Place) -> dict[tuple[str, str], CellResult]:
+    """The run of every cell in the newest earlier week that has one."""
+    found: dict[tuple[str, str], CellResult] = {}
+    wanted = {work.cell.pair for work in place.works}
+    for week in reversed(weeks_of(place.store, place.config.name)):
+        if week < place.week and wanted - found.keys():
+            for result in results_of(place.store, place.config.name, week):
+                if result.state == "done" and result.run_id is not None:
+                    found.setdefault(result.cell.pair, result)
+    return found

@@ -1,0 +1,181 @@
+"""The cells of one target, decoded together: one set of workers loads the models once for all of them."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from nla_ray.config.decode import DecodeConfig
+from nla_ray.errors import Exit, NlaError
+from nla_ray.fleet.costs import cost_of, use_of
+from nla_ray.fleet.lease import Leases, me, now_utc
+from nla_ray.fleet.results import (
+    Attempt,
+    CellResult,
+    put_attempt,
+    put_result,
+    put_run,
+    results_of,
+    runs_of,
+    weeks_of,
+)
+from nla_ray.pipelines.decode.planning import settled
+from nla_ray.pipelines.decode.run import Decoded, decode, runner_of
+from nla_ray.pipelines.sweep.place import CellWork, Place
+from nla_ray.runtime.progress import Labels, Progress
+from nla_ray.runtime.runner import Runner
+from nla_ray.runtime.shared import Shared, StoppedError
+from nla_ray.stages.stage import Stage
+
+Say = Callable[[str, Progress], None]
+"""Told how far a cell is, by its id."""
+
+
+@dataclass
+class Group:
+    """Cells that are decoded together, and what came of them."""
+
+    place: Place
+    works: Sequence[CellWork]
+    leases: Leases
+    say: Say
+    found: dict[tuple[str, str], CellResult] = field(default_factory=dict)
+    """By cell; one that was stopped is not here."""
+
+    def __post_init__(self) -> None:
+        self.shared = Shared(self._open)
+
+    def run(self) -> dict[tuple[str, str], CellResult]:
+        """Decode all cells; their results, which are kept in the place too."""
+        self.shared.run([partial(self._flow, work) for work in self.works])
+        return self.found
+
+    def _open(self, stages: Sequence[Stage], labels: Mapping[str, Labels]) -> Runner:
+        config = self.works[0].decoding
+        return runner_of(config, stages, labels)
+
+    def _flow(self, work: CellWork) -> None:
+        started = now_utc().isoformat(timespec="seconds")
+        attempt = Attempt(cell=work.cell, who=me(), started=started)
+        try:
+            n = put_attempt(self.place.store, attempt)
+            result = self._decoded(work, started)
+            put = put_run if result.state == "done" else put_result
+            put(self.place.store, result, n)
+        except StoppedError:
+            return
+        except Exception as error:  # noqa: BLE001 (what ends a cell does not end the sweep)
+            result = failed(work, error, started)
+        self.found[work.cell.pair] = result
+        self.leases.release(work.cell)
+
+    def _decoded(self, work: CellWork, started: str) -> CellResult:
+        try:
+            made = decode(
+                work.decoding,
+                add=True,
+                report=lambda now: self._tell(work, now),
+                running=lambda config, stages, labels: self._member(work, config, stages, labels),
+                labels=work.cell.labels(),
+            )
+        except StoppedError:
+            raise
+        except Exception as error:  # noqa: BLE001 (what ends a cell does not end the sweep)
+            return failed(work, error, started)
+        return result_of(self.place, work, made, started)
+
+    def _member(
+        self, work: CellWork, config: DecodeConfig, stages: Sequence[Stage], labels: Labels
+    ) -> Runner:
+        self.leases.tell(work.cell, run_id=labels.run)
+        return self.shared.member(work.cell.id, stages, replace(labels, corpus=work.cell.corpus))
+
+    def _tell(self, work: CellWork, now: Progress) -> None:
+        use = use_of(now.busy, work.decoding.runner, settled(work.decoding).device)
+        self.leases.tell(
+            work.cell,
+            doing=now.doing,
+            units=now.units,
+            of_units=now.of_units,
+            before=now.before,
+            busy_seconds=use.busy,
+            gpu_seconds=use.gpu,
+            cost=cost_of(use, self.place.config.budget),
+        )
+        self.say(work.cell.id, now)
+
+
+def failed(work: CellWork, error: Exception, started: str) -> CellResult:
+    """The result of a cell that an error ended; of a crash the trace goes to stderr."""
+    code, reason = exit_of(error), str(error)
+    if code == Exit.CRASH:
+        traceback.print_exception(error, file=sys.stderr)
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    return CellResult(
+        cell=work.cell,
+        state="missing" if code == Exit.MISSING else "failed",
+        reason=reason,
+        exit=code,
+        started=started,
+        finished=now_utc().isoformat(timespec="seconds"),
+    )
+
+
+def exit_of(error: Exception) -> Exit:
+    """The exit code that an error alone would give."""
+    return error.exit_code if isinstance(error, NlaError) else Exit.CRASH
+
+
+def result_of(place: Place, work: CellWork, made: Decoded, started: str) -> CellResult:
+    """What a cell's decode came to. The run of another cell, or of an earlier week, costs nothing again."""
+    record, budget = made.summary.record, place.config.budget
+    there = runs_of(place.store, place.config.name, place.week) if made.again else {}
+    before = there.get(work.cell.pair)
+    if before is not None and before.run_id == made.run_id:
+        return before.model_copy(
+            update={"started": started, "finished": now_utc().isoformat(timespec="seconds")}
+        )
+    same = week_of_run(place, work, made.run_id) if made.again else None
+    known = same is not None or any(one.run_id == made.run_id for one in there.values())
+    use = use_of(record["busy_seconds"], work.decoding.runner, settled(work.decoding).device)
+    use = use.times(0.0) if known else use
+    result = CellResult(
+        cell=work.cell,
+        state="done",
+        run_id=made.run_id,
+        units=made.units,
+        reused_units=made.units if known else record.get("reused", {}).get("units", 0),
+        rows=made.summary.rows,
+        quarantined=made.summary.quarantined,
+        vectors=made.summary.vectors,
+        tokens=record["tokens"],
+        busy_seconds=use.busy,
+        gpu_seconds=use.gpu,
+        paid_seconds=use.paid,
+        cost=cost_of(use, budget),
+        started=started,
+        finished=now_utc().isoformat(timespec="seconds"),
+        same_run_as=same,
+    )
+    if set(made.summary.outcomes) <= {"failed"}:
+        why = ", ".join(made.summary.reasons) or "no row"
+        return result.model_copy(
+            update={"state": "failed", "exit": Exit.NO, "reason": f"nothing could be explained: {why}"}
+        )
+    if made.failed_fraction > place.config.max_failed_fraction:
+        reason = f"{made.failed_fraction:.1%} of the rows are in quarantine"
+        return result.model_copy(update={"exit": Exit.QUARANTINE, "reason": reason})
+    return result
+
+
+def week_of_run(place: Place, work: CellWork, run_id: str) -> str | None:
+    """The newest earlier week whose run of the same cell this is."""
+    for week in reversed(weeks_of(place.store, place.config.name)):
+        if week < place.week:
+            for result in results_of(place.store, place.config.name, week):
+                if result.cell.pair == work.cell.pair and result.run_id == run_id:
+                    return week
+    return None

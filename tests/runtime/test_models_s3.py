@@ -1,0 +1,130 @@
+"""Models on S3: fetched once a node, the same rows and the same identity as from a folder, no others."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from nla_ray.config.decode import DecodeConfig
+from nla_ray.errors import CheckpointError, InputError, NoFileError
+from nla_ray.models import pinned
+from nla_ray.pipelines.decode.planning import Decode
+from nla_ray.pipelines.decode.run import decode, plan, stages_of
+from nla_ray.stages.stage import Stage
+from nla_ray.store.places.objects import Store
+from tests.cli.conftest import Invoke, invoke  # noqa: F401 (fixture)
+from tests.decoded import rows_of, same_rows, sound
+from tests.runtime.conftest import Make
+from tests.runtime.stages import Elsewhere
+from tests.store.conftest import BUCKET, bucket, client_of, s3, s3_endpoint, use_s3  # noqa: F401 (fixtures)
+from tests.store.faults import Request, faulty
+
+PARTS = ("target", "av", "ar")
+
+
+@pytest.fixture
+def requests(
+    s3: str,  # noqa: F811
+    s3_endpoint: str,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[list[str]]:
+    """What is asked of S3 for weights."""
+    made: list[str] = []
+
+    def seen(request: Request) -> str | None:
+        if request.command == "GET" and ".safetensors" in request.path:
+            made.append(request.path)
+        return None
+
+    with faulty(s3_endpoint, seen) as endpoint:
+        use_s3(monkeypatch, endpoint, tmp_path / "cache")
+        yield made
+
+
+def on_s3(config: DecodeConfig, endpoint: str) -> DecodeConfig:
+    """The same models in a bucket, each in a sub-folder, beside what is never fetched."""
+    base, named = uuid.uuid4().hex, {}
+    for part in PARTS:
+        for file in Path(getattr(config.models, part).path).iterdir():
+            put(endpoint, f"{base}/{part}/{file.name}", file.read_bytes())
+        put(endpoint, f"{base}/{part}/pytorch_model.bin", b"a pickle")
+        named[part] = f"s3://{BUCKET}/{base}#{part}"
+    models = type(config.models).model_validate(named)
+    return config.model_copy(update={"models": models})
+
+
+def put(endpoint: str, key: str, data: bytes) -> None:
+    client_of(endpoint).put_object(Bucket=BUCKET, Key=key, Body=data)
+
+
+def with_settings(ready: Decode, store: Store) -> Sequence[Stage]:
+    """Stages of workers that find S3 as this process does, and have a cache of their own."""
+    names = ("AWS_", "NLA_RAY_CACHE")
+    settings = {name: value for name, value in os.environ.items() if name.startswith(names)}
+    settings["NLA_RAY_CACHE"] += "-of-the-workers"
+    return [Elsewhere(stage, settings) for stage in stages_of(ready, store)]
+
+
+def test_the_rows_are_those_of_the_same_files_in_a_folder(
+    make: Make,
+    s3_endpoint: str,  # noqa: F811
+    requests: list[str],
+    invoke: Invoke,  # noqa: F811
+) -> None:
+    local = make("local", "folder")
+    remote = on_s3(make("local", "bucket"), s3_endpoint)
+    decode(local)
+    decode(remote)
+    fetched = len(requests)
+    assert fetched > 0 and not [one for one in requests if "pytorch_model.bin" in one]
+    sound(remote.output)
+    weights = [plan(one)[0].plan.facts["weights"] for one in (local, remote)]
+    ours, theirs = ({role: one["sha256"] for role, one in found.items()} for found in weights)  # type: ignore[union-attr,index,call-overload]
+    assert ours == theirs
+    own = ("run_id", "unit_id", "target", "av", "ar")
+    same_rows(rows_of(remote.output), rows_of(local.output), apart=own)
+    assert decode(remote).again and len(requests) == fetched, "what is here is not fetched again"
+    checked = invoke("check", remote.models.av, remote.models.ar, "--target", remote.models.target)
+    assert checked.code == 0 and len(requests) == fetched
+
+
+@pytest.mark.slow
+def test_workers_fetch_the_planned_files_once_and_refuse_others(
+    make: Make,
+    ray_cluster: None,
+    s3_endpoint: str,  # noqa: F811
+    requests: list[str],
+) -> None:
+    config = on_s3(make("pools"), s3_endpoint)
+    plan(config)
+    planned = len(requests)
+    decode(config, stages=with_settings)
+    sound(config.output)
+    assert len(requests) == 2 * planned, "three actors of one node fetch every model once"
+    again = on_s3(make("fused", "changed", seed=1), s3_endpoint)
+
+    def changed(ready: Decode, store: Store) -> Sequence[Stage]:
+        _, key = str(again.models.av.path).removeprefix("s3://").split("/", 1)
+        put(s3_endpoint, f"{key}/av/config.json", b"{}")
+        return with_settings(ready, store)
+
+    with pytest.raises(InputError, match="changed since it was planned"):
+        decode(again, stages=changed)
+
+
+def test_what_is_not_there_or_would_run_is_refused(
+    make: Make,
+    requests: list[str],
+    s3: str,  # noqa: F811
+) -> None:
+    config = make("local")
+    missing = config.models.av.model_copy(update={"path": f"{s3}/no-such-model"})
+    with pytest.raises(NoFileError, match=r"no-such-model: no such model"):
+        decode(config.model_copy(update={"models": config.models.model_copy(update={"av": missing})}))
+    with pytest.raises(CheckpointError, match="is not run"):
+        pinned(missing.model_copy(update={"trust_remote_code": True}))
