@@ -7,7 +7,6 @@ import signal
 from tests.faults.inputs import BROKEN, EMPTY, broken, empty, endless
 from tests.faults.kinds import (
     PASSING_FAULT,
-    UNUSABLE,
     Fault,
     fed,
     harmful,
@@ -78,7 +77,7 @@ MACHINES = [
     Fault("nothing, on two nodes", undisturbed_nodes, frozenset({0}), variant="ray"),
     Fault("the raylet of a second node killed", raylet_killed, frozenset({0}), variant="ray"),
     Fault("object store spills, pools", spilled, frozenset({0}), variant="pools"),
-    Fault("disk full", full_disk, frozenset({UNUSABLE}), place="folder"),
+    Fault("disk full", full_disk, frozenset({PASSING_FAULT}), place="folder"),
 ]
 
 FAULTS = [*PROCESSES, *STORAGE, *INPUTS, *MACHINES]

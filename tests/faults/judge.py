@@ -93,8 +93,9 @@ def judge_real(tables: str, calm: list[Row], others: int) -> Verdict:
 def _same(row: Row, calm: Row, poisoned: Collection[str], failed: Collection[str]) -> bool:
     """Whether a row is that of a calm run; sums may differ in their last digits between machines."""
     if row["doc_id"] in failed:
-        nothing_injected = row["control"] == "none" and row["cos"] is None
-        return nothing_injected or (row["outcome"] == "failed" and bool(row["reason"]))
+        # What is injected for some controls is not its own vector, and can be explained; it has no score.
+        told = row["control"] != REAL and row["cos"] is None
+        return told or (row["outcome"] == "failed" and bool(row["reason"]))
     if (poisoned or failed) and row["control"] in OF_NEIGHBOURS:
         return True
     apart = {"run_id", "unit_id"} | ({"fve_nrm"} if poisoned or failed else set())

@@ -17,7 +17,7 @@ from tests.faults.judge import Verdict, judge, judge_real
 from tests.runtime.processes import WORKER, family
 from tests.store.faults import Request
 
-UNUSABLE, OVER_THE_LIMIT, PASSING_FAULT = 2, 6, 8
+OVER_THE_LIMIT, PASSING_FAULT = 6, 8
 SOMETIMES = 0.15
 """Share of the requests that fail, where faults come and go."""
 
