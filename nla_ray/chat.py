@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from nla_ray.config.chat import ChatConfig
-from nla_ray.errors import ConfigError, InputError
+from nla_ray.errors import ConfigError, InputError, UnreachableError
 
 RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 """Statuses after which a request is repeated, as after no answer at all; any other one is a refusal."""
@@ -50,14 +50,14 @@ class Chat:
             raise ConfigError(
                 f"{asker}.key_env: the environment variable {config.key_env} is not set; set it"
             )
-        self._opener = urllib.request.build_opener(_NoRedirect)
+        self._opener = urllib.request.build_opener(NoRedirect)
         self._url = f"{config.base_url.rstrip('/')}/chat/completions"
 
     def ask(self, body: bytes, may_ask: Callable[[], bool] = lambda: True) -> Completion | None:
         """The answer to a request, asked again with growing pauses while the endpoint is busy.
 
-        `may_ask` is called before each attempt; None where it says no. Raises RefusedError, InputError where
-        the endpoint stays busy or cannot be reached.
+        `may_ask` is called before each attempt; None where it says no. Raises RefusedError, and
+        UnreachableError where the endpoint stays busy or cannot be reached.
         """
         last = self._config.attempts - 1
         for attempt in range(self._config.attempts):
@@ -67,14 +67,14 @@ class Chat:
                 return self._request(body)
             except _BusyError as busy:
                 if attempt == last:
-                    raise InputError(
+                    raise UnreachableError(
                         f"{self._asker} {self._config.base_url}: {busy}; try again later"
                     ) from None
                 time.sleep(self._pause(attempt, busy.retry_after))
         return None
 
     def require_listener(self) -> None:
-        """Raise InputError where nobody listens at the endpoint; nothing is asked. A proxy is not asked."""
+        """Raise UnreachableError where nobody listens at the endpoint; nothing is asked, nor is a proxy."""
         place = urlsplit(self._config.base_url)
         if place.scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(place.netloc):
             return
@@ -82,7 +82,7 @@ class Chat:
         try:
             socket.create_connection((place.hostname or "", port), self._config.timeout_s).close()
         except OSError as error:
-            raise InputError(
+            raise UnreachableError(
                 f"{self._asker}.base_url: nobody answers at {self._config.base_url} "
                 f"({type(error).__name__}); start the server, or correct the URL"
             ) from None
@@ -102,7 +102,7 @@ class Chat:
         except urllib.error.HTTPError as error:
             with error:
                 if error.code in RETRIED:
-                    raise _BusyError(f"status {error.code}", _seconds(error.headers)) from None
+                    raise _BusyError(f"status {error.code}", retry_after(error.headers)) from None
                 raise RefusedError(
                     f"{self._asker} {self._url}: refused with status {error.code}; see model, key and URL",
                     error.code,
@@ -119,8 +119,8 @@ class _BusyError(Exception):
         self.retry_after = retry_after
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect would send the key to another place."""
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect would send what is secret to another place."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
@@ -150,7 +150,7 @@ def _text(content: object) -> str:
     return "".join(text for text in texts if isinstance(text, str))
 
 
-def _seconds(headers: Any) -> float:
+def retry_after(headers: Any) -> float:
     """Seconds of a Retry-After header; 0 where there is none, or a date."""
     text = str(headers.get("Retry-After") or "")
     return float(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0.0

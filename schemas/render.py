@@ -15,6 +15,7 @@ from nla_ray.config.sweep import SweepConfig
 from nla_ray.config.training.train import TrainConfig
 from nla_ray.config.training.training_set import TrainingSetConfig
 from nla_ray.evaluation.model import Evaluation
+from nla_ray.fleet.report.model import FleetReport
 from nla_ray.store.runs.manifest import Manifest
 from nla_ray.store.runs.plan import Plan
 from nla_ray.store.runs.training_set import TrainingSet
@@ -35,6 +36,7 @@ def render() -> dict[str, str]:
         "plan.schema.json": json_schema(Plan),
         "report.schema.json": json_schema(Report),
         "sweep.schema.json": json_schema(SweepConfig),
+        "sweep_report.schema.json": json_schema(FleetReport),
         "train.schema.json": json_schema(TrainConfig),
         "training_set.schema.json": json_schema(TrainingSetConfig),
         "training_set_manifest.schema.json": json_schema(TrainingSet),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
@@ -112,6 +112,13 @@ class Notify(Config):
 
 class SweepConfig(DecodePolicy):
     """A weekly sweep: every target over every corpus, decoded, audited, compared and reported."""
+
+    without_effect: ClassVar[frozenset[str]] = frozenset(
+        {
+            "root", "overwrites", "runner", "max_failed_fraction", "budget", "retention", "notify",
+            "targets_at_once", "stalled_after_s",
+        }
+    )  # fmt: skip
 
     name: Label
     root: Name

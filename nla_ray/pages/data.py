@@ -32,7 +32,8 @@ class Reference(Config):
     """Digest of its weights."""
 
 
-def canonical(values: dict[str, Any]) -> str:
+def canonical(values: dict[str, Any], indent: int | None = 1) -> str:
     """JSON with sorted keys, ASCII only; it opens no tag where it is taken for HTML."""
+    text = json.dumps(values, sort_keys=True, indent=indent, separators=(",", ": " if indent else ":"))
     # `<` occurs in its strings alone.
-    return json.dumps(values, sort_keys=True, indent=1, ensure_ascii=True).replace("<", "\\u003c") + "\n"
+    return text.replace("<", "\\u003c") + "\n"

@@ -58,13 +58,17 @@ class Mixer:
         """
         for place in self._places:
             yield Planned(place, REAL, row_id(place.doc_id, place.position, REAL))
-            for control in CONTROLS:
-                row = row_id(place.doc_id, place.position, control)
-                if self._number(row, "share") / 2.0**64 >= getattr(self._shares, control):
-                    continue
+            for control, row in self.drawn(place):
                 donor = self._donor(place, self._number(row, "donor")) if control == "shuffled" else None
                 if donor is not None or control != "shuffled":
                     yield Planned(place, control, row, donor)
+
+    def drawn(self, place: Place) -> Iterator[tuple[str, str]]:
+        """The controls that a place's key draws, each with its row id; it knows no other place."""
+        for control in CONTROLS:
+            row = row_id(place.doc_id, place.position, control)
+            if self._number(row, "share") / 2.0**64 < getattr(self._shares, control):
+                yield control, row
 
     def queries(self, vectors: np.ndarray) -> Iterator[Query]:
         """The planned rows with what is injected for each, of the places' own vectors [n, d].

@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
+from nla_ray.stages.work import Done
+
 
 class Stage(ABC):
     """One step. It can be pickled until `setup`; a runner gives it a process, threads and a device."""
@@ -37,7 +39,9 @@ class Chain(Stage):
             stage.setup()
 
     def __call__(self, work: Any) -> Any:
-        """The unit through all stages."""
+        """The unit through all stages, or until one of them says that it is done."""
         for stage in self.stages:
             work = stage(work)
+            if isinstance(work, Done):
+                break
         return work

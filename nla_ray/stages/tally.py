@@ -91,6 +91,37 @@ def total(tallies: Iterable[Mapping[str, Any]]) -> Tally:
     return found
 
 
+def reused_tally(run_id: str, tally: Mapping[str, Any]) -> dict[str, Any]:
+    """The tally of a unit that is copied from a run: what it holds is counted again, no time is spent on it.
+
+    `reused_from` is the run that made it.
+    """
+    return {"reused_from": run_id, **tally, "seconds": {}, "peak_bytes": {}}
+
+
+@dataclass
+class Reused:
+    """Units among many that were not made again: rows, vectors, and units by the run that made them."""
+
+    rows: int = 0
+    vectors: int = 0
+    runs: Counter[str] = field(default_factory=Counter)
+
+    def seen(self, tallies: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+        """The same tallies; those of reused units are counted."""
+        for one in tallies:
+            if "reused_from" in one:
+                self.runs[one["reused_from"]] += 1
+                self.vectors += one["vectors"]
+                self.rows += sum(sum(counts.values()) for counts in one["outcomes"].values())
+            yield one
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        units = self.runs.total()
+        return {"units": units, "rows": self.rows, "vectors": self.vectors, "from": dict(self.runs)}
+
+
 def _sum(before: Directions | None, more: Mapping[str, Any]) -> Directions:
     summed = before or Directions(len(more["total"]))
     summed.total, summed.n = summed.total + np.asarray(more["total"]), summed.n + more["n"]

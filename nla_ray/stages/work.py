@@ -67,11 +67,15 @@ class Work:
 
 @dataclass(frozen=True)
 class Done:
-    """A unit that is written (`file` is None for a trial, which only shows that it can be made)."""
+    """A unit that is written (`file` is None for a trial, which only shows that it can be made).
+
+    `made` here, or found written when its turn came; what it cost is in the tally of who made it.
+    """
 
     task: Task
     file: FileRecord | None
     tally: Tally
+    made: bool = True
 
 
 @dataclass(frozen=True)
@@ -103,4 +107,9 @@ def where(readings: Sequence[Reading]) -> Iterator[tuple[int, int]]:
 
 def unit_id_of(recipe: str, documents: Sequence[Document]) -> str:
     """Hash of the recipe and of the documents' content (32 hex characters)."""
-    return digest("unit", recipe, *(document.content_digest() for document in documents))[:32]
+    return unit_id_by(recipe, [document.content_digest() for document in documents])
+
+
+def unit_id_by(recipe: str, digests: Sequence[str]) -> str:
+    """The same by the digests of the documents' content."""
+    return digest("unit", recipe, *digests)[:32]

@@ -104,12 +104,8 @@ class WriteStage(Stage):
                 work.tally.cosines[control] = (n + 1, total + cos)
 
     def _documents(self, work: Work, kept: Sequence[Kept]) -> pa.Table:
-        """What of that which the target read may be stored; of several vectors of a document the longest."""
-        found: dict[str, tuple[Reading, Kept]] = {}
-        for reading, stored in zip(work.readings, kept, strict=True):
-            before = found.get(reading.document.doc_id)
-            if before is None or len(reading.text or "") > len(before[0].text or ""):
-                found[reading.document.doc_id] = (reading, stored)
+        """What of that which the target read may be stored."""
+        chosen = {doc_id: (work.readings[at], kept[at]) for doc_id, at in by_document(work.readings).items()}
         rows = [
             {
                 "run_id": self._identity.run_id,
@@ -126,7 +122,7 @@ class WriteStage(Stage):
                 "left_out_after": reading.left_out[1],
                 "flags": reading.flags,
             }
-            for doc_id, (reading, stored) in found.items()
+            for doc_id, (reading, stored) in chosen.items()
         ]
         return table_of(rows, DOCUMENTS).sort_by("doc_id")
 
@@ -146,6 +142,16 @@ class WriteStage(Stage):
             if work.wanted(place) and "activations" in self._config.keep
         ]
         return table_of(rows, ACTIVATIONS)
+
+
+def by_document(readings: Sequence[Reading]) -> dict[str, int]:
+    """Which reading stands for each document: of several vectors of one the longest text."""
+    found: dict[str, int] = {}
+    for at, reading in enumerate(readings):
+        before = found.get(reading.document.doc_id)
+        if before is None or len(reading.text or "") > len(readings[before].text or ""):
+            found[reading.document.doc_id] = at
+    return found
 
 
 def planned_rows(config: DecodeConfig, readings: Sequence[Reading]) -> int:
@@ -178,4 +184,4 @@ def left_out_rows(config: DecodeConfig, work: Work, keeper: Keeper) -> Iterator[
 
 def placeless(reading: Reading) -> bool:
     """Whether a document has no position to explain, and so one row of its own."""
-    return reading.problem is not None or not reading.positions
+    return reading.problem is not None or not (reading.positions or reading.passed_over)

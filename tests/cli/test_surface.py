@@ -65,7 +65,7 @@ NAMES = {
         "Baseline", "Controls", "DecodeConfig", "Engine", "Models", "Reference", "Sampling",
     ],
     "nla_ray.config.runner": ["Pool", "Pools", "Runner", "Share"],
-    "nla_ray.config.base": ["Config", "Name", "OrText"],
+    "nla_ray.config.base": ["Config", "Name", "OrText", "Place"],
     "nla_ray.config.reading.chats": ["Chats", "Dropped", "Transcripts"],
     "nla_ray.config.reading.corpus": ["Continuation", "Corpus", "FILE", "Names", "Vectors", "Window"],
     "nla_ray.config.reading.positions": ["Choice", "FORMS", "LABELS", "Positions", "keys_of"],

@@ -145,7 +145,9 @@ def report(made: Made, now: list[int], before: list[int] | None, verdict: str, s
         gates=tuple(one.model_copy(update={"run_id": "run"}) for one in gates(verdict == "reportable")),
         runs=(_run(),),
         detectors=tuple(_detector(at, one) for at, one in enumerate(results)),
-        findings=tuple(_finding(made, draw, at, n, before) for at, up in enumerate(above) if up for n in range(4)),
+        findings=tuple(
+            _finding(made, draw, at, n, before) for at, up in enumerate(above) if up for n in range(4)
+        ),
         comparison=None if before is None else _comparison(before, now),
     )  # fmt: skip
 
@@ -176,8 +178,8 @@ def detector_id(at: int) -> str:
 def _detector(at: int, result: Result) -> Detector:
     title = TITLES[at % 8] + (f" {at // 8}" if at > 7 else "")
     return Detector(
-        id=detector_id(at), title=title, description="x", kind="patterns", level=LEVELS[at % 8], tier="strong",
-        status="test", rule="x", sha256="5" * 64, results=(result,),
+        id=detector_id(at), title=title, description="x", kind="patterns", level=LEVELS[at % 8],
+        tier="strong", status="test", rule="x", sha256="5" * 64, results=(result,),
     )  # fmt: skip
 
 
@@ -190,7 +192,8 @@ def _finding(made: Made, draw: random.Random, at: int, n: int, before: list[int]
 
 def _comparison(before: list[int], now: list[int]) -> Comparison:
     return Comparison(
-        before="before", after="now", matched=DOCUMENTS, only_before=0, only_after=0, method="x", new=2, gone=1,
+        before="before", after="now", matched=DOCUMENTS, only_before=0, only_after=0, method="x",
+        new=2, gone=1,
         changes=tuple(_change(at, was, k) for at, (was, k) in enumerate(zip(before, now, strict=True))),
     )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ import pytest
 from nla_ray.corpus.documents.pieces import UnitSource
 from nla_ray.errors import CheckpointError, ConfigError
 from nla_ray.pipelines.decode.isolate import retry
-from nla_ray.pipelines.decode.planning import plan_decode
+from nla_ray.pipelines.decode.planning import plan_alone
 from nla_ray.pipelines.decode.run import decode, runner_of, stages_of
+from nla_ray.runtime import ray_data
+from nla_ray.stages.code import code_of
 from nla_ray.stages.work import Done, Failed, Task
 from nla_ray.store import open_store
 from tests.decoded import record_of, rows_of, same_rows, sound
@@ -52,11 +55,21 @@ def test_failures_are_results_and_units_without_fault_are_made(make: Make, one_p
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_worker_with_other_code_makes_no_rows(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_data, "code_of", lambda: replace(code_of(), sha256="0" * 64))
+    with runner_of(make("fused"), [Echo(), Echo(), Echo(), Echo()]) as opened:
+        results = list(opened.stream(TASKS))
+    assert {type(one) for one in results} == {Failed} and len(results) == len(TASKS)
+    assert "other code than the job's driver" in str(results[0].fatal)  # type: ignore[union-attr]
+
+
+@pytest.mark.slow
 def test_weights_that_cannot_be_loaded_are_one_error(make: Make, one_process: str, tmp_path: Path) -> None:
     models = {role: str(tmp_path / role) for role in ("target", "av", "ar")}
     for role, directory in models.items():
         shutil.copytree(getattr(make("local").models, role).path, directory)
-    ready = plan_decode(make(one_process, models=models), lambda doing, documents: None)
+    ready = plan_alone(make(one_process, models=models), lambda doing, documents: None)
     (tmp_path / "av" / "model.safetensors").unlink()
     with (
         runner_of(ready.config, stages_of(ready, open_store(ready.config.output))) as opened,

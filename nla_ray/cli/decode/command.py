@@ -42,12 +42,14 @@ def decode_command(
     say_what_is_not_read(settings.corpus, console, quiet=dry_run)
     open_store(settings.output)
     from nla_ray.pipelines.decode.estimate import estimated_seconds
+    from nla_ray.pipelines.decode.reuse import held_units
     from nla_ray.pipelines.decode.run import decode, plan, require_place, written_units
 
     if dry_run:
         with progress(console) as report:
             ready, store = plan(settings, report=report)
-        print_plan(ready, written_units(ready, store), estimated_seconds(ready), console)
+        written, held = written_units(ready, store), held_units(ready, store)
+        print_plan(ready, written, held, estimated_seconds(ready), console)
         require_place(store, ready, add=add)
         return
     with stoppable(settings.output), progress(console) as report:

@@ -29,8 +29,10 @@ QUERIES = (
 """Questions that every run can answer."""
 
 
-def print_plan(ready: Decode, written: int, seconds: float | None, console: Console) -> None:
-    """What a decode would do."""
+def print_plan(
+    ready: Decode, written: int, held: Mapping[str, int], seconds: float | None, console: Console
+) -> None:
+    """What a decode would do; `held` are units that other runs hold, by run id."""
     survey, rows = ready.survey, [task.planned for task in ready.tasks]
     known = sum(count or 0 for count in rows)
     vectors = "as many as the target's answers have" if survey.vectors is None else f"{survey.vectors:,}"
@@ -44,6 +46,12 @@ def print_plan(ready: Decode, written: int, seconds: float | None, console: Cons
         shapes = [f"{name} {count:,}" for name, count in survey.shapes.items()]
         _line(console, "chats recorded as", ", ".join(shapes))
     _line(console, "units", f"{len(rows):,}, {written:,} of them written already")
+    for run_id, count in held.items():
+        _line(
+            console,
+            "  reused",
+            f"{count:,} of {len(rows):,} units are in run {run_id} already: they cost nothing",
+        )
     _line(console, "vectors", f"{vectors}, controls not counted")
     if None not in rows:
         _line(console, "rows", f"{known:,}, controls and samples counted")
@@ -61,6 +69,7 @@ def print_run(run: Decoded, console: Console) -> None:
     summary, record = run.summary, run.summary.record
     if run.again:
         _line(console, "finished before", f"{record['finished_at']}; nothing was done")
+        _noted(console, run.note)
     for warning in record["warnings"]:
         _line(console, "warning", warning)
     total = sum(summary.outcomes.values())
@@ -76,6 +85,7 @@ def print_run(run: Decoded, console: Console) -> None:
         _line(console, "quarantine", f"{share} that no worker could make; view `failures` says why")
     if summary.flags:
         _line(console, "flags", ", ".join(f"{name} {count}" for name, count in summary.flags.items()))
+    _reused(console, record)
     _line(console, "speed", speed(record))
     if summary.fidelity:
         baseline = record["baseline"]
@@ -165,6 +175,19 @@ def _left_out(console: Console, tokens: int, truncated: int, windowed: int) -> N
     if tokens:
         why = f"{truncated:,} documents were cut at corpus.max_tokens, {windowed:,} have a window"
         _line(console, "not read", f"{tokens:,} tokens; {why}")
+
+
+def _noted(console: Console, other_code: str | None) -> None:
+    if other_code:
+        said = f"this run was made {other_code}; to make it again with this code, name another output"
+        _line(console, "note", said)
+
+
+def _reused(console: Console, record: Mapping[str, Any]) -> None:
+    reused = record.get("reused") or {"units": 0}
+    if reused["units"]:
+        units = ", ".join(f"{count:,} of run {run_id}" for run_id, count in reused["from"].items())
+        _line(console, "reused", f"{reused['units']:,} units, {reused['rows']:,} rows: {units}")
 
 
 def _line(console: Console, name: str, value: str) -> None:

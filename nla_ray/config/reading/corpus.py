@@ -104,7 +104,11 @@ class Corpus(Config):
     window: Window | None = None
     """Of longer documents, such as transcripts of agents, a piece is read; `max_tokens` bounds it."""
     unit_documents: Annotated[int, Field(ge=1)] = 128
-    """Documents that are worked on together; controls are drawn among them."""
+    """Documents that are worked on together, at most; controls are drawn among them."""
+    units: Literal["count", "content"] = "count"
+    """Where a unit ends: `count` after every `unit_documents`; `content` where the documents themselves say,
+    between half of `unit_documents` and all of it, so that documents which come or go between two weeks move
+    only the units beside them, and all others can be reused."""
 
     @model_validator(mode="after")
     def _some_content_column(self) -> Corpus:

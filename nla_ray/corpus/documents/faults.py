@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from nla_ray.corpus.documents.document import Document
 from nla_ray.corpus.documents.pieces import UnitSource
@@ -37,14 +37,24 @@ class Faults:
     ) -> None:
         """Count the documents of a unit, each with what is wrong with it."""
         repeated = source.repeated()
-        self.files.update(piece.source.label for piece in source.pieces)
+        for piece in source.pieces:
+            self.add_documents(piece.source.label, piece.documents)
         for at, (document, problem) in enumerate(zip(documents, problems, strict=True)):
-            self.documents += 1
-            self._noted.update(document.noted)
+            self.add_notes(document.noted)
             if problem is not None:
-                self._count_problem(document.source, problem, repeated=at in repeated)
+                self.add_problem(document.source, problem, repeated=at in repeated)
 
-    def _count_problem(self, place: str, problem: str, *, repeated: bool) -> None:
+    def add_documents(self, file: str, n: int) -> None:
+        """Count documents of a file."""
+        self.files.add(file)
+        self.documents += n
+
+    def add_notes(self, noted: Iterable[str]) -> None:
+        """Count what is not read as it is written."""
+        self._noted.update(noted)
+
+    def add_problem(self, place: str, problem: str, *, repeated: bool) -> None:
+        """Count a document that cannot be used; `repeated`: for an earlier one has its id."""
         self.unusable += 1
         kind = _PARTICULAR.sub("*", problem)
         kind = kind if kind in self._count or len(self._count) < _KINDS else "other problems"

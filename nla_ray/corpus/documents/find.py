@@ -21,11 +21,15 @@ from nla_ray.errors import InputError
 
 @dataclass(frozen=True)
 class Found:
-    """A document of a corpus and where it is; `holder` is the place of an earlier one with its id."""
+    """A document of a corpus and where it is; `holder` is the place of an earlier one with its id.
+
+    `read` is the document taken by itself.
+    """
 
     source: Source
     place: Place
     document: Document
+    read: Document
     holder: str | None = None
 
 
@@ -45,24 +49,29 @@ def find_documents(corpus: Corpus, *, listed: str | None = None, whole: bool = F
     every = (
         (number, stamped, place, document)
         for number, source in enumerate(sources)
-        for stamped, place, document in _checked_documents(
+        for stamped, place, document in checked_documents(
             source, corpus, listed, whole=whole and corpus.limit is None
         )
     )
     for number, stamped, place, read in islice(every, corpus.limit):
         here, holder = place.number * len(sources) + number, None
-        first = seen.setdefault(_key(read), here)
+        first = seen.setdefault(key_of(read), here)
         document = read
         if first != here:
-            holder = f"{sources[first % len(sources)].label}:{first // len(sources)}"
+            holder = sources[first % len(sources)].at(first // len(sources))
             document = used_twice(read, corpus, holder)
-            seen.setdefault(_key(document), here)
-        yield Found(stamped, place, document, holder)
+            seen.setdefault(key_of(document), here)
+        yield Found(stamped, place, document, read, holder)
     if not seen:
-        raise InputError(f"{', '.join(corpus.paths)}: the corpus holds no documents")
+        raise no_documents(corpus)
 
 
-def _checked_documents(
+def no_documents(corpus: Corpus) -> InputError:
+    """What is wrong with a corpus without a document."""
+    return InputError(f"{', '.join(corpus.paths)}: the corpus holds no documents")
+
+
+def checked_documents(
     source: Source, corpus: Corpus, listed: str | None, *, whole: bool
 ) -> Iterator[tuple[Source, Place, Document]]:
     """The documents of one file whose bytes are sure, and the file as it was."""
@@ -83,7 +92,7 @@ def file_documents(
         return
     columns = columns_of(corpus, listed, source)
     for place, row in rows_of(source, columns, text_per=corpus.text_per, start=start):
-        at = f"{source.label}:{place.number}"
+        at = source.at(place.number)
         own = {} if isinstance(row, str) else row
         twice = [key for key, value in source.partition if key in own and str(own[key]) != value]
         if isinstance(row, str):
@@ -112,7 +121,7 @@ def used_twice(document: Document, corpus: Corpus, holder: str) -> Document:
     return unusable(document.source, problem)
 
 
-def _key(document: Document) -> bytes:
-    """What must not be used twice, in the fewest bytes: every key of a corpus is held while it is read."""
+def key_of(document: Document) -> bytes:
+    """What must not be used twice (16 bytes): it tells the rows of a document from those of all others."""
     key = f"{document.position} {document.doc_id}".encode(errors="surrogatepass")
-    return hashlib.blake2b(key, digest_size=15).digest()
+    return hashlib.blake2b(key, digest_size=16).digest()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, groupby, islice
 
 from nla_ray.config.reading.corpus import Corpus
+from nla_ray.corpus.documents.cut import Cut
 from nla_ray.corpus.documents.document import Document
 from nla_ray.corpus.documents.find import Found, file_documents, find_documents, used_twice
 from nla_ray.corpus.files.checked import require_unchanged
@@ -50,14 +51,24 @@ class UnitSource:
 
 
 def units_of(corpus: Corpus, *, listed: str | None = None) -> Iterator[tuple[UnitSource, list[Document]]]:
-    """The corpus cut into units of `corpus.unit_documents` documents, in order; one pass over every file.
+    """The corpus cut into units as `corpus.units` says, in order; one pass over every file.
 
     Raises InputError as `find_documents` does.
     """
     found = find_documents(corpus, listed=listed, whole=True)
-    while unit := list(islice(found, corpus.unit_documents)):
-        pieces = tuple(_piece(list(part)) for _, part in groupby(unit, key=lambda one: one.source))
-        yield UnitSource(pieces), [one.document for one in unit]
+    cut, unit = Cut(corpus.units, corpus.unit_documents), list[Found]()
+    for one in found:
+        unit.append(one)
+        if cut.after(one.read.content_digest() if cut.looks else ""):
+            yield _unit(unit)
+            unit = []
+    if unit:
+        yield _unit(unit)
+
+
+def _unit(found: Sequence[Found]) -> tuple[UnitSource, list[Document]]:
+    pieces = tuple(_piece(list(part)) for _, part in groupby(found, key=lambda one: one.source))
+    return UnitSource(pieces), [one.document for one in found]
 
 
 def read_unit(

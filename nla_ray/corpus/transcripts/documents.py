@@ -47,7 +47,7 @@ def _document(one: Transcript, source: Source, number: int, corpus: Corpus, kind
     meta, noted = meta_json({name: one.meta[name] for name in wanted}) if wanted else (None, ())
     return Document(
         f"{source.name}:{one.key}",
-        f"{source.label}:{number}",
+        source.at(number),
         chat=None if one.chat is None else replace(one.chat, shape=kind),
         meta=meta,
         problem=one.problem,

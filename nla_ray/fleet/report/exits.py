@@ -4,51 +4,70 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nla_ray.fleet.report.model import FleetCell, FleetReport
+from nla_ray.errors import Exit
+from nla_ray.fleet.report.model import FleetCell, FleetReport, Says
 
-STATES = {
-    0: "quiet",
-    2: "unusable input",
-    3: "not reportable",
-    4: "too little evidence",
-    5: "findings",
-    6: "quarantine over the limit",
-    7: "input missing",
-    8: "try again",
-    9: "over budget",
-    10: "failed",
+STATES: dict[int, str] = {
+    Exit.DONE: "quiet",
+    Exit.CRASH: "crashed",
+    Exit.UNUSABLE: "unusable input",
+    Exit.NOT_REPORTABLE: "not reportable",
+    Exit.INSUFFICIENT: "too little evidence",
+    Exit.FINDINGS: "findings",
+    Exit.QUARANTINE: "quarantine over the limit",
+    Exit.MISSING: "input missing",
+    Exit.TRY_AGAIN: "try again",
+    Exit.OVER_BUDGET: "over budget",
+    Exit.NO: "failed",
 }
 """Words for the exit codes that a week can end with."""
-ORDER = (8, 5, 2, 10, 9, 6, 7, 3, 4)
+ORDER = (
+    Exit.TRY_AGAIN,
+    Exit.FINDINGS,
+    Exit.CRASH,
+    Exit.UNUSABLE,
+    Exit.NO,
+    Exit.OVER_BUDGET,
+    Exit.QUARANTINE,
+    Exit.MISSING,
+    Exit.NOT_REPORTABLE,
+    Exit.INSUFFICIENT,
+)
+"""The gravest first."""
+
+OF_AUDITS: dict[Says, Exit] = {
+    "findings": Exit.FINDINGS,
+    "not reportable": Exit.NOT_REPORTABLE,
+    "insufficient evidence": Exit.INSUFFICIENT,
+}
 
 
-def fleet_exit(report: FleetReport) -> int:
+def fleet_exit(report: FleetReport) -> Exit:
     """The exit code of a week: the first of these that holds for any cell.
 
     8, a passing fault: running again completes the week, so nothing is final before. 5, findings of the
     policy's level: they outrank what did not work, which the page tells too. Then what somebody must mend,
-    the code of a cell that failed: 2 unusable input, 10 the work itself failed, 9 over budget, 6 too much
-    quarantined, 7 input missing. Then 3, an audit that is not reportable, and 4, too little evidence.
-    0: every cell was read and none has findings.
+    the code of a cell that failed: 1 a fault of nla_ray itself, 2 unusable input, 10 the command says no,
+    9 over budget, 6 too much in quarantine, 7 input missing. Then 3, an audit that is not reportable, and
+    4, too little evidence. 0: every cell was read and none has findings.
     """
     return exit_of(report.cells)
 
 
-def exit_of(cells: Iterable[FleetCell]) -> int:
+def exit_of(cells: Iterable[FleetCell]) -> Exit:
     """See `fleet_exit`."""
     found = {_exit(cell) for cell in cells}
-    unlisted = sorted(found - {0, *ORDER})
-    return next((code for code in (*ORDER[:2], *unlisted, *ORDER[2:]) if code in found), 0)
+    return next((code for code in ORDER if code in found), Exit.DONE)
 
 
 def _exit(cell: FleetCell) -> int:
-    """The code of one cell. What was not started is tried again."""
-    says = cell.says
-    if says == "not started":
-        return 8
+    """The code of one cell. What was not started, or was stopped by a signal, is tried again."""
+    says, own = cell.says, cell.result.exit
+    if says == "not started" or own >= Exit.HUNG_UP:
+        return Exit.TRY_AGAIN
     if says in ("failed", "missing"):
-        return cell.result.exit or (7 if says == "missing" else 10)
-    if says in ("findings", "not reportable", "insufficient evidence"):
-        return {"findings": 5, "not reportable": 3, "insufficient evidence": 4}[says]
+        return own or (Exit.MISSING if says == "missing" else Exit.NO)
+    if says in OF_AUDITS:
+        return OF_AUDITS[says]
     # Whether there are findings is a matter of the whole sweep, so the audit's own codes do not count.
-    return cell.result.exit if cell.result.exit not in (3, 4, 5) else 0
+    return Exit.DONE if own in OF_AUDITS.values() else own

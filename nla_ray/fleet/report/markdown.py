@@ -8,7 +8,7 @@ from nla_ray.fleet.report.matrix import rate_text
 from nla_ray.fleet.report.model import Change, FleetReport
 from nla_ray.fleet.report.outline import Entry, silent, told
 from nla_ray.pages.markdown import code, plain, table
-from nla_ray.pages.words import MISSING, count, number, percent, points, probability
+from nla_ray.pages.words import MISSING, count, number, percent, points, probability, sentence
 
 MOST = 10
 """Readings of each group that are listed."""
@@ -31,7 +31,7 @@ def _verdict(report: FleetReport) -> Iterator[str]:
     this = report.weeks[-1]
     yield f"# Sweep {plain(report.sweep)}, week {plain(report.week)}"
     yield ""
-    yield f"**{report.state.capitalize()}** (exit code {report.exit}). {plain(report.sentence)}"
+    yield f"**{plain(sentence(report.state))}** (exit code {report.exit}). {plain(report.sentence)}"
     yield ""
     yield f"- Read: {count(this.vectors)} vectors in {count(this.documents)} documents"
     if this.units:
@@ -80,10 +80,10 @@ def _change(one: Change | None) -> str:
 
 def _texts(one: Entry) -> Iterator[str]:
     for text in one.excerpts[:1]:
-        state = f"{text.state}, " if text.state else ""
+        document = f"{text.state} document" if text.state else "document"
         yield (
-            f"- {plain(one.detector.title)}, {plain(one.cell.name)}, {state}document {code(text.doc_id)}: "
-            f"the explanation mentions {code(text.span)}, at "
+            f"- {sentence(document)} {code(text.doc_id)} of {plain(one.cell.name)}, "
+            f"{plain(one.detector.title)}: the explanation mentions {code(text.span)}, at "
             f"{text.positions_hit} of {text.positions_read} positions"
         )
 

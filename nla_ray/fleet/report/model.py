@@ -259,5 +259,5 @@ class FleetReport(Config):
     """From a folder of an audit's report, as results name it, to its page's path from this folder."""
 
     def json_text(self) -> str:
-        """The canonical `report.json`."""
-        return canonical(self.model_dump(mode="json", exclude_none=True))
+        """The canonical `report.json`; null values are left out, as there are ten thousands of readings."""
+        return canonical(self.model_dump(mode="json", exclude_none=True), indent=None)

@@ -6,13 +6,19 @@ from functools import cache
 
 from jinja2 import Environment
 
-from nla_ray.fleet.report.matrix import OPEN, matrices, overview, rate_text, short
+from nla_ray.errors import Exit
+from nla_ray.fleet.report.matrix import OPEN, matrices, overview, short
 from nla_ray.fleet.report.model import FleetReport
 from nla_ray.fleet.report.outline import MOST, silent, told
 from nla_ray.fleet.report.trends import pictures
 from nla_ray.pages import render
 
-TONES = {5: "bad", 3: "bad", 0: "good"}
+FIRST = 25
+"""Readings of a group that are not folded away."""
+FOLDED = 60
+"""With more cells than this the list of all is folded away."""
+
+TONES: dict[int, str] = {Exit.FINDINGS: "bad", Exit.NOT_REPORTABLE: "bad", Exit.DONE: "good"}
 """Of the exit codes; others are open."""
 
 
@@ -30,6 +36,8 @@ def html(report: FleetReport) -> str:
         unfolded=len(corpora) <= OPEN,
         told=told(report),
         most=MOST,
+        first=FIRST,
+        folded=FOLDED,
         silent=silent(report),
         pictures=pictures(report),
         span=(report.weeks[0].of, report.weeks[-1].of),
@@ -38,7 +46,7 @@ def html(report: FleetReport) -> str:
 
 @cache
 def _templates() -> Environment:
-    return render.environment("nla_ray.fleet.report", rate=rate_text, short=short, hours=hours, money=money)
+    return render.environment("nla_ray.fleet.report", short=short, hours=hours, money=money)
 
 
 def hours(seconds: float) -> str:

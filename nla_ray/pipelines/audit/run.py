@@ -36,6 +36,7 @@ from nla_ray.store.places.tree import Tree
 from nla_ray.store.runs.plan import Plan
 from nla_ray.store.upkeep.ended import next_id
 from nla_ray.tables import FINDINGS, RATES, REAL, table_of
+from nla_ray.text import masked_values
 
 if TYPE_CHECKING:
     from nla_ray.pipelines.audit.embedder import Embedder
@@ -165,7 +166,7 @@ def plan_of(
         if opened is not None
     }
     facts: dict[str, JsonValue] = {
-        "audit": config.effective(),
+        "audit": masked_values(config.effective()),
         "detectors_sha256": packs.fingerprint(),
         "tables": tables,
         "versions": {"nla_ray": __version__},

@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from nla_ray.config.decode import Baseline, DecodeConfig, Engine, Models
 from nla_ray.config.reference import ModelRef
+from nla_ray.config.runner import Runner
 from nla_ray.config.training.training_set import TrainingSetConfig
 from nla_ray.corpus.redaction.find import settled as redaction
 from nla_ray.corpus.vectors.files import VectorOrigin, check_vectors
@@ -18,9 +19,12 @@ from nla_ray.nla.preflight.run import check
 from nla_ray.nla.sidecar.read import Sidecar, read_sidecar
 from nla_ray.pipelines.decode.baseline import known_baseline
 from nla_ray.pipelines.decode.examples import Example
+from nla_ray.pipelines.decode.pieces.cache import Cache
+from nla_ray.pipelines.decode.pieces.make import surveyor_of
 from nla_ray.pipelines.decode.recipe import Recipe, recipe_of
-from nla_ray.pipelines.decode.survey import Doing, Survey, survey_corpus, warnings_of
+from nla_ray.pipelines.decode.survey import Doing, Reads, Survey, sampled, survey_corpus, warnings_of
 from nla_ray.pipelines.provenance import ModelRecord, commit_of, model_record
+from nla_ray.runtime.workers import Workers
 from nla_ray.stages.code import code_of
 from nla_ray.stages.device import device_of
 from nla_ray.stages.rows import Identity
@@ -58,9 +62,15 @@ class Decode:
     examples: tuple[Example, ...] = ()
 
 
-def plan_decode(config: DecodeConfig, doing: Doing) -> Decode:
+def plan_alone(config: DecodeConfig, doing: Doing) -> Decode:
+    """The plan, made by this process, which keeps nothing."""
+    with Cache() as cache:
+        return plan_decode(config, Reads(Workers(Runner()), cache, doing))
+
+
+def plan_decode(config: DecodeConfig, reads: Reads) -> Decode:
     """Everything that can be known without loading weights. Raises NlaError for what cannot be used."""
-    doing("checking the models", 0)
+    reads.doing("checking the models", 0)
     config = config.model_copy(
         update={
             "engine": settled(config),
@@ -78,10 +88,17 @@ def plan_decode(config: DecodeConfig, doing: Doing) -> Decode:
         origin = check_vectors(config.corpus, d_model=sidecar.d_model, layer=sidecar.layer)
     models, baseline = record_models(config, checkpoints), known_baseline(config, checkpoints.ar)
     digests = {role: model.sha256 for role, model in models.items()}
+    shape = {"d_model": sidecar.d_model, "layer": sidecar.layer}
+    unsampled = anchored(config.model_copy(update={"sample": None}))
+    sample, strata = sampled(config, surveyor_of(unsampled, checkpoints.target, **shape), reads)
+    config = config.model_copy(update={"sample": sample})
     recipe = recipe_of(config, digests, sidecar.layer, baseline, code_of())
-    survey, tasks, faults, examples = survey_corpus(config, recipe.sha256, checkpoints.target, sidecar, doing)
+    surveyor = surveyor_of(anchored(config), checkpoints.target, **shape)
+    survey, tasks, faults, examples = survey_corpus(config, recipe.sha256, surveyor, reads)
     identity = identify(config, recipe, survey, models, origin)
     plan = plan_of(config, recipe, identity, survey, tasks, models)
+    if strata:
+        plan = plan.model_copy(update={"facts": {**plan.facts, "strata": {**strata}}})
     warnings = (*warnings_of(config.corpus, faults), *(() if origin is None else origin.warnings))
     return Decode(
         config=config,

@@ -16,11 +16,12 @@ from nla_ray.stages.code import Code
 WITHOUT_EFFECT: dict[str, Any] = {
     **dict.fromkeys(DecodeConfig.without_effect, True),
     "keep": True,
+    "sample": {"vectors"},
     "baseline": True,
     "models": {"target": True, "av": True, "ar": True},
     "engine": {"slots", "cohort", "batch_tokens"},
     "corpus": {
-        "paths", "partitions", "limit", "unit_documents",
+        "paths", "partitions", "limit", "unit_documents", "units",
         "text", "messages", "system", "tools", "transcripts", "vectors", "id", "meta", "text_per",
     },
 }  # fmt: skip
@@ -54,8 +55,8 @@ class Recipe:
 
         What is kept and how documents share units changes no row of a unit, but which files the run has.
         """
-        cut = config.corpus.unit_documents
-        return digest("run", self.fingerprint, corpus_sha256, cut, *sorted(config.keep))[:32]
+        cut = (config.corpus.unit_documents, config.corpus.units)
+        return digest("run", self.fingerprint, corpus_sha256, *cut, *sorted(config.keep))[:32]
 
 
 def recipe_of(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
@@ -13,32 +14,40 @@ from nla_ray.config.decode import DecodeConfig
 from nla_ray.config.training.training_set import TrainingSetConfig
 from nla_ray.corpus.files.sources import DEMO_CORPUS
 from nla_ray.demo.vocabulary import vocabulary
-from nla_ray.errors import InputError
+from nla_ray.errors import ConfigError, InputError
 from nla_ray.pipelines.decode.baseline import own_baseline
+from nla_ray.pipelines.decode.events import Events
 from nla_ray.pipelines.decode.isolate import PATIENCE, isolate, retry
+from nla_ray.pipelines.decode.pieces.cache import Cache
 from nla_ray.pipelines.decode.planning import Decode, anchored, plan_decode
+from nla_ray.pipelines.decode.reuse import Reuse
 from nla_ray.pipelines.decode.summary import Summary, summarize
+from nla_ray.pipelines.decode.survey import Reads
 from nla_ray.pipelines.provenance import versions
 from nla_ray.runtime.local import LocalRunner
 from nla_ray.runtime.progress import UNNAMED, Labels
 from nla_ray.runtime.progress import Progress as Progress
 from nla_ray.runtime.runner import Runner
+from nla_ray.runtime.workers import Workers
+from nla_ray.stages.code import Code
 from nla_ray.stages.extract import ExtractStage
+from nla_ray.stages.look import LookFirst
 from nla_ray.stages.score import ScoreStage
 from nla_ray.stages.stage import Stage
-from nla_ray.stages.tally import Tally, peak_bytes, total, worker_id
+from nla_ray.stages.tally import Reused, Tally, peak_bytes, total, worker_id
 from nla_ray.stages.verbalize import VerbalizeStage
-from nla_ray.stages.work import Done
+from nla_ray.stages.work import Done, Task
 from nla_ray.stages.write import WriteStage, keeper_of
-from nla_ray.store.catalog.files import FileList
+from nla_ray.store.catalog.files import FileList, FileRecord
 from nla_ray.store.places.address import open_store
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.manifest import Manifest, get_manifest
-from nla_ray.store.runs.plan import planned_runs, refuse_other_plans
+from nla_ray.store.runs.plan import Plan, get_plan, planned_runs, refuse_other_plans
 from nla_ray.store.runs.run import Run, open_run
 from nla_ray.store.runs.units import RunRef, done_units
 from nla_ray.store.upkeep.ended import next_id
 from nla_ray.tables import REAL
+from nla_ray.text import masked, masked_values
 
 T = TypeVar("T")
 
@@ -54,7 +63,10 @@ Running = Callable[[DecodeConfig, Sequence[Stage], Labels], Runner]
 
 @dataclass(frozen=True)
 class Decoded:
-    """A finished run. `again` if it was finished before; `failed_fraction` of its rows are in quarantine."""
+    """A finished run. `again` if it was finished before; `failed_fraction` of its rows are in quarantine.
+
+    `note` says by which other code, if so.
+    """
 
     output: str
     run_id: str
@@ -62,6 +74,7 @@ class Decoded:
     again: bool
     failed_fraction: float
     units: int
+    note: str | None = None
 
 
 def plan(config: DecodeConfig, *, report: Report = lambda _: None) -> tuple[Decode, Store]:
@@ -70,8 +83,13 @@ def plan(config: DecodeConfig, *, report: Report = lambda _: None) -> tuple[Deco
     Whether it may write there is for `require_place` to say: one may look at any plan.
     """
     store = reachable(config)
-    ready = plan_decode(config, lambda doing, documents: report(Progress(doing, documents)))
-    return named_anew(ready, store), store
+    with Workers(config.runner) as workers, Cache(store) as cache:
+        return named_anew(plan_decode(config, reads_of(workers, cache, report)), store), store
+
+
+def reads_of(workers: Workers, cache: Cache, report: Report) -> Reads:
+    """How the corpus is read, and reported."""
+    return Reads(workers, cache, lambda doing, documents: report(Progress(doing, documents)))
 
 
 def named_anew(ready: Decode, store: Store) -> Decode:
@@ -106,11 +124,14 @@ def reachable(config: DecodeConfig) -> Store:
 def stages_of(ready: Decode, store: Store) -> list[Stage]:
     """The steps of a unit, in order; the last one writes."""
     config, identity = anchored(ready.config), ready.identity
+    ref, own = RunRef.of(ready.plan), ready.baseline is None
     return [
-        ExtractStage(config, identity, d_model=ready.sidecar.d_model, own_baseline=ready.baseline is None),
+        LookFirst(
+            ExtractStage(config, identity, d_model=ready.sidecar.d_model, own_baseline=own), store, ref
+        ),
         VerbalizeStage(config),
         ScoreStage(config),
-        WriteStage(config, identity, store, RunRef.of(ready.plan), ready.baseline),
+        WriteStage(config, identity, store, ref, ready.baseline),
     ]
 
 
@@ -131,23 +152,89 @@ def decode(
     row, and what no worker can make is in the quarantine.
     """
     store = reachable(config)
-    ready = plan_decode(config, lambda doing, documents: report(Progress(doing, documents)))
-    ready = replace(ready, plan=ready.plan.model_copy(update={"labels": dict(labels)}))
-    ready = named_anew(ready, store)
-    there = get_manifest(store, ready.plan.run_id)
-    if there is not None:
-        return decoded(ready, there.manifest, again=True)
-    require_place(store, ready, add=add)
-    report(Progress("starting", ready.survey.documents, of_units=len(ready.tasks)))
-    with (running or runner_of)(ready.config, stages(ready, store), labels_of(ready)) as runner:
-        run = open_run(store, ready.plan, add=add)
-        meter = Meter(ready, report, runner.tell)
-        made = (done.file for done in make(run, ready, runner, meter) if done.file is not None)
-        files = FileList.of(ready.plan.run_id, made)
-        meter.stop()
-    require_shared(run)
-    manifest = run.commit(record_of(run, ready, meter), files)
+    with Workers(config.runner) as workers, Cache(store, at_once=add) as cache:
+        ready = plan_decode(config, reads_of(workers, cache, report))
+        ready = replace(ready, plan=ready.plan.model_copy(update={"labels": dict(labels)}))
+        ready = named_anew(ready, store)
+        there = get_manifest(store, ready.plan.run_id)
+        if there is not None:
+            note = other_code(ready, get_plan(store, ready.plan.run_id))
+            return decoded(ready, there.manifest, again=True, note=note)
+        require_place(store, ready, add=add)
+        ready = taken_up(store, ready)
+        cache.keep()
+        hidden = keeper_of(ready.config).reason
+        with Events(store, ready.plan.run_id, ready.plan.labels, hidden) as events:
+            meter = Meter(ready, report, events)
+            manifest = carried_out(store, ready, meter, stages, running or runner_of, add=add)
     return decoded(ready, manifest, again=False)
+
+
+def carried_out(
+    store: Store,
+    ready: Decode,
+    meter: Meter,
+    stages: Callable[[Decode, Store], Sequence[Stage]],
+    running: Running,
+    *,
+    add: bool,
+) -> Manifest:
+    """Take what other runs hold, make what is left on a runner, and commit."""
+    meter.events.add("planned", units=len(ready.tasks), documents=ready.survey.documents)
+    run = open_run(store, ready.plan, add=add)
+    files = FileList.of(run.plan.run_id, filter(None, reuse(run, ready, meter.show)))
+    meter.events.add("reused", units=len(files.units(run.plan.table)))
+    if left := set(run.missing()):
+        meter.show(Progress("starting", ready.survey.documents, of_units=len(ready.tasks)))
+        tasks = [task for task in ready.tasks if task.unit_id in left]
+        runner = running(ready.config, stages(ready, store), labels_of(ready))
+        runner.say = meter.say
+        with runner:
+            done = (one.file for one in make(run, ready, tasks, runner, meter) if one.file is not None)
+            files = files.with_more(done)
+            meter.stop()
+        require_shared(run)
+    manifest = run.commit(record_of(run, ready, meter), files)
+    meter.events.add("committed", rows=manifest.rows, quarantined=manifest.quarantined)
+    return manifest
+
+
+def taken_up(store: Store, ready: Decode) -> Decode:
+    """The decode as an earlier attempt began it, if one did: models keep the names that its rows have.
+
+    Raises ConfigError where other code began it.
+    """
+    there = get_plan(store, ready.plan.run_id)
+    if there is None:
+        return ready
+    if other := other_code(ready, there):
+        raise ConfigError(
+            f"{store.url}: run {there.run_id} was begun {other}, and rows of two versions do not belong into "
+            "one run: finish it with that version, or give it up and begin again: "
+            f"nla-ray sweep abandon {store.url} {there.run_id}"
+        )
+    same = (there.facts.get("recipe"), there.units, there.sides)
+    if same != (ready.plan.facts["recipe"], ready.plan.units, ready.plan.sides):
+        return ready
+    names = cast(dict[str, Any], there.facts["models"])
+    return replace(ready, plan=there, identity=replace(ready.identity, **names))
+
+
+def other_code(ready: Decode, there: Plan | None) -> str | None:
+    """By which code a run was planned, and which one is here; None where they are one."""
+    ours = cast(dict[str, str], ready.plan.facts["code"])
+    theirs = ours if there is None else cast(dict[str, str], there.facts.get("code"))
+    return None if theirs == ours else f"by other code ({Code(**theirs)}; here: {Code(**ours)})"
+
+
+def reuse(run: Run, ready: Decode, report: Report) -> Iterator[FileRecord | None]:
+    """Take the units that other runs hold, before anything is loaded."""
+    found = Reuse(run, ready)
+    now = Progress("reusing units", ready.survey.documents, found.before, len(ready.tasks), found.before)
+    for file in found.files():
+        now = replace(now, units=now.units + 1, before=now.before + 1)
+        report(now)
+        yield file
 
 
 def require_place(store: Store, ready: Decode, *, add: bool) -> None:
@@ -185,7 +272,11 @@ def require_shared(run: Run) -> None:
 def labels_of(ready: Decode) -> Labels:
     """What the run is called in metrics; a corpus of several places by the first of them."""
     model = ready.config.models.target or ready.config.models.av
-    return Labels(run=ready.plan.run_id, model=str(model), corpus=ready.config.corpus.paths[0])
+    named = {"model": str(model), "corpus": ready.config.corpus.paths[0]} | ready.plan.labels
+    known = {one.name for one in fields(Labels)}
+    return Labels(
+        run=ready.plan.run_id, **{name: masked(text) for name, text in named.items() if name in known}
+    )
 
 
 def runner_of(
@@ -201,32 +292,52 @@ def runner_of(
     return RayRunner(stages, config.runner, labels)
 
 
-def make(run: Run, ready: Decode, runner: Runner, meter: Meter) -> Iterator[Done]:
+def make(run: Run, ready: Decode, tasks: Sequence[Task], runner: Runner, meter: Meter) -> Iterator[Done]:
     """Make the missing units, those that fail without the documents at fault."""
-    missing = set(run.missing())
-    tasks = [task for task in ready.tasks if task.unit_id in missing]
-    meter.start(len(ready.tasks) - len(tasks))
-    failed = yield from meter.watch(retry(tasks, runner.stream, patience=PATIENCE))
+    if not run.first:
+        # Another driver may be at work: in one order, both would take each unit at the same time.
+        tasks = random.Random().sample(tasks, len(tasks))
+    meter.start(len(ready.tasks) - len(tasks), runner.tell)
+    meter.events.add("begun", units=len(tasks), runner=ready.config.runner.name)
+    stream = meter.events.through(runner.stream)
+    failed = yield from meter.watch(retry(tasks, stream, patience=PATIENCE))
     if failed:
         meter.doing = "isolating what fails"
         allowed = ready.config.max_failed_fraction * ready.survey.documents
         again = [task for task, _ in failed.values()]
         alone = len(again) == len(tasks)
-        yield from meter.watch(isolate(again, runner.stream, allowed=allowed, alone=alone))
+        yield from meter.watch(isolate(again, stream, allowed=allowed, alone=alone))
 
 
 class Meter:
-    """Counts the units that pass and reports how far the run is; `seconds` from start to stop."""
+    """Counts the units that pass, and those `made` here, and reports how far the run is.
 
-    def __init__(self, ready: Decode, *reports: Report) -> None:
-        self.doing, self.tally, self.units, self.seconds = "decoding", Tally(), 0, 0.0
-        self._ready, self._reports, self._before = ready, reports, 0
+    `seconds` are those from start to stop.
+    """
+
+    def __init__(self, ready: Decode, report: Report, events: Events) -> None:
+        self.doing, self.tally, self.units, self.made, self.seconds = "decoding", Tally(), 0, 0, 0.0
+        self.events, self._cell = events, labels_of(ready).cell()
+        self._said: str | None = None
+        self._ready, self._reports, self._before = ready, [report], 0
         self._started = time.perf_counter()
 
-    def start(self, before: int) -> None:
-        """Begin; so many units were there before."""
+    def start(self, before: int, report: Report) -> None:
+        """Begin; so many units were there before, and there is one more to report to."""
+        self._reports.append(report)
         self._before, self._started = before, time.perf_counter()
         self._tell()
+
+    def show(self, now: Progress) -> None:
+        """Report what is done before units are made."""
+        self._reports[0](replace(now, run=self._ready.plan.run_id, cell=self._cell))
+
+    def say(self, said: str | None) -> None:
+        """What the runner does besides its work; None: that is over."""
+        self._said = said
+        if said is not None:
+            self.events.add("waiting", what=said)
+            self._tell()
 
     def stop(self) -> None:
         """End the time."""
@@ -241,6 +352,7 @@ class Meter:
                 return cast(T, end.value)
             self.tally = total([self.tally.as_json(), done.tally.as_json()])
             self.units += 1
+            self.made += done.made
             self._tell()
             yield done
 
@@ -249,7 +361,9 @@ class Meter:
         answers, cos = outcomes.total(), self.tally.mean_cos(REAL)
         baseline = self._ready.baseline
         now = Progress(
-            self.doing,
+            self._said or self.doing,
+            run=self._ready.plan.run_id,
+            cell=self._cell,
             documents=self._ready.survey.documents,
             units=self._before + self.units,
             of_units=len(self._ready.tasks),
@@ -268,7 +382,8 @@ class Meter:
 
 def record_of(run: Run, ready: Decode, meter: Meter) -> dict[str, Any]:
     """What became known by running: counts and busy seconds of all units, speed of this attempt."""
-    tally = total(run.tallies())
+    reused = Reused()
+    tally = total(reused.seen(run.tallies()))
     baseline = ready.baseline or own_baseline(tally.directions)
     attempt, seconds = meter.tally, meter.seconds
     peaks = attempt.peak_bytes | {worker_id(): peak_bytes()}
@@ -284,8 +399,9 @@ def record_of(run: Run, ready: Decode, meter: Meter) -> dict[str, Any]:
         "tokens": tally.tokens,
         "generated_tokens": tally.generated,
         "outcomes": {control: dict(counts) for control, counts in tally.outcomes.items()},
+        "reused": reused.as_json(),
         "attempt": {
-            "units": meter.units,
+            "units": meter.made,
             "seconds": seconds,
             "vectors": attempt.vectors,
             "vectors_per_second": attempt.vectors / seconds if seconds > 0 else 0.0,
@@ -294,12 +410,12 @@ def record_of(run: Run, ready: Decode, meter: Meter) -> dict[str, Any]:
             "runner": ready.config.runner.model_dump(mode="json"),
         },
         "warnings": [keeper_of(ready.config).reason(said) for said in ready.warnings],
-        "config": ready.config.model_dump(mode="json"),
+        "config": masked_values(ready.config.model_dump(mode="json")),
         "versions": versions(),
     }
 
 
-def decoded(ready: Decode, manifest: Manifest, *, again: bool) -> Decoded:
+def decoded(ready: Decode, manifest: Manifest, *, again: bool, note: str | None = None) -> Decoded:
     """The finished run, summed up from its committed tables."""
     output, planned = ready.config.output, manifest.rows + manifest.quarantined
     known = vocabulary() if DEMO_CORPUS in ready.config.corpus.paths else None
@@ -308,6 +424,7 @@ def decoded(ready: Decode, manifest: Manifest, *, again: bool) -> Decoded:
         run_id=manifest.run_id,
         summary=summarize(output, manifest, vocabulary=known),
         again=again,
+        note=note,
         failed_fraction=manifest.quarantined / planned if planned else 0.0,
         units=manifest.units,
     )

@@ -7,6 +7,7 @@ from typing import Literal
 
 from nla_ray.audit.statistics import benjamini_hochberg
 from nla_ray.fleet.report.model import Against, Change, Family, FleetCell, Reading
+from nla_ray.pages.data import rounded
 
 Pair = tuple[str, str]
 Kind = Literal["last", "base"]
@@ -43,10 +44,14 @@ def judged(
 
 
 def _controls(readings: Sequence[Reading], q: float) -> tuple[list[Reading], Family]:
-    adjusted = benjamini_hochberg([one.p for one in readings])
+    adjusted = _adjusted([one.p for one in readings])
     return [_above(one, p, q) for one, p in zip(readings, adjusted, strict=True)], _family(
         "controls", adjusted, q
     )
+
+
+def _adjusted(p: Sequence[float | None]) -> list[float | None]:
+    return [None if one is None else rounded(one) for one in benjamini_hochberg(p)]
 
 
 def _above(one: Reading, p: float | None, q: float) -> Reading:
@@ -70,7 +75,7 @@ def _changes(
     readings: Sequence[Reading], q: float, kind: Kind, against: Against
 ) -> tuple[list[Reading], Family]:
     of: Callable[[Reading], Change | None] = lambda one: getattr(one, kind)  # noqa: E731
-    adjusted = benjamini_hochberg([None if (change := of(one)) is None else change.p for one in readings])
+    adjusted = _adjusted([None if (change := of(one)) is None else change.p for one in readings])
     made = [
         one if (change := of(one)) is None else one.model_copy(update={kind: _moved(change, p, q)})
         for one, p in zip(readings, adjusted, strict=True)

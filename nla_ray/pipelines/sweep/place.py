@@ -50,7 +50,8 @@ class Place:
             if cell not in named:
                 known = some_of([work.cell.id for work in self.works], 10)
                 raise ConfigError(f"--cell: {self.config.name} has no cell {cell}; there are {known}")
-        works = tuple(dict.fromkeys(named[cell] for cell in cells)) if cells else self.works
+        chosen = {named[cell].cell.id for cell in cells}
+        works = tuple(work for work in self.works if work.cell.id in chosen or not cells)
         return Place(self.config, self.week, self.store, works)
 
 

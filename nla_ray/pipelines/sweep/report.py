@@ -65,7 +65,7 @@ def build_fleet_report(
         sweep=sweep,
         week=week,
         last_week=past[-1].week if past else None,
-        state=STATES.get(code, "failed"),
+        state=STATES[code],
         exit=code,
         sentence=sentence(cells, detectors),
         q=q,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -64,6 +64,11 @@ class FileList:
             batches.append(pa.RecordBatch.from_pylist([_row(run_id, one) for one in some], schema=FILES))
         return cls(run_id, pa.Table.from_batches(batches, schema=FILES))
 
+    def with_more(self, records: Iterable[FileRecord]) -> FileList:
+        """These files and those of more records."""
+        more = FileList.of(self.run_id, records)
+        return FileList(self.run_id, pa.concat_tables([self.rows, more.rows]))
+
     @classmethod
     def read(cls, run_id: str, source: Path | pa.Buffer, name: str) -> FileList:
         """The list in a Parquet file. Raises InputError for another file, and as `require_own` does."""
@@ -92,6 +97,10 @@ class FileList:
     def only(self, *tables: str) -> FileList:
         """The files of these tables."""
         return FileList(self.run_id, self.rows.filter(pc.field("table_name").isin(tables)))
+
+    def with_units(self, units: Sequence[str]) -> FileList:
+        """The files of these units."""
+        return FileList(self.run_id, self.rows.filter(pc.field("unit_id").isin(pa.array(units, pa.string()))))
 
     def units(self, table: str) -> pa.ChunkedArray:
         """Ids of the units that have a file in a table, in the order of the list."""

@@ -9,14 +9,19 @@ from nla_ray.errors import InputError
 PLANS, COMMITS, QUARANTINE = "plans/", "commits/", "quarantine"
 LISTS, INDEX = "manifests/", "index/"
 ABANDONED, RETIRED, COMPACTIONS = "abandoned/", "retired/", "compactions/"
+PLANNING = "planning/"
+"""What was read of corpora to plan runs: a cache that anybody may remove."""
 RESERVED = frozenset(
-    {"plans", "commits", "manifests", "index", "abandoned", "retired", "compactions", "probe", QUARANTINE}
+    {"plans", "planning", "commits", "manifests", "index", "abandoned", "retired", "compactions", "events"}
+    | {"probe", QUARANTINE}
 )
 NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
 
 _STATE = re.compile(rf"(?:plans|commits|abandoned|retired|compactions)/({NAME})\.json")
+_EVENTS = re.compile(rf"events/{NAME}/{NAME}\.jsonl")
 _FILE = re.compile(rf"({NAME})/run_id=({NAME})/(?:unit=({NAME})|compacted-[0-9a-f]{{64}})\.parquet")
 _LIST = re.compile(rf"{LISTS}({NAME})-[0-9a-f]{{16}}\.parquet")
+_PIECE = re.compile(r"planning/[0-9a-f]{32}-[0-9]\.piece")
 _UNIT = re.compile(rf"({NAME})/run_id=({NAME})/unit=({NAME})\.parquet")
 
 
@@ -25,9 +30,29 @@ def plan_key(run_id: str) -> str:
     return f"{PLANS}{run_id}.json"
 
 
+def piece_key(name: str, number: int) -> str:
+    """Key of what was read of a corpus file; one that is damaged is followed by another."""
+    return f"{PLANNING}{name}-{number}.piece"
+
+
+def is_piece(key: str) -> bool:
+    """Whether a key is that of what was read of a corpus file."""
+    return _PIECE.fullmatch(key) is not None
+
+
 def commit_key(run_id: str) -> str:
     """Key of a run's manifest, whose existence is its commit."""
     return f"{COMMITS}{run_id}.json"
+
+
+def events_key(run_id: str, part: str) -> str:
+    """Key of a part of what befell a run while it was made."""
+    return f"events/{run_id}/{part}.jsonl"
+
+
+def is_events(key: str) -> bool:
+    """Whether it is the key of a part of what befell a run."""
+    return _EVENTS.fullmatch(key) is not None
 
 
 def list_key(run_id: str, sha256: str) -> str:

@@ -81,16 +81,16 @@ class Plan(Config):
         return json.dumps(values, sort_keys=True, separators=(",", ":")).encode()
 
 
-def put_plan(store: Store, plan: Plan) -> None:
-    """Write the plan; an equal one that is there already is as good.
+def put_plan(store: Store, plan: Plan) -> bool:
+    """Write the plan; an equal one that is there already is as good, and the answer is then False.
 
     Raises ConfigError that names the differing keys where another plan has the run's id.
     """
     if store.put_new(plan_key(plan.run_id), plan.to_bytes()):
-        return
+        return True
     there = get_plan(store, plan.run_id)
     if there is None or there.sha256() == plan.sha256():
-        return
+        return False
     keys = differing_keys(there.effective(), plan.effective())
     raise ConfigError(
         f"{store.url}: holds another plan for run {plan.run_id}; it differs in {some_of(keys)}: "

@@ -23,11 +23,15 @@ _AT_ONCE = 256
 
 @dataclass(frozen=True)
 class Run:
-    """A planned run in a store. It can be pickled; a worker needs only `store` and `ref` of it."""
+    """A planned run in a store. It can be pickled; a worker needs only `store` and `ref` of it.
+
+    `first`: nobody had begun it before.
+    """
 
     store: Store
     plan: Plan
     ref: RunRef
+    first: bool = True
 
     def committed(self) -> Manifest | None:
         """The manifest, once the run is finished."""
@@ -92,5 +96,5 @@ def open_run(store: Store, plan: Plan, *, add: bool = False) -> Run:
     if not add:
         refuse_other_plans(store, plan)
     store.probe()
-    put_plan(store, plan)
-    return Run(store, plan, RunRef.of(plan))
+    first = put_plan(store, plan)
+    return Run(store, plan, RunRef.of(plan), first)

@@ -12,8 +12,8 @@ import pytest
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.corpus.documents.pieces import read_unit
 from nla_ray.errors import ConfigError
-from nla_ray.pipelines.decode import survey
-from nla_ray.pipelines.decode.planning import Decode, plan_decode, settled
+from nla_ray.pipelines.decode.pieces import units
+from nla_ray.pipelines.decode.planning import Decode, plan_alone, settled
 from tests.cli.conftest import TEXT
 from tests.conftest import NlaDirs
 
@@ -44,7 +44,7 @@ def make(tmp_path: Path, nla: Callable[[str], NlaDirs]) -> Make:
 
 
 def planned(config: DecodeConfig) -> Decode:
-    return plan_decode(config, lambda doing, documents: None)
+    return plan_alone(config, lambda doing, documents: None)
 
 
 def test_every_unit_has_its_rows_before_anything_runs(make: Make, tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_what_the_target_says_decides_how_many_rows_there_are(make: Make) -> Non
 
 
 def test_a_unit_must_fit_into_memory(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(survey, "UNIT_BYTES", 3 * 32 * 4)
+    monkeypatch.setattr(units, "UNIT_BYTES", 3 * 32 * 4)
     with pytest.raises(
         ConfigError, match=r"corpus\.unit_documents: a unit would have 4 vectors of 32 values"
     ):

@@ -35,6 +35,7 @@ def made(code: Code = CODE, **changes: Any) -> Recipe:
     [{"output": "elsewhere"}, {"keep": []}, {"max_failed_fraction": 1}, {"runner": {"name": "ray"}},
      {"engine": {"slots": 8, "cohort": 8, "batch_tokens": 7}}, {"models": {"av": "moved/to/a"}},
      {"corpus": {"paths": ["next/week.jsonl"]}}, {"corpus": {"limit": 7}}, {"corpus": {"unit_documents": 7}},
+     {"corpus": {"units": "content"}},
      {"corpus": {"text": "body", "id": "key", "meta": ["truth"]}}, {"engine": {"device": "cuda:1"}}],
 )  # fmt: skip
 def test_what_changes_no_row_is_no_part(change: dict[str, Any]) -> None:
@@ -76,5 +77,6 @@ def test_what_is_kept_and_cut_names_the_run_alone() -> None:
     def run_id(**changes: Any) -> str:
         return made().run_id("d", config_of(**changes))
 
-    assert len({run_id(), run_id(keep=[]), run_id(corpus={"unit_documents": 7})}) == 3
+    cuts: list[dict[str, Any]] = [{}, {"unit_documents": 7}, {"units": "content"}]
+    assert len({run_id(keep=[]), *(run_id(corpus=cut) for cut in cuts)}) == 4
     assert run_id(keep=["documents", "activations"]) == run_id(keep=["activations", "documents"])

@@ -1,0 +1,121 @@
+"""The fleet's page from what a sweep leaves in a folder: results, audits and earlier weeks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nla_ray.errors import InputError
+from nla_ray.fleet.report.model import FleetReport
+from nla_ray.pipelines.sweep.report import build_fleet_report, write_fleet_report
+from nla_ray.store import open_store
+from tests.fleet.made import SWEEP, Made, detector_id, write
+
+WEEKS = ("2026-W46", "2026-W47", "2026-W48")
+RISEN = ("tuned", "chats", 1)
+MADE = Made(
+    rates={"2026-W46": {("candidate", "code", 2): 0.15}, "2026-W47": {("candidate", "code", 2): 0.15},
+           "2026-W48": {RISEN: 0.2}},
+    states={"2026-W48": {("candidate", "chats"): {
+        "state": "missing", "exit": 7, "reason": "no such corpus", "report": None, "base_report": None,
+        "verdict": None}}},
+    verdicts={"2026-W48": {("assistant", "code"): "not reportable"}},
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sweep")
+    write(folder, MADE, WEEKS, {"2026-W47": {"seed": 0, "a": 1}, "2026-W48": {"seed": 0, "a": 2}})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def report(root: Path) -> FleetReport:
+    return build_fleet_report(open_store(root), SWEEP, WEEKS[-1], q=0.05)
+
+
+def test_the_planted_rise_is_found_and_every_other_cell_is_quiet(report: FleetReport) -> None:
+    says = {cell.pair: cell.says for cell in report.cells}
+    assert says.pop(RISEN[:2]) == "findings"
+    assert says.pop(("candidate", "chats")) == "missing"
+    assert says.pop(("assistant", "code")) == "not reportable"
+    assert set(says.values()) == {"quiet"} and len(says) == 6
+    risen = next(cell for cell in report.cells if cell.pair == RISEN[:2]).by_detector[detector_id(1)]
+    assert risen.standing == "new" and risen.last and risen.base
+    assert (risen.last.verdict, risen.base.verdict) == ("risen", "risen")
+    assert (report.exit, report.state, report.last_week) == (5, "findings", WEEKS[-2])
+
+
+def test_what_is_gone_what_it_said_and_the_trend(report: FleetReport) -> None:
+    gone = next(cell for cell in report.cells if cell.pair == ("candidate", "code")).by_detector[
+        detector_id(2)
+    ]
+    assert gone.standing == "gone" and gone.last and gone.last.verdict == "fallen"
+    texts = [one for one in report.excerpts if (one.model, one.corpus) == RISEN[:2]]
+    assert {one.span for one in texts} == {MADE.text} and "new" in {one.state for one in texts}
+    line = next(
+        one for one in report.trends if (one.model, one.corpus, one.detector) == (*RISEN[:2], detector_id(1))
+    )
+    assert [point.week for point in line.points] == list(WEEKS)
+    assert [point.above for point in line.points] == [False, False, True]
+
+
+def test_families_weeks_and_changes_of_the_configuration(report: FleetReport) -> None:
+    controls, last, base = report.families
+    assert (controls.tests, last.tests, base.tests) == (7 * 3, 7 * 3, 5 * 3)
+    assert [one.of for one in report.weeks] == list(WEEKS)
+    assert report.weeks[0].with_findings == 1 and report.weeks[0].cost == 9 * 1.25
+    assert [(one.key, one.before, one.after) for one in report.changed] == [("a", "1", "2")]
+
+
+def test_links_lead_from_the_page_to_the_audits(report: FleetReport, root: Path) -> None:
+    place = root / "sweeps" / SWEEP / "weeks" / WEEKS[-1] / "report"
+    assert len(report.links) == 8 + 5
+    assert all((place / link).resolve().is_file() for link in report.links.values())
+
+
+def test_it_is_written_whole_read_again_and_replaced(root: Path, report: FleetReport) -> None:
+    for _ in range(2):
+        assert write_fleet_report(str(root), SWEEP, WEEKS[-1], q=0.05) == report
+    place = root / "sweeps" / SWEEP / "weeks" / WEEKS[-1] / "report"
+    assert sorted(path.name for path in place.iterdir()) == ["report.html", "report.json", "report.md"]
+    assert FleetReport.model_validate_json((place / "report.json").read_text()) == report
+    assert report.json_text() == (place / "report.json").read_text()
+
+
+def test_an_earlier_week_is_read_from_its_page_or_from_its_audits(tmp_path: Path) -> None:
+    write(tmp_path, MADE, WEEKS[:2])
+    first = build_fleet_report(open_store(tmp_path), SWEEP, WEEKS[1], q=0.05)
+    write_fleet_report(str(tmp_path), SWEEP, WEEKS[0], q=0.05)
+    assert build_fleet_report(open_store(tmp_path), SWEEP, WEEKS[1], q=0.05).trends == first.trends
+    page = tmp_path / "sweeps" / SWEEP / "weeks" / WEEKS[0] / "report" / "report.json"
+    page.write_text("{}")
+    assert build_fleet_report(open_store(tmp_path), SWEEP, WEEKS[1], q=0.05) == first
+
+
+def test_the_policy_decides_what_counts(tmp_path: Path) -> None:
+    write(tmp_path, Made(rates={WEEKS[0]: {RISEN: 0.3}}, fail_on="never"), WEEKS[:1])
+    report = build_fleet_report(open_store(tmp_path), SWEEP, WEEKS[0], q=0.05)
+    assert report.exit == 0 and "below policy" in {cell.says for cell in report.cells}
+
+
+def test_bad_input_is_one_line(tmp_path: Path) -> None:
+    write(tmp_path, Made(models=1, corpora=1), WEEKS[:1])
+    store = open_store(tmp_path)
+    with pytest.raises(InputError, match="has no week 2026-W01; there are: 2026-W46"):
+        build_fleet_report(store, SWEEP, "2026-W01", q=0.05)
+    path = next(tmp_path.rglob("report.json"))
+    path.write_text('{"schema_version": 9}')
+    with pytest.raises(InputError, match=r"report.json: not a report that this nla_ray reads"):
+        build_fleet_report(store, SWEEP, WEEKS[0], q=0.05)
+    path.unlink()
+    with pytest.raises(InputError, match="is not there; run the sweep again for its cell"):
+        build_fleet_report(store, SWEEP, WEEKS[0], q=0.05)
+
+
+def test_a_key_that_leads_out_of_the_root_is_no_link(tmp_path: Path) -> None:
+    leads = {"state": "failed", "report": "../../etc", "base_report": "/etc"}
+    write(tmp_path, Made(models=1, corpora=1, states={WEEKS[0]: {("assistant", "notes"): leads}}), WEEKS[:1])
+    assert build_fleet_report(open_store(tmp_path), SWEEP, WEEKS[0], q=0.05).links == {}
