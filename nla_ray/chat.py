@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from nla_ray.config.chat import ChatConfig
-from nla_ray.errors import ConfigError, InputError
+from nla_ray.errors import ConfigError, InputError, UnreachableError
 
 RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 """Statuses after which a request is repeated, as after no answer at all; any other one is a refusal."""
@@ -56,8 +56,8 @@ class Chat:
     def ask(self, body: bytes, may_ask: Callable[[], bool] = lambda: True) -> Completion | None:
         """The answer to a request, asked again with growing pauses while the endpoint is busy.
 
-        `may_ask` is called before each attempt; None where it says no. Raises RefusedError, InputError where
-        the endpoint stays busy or cannot be reached.
+        `may_ask` is called before each attempt; None where it says no. Raises RefusedError, and
+        UnreachableError where the endpoint stays busy or cannot be reached.
         """
         last = self._config.attempts - 1
         for attempt in range(self._config.attempts):
@@ -67,14 +67,14 @@ class Chat:
                 return self._request(body)
             except _BusyError as busy:
                 if attempt == last:
-                    raise InputError(
+                    raise UnreachableError(
                         f"{self._asker} {self._config.base_url}: {busy}; try again later"
                     ) from None
                 time.sleep(self._pause(attempt, busy.retry_after))
         return None
 
     def require_listener(self) -> None:
-        """Raise InputError where nobody listens at the endpoint; nothing is asked. A proxy is not asked."""
+        """Raise UnreachableError where nobody listens at the endpoint; nothing is asked, nor is a proxy."""
         place = urlsplit(self._config.base_url)
         if place.scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(place.netloc):
             return
@@ -82,7 +82,7 @@ class Chat:
         try:
             socket.create_connection((place.hostname or "", port), self._config.timeout_s).close()
         except OSError as error:
-            raise InputError(
+            raise UnreachableError(
                 f"{self._asker}.base_url: nobody answers at {self._config.base_url} "
                 f"({type(error).__name__}); start the server, or correct the URL"
             ) from None

@@ -5,13 +5,15 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Self
 
+from nla_ray.text import masked
+
 
 class Exit(IntEnum):
     """The exit codes of every command and job, each with what it means."""
 
     means: str
 
-    def __new__(cls, code: int, means: str) -> Self:
+    def __new__(cls, code: int, means: str = "") -> Self:
         one = int.__new__(cls, code)
         one._value_ = code
         one.means = means
@@ -39,14 +41,14 @@ class Exit(IntEnum):
 class NlaError(Exception):
     """Base of all errors that nla_ray raises on purpose.
 
-    The message is one line: what happened, where, what was allowed, and the way out.
+    The message is one line: what happened, where, what was allowed, and the way out; secrets are masked.
     Entry points print it without a traceback and leave with `exit_code`.
     """
 
     exit_code = Exit.UNUSABLE
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        super().__init__(masked(" ".join(message.split())))
 
 
 class ConfigError(NlaError):
@@ -73,7 +75,7 @@ class NoFileError(InputError):
 
 
 class NoCheckpointError(CheckpointError, NoFileError):
-    """A checkpoint, or a file that every checkpoint has, is not there."""
+    """A checkpoint is not there; one that lacks a part is a CheckpointError."""
 
 
 class UnreachableError(InputError):

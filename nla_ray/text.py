@@ -1,14 +1,56 @@
-"""Untrusted text: as it is matched, as it is looked at, as a spreadsheet takes it."""
+"""Text without secrets; untrusted text as it is matched, as it is looked at, as a spreadsheet takes it."""
 
 from __future__ import annotations
 
 import json
+import os
+import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+_USER = re.compile(r"(?<=://)[^/\s?#@\"\\]+(?=@)")
+_CUT = re.compile(r"(?<=://)[^/\s?#@:\"\\\[]+:(?!\d+\b)[^/\s?#@\"\\]+")
+"""A user with a password whose host was cut off; what ends in digits alone is a host with its port."""
+_PARAMETER = re.compile(
+    r"([?&;][\w.-]*(?:signature|sig|token|secret|password|passwd|credential|key|auth)[\w.-]*=)[^&\s;#\"'\\]+",
+    re.IGNORECASE,
+)
+_SECRET = re.compile(r"SECRET|TOKEN|PASSWORD|API_?KEY|WEBHOOK", re.IGNORECASE)
+_PLACE = re.compile(r"(?:PATH|FILE|DIR)$", re.IGNORECASE)
+SHORTEST_SECRET = 12
+MASK = "***"
 
 FORMULAS = tuple("=+-@＝＋－＠")
 _CONTROLS = ("\t", "\r")
 _INVISIBLE = frozenset({"Cf", "Cc"})
+
+
+def masked(text: str) -> str:
+    """Text without what opens something.
+
+    That is users and passwords in URLs, signatures and keys in their queries, and the values of the
+    environment whose names say that they are secret.
+    """
+    for secret in _secrets():
+        text = text.replace(secret, MASK)
+    if "://" not in text:
+        return text
+    return _PARAMETER.sub(rf"\1{MASK}", _CUT.sub(MASK, _USER.sub(MASK, text)))
+
+
+def masked_values(value: Any) -> Any:
+    """A JSON value with every text in it masked."""
+    if isinstance(value, str):
+        return masked(value)
+    if isinstance(value, Mapping):
+        return {key: masked_values(one) for key, one in value.items()}
+    return [masked_values(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _secrets() -> list[str]:
+    named = (one for one in os.environ.items() if _SECRET.search(one[0]) and not _PLACE.search(one[0]))
+    return [value for _, value in named if len(value) >= SHORTEST_SECRET]
 
 
 def normalise(text: str) -> str:

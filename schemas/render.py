@@ -19,7 +19,7 @@ from nla_ray.fleet.report.model import FleetReport
 from nla_ray.store.runs.manifest import Manifest
 from nla_ray.store.runs.plan import Plan
 from nla_ray.store.runs.training_set import TrainingSet
-from nla_ray.tables import SCHEMAS, ddl
+from nla_ray.tables import FILES, INDEX, SCHEMAS, ddl
 
 FOLDER = Path(__file__).parent
 
@@ -40,7 +40,7 @@ def render() -> dict[str, str]:
         "train.schema.json": json_schema(TrainConfig),
         "training_set.schema.json": json_schema(TrainingSetConfig),
         "training_set_manifest.schema.json": json_schema(TrainingSet),
-    } | {f"{name}.sql": ddl(schema) for name, schema in SCHEMAS.items()}
+    } | {f"{name}.sql": ddl(schema) for name, schema in (SCHEMAS | {"files": FILES, "index": INDEX}).items()}
 
 
 def json_schema(model: type[Config]) -> str:

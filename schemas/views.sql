@@ -2,7 +2,7 @@
 -- committed_<table> for each table with a schema of its own (the files that the manifests name, digests
 -- verified), and committed_runs (one row per manifest).
 
-CREATE VIEW runs AS
+CREATE VIEW all_runs AS
 SELECT
     run_id,
     labels->>'$.sweep' AS sweep,
@@ -28,8 +28,15 @@ SELECT
     manifest_sha256,
     labels::JSON AS labels,
     facts::JSON AS facts,
-    record::JSON AS record
+    record::JSON AS record,
+    superseded_by
 FROM committed_runs;
+
+COMMENT ON VIEW all_runs IS 'runs, and those that a later run of the same cell supersedes: their rows are in no view';
+
+CREATE VIEW runs AS
+FROM all_runs
+SEMI JOIN (FROM committed_runs WHERE read) AS read USING (run_id);
 
 COMMENT ON VIEW runs IS
 'one row per committed run; sweep to corpus are its labels; fve_baseline is the denominator of its fve_nrm';
@@ -80,7 +87,8 @@ COMMENT ON VIEW activations IS 'the vectors, one row per position, where runs ke
 -- An audit is a run of its own; what it audited is named as elsewhere, so that rows can be joined.
 CREATE VIEW findings AS
 SELECT run_id AS audit_id, audited_run AS run_id, * EXCLUDE (run_id, unit_id, audited_run)
-FROM committed_findings;
+FROM committed_findings
+WHERE audited_run NOT IN (SELECT run_id FROM committed_runs WHERE NOT read);
 
 COMMENT ON VIEW findings IS 'documents with hits, by audit: findings, and what was ruled out and why';
 
@@ -97,7 +105,8 @@ SELECT
     found.* EXCLUDE (run_id, unit_id, audited_run)
 FROM committed_rates AS found
 LEFT JOIN runs AS audited ON audited.run_id = found.audited_run
-LEFT JOIN runs AS audit ON audit.run_id = found.run_id;
+LEFT JOIN runs AS audit ON audit.run_id = found.run_id
+WHERE found.audited_run NOT IN (SELECT run_id FROM committed_runs WHERE NOT read);
 
 COMMENT ON VIEW rates IS
 'rates of detectors beside their controls, by audit; labels are those of the audited run, else of the audit';

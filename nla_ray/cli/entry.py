@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -15,7 +16,7 @@ import typer
 from pydantic import ValidationError
 
 from nla_ray.errors import Exit, NlaError
-from nla_ray.text import printable
+from nla_ray.text import masked, printable
 
 SIGNALS = {
     signal.SIGHUP: Exit.HUNG_UP,
@@ -44,11 +45,14 @@ def _code_of(app: typer.Typer, arguments: Sequence[str] | None) -> int | str | N
         return _said(str(error), error.exit_code)
     except ValidationError as error:
         return _said(error.errors()[0]["msg"].removeprefix("Value error, "), Exit.UNUSABLE)
+    except Exception:  # noqa: BLE001 (a crash is told whole, without secrets)
+        typer.echo(masked(traceback.format_exc()), err=True, nl=False)
+        return Exit.CRASH
     return Exit.DONE
 
 
 def _said(message: str, code: Exit) -> Exit:
-    typer.echo(f"error: {printable(' '.join(message.split()))}", err=True)
+    typer.echo(f"error: {printable(masked(' '.join(message.split())))}", err=True)
     return code
 
 

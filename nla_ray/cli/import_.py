@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 from rich.text import Text
 
+from nla_ray.cli.output import stoppable
 from nla_ray.errors import ConfigError, Exit
 from nla_ray.text import printable
 
@@ -72,7 +73,7 @@ def import_command(
         problem = error.errors()[0]
         raise ConfigError(f"--{str(problem['loc'][0]).replace('_', '-')}: {problem['msg']}") from None
     console = Console()
-    with progress(console) as report:
+    with stoppable(to), progress(console) as report:
         imported = import_files(files, to, options, form=form.value if form else None, report=report)
     print_imported(imported, console)
     if set(imported.summary["outcomes"]) <= {"failed"}:

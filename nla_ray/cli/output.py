@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
 import typer
@@ -15,13 +15,14 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from rich.table import Column
 
-from nla_ray.text import printable
+from nla_ray.text import masked, printable
 
 if TYPE_CHECKING:
     from nla_ray.config.reading.corpus import Corpus
     from nla_ray.pipelines.decode.run import Progress, Report
 
 PLAIN_INTERVAL_S = 30.0
+SHORT_ID = 8
 
 
 def say_what_is_not_read(corpus: Corpus, console: Console, *, quiet: bool = False) -> None:
@@ -102,7 +103,13 @@ class _Lines:
 
     def _say(self, now: Progress) -> None:
         self._at = time.monotonic()
-        self._console.out(line_of(now), highlight=False)
+        self._console.out(stamped(line_of(now), now.run[:SHORT_ID], now.cell), highlight=False)
+
+
+def stamped(line: str, *about: str) -> str:
+    """A line of a log: the time (UTC), what it is about, and what it says, harmless and without secrets."""
+    parts = (f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", *about, line)
+    return printable(masked(" ".join(part for part in parts if part)))
 
 
 def line_of(now: Progress) -> str:

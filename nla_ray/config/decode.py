@@ -10,6 +10,7 @@ from nla_ray.config.base import Config, Name, OrText
 from nla_ray.config.reading.corpus import Continuation, Corpus
 from nla_ray.config.reading.positions import Choice, Positions
 from nla_ray.config.reading.redaction import Redact, StoreText
+from nla_ray.config.reading.sample import Sample
 from nla_ray.config.reference import ModelRef
 from nla_ray.config.runner import Runner, Share
 
@@ -101,6 +102,8 @@ class DecodePolicy(Config):
     """Without it documents are read as they are."""
     positions: Choice = Positions()
     """By keys, or as one string such as `last:3` and `assistant:first:4`."""
+    sample: Sample | None = None
+    """A budget of vectors, shared out among kinds of positions; without it all that `positions` chooses."""
     controls: Controls = Controls()
     sampling: Sampling = Sampling()
     engine: Engine = Engine()
@@ -142,6 +145,8 @@ class DecodeConfig(DecodePolicy):
             raise ValueError("continuation: vectors that were extracted before cannot be continued")
         if self.continuation is None and self.positions.part != "both":
             raise ValueError("positions.part: there is no response without continuation")
+        if self.sample is not None and (self.continuation or self.corpus.vectors) is not None:
+            raise ValueError("sample: what is read must be known; not with continuation or corpus.vectors")
         if self.corpus.window is not None and self.continuation is not None:
             raise ValueError("corpus.window: of a piece of a document there is no continuation")
         if self.corpus.window is not None and self.positions.choose == "column":

@@ -49,6 +49,11 @@ class Runner(Config):
     """Actors that run all three models, the fastest way where they fit onto one device."""
     pools: Pools | None = None
     """Separate actors per stage; takes the place of `pool`."""
+    wait_s: Annotated[float, Field(ge=0)] = 60.0
+    """Seconds that a job waits where neither a node that is there nor a kind of node that the cluster's
+    autoscaler knows can hold one of its actors; then it ends. For nodes that are busy, or that an autoscaler
+    may start, it waits as long as it takes.
+    """
 
     @property
     def cpus(self) -> float:

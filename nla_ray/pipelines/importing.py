@@ -19,8 +19,9 @@ from nla_ray.imports.pieces import Piece, Survey, made_of, pieces_of, survey
 from nla_ray.imports.rows import Origin
 from nla_ray.imports.sources import Format, Source, find_sources
 from nla_ray.store import open_run, open_store
+from nla_ray.store.catalog.files import FileRecord
 from nla_ray.store.places.objects import Store
-from nla_ray.store.runs.manifest import FileRecord, committed_runs, get_manifest
+from nla_ray.store.runs.manifest import committed_runs, get_manifest
 from nla_ray.store.runs.plan import Plan, get_plan
 from nla_ray.store.runs.run import Run
 from nla_ray.store.upkeep.ended import ended_runs, next_id

@@ -7,16 +7,23 @@ import os
 import secrets
 import signal
 import socket
+import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 
 import ray
-from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+from ray._private.services import canonicalize_bootstrap_address
+from ray._raylet import AuthenticationTokenLoader, Config, GcsClient  # type: ignore[attr-defined]
+from ray.exceptions import AuthenticationError
 
 from nla_ray.config.runner import Runner
-from nla_ray.errors import ConfigError
+from nla_ray.errors import ConfigError, UnreachableError
+
+psutil = import_module("psutil")
+"""Comes with Ray, which puts it where it is found."""
 
 LOCAL = "local"
 CONNECT_S = 5.0
@@ -29,13 +36,18 @@ _OWN = {
 """The environment of a cluster of its own, where the user did not say otherwise."""
 
 
+def unsaid(_: str | None) -> None:
+    """Tells nobody."""
+
+
 @contextmanager
-def connected(runner: Runner, *, cpus: float) -> Iterator[None]:
+def connected(runner: Runner, *, cpus: float, say: Callable[[str | None], None] = unsaid) -> Iterator[None]:
     """A connection to Ray for the length of the block; one that is there already is used and left alone.
 
     A cluster of its own has `cpus` cores to give, however many the machine has, so that its actors always
     fit. Ray listens on every interface and runs what it is sent; that cluster therefore takes nothing without
-    a token that only this process and its children know. Raises ConfigError where no cluster answers.
+    a token that only this process and its children know, and `say` is told where it listens. Raises
+    ConfigError where the token is wrong, UnreachableError where no cluster answers.
     """
     if ray.is_initialized():
         yield
@@ -44,6 +56,9 @@ def connected(runner: Runner, *, cpus: float) -> Iterator[None]:
     with _own_handlers():
         _start_own(cpus) if address == LOCAL else _join(address)
     try:
+        if address == LOCAL:
+            places = ", ".join(listening()) or "ports that are not known"
+            say(f"Ray of this job alone; it takes nothing without the job's token and listens on {places}")
         yield
     finally:
         ray.shutdown()
@@ -62,8 +77,24 @@ def _own_handlers() -> Iterator[None]:
                 signal.signal(one, handler)
 
 
+def listening() -> list[str]:
+    """Addresses on which the processes below this one take connections, as `ADDRESS:PORT`."""
+    found = set[str]()
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            found |= {
+                f"{one.laddr.ip}:{one.laddr.port}"
+                for one in process.net_connections("inet")
+                if one.status == psutil.CONN_LISTEN
+            }
+    return sorted(found)
+
+
 def require_cluster(runner: Runner, output: str) -> None:
-    """Raise ConfigError where no cluster answers, or where its nodes could not agree on where `output` is."""
+    """Raise UnreachableError where no cluster answers.
+
+    Raise ConfigError where it refuses this job's token, or its nodes could not agree on where `output` is.
+    """
     address = address_of(runner)
     if address == LOCAL or ray.is_initialized():
         return
@@ -73,6 +104,7 @@ def require_cluster(runner: Runner, output: str) -> None:
             socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
         except (OSError, ValueError) as error:
             raise _unreachable(address, error) from None
+        _require_token(address)
     if "://" not in output and not Path(output).expanduser().is_absolute():
         raise ConfigError(
             f"output: {output} is relative, and every node of the cluster at {address} has a working folder "
@@ -107,13 +139,41 @@ def _start_own(cpus: float) -> None:
 def _join(address: str) -> None:
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", _OWN["RAY_BACKEND_LOG_LEVEL"])
     try:
+        _require_token(canonicalize_bootstrap_address(address) or address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError) as error:
         raise _unreachable(address, error) from None
 
 
-def _unreachable(address: str, error: Exception) -> ConfigError:
-    return ConfigError(
+def _require_token(address: str) -> None:
+    """Raise ConfigError where the cluster refuses what this process would show; ray.init names no reason."""
+    try:
+        with _silent():
+            GcsClient(address=address)
+    except AuthenticationError:
+        mode = os.environ.get("RAY_AUTH_MODE", "not set")
+        raise ConfigError(
+            f"runner.address: the cluster at {address} refuses this job's token (RAY_AUTH_MODE is {mode}); "
+            "set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH to the cluster's token"
+        ) from None
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Nothing goes to stderr in the block: what Ray's own code writes there it has not been told to leave."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _unreachable(address: str, error: Exception) -> UnreachableError:
+    return UnreachableError(
         f"runner.address: no Ray cluster answers at {address} ({' '.join(str(error).split())[:120]}); "
         "start one, name another, or use `local` for one of this job's own"
     )

@@ -11,8 +11,9 @@ class Progress:
     """Where a run is. `before` of its units were there already; `vectors` were made in `seconds` since,
     with those of controls where `controls` says so, from `tokens` that the target read.
 
-    `busy` are the seconds of all workers by step. `unclosed` is the share of real answers, `fve_nrm` their
-    mean, where the run's denominator is known.
+    `run` is its id and `cell` its place in a sweep, as far as they are known and there is one. `busy` are the
+    seconds of all workers by step. `unclosed` is the share of real answers, `fve_nrm` their mean, where the
+    run's denominator is known.
     """
 
     doing: str
@@ -27,6 +28,8 @@ class Progress:
     busy: Mapping[str, float] = field(default_factory=dict)
     unclosed: float | None = None
     fve_nrm: float | None = None
+    run: str = ""
+    cell: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,12 @@ class Labels:
     run: str = ""
     model: str = ""
     corpus: str = ""
+    sweep: str = ""
+    week: str = ""
+
+    def cell(self) -> str:
+        """The place in a sweep, in one word; empty where the run is in none."""
+        return "/".join((self.sweep, self.week, self.model, self.corpus)) if self.sweep else ""
 
 
 UNNAMED = Labels()

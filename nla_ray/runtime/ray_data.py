@@ -21,10 +21,11 @@ from ray.util.annotations import RayDeprecationWarning
 from nla_ray.config.runner import Pool
 from nla_ray.config.runner import Runner as RunnerConfig
 from nla_ray.errors import EngineError, NlaError, UnreachableError
-from nla_ray.runtime.cluster import connected
+from nla_ray.runtime.cluster import LOCAL, address_of, connected
 from nla_ray.runtime.metrics import RunMetrics, alive
 from nla_ray.runtime.progress import UNNAMED, Labels, Progress
 from nla_ray.runtime.runner import DeviceLostError, Runner, attempt, set_up
+from nla_ray.runtime.waiting import Watch, require_room
 from nla_ray.stages.code import Code, code_of, require_code
 from nla_ray.stages.stage import Chain, Stage
 from nla_ray.stages.work import Failed, Result, Task
@@ -57,6 +58,7 @@ class RayRunner(Runner):
         self._config = config
         self._labels = {"": labels} if isinstance(labels, Labels) else dict(labels)
         self._exit = ExitStack()
+        self._metrics: dict[str, RunMetrics] = {}
         if config.pools is None:
             self._pooled: list[tuple[Stage, Pool]] = [(Chain(stages), config.pool)]
         else:
@@ -68,7 +70,7 @@ class RayRunner(Runner):
 
     def __enter__(self) -> Self:
         """Connect to the cluster, or start one."""
-        self._exit.enter_context(connected(self._config, cpus=self._config.cpus))
+        self._exit.enter_context(connected(self._config, cpus=self._config.cpus, say=self.say))
         self._metrics = {run: RunMetrics(labels) for run, labels in self._labels.items()}
         return self
 
@@ -77,19 +79,25 @@ class RayRunner(Runner):
         self._exit.close()
 
     def stream(self, tasks: Sequence[Task]) -> Iterator[Result]:
-        """See Runner. Raises UnreachableError where Ray itself gives up."""
+        """See Runner. Raises ConfigError where no node can hold an actor, UnreachableError if Ray ends."""
         if not tasks:
             return
         _set_context()
-        actors = sum(min(pool.actors, len(tasks)) for _, pool in self._pooled)
+        pools = [pool for _, pool in self._pooled]
+        # No node joins a cluster of the job's own.
+        require_room(pools, 0.0 if address_of(self._config) == LOCAL else self._config.wait_s, self.say)
+        watch = Watch(pools, self.say)
+        actors = sum(min(pool.actors, len(tasks)) for pool in pools)
         runs = {task.run: self._metrics[task.run] for task in tasks}
         for run, metrics in runs.items():
             metrics.begin([task for task in tasks if task.run == run], actors)
         try:
-            for row in self._dataset(tasks).iter_rows():
-                result: Result = pickle.loads(row["work"])  # noqa: S301 (what our own actors made)
-                runs[result.task.run].saw(result)
-                yield result
+            with watch.watching():
+                for row in self._dataset(tasks).iter_rows():
+                    result: Result = pickle.loads(row["work"])  # noqa: S301 (what our own actors made)
+                    watch.saw()
+                    runs[result.task.run].saw(result)
+                    yield result
         except ray.exceptions.RayError as error:
             raise UnreachableError(
                 f"Ray gave up: {' '.join(str(error).split())[:300]}; run the same command again to go on"
@@ -100,7 +108,8 @@ class RayRunner(Runner):
 
     def tell(self, now: Progress, run: str = "") -> None:
         """See Runner."""
-        self._metrics[run].tell(now)
+        if run in self._metrics:  # what is told while the cluster starts, nobody measures
+            self._metrics[run].tell(now)
 
     def _dataset(self, tasks: Sequence[Task]) -> ray.data.Dataset:
         """The units, pickled, one a block, and what is to be done with them; nothing runs yet."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
 from nla_ray.errors import EngineError, Exit, NlaError
 from nla_ray.runtime.progress import Progress
 from nla_ray.stages.stage import Stage
 from nla_ray.stages.work import Failed, Result, Task, Work
+from nla_ray.text import masked
 
 DEVICE_LOST = frozenset({"AcceleratorError"})
 """Errors after which a process can do nothing right any more."""
@@ -23,6 +24,9 @@ class DeviceLostError(EngineError):
 
 class Runner(ABC):
     """Runs the same chain of stages over units, again and again until it is closed."""
+
+    say: Callable[[str | None], None] = staticmethod(lambda _: None)
+    """Told what the runner does that is no work on units, such as waiting; None: it is over."""
 
     @abstractmethod
     def stream(self, tasks: Sequence[Task]) -> Iterator[Result]:
@@ -66,7 +70,7 @@ def attempt(stage: Stage, work: Task | Work | Result) -> Any:
     except NlaError as error:
         return Failed(task, str(error), fatal=error)
     except Exception as error:  # noqa: BLE001 (any fault of a unit is that unit's result)
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        reason = masked(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
         if type(error).__name__ in DEVICE_LOST:
             raise DeviceLostError(f"the device is lost: {reason}; run the same command again") from None
         return Failed(task, reason)

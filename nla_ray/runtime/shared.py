@@ -49,6 +49,7 @@ class Shared:
         self._open = opened
         self._stages: list[Several] = []
         self._labels: dict[str, Labels] = {}
+        self._members: list[Member] = []
         self._runner: Runner | None = None
         self._changed = threading.Condition()
         self._requests: list[_Request] = []
@@ -62,7 +63,8 @@ class Shared:
         for several, stage in zip(self._stages, stages, strict=True):
             several.add(run, stage)
         self._labels[run] = labels
-        return Member(self, run)
+        self._members.append(member := Member(self, run))
+        return member
 
     def run(self, flows: Sequence[Flow]) -> None:
         """Make all runs. Raises what ends the stream from outside, such as KeyboardInterrupt."""
@@ -99,6 +101,11 @@ class Shared:
         """A run is so far."""
         if self._runner is not None:
             self._runner.tell(now, run)
+
+    def _say(self, said: str | None) -> None:
+        """What the runner does besides its work, it does for every run."""
+        for member in self._members:
+            member.say(said)
 
     def _flow(self, flow: Flow) -> None:
         try:
@@ -141,7 +148,9 @@ class Shared:
                 self._answer(request, error)
 
     def _stream(self, tasks: Sequence[Task]) -> Iterator[Result]:
-        with self._open(self._stages, self._labels) as self._runner:
+        runner = self._open(self._stages, self._labels)
+        runner.say = self._say
+        with runner as self._runner:
             yield from self._runner.stream(tasks)
 
     def _answer(self, request: _Request, end: BaseException | None) -> None:

@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from nla_ray.config.decode import Engine
 from nla_ray.config.reading.corpus import Continuation, Corpus
 from nla_ray.config.reading.positions import Positions
+from nla_ray.config.reading.sample import Sample
 from nla_ray.config.reference import ModelRef
 from nla_ray.corpus.documents.document import Document
 from nla_ray.corpus.documents.pieces import read_unit
@@ -50,6 +51,9 @@ class Extracts(Protocol):
 
     @property
     def positions(self) -> Positions: ...
+
+    @property
+    def sample(self) -> Sample | None: ...
 
     @property
     def engine(self) -> Engine: ...
@@ -269,6 +273,7 @@ def reader_of(
         chats=config.corpus.chat,
         vocabulary=vocabulary,
         answer=answer,
+        sample=config.sample,
     )
 
 

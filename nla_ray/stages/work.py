@@ -15,7 +15,7 @@ from nla_ray.nla.outcomes import Explanation
 from nla_ray.stages.controls import Place
 from nla_ray.stages.rows import Read, Score
 from nla_ray.stages.tally import Tally
-from nla_ray.store.runs.manifest import FileRecord
+from nla_ray.store.catalog.files import FileRecord
 
 
 @dataclass(frozen=True)

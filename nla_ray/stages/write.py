@@ -184,4 +184,4 @@ def left_out_rows(config: DecodeConfig, work: Work, keeper: Keeper) -> Iterator[
 
 def placeless(reading: Reading) -> bool:
     """Whether a document has no position to explain, and so one row of its own."""
-    return reading.problem is not None or not reading.positions
+    return reading.problem is not None or not (reading.positions or reading.passed_over)

@@ -12,7 +12,7 @@ from nla_ray.tables.explanations import (
     TEMPLATE,
 )
 from nla_ray.tables.findings import FINDINGS, RATES
-from nla_ray.tables.runs import COMMITTED_RUNS, LABELS, QUARANTINE
+from nla_ray.tables.runs import COMMITTED_RUNS, FILES, INDEX, LABELS, QUARANTINE
 from nla_ray.tables.schema import column, ddl, table_of
 
 SCHEMAS = {
@@ -28,9 +28,11 @@ __all__ = [
     "DECODED",
     "DOCUMENTS",
     "EXPLANATIONS",
+    "FILES",
     "FINDINGS",
     "GENERATED",
     "IMPORTED",
+    "INDEX",
     "LABELS",
     "OUTCOMES",
     "QUARANTINE",

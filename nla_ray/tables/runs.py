@@ -36,6 +36,38 @@ COMMITTED_RUNS = pa.schema(
         column("labels", pa.string(), "what the run is called by: sweep, week, model, ..., as JSON"),
         column("facts", pa.string(), "plan: what the rows follow from, as JSON"),
         column("record", pa.string(), "what became known by running, as JSON"),
+        column("superseded_by", pa.string(), "later run of the same cell", nullable=True),
+        column("read", pa.bool_(), "whether its rows are read here"),
     ],
     metadata={"table": "committed_runs", "comment": "one row per committed run"},
+)
+
+FILES = pa.schema(
+    [
+        column("table_name", pa.string(), "table that the rows are in"),
+        column("unit_id", pa.string(), "unit that they belong to"),
+        column("key", pa.string(), "file, where it is not the unit's own in that table", nullable=True),
+        column("sha256", pa.binary(32), "digest of the file"),
+        column("bytes", pa.int64(), "size of the file"),
+        column("rows", pa.int64(), "rows of the unit in it"),
+        column("quarantined", pa.int64(), "rows of the unit that are in the quarantine instead"),
+    ],
+    metadata={"table": "files", "comment": "what a manifest commits: one row per table and unit"},
+)
+
+INDEX = pa.schema(
+    [
+        column("run_id", pa.string(), "committed run"),
+        column("manifest_sha256", pa.string(), "digest of its manifest"),
+        column("table_name", pa.string(), "table that its rows are in"),
+        column("labels", pa.string(), "what the run is called by, as JSON"),
+        column("recipe", pa.string(), "digest of what its units' rows follow from", nullable=True),
+        column("commit_order", pa.int64(), "a later commit has a greater one"),
+        column("plan_sha256", pa.string(), "digest of the plan"),
+        column("units", pa.int64(), "units committed"),
+        column("rows", pa.int64(), "rows written"),
+        column("quarantined", pa.int64(), "rows set aside"),
+        column("previous", pa.list_(pa.string()), "runs whose manifests it names"),
+    ],
+    metadata={"table": "index", "comment": "a cache of manifests: one row per committed run"},
 )

@@ -49,5 +49,6 @@ def _sql_type(kind: pa.DataType) -> str:
     if pa.types.is_list(kind):
         return _sql_type(kind.value_type) + "[]"
     names = {"string": "VARCHAR", "int16": "SMALLINT", "int32": "INTEGER", "int64": "BIGINT",
-             "float": "FLOAT", "double": "DOUBLE", "bool": "BOOLEAN"}  # fmt: skip
+             "float": "FLOAT", "double": "DOUBLE", "bool": "BOOLEAN",
+             "fixed_size_binary[32]": "BLOB"}  # fmt: skip
     return names[str(kind)]

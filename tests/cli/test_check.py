@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from nla_ray.cli.check import print_checks
+from nla_ray.errors import Exit
 from nla_ray.nla.preflight.parts import Check
 from tests.cli.conftest import Invoke
 from tests.conftest import NlaDirs
@@ -53,7 +54,6 @@ def test_a_failed_check(nla: Callable[[str], NlaDirs], invoke: Invoke, tmp_path:
     [
         (["{ar}", "{av}"], "swap the two"),
         (["{target}"], "not an NLA checkpoint"),
-        (["./nothing/here"], "no such directory"),
         (["{av}@main"], "has no revisions"),
         (["a@b@c"], "ID_OR_PATH[@REVISION][#SUBFOLDER] was expected"),
         (["{av}", "--injection-scale", "loud"], "injection scale"),
@@ -66,6 +66,7 @@ def test_unusable_input(
     target, av, ar = nla("qwen2")
     given = [text.format(target=target, av=av, ar=ar, here=tmp_path) for text in arguments]
     assert says in invoke("check", *given).refused()
+    assert "no such directory" in invoke("check", "./nothing/here").refused(Exit.MISSING)
 
 
 @pytest.mark.parametrize(("terminal", "width"), [(True, 100), (True, 40), (False, 80)])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +12,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from nla_ray.cli.entry import run
-from nla_ray.errors import Exit
+from nla_ray.cli.entry import SIGNALS, run
+from nla_ray.errors import Exit, NoCheckpointError, TrainingError, UnreachableError
 from nla_ray.text import printable
 from tests.cli.conftest import Invoke, Job
 from tests.decoded import sound
@@ -52,6 +54,43 @@ def test_an_interrupted_command_exits_130(capsys: pytest.CaptureFixture[str]) ->
     with pytest.raises(SystemExit) as ended:
         run(interrupted, [])
     assert ended.value.code == 130 and "Traceback" not in capsys.readouterr().err
+
+
+def raising(error: Exception) -> typer.Typer:
+    app = typer.Typer(pretty_exceptions_enable=False)
+
+    @app.command()
+    def command() -> None:
+        raise error
+
+    return app
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (RuntimeError("at https://me:word@host"), Exit.CRASH, "RuntimeError: at https://***@host"),
+        (BrokenPipeError(errno.EPIPE, "no reader"), Exit.INTERRUPTED, ""),
+        (TrainingError("a guard"), Exit.NO, "error: a guard\n"),
+        (UnreachableError("a store"), Exit.TRY_AGAIN, "error: a store\n"),
+        (NoCheckpointError("a model"), Exit.MISSING, "error: a model\n"),
+    ],
+)
+def test_each_kind_of_end_has_its_code(
+    error: Exception, code: Exit, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(raising(error), [])
+    told = capsys.readouterr().err
+    assert ended.value.code == code and said in told
+    assert ("Traceback" in told) == (code == Exit.CRASH)
+
+
+def test_signals_are_as_before_once_a_command_has_ended() -> None:
+    before = [signal.getsignal(one) for one in SIGNALS]
+    with pytest.raises(SystemExit):
+        run(raising(TrainingError("a guard")), [])
+    assert [signal.getsignal(one) for one in SIGNALS] == before
 
 
 @pytest.mark.slow

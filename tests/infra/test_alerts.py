@@ -50,7 +50,7 @@ def test_the_rules_pass_their_tests(tmp_path: Path) -> None:
         ("corpus) (ray_nla_units_left) > 0", "corpus (ray_nla_units_left) > 0"),
         ("> 1800", "> 60"),
         ("ray_nla_last_unit_time_seconds", "ray_nla_last_unit_seconds"),
-        ("sum by (run, model, corpus)", "max by (run, model, corpus)"),
+        ("sum by (sweep, week, run", "max by (sweep, week, run"),
         ("> 0.05", "> 0.5"),
         ("> 0.1\n", ">= 0.1\n"),
         ("< 0.5", "> 0.5"),

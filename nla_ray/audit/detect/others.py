@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -46,11 +46,14 @@ _MISSING = {
 }
 
 
-def asking(tables: str | Path) -> Callable[[str], pa.Table]:
-    """Answers SQL over the tables at a folder or `s3://` prefix, in a process that can read nothing else."""
+def asking(tables: str | Path, runs: Collection[str] | None = None) -> Callable[[str], pa.Table]:
+    """Answers SQL over the tables at a folder or `s3://` prefix, in a process that can read nothing else.
+
+    Of other runs than these, if they are named, it reads nothing.
+    """
 
     def ask(sql: str) -> pa.Table:
-        with query(tables, sql) as answer:
+        with query(tables, sql, runs=runs) as answer:
             return pa.Table.from_batches(answer.batches, answer.schema)
 
     return ask

@@ -10,6 +10,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from nla_ray.cli.audit.output import print_audit
+from nla_ray.cli.output import stoppable
 from nla_ray.cli.settings import settings_of
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _audit(config: AuditConfig) -> None:
     from nla_ray.pipelines.audit.run import audit
 
     console = Console()
-    with console.status("") as status:
+    with stoppable(str(config.output)), console.status("") as status:
         outcome = audit(config, status.update)
     print_audit(outcome, console)
     if code := exit_of(outcome.report):

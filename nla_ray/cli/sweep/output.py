@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from rich.console import Console
 from rich.table import Table
 
-from nla_ray.cli.output import PLAIN_INTERVAL_S, line_of
+from nla_ray.cli.output import PLAIN_INTERVAL_S, line_of, stamped
 from nla_ray.fleet.layout import week_prefix
 from nla_ray.fleet.report.write import FOLDER
 from nla_ray.text import printable
@@ -39,7 +39,7 @@ class Lines:
         return None
 
     def __call__(self, line: str) -> None:
-        self._console.out(printable(line), highlight=False)
+        self._console.out(stamped(line), highlight=False)
 
     def say(self, cell: str, now: Progress) -> None:
         """A cell is so far."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -17,6 +18,8 @@ nla-ray sql out/tables "SELECT control, count(*), avg(fve_nrm) FROM all_explanat
 nla-ray sql out/tables "FROM document_rates('refus')" --format csv -o rates.csv
 
 nla-ray sql s3://bucket/tables -f weekly.sql -o weekly.parquet --timeout 600 --memory 8GB
+
+nla-ray sql s3://bucket/tables --label week=2026-W48 --label model=base "FROM runs"
 
 nla-ray sql out/tables "DESCRIBE explanations"
 
@@ -36,6 +39,13 @@ def sql_command(
     output: Annotated[
         str | None, typer.Option("-o", "--output", help="Write to a new file, not to the terminal.")
     ] = None,
+    runs: Annotated[
+        list[str] | None, typer.Option("--runs", metavar="ID", help="Read this run alone; may be repeated.")
+    ] = None,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option("--label", metavar="LABEL=VALUE", help="Read runs with this label alone, as week=W."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file of -o.")] = False,
     timeout: Annotated[float, typer.Option(min=0.1, help="Most seconds to wait for the answer.")] = 60,
     memory: Annotated[str, typer.Option(help="Most memory that the SELECT may use.")] = "2GB",
@@ -51,7 +61,7 @@ def sql_command(
     from nla_ray.store.sql.query import Limits, query
 
     limits = Limits(timeout, _bytes("--memory", memory), max_rows, _bytes("--max-bytes", max_bytes))
-    with query(tables, text, limits) as answer:
+    with query(tables, text, limits, runs=runs or None, labels=_labels(labels or ())) as answer:
         write(answer)
 
 
@@ -66,6 +76,20 @@ def _text(sql: str | None, file: str | None) -> str:
         return read_bytes(file).decode()
     except UnicodeDecodeError as error:
         raise InputError(f"{file}: cannot read SQL from it: {error}") from None
+    except InputError as error:
+        raise type(error)(f"cannot read SQL: {error}") from None
+
+
+def _labels(given: Sequence[str]) -> dict[str, str]:
+    """The labels that are asked for, each given as LABEL=VALUE."""
+    from nla_ray.tables import LABELS
+
+    pairs = [one.partition("=") for one in given]
+    for label, separator, value in pairs:
+        if label not in LABELS or not separator or not value:
+            known = ", ".join(LABELS)
+            raise ConfigError(f"--label: {label}{separator}{value} is none; write one of {known}, as week=W")
+    return {label: value for label, _, value in pairs}
 
 
 def _bytes(option: str, text: str) -> int:

@@ -11,6 +11,7 @@ from nla_ray.config.chat import ChatConfig
 from nla_ray.config.decode import Engine, Reference
 from nla_ray.config.reading.corpus import Continuation, Corpus
 from nla_ray.config.reading.positions import Positions
+from nla_ray.config.reading.sample import Sample
 from nla_ray.config.runner import Runner, Share
 
 SPLITS = ("av_sft", "ar_sft", "rl", "held_out")
@@ -185,6 +186,11 @@ class TrainingSetConfig(Config):
     def positions(self) -> Positions:
         """The sampler of the published data sets: some of the positions from the minimum on, none special."""
         return Positions(n=self.positions_per_doc, min_position=self.min_position, roles=self.roles)
+
+    @property
+    def sample(self) -> Sample | None:
+        """All of the positions are taken."""
+        return None
 
     @property
     def continuation(self) -> Continuation | None:

@@ -12,8 +12,10 @@ from transformers import PreTrainedTokenizerBase
 from nla_ray.config.reading.chats import Chats
 from nla_ray.config.reading.corpus import Window
 from nla_ray.config.reading.positions import Positions
+from nla_ray.config.reading.sample import Sample
 from nla_ray.corpus.documents.document import Document
 from nla_ray.corpus.reading.choice import Chooser
+from nla_ray.corpus.reading.sampling import Sampler
 from nla_ray.corpus.reading.tokens import Tokens, labels_of, tokenize
 from nla_ray.corpus.reading.window import WINDOWED, shortened
 from nla_ray.corpus.rendering.model import Owner, RenderError
@@ -29,7 +31,8 @@ class Reading:
     `owners` as in `Tokens`; no token ids where only a vector is given. `text` is what the
     target saw and `token_ends` where its tokens end in it, where that is known. `response` is what the target
     said and `response_start` where it begins, if it was asked to continue. `left_out` are the document's
-    tokens before and after those that are read, `flags` what is true of the whole document.
+    tokens before and after those that are read, `flags` what is true of the whole document; it is
+    `passed_over` where a sample keeps none of its positions.
     """
 
     document: Document
@@ -43,6 +46,7 @@ class Reading:
     token_ends: tuple[int, ...] | None = None
     left_out: tuple[int, int] = (0, 0)
     flags: tuple[str, ...] = ()
+    passed_over: bool = False
 
     @cached_property
     def labels(self) -> tuple[str, ...] | None:
@@ -81,11 +85,13 @@ class Reader:
         window: Window | None = None,
         chats: Chats | None = None,
         answer: Answer | None = None,
+        sample: Sample | None = None,
     ) -> None:
         self._answer, self._vocabulary = answer, vocabulary
         self.tokenizer = tokenizer
         self.special_ids = special_ids(tokenizer)
         self._chooser = Chooser(positions, seed, self.special_ids)
+        self._sampler = None if sample is None else Sampler(sample, seed, self.special_ids)
         self._part = positions.part
         self._max_tokens, self._window, self._chats = max_tokens, window, chats
         self._begin: int | None = tokenizer.bos_token_id
@@ -105,7 +111,24 @@ class Reader:
         )
         reading = replace(reading_of(document, kept.tokens), left_out=kept.left_out)
         reading = replace(reading, flags=(*reading.flags, *kept.flags))
-        return with_positions(reading, chosen)
+        if self._sampler is None or isinstance(chosen, str):
+            return with_positions(reading, chosen)
+        some = self._sampler.kept(document, kept.tokens, chosen)
+        return replace(with_positions(reading, some), passed_over=not some)
+
+    def strata(self, document: Document, sampler: Sampler) -> list[tuple[str, int]]:
+        """Stratum and key of every position of a document; none where it has none."""
+        tokens = self._tokens(document, to_answer=False)
+        if isinstance(tokens, str):
+            return []
+        kept = shortened(tokens, self._window, max_tokens=self._max_tokens, begin=self._begin)
+        if isinstance(kept, str):
+            return []
+        within = range(len(kept.tokens.ids))
+        chosen = self._chooser.positions(document, kept.tokens, within, total=len(tokens.ids))
+        if isinstance(chosen, str):
+            return []
+        return [(sampler.stratum(document, kept.tokens, at), sampler.key(document, at)) for at in chosen]
 
     def refusal(self, document: Document) -> str | None:
         """Why a document cannot be given to the target to be answered, if it cannot."""

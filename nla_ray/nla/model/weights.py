@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from nla_ray.errors import CheckpointError, NoCheckpointError
+from nla_ray.errors import CheckpointError
 
 INDEX_NAME, SINGLE_NAME = "model.safetensors.index.json", "model.safetensors"
 HEAD_NAME = "value_head.safetensors"
@@ -105,7 +105,7 @@ class SafetensorsDir:
         path = self.directory / (file or SINGLE_NAME)
         if path.exists():
             return {path: set()}
-        raise NoCheckpointError(f"{self.directory}: no {path.name}; {_instead(self.directory)}")
+        raise CheckpointError(f"{self.directory}: no {path.name}; {_instead(self.directory)}")
 
 
 def open_value_head(directory: Path, d_model: int) -> SafetensorsDir:
@@ -150,7 +150,7 @@ def _opened(path: Path) -> Iterator[Any]:
         with safe_open(path, framework="pt") as file:
             yield file
     except FileNotFoundError:
-        raise NoCheckpointError(f"{path}: no such file; the download is not complete") from None
+        raise CheckpointError(f"{path}: no such file; the download is not complete") from None
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: not readable as safetensors: {error}; download it again") from None
 

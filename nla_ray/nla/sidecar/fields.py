@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from nla_ray.errors import CheckpointError, NoCheckpointError
+from nla_ray.errors import CheckpointError
 
 MAX_BYTES = 1 << 20
 OUR_GROUPS = ("extraction", "tokens", "prompt_templates")
@@ -28,9 +28,7 @@ def load_mapping(path: Path) -> dict[str, Any]:
             raise CheckpointError(f"{path}: larger than {MAX_BYTES} bytes; a sidecar is a page of YAML")
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise NoCheckpointError(
-            f"{path}: no such file; a published checkpoint carries this sidecar"
-        ) from None
+        raise CheckpointError(f"{path}: no such file; a published checkpoint carries this sidecar") from None
     except yaml.YAMLError as error:
         raise CheckpointError(f"{path}: not valid YAML: {_yaml_problem(error)}") from None
     # safe_load raises ValueError for an impossible date or number and RecursionError for a tower of brackets.

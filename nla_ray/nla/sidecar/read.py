@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, Literal
 
-from nla_ray.errors import CheckpointError, ConfigError, NoCheckpointError
+from nla_ray.errors import CheckpointError, ConfigError
 from nla_ray.nla.sidecar.fields import Fields, load_mapping, parse_scale
 
 SIDECAR_NAME = "nla_meta.yaml"
@@ -109,7 +109,7 @@ def open_sidecar(directory: Path) -> Fields:
     """The model sidecar of a directory as raw fields, after checking that it is a model's."""
     path = Path(directory) / SIDECAR_NAME
     if not path.exists():
-        raise NoCheckpointError(
+        raise CheckpointError(
             f"{directory}: no {SIDECAR_NAME}: not an NLA checkpoint; "
             "give the directory of a published AV or AR (a pair's sub-folder is written REPO#SUBFOLDER)"
         )

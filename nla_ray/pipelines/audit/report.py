@@ -23,6 +23,7 @@ from nla_ray.errors import Exit
 from nla_ray.ids import digest
 from nla_ray.pages.data import Reference
 from nla_ray.pipelines.audit.audited import AuditedRun, Compared
+from nla_ray.text import masked
 
 if TYPE_CHECKING:
     import duckdb
@@ -54,7 +55,7 @@ def build_report(
         title="Audit of " + ", ".join(one.tally.run_id[:12] for one in found),
         audit_id=audit_id,
         config_sha256=digest("audit config", config.fingerprint(), packs.fingerprint()),
-        config=config.canonical(),
+        config=masked(config.canonical()),
         verdict=verdict[0],
         reasons=verdict[1],
         policy=policy_of(config, rows),

@@ -36,6 +36,7 @@ from nla_ray.store.places.tree import Tree
 from nla_ray.store.runs.plan import Plan
 from nla_ray.store.upkeep.ended import next_id
 from nla_ray.tables import FINDINGS, RATES, REAL, table_of
+from nla_ray.text import masked_values
 
 if TYPE_CHECKING:
     from nla_ray.pipelines.audit.embedder import Embedder
@@ -88,7 +89,7 @@ def audit(
     packs = packs_of(config) if packs is None else packs
     embedder = embedder_of(config, packs)
     helpers = Helpers(
-        ask=asking(config.source.tables),
+        ask=asking(config.source.tables, config.source.runs or None),
         embed=embedder,
         judge=None if config.judge is None else Judge(config.judge),
     )
@@ -138,7 +139,7 @@ def packs_of(policy: AuditPolicy) -> Packs:
 
 def open_source(source: Source) -> Opened:
     """A connection to a source's tables. Raises NoFileError where these runs are not there."""
-    connection = connect(source.tables)
+    connection = connect(source.tables, runs=source.runs or None)
     there = dict(
         connection.execute(
             "SELECT run_id, manifest_sha256 FROM runs WHERE table_name = 'explanations' ORDER BY run_id"
@@ -146,9 +147,6 @@ def open_source(source: Source) -> Opened:
     )
     if not there:
         raise NoFileError(f"{source.tables}: holds no run of explanations; name tables that a decode wrote")
-    for run_id in source.runs:
-        if run_id not in there:
-            raise NoFileError(f"{source.tables}: has no run {run_id}; there are {', '.join(there)}")
     return Opened(source.tables, connection, {run_id: there[run_id] for run_id in source.runs or there})
 
 
@@ -177,7 +175,7 @@ def plan_of(
         if opened is not None
     }
     facts: dict[str, JsonValue] = {
-        "audit": config.effective(),
+        "audit": masked_values(config.effective()),
         "detectors_sha256": packs.fingerprint(),
         "tables": tables,
         "versions": {"nla_ray": __version__},

@@ -22,7 +22,7 @@ from nla_ray.pipelines.decode.examples import Example
 from nla_ray.pipelines.decode.pieces.cache import Cache
 from nla_ray.pipelines.decode.pieces.make import surveyor_of
 from nla_ray.pipelines.decode.recipe import Recipe, recipe_of
-from nla_ray.pipelines.decode.survey import Doing, Reads, Survey, survey_corpus, warnings_of
+from nla_ray.pipelines.decode.survey import Doing, Reads, Survey, sampled, survey_corpus, warnings_of
 from nla_ray.pipelines.provenance import ModelRecord, commit_of, model_record
 from nla_ray.runtime.workers import Workers
 from nla_ray.stages.code import code_of
@@ -88,11 +88,17 @@ def plan_decode(config: DecodeConfig, reads: Reads) -> Decode:
         origin = check_vectors(config.corpus, d_model=sidecar.d_model, layer=sidecar.layer)
     models, baseline = record_models(config, checkpoints), known_baseline(config, checkpoints.ar)
     digests = {role: model.sha256 for role, model in models.items()}
+    shape = {"d_model": sidecar.d_model, "layer": sidecar.layer}
+    unsampled = anchored(config.model_copy(update={"sample": None}))
+    sample, strata = sampled(config, surveyor_of(unsampled, checkpoints.target, **shape), reads)
+    config = config.model_copy(update={"sample": sample})
     recipe = recipe_of(config, digests, sidecar.layer, baseline, code_of())
-    surveyor = surveyor_of(anchored(config), checkpoints.target, d_model=sidecar.d_model, layer=sidecar.layer)
+    surveyor = surveyor_of(anchored(config), checkpoints.target, **shape)
     survey, tasks, faults, examples = survey_corpus(config, recipe.sha256, surveyor, reads)
     identity = identify(config, recipe, survey, models, origin)
     plan = plan_of(config, recipe, identity, survey, tasks, models)
+    if strata:
+        plan = plan.model_copy(update={"facts": {**plan.facts, "strata": {**strata}}})
     warnings = (*warnings_of(config.corpus, faults), *(() if origin is None else origin.warnings))
     return Decode(
         config=config,

@@ -16,6 +16,7 @@ from nla_ray.stages.code import Code
 WITHOUT_EFFECT: dict[str, Any] = {
     **dict.fromkeys(DecodeConfig.without_effect, True),
     "keep": True,
+    "sample": {"vectors"},
     "baseline": True,
     "models": {"target": True, "av": True, "ar": True},
     "engine": {"slots", "cohort", "batch_tokens"},

@@ -14,8 +14,8 @@ from nla_ray.pipelines.decode.planning import Decode
 from nla_ray.stages.tally import reused_tally
 from nla_ray.stages.work import Task
 from nla_ray.stages.write import by_document
+from nla_ray.store.catalog.files import FileRecord
 from nla_ray.store.places.objects import Store
-from nla_ray.store.runs.manifest import FileRecord
 from nla_ray.store.runs.reuse import Held, copied, copy_unit, find_held
 from nla_ray.store.runs.run import Run
 from nla_ray.store.runs.units import RunRef, done_units

@@ -6,7 +6,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
@@ -16,6 +16,7 @@ from nla_ray.corpus.files.sources import DEMO_CORPUS
 from nla_ray.demo.vocabulary import vocabulary
 from nla_ray.errors import ConfigError, InputError
 from nla_ray.pipelines.decode.baseline import own_baseline
+from nla_ray.pipelines.decode.events import Events
 from nla_ray.pipelines.decode.isolate import PATIENCE, isolate, retry
 from nla_ray.pipelines.decode.pieces.cache import Cache
 from nla_ray.pipelines.decode.planning import Decode, anchored, plan_decode
@@ -37,14 +38,16 @@ from nla_ray.stages.tally import Reused, Tally, peak_bytes, total, worker_id
 from nla_ray.stages.verbalize import VerbalizeStage
 from nla_ray.stages.work import Done, Task
 from nla_ray.stages.write import WriteStage, keeper_of
+from nla_ray.store.catalog.files import FileList, FileRecord
 from nla_ray.store.places.address import open_store
 from nla_ray.store.places.objects import Store
-from nla_ray.store.runs.manifest import FileRecord, Manifest, get_manifest
+from nla_ray.store.runs.manifest import Manifest, get_manifest
 from nla_ray.store.runs.plan import Plan, get_plan, planned_runs, refuse_other_plans
 from nla_ray.store.runs.run import Run, open_run
 from nla_ray.store.runs.units import RunRef, done_units
 from nla_ray.store.upkeep.ended import next_id
 from nla_ray.tables import REAL
+from nla_ray.text import masked, masked_values
 
 T = TypeVar("T")
 
@@ -160,19 +163,40 @@ def decode(
         require_place(store, ready, add=add)
         ready = taken_up(store, ready)
         cache.keep()
-        run = open_run(store, ready.plan, add=add)
-        files = [file for file in reuse(run, ready, report) if file is not None]
-        meter = Meter(ready, report)
-        if left := set(run.missing()):
-            report(Progress("starting", ready.survey.documents, of_units=len(ready.tasks)))
-            tasks = [task for task in ready.tasks if task.unit_id in left]
-            with (running or runner_of)(ready.config, stages(ready, store), labels_of(ready)) as runner:
-                made = make(run, ready, tasks, runner, meter)
-                files += [done.file for done in made if done.file is not None]
-                meter.stop()
-            require_shared(run)
-    manifest = run.commit(record_of(run, ready, meter), files)
+        hidden = keeper_of(ready.config).reason
+        with Events(store, ready.plan.run_id, ready.plan.labels, hidden) as events:
+            meter = Meter(ready, report, events)
+            manifest = carried_out(store, ready, meter, stages, running or runner_of, add=add)
     return decoded(ready, manifest, again=False)
+
+
+def carried_out(
+    store: Store,
+    ready: Decode,
+    meter: Meter,
+    stages: Callable[[Decode, Store], Sequence[Stage]],
+    running: Running,
+    *,
+    add: bool,
+) -> Manifest:
+    """Take what other runs hold, make what is left on a runner, and commit."""
+    meter.events.add("planned", units=len(ready.tasks), documents=ready.survey.documents)
+    run = open_run(store, ready.plan, add=add)
+    files = FileList.of(run.plan.run_id, filter(None, reuse(run, ready, meter.show)))
+    meter.events.add("reused", units=len(files.units(run.plan.table)))
+    if left := set(run.missing()):
+        meter.show(Progress("starting", ready.survey.documents, of_units=len(ready.tasks)))
+        tasks = [task for task in ready.tasks if task.unit_id in left]
+        runner = running(ready.config, stages(ready, store), labels_of(ready))
+        runner.say = meter.say
+        with runner:
+            done = (one.file for one in make(run, ready, tasks, runner, meter) if one.file is not None)
+            files = files.with_more(done)
+            meter.stop()
+        require_shared(run)
+    manifest = run.commit(record_of(run, ready, meter), files)
+    meter.events.add("committed", rows=manifest.rows, quarantined=manifest.quarantined)
+    return manifest
 
 
 def taken_up(store: Store, ready: Decode) -> Decode:
@@ -248,7 +272,11 @@ def require_shared(run: Run) -> None:
 def labels_of(ready: Decode) -> Labels:
     """What the run is called in metrics; a corpus of several places by the first of them."""
     model = ready.config.models.target or ready.config.models.av
-    return Labels(run=ready.plan.run_id, model=str(model), corpus=ready.config.corpus.paths[0])
+    named = {"model": str(model), "corpus": ready.config.corpus.paths[0]} | ready.plan.labels
+    known = {one.name for one in fields(Labels)}
+    return Labels(
+        run=ready.plan.run_id, **{name: masked(text) for name, text in named.items() if name in known}
+    )
 
 
 def runner_of(
@@ -270,13 +298,15 @@ def make(run: Run, ready: Decode, tasks: Sequence[Task], runner: Runner, meter: 
         # Another driver may be at work: in one order, both would take each unit at the same time.
         tasks = random.Random().sample(tasks, len(tasks))
     meter.start(len(ready.tasks) - len(tasks), runner.tell)
-    failed = yield from meter.watch(retry(tasks, runner.stream, patience=PATIENCE))
+    meter.events.add("begun", units=len(tasks), runner=ready.config.runner.name)
+    stream = meter.events.through(runner.stream)
+    failed = yield from meter.watch(retry(tasks, stream, patience=PATIENCE))
     if failed:
         meter.doing = "isolating what fails"
         allowed = ready.config.max_failed_fraction * ready.survey.documents
         again = [task for task, _ in failed.values()]
         alone = len(again) == len(tasks)
-        yield from meter.watch(isolate(again, runner.stream, allowed=allowed, alone=alone))
+        yield from meter.watch(isolate(again, stream, allowed=allowed, alone=alone))
 
 
 class Meter:
@@ -285,8 +315,10 @@ class Meter:
     `seconds` are those from start to stop.
     """
 
-    def __init__(self, ready: Decode, report: Report) -> None:
+    def __init__(self, ready: Decode, report: Report, events: Events) -> None:
         self.doing, self.tally, self.units, self.made, self.seconds = "decoding", Tally(), 0, 0, 0.0
+        self.events, self._cell = events, labels_of(ready).cell()
+        self._said: str | None = None
         self._ready, self._reports, self._before = ready, [report], 0
         self._started = time.perf_counter()
 
@@ -295,6 +327,17 @@ class Meter:
         self._reports.append(report)
         self._before, self._started = before, time.perf_counter()
         self._tell()
+
+    def show(self, now: Progress) -> None:
+        """Report what is done before units are made."""
+        self._reports[0](replace(now, run=self._ready.plan.run_id, cell=self._cell))
+
+    def say(self, said: str | None) -> None:
+        """What the runner does besides its work; None: that is over."""
+        self._said = said
+        if said is not None:
+            self.events.add("waiting", what=said)
+            self._tell()
 
     def stop(self) -> None:
         """End the time."""
@@ -318,7 +361,9 @@ class Meter:
         answers, cos = outcomes.total(), self.tally.mean_cos(REAL)
         baseline = self._ready.baseline
         now = Progress(
-            self.doing,
+            self._said or self.doing,
+            run=self._ready.plan.run_id,
+            cell=self._cell,
             documents=self._ready.survey.documents,
             units=self._before + self.units,
             of_units=len(self._ready.tasks),
@@ -365,7 +410,7 @@ def record_of(run: Run, ready: Decode, meter: Meter) -> dict[str, Any]:
             "runner": ready.config.runner.model_dump(mode="json"),
         },
         "warnings": [keeper_of(ready.config).reason(said) for said in ready.warnings],
-        "config": ready.config.model_dump(mode="json"),
+        "config": masked_values(ready.config.model_dump(mode="json")),
         "versions": versions(),
     }
 

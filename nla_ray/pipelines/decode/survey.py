@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.config.reading.corpus import Corpus
+from nla_ray.config.reading.sample import Sample
 from nla_ray.corpus.documents.faults import Faults
 from nla_ray.corpus.documents.find import no_documents
 from nla_ray.corpus.files.sources import Source, corpus_files, find_files
@@ -18,9 +19,11 @@ from nla_ray.pipelines.decode.pieces.cache import Cache
 from nla_ray.pipelines.decode.pieces.make import Surveyor
 from nla_ray.pipelines.decode.pieces.piece import checked_content
 from nla_ray.pipelines.decode.pieces.pile import Pile, Rows
+from nla_ray.pipelines.decode.pieces.strata import Counts, Strata, added, counts_of, rates_of
 from nla_ray.pipelines.decode.pieces.units import Units
 from nla_ray.runtime.workers import Workers
 from nla_ray.stages.work import Task
+from nla_ray.store.places.files import stamp_of
 
 
 @dataclass
@@ -100,26 +103,57 @@ def fill(pile: Pile, sources: Sequence[Source], surveyor: Surveyor, reads: Reads
     """Put the pieces of corpus files on the pile until it is full; what is made goes to the cache too."""
     if not reads.workers.elsewhere:
         surveyor = replace(surveyor, tick=lambda n: reads.doing("planning", pile.documents + n))
-    kept = surveyor.kept(sources, reads.cache)
-    made = reads.workers.map(surveyor, [one for one, name in zip(sources, kept, strict=True) if name is None])
-    for source, name in zip(sources, kept, strict=True):
-        content = None if name is None else reads.cache.get(name)
-        if content is None:
-            data = next(made) if name is None else next(reads.workers.map(surveyor, [source]))
-            piece = pile.add(_sound(data, source))
-            reads.cache.made(surveyor.name(piece.head.source), piece.path)
-        else:
-            pile.add(content)
+    for name, content in contents_of(surveyor, sources, reads):
+        piece = pile.add(content)
+        if name is not None:
+            reads.cache.made(name, piece.path)
         reads.doing("planning", pile.documents)
         if pile.full:
             break
 
 
-def _sound(data: bytes, source: Source) -> bytes:
-    content = checked_content(data)
-    if content is None:
-        raise EngineError(f"{source.label}: what a worker read of it was damaged on its way; run it again")
-    return content
+def sampled(config: DecodeConfig, surveyor: Surveyor, reads: Reads) -> tuple[Sample | None, dict[str, int]]:
+    """The sample of a configuration with its rates settled, and how many positions each stratum has."""
+    how, n, every = config.sample, 0, Counts()
+    if how is None or how.vectors is None:
+        return how, {}
+    if not reads.workers.elsewhere:
+        surveyor = replace(surveyor, tick=lambda more: reads.doing("counting strata", n + more))
+    found = contents_of(Strata(surveyor, how), corpus_files(config.corpus), reads)
+    for number, (name, content) in enumerate(found):
+        documents, counts = counts_of(content)
+        n, every = n + documents, added([every, counts])
+        if name is not None:
+            path = reads.cache.folder / f"strata-{number}"
+            path.write_bytes(content)
+            reads.cache.made(name, path)
+        reads.doing("counting strata", n)
+        if config.corpus.limit is not None and n >= config.corpus.limit:
+            break
+    rates = rates_of(every, how.vectors)
+    there = {stratum: counts.total() for stratum, counts in sorted(every.items())}
+    return how.model_copy(update={"rates": rates}), there
+
+
+def contents_of(
+    job: Surveyor | Strata, sources: Sequence[Source], reads: Reads
+) -> Iterator[tuple[str | None, bytes]]:
+    """What is known of each file, in order: from the cache, all else made by workers, with its name."""
+    cache, kept = reads.cache, list[str | None]([None] * len(sources))
+    if cache.store is not None and cache.keys:
+        names = cache.store.map(lambda one: job.name(replace(one, stamp=stamp_of(one.place))), sources)
+        kept = [name if cache.may_have(name) else None for name in names]
+    made = reads.workers.map(job, [one for one, name in zip(sources, kept, strict=True) if name is None])
+    for source, name in zip(sources, kept, strict=True):
+        content = None if name is None else cache.get(name)
+        if content is not None:
+            yield None, content
+            continue
+        new = next(made) if name is None else next(reads.workers.map(job, [source]))
+        content = checked_content(new.data)
+        if content is None:
+            raise EngineError(f"{source.label}: what a worker read of it was damaged on its way; run again")
+        yield new.name, content
 
 
 def _count_faults(faults: Faults, rows: Rows) -> None:

@@ -150,6 +150,7 @@ def extract(ready: Ready, work: Store, runner: Runner, meter: Meter) -> None:
     tasks = missing(ready, work, BASE, meter)
     if not tasks:
         return
+    runner.say = meter.say
     with runner as opened:
         failed = yield_all(meter, retry(tasks, opened.stream, patience=PATIENCE))
         again = [task for task, _ in failed.values()]
@@ -169,6 +170,7 @@ def explain(ready: Ready, work: Store, provider: Provider, runner: Runner, meter
         if task.unit_id not in waiting
     ]
     provider.remember(*(sum(cast(int, one[name]) for one in paid) for name in ("requests", "tokens")))
+    runner.say = meter.say
     with runner as opened:
         failed = yield_all(meter, retry(tasks, opened.stream))
         still = yield_all(meter, retry([task for task, _ in failed.values()], opened.stream))
@@ -190,8 +192,15 @@ class Meter:
 
     def __init__(self, doing: str, ready: Ready, report: Report) -> None:
         self._doing, self._ready, self._report = doing, ready, report
+        self._said: str | None = None
         self._before, self._units, self._rows = 0, 0, 0
         self._started = time.perf_counter()
+
+    def say(self, said: str | None) -> None:
+        """What the runner does besides its work; None: that is over."""
+        self._said = said
+        if said is not None:
+            self._tell()
 
     def start(self, before: int) -> None:
         """Begin; so many units were there before."""
@@ -206,7 +215,7 @@ class Meter:
     def _tell(self) -> None:
         self._report(
             Progress(
-                self._doing,
+                self._said or self._doing,
                 documents=self._ready.survey.documents,
                 units=self._before + self._units,
                 of_units=len(self._ready.tasks),

@@ -29,6 +29,7 @@ from nla_ray.stages.rows import Identity
 from nla_ray.stages.work import Task, unit_id_of
 from nla_ray.store.runs.plan import Plan
 from nla_ray.store.runs.units import RunRef
+from nla_ray.text import masked_values
 
 BASE, EXPLAINED = "base", "explained"
 
@@ -129,7 +130,7 @@ def plan_training_set(config: TrainingSetConfig, explainer: ModelRecord | None, 
 
 def recipe_of(config: TrainingSetConfig) -> tuple[dict[str, Any], str]:
     """All of a configuration that changes results, an instruction by what it says; and its fingerprint."""
-    recipe, said = config.effective(), ""
+    recipe, said = masked_values(config.effective()), ""
     if isinstance(config.provider, Asking):
         recipe["provider"]["instruction"] = said = instruction_of(config.provider)
     return recipe, digest(config.fingerprint(), said)

@@ -9,6 +9,7 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from operator import attrgetter
 from pathlib import Path
 
 from nla_ray.errors import InputError, UnreachableError
@@ -102,14 +103,14 @@ class FolderStore(Store):
         start = self.folder / within
         if self.folder.exists() and not self.folder.is_dir():
             raise NotADirectoryError(20, "is a file; name a folder")
-        found = []
-        for path in sorted(start.rglob("*")):
-            key = path.relative_to(self.folder).as_posix()
-            if key.startswith(prefix) and path.name.startswith(".") == hidden and path.is_file():
+        found, root = [], len(str(self.folder)) + 1
+        for entry in _below(start):
+            key = entry.path[root:]
+            if key.startswith(prefix) and entry.name.startswith(".") == hidden:
                 with suppress(FileNotFoundError):
-                    state = path.stat()
+                    state = entry.stat()
                     found.append(Listed(key, state.st_size, state.st_mtime))
-        return found
+        return sorted(found, key=attrgetter("key"))
 
     def remove(self, key: str) -> None:
         """See Store."""
@@ -150,6 +151,18 @@ class FolderStore(Store):
             what = f"{self.url}: {key}: {error.strerror or error}"
             kind = UnreachableError if error.errno in _PASSING else InputError
             raise kind(f"{what}; {advice}" if advice else what) from None
+
+
+def _below(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """All files below a folder, which need not be there."""
+    left = [str(folder)]
+    while left:
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(left.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    left.append(entry.path)
+                elif entry.is_file():
+                    yield entry
 
 
 def file_sha256(path: Path) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,7 +25,10 @@ PROBE = "probe/write-once"
 """Key of the object that shows that a store honours conditional writes."""
 
 
-@dataclass(frozen=True)
+_UNDER_WAY = 1024
+
+
+@dataclass(frozen=True, slots=True)
 class Listed:
     """An object as a listing shows it; `modified` is when it was written, in seconds since 1970."""
 
@@ -121,5 +125,11 @@ class Store(ABC):
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
         """`function` of every item, several at a time; results in order, the first error is raised."""
+        return list(self.stream(function, items))
+
+    def stream(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """The same one by one; of a million items only some are under way."""
+        left = iter(items)
         with ThreadPoolExecutor(self.threads) as pool:
-            return list(pool.map(function, items))
+            while some := list(islice(left, _UNDER_WAY)):
+                yield from pool.map(function, some)

@@ -7,16 +7,20 @@ import re
 from nla_ray.errors import InputError
 
 PLANS, COMMITS, QUARANTINE = "plans/", "commits/", "quarantine"
+LISTS, INDEX = "manifests/", "index/"
 ABANDONED, RETIRED, COMPACTIONS = "abandoned/", "retired/", "compactions/"
 PLANNING = "planning/"
 """What was read of corpora to plan runs: a cache that anybody may remove."""
 RESERVED = frozenset(
-    {"plans", "planning", "commits", "abandoned", "retired", "compactions", "probe", QUARANTINE}
+    {"plans", "planning", "commits", "manifests", "index", "abandoned", "retired", "compactions", "events"}
+    | {"probe", QUARANTINE}
 )
 NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
 
 _STATE = re.compile(rf"(?:plans|commits|abandoned|retired|compactions)/({NAME})\.json")
+_EVENTS = re.compile(rf"events/{NAME}/{NAME}\.jsonl")
 _FILE = re.compile(rf"({NAME})/run_id=({NAME})/(?:unit=({NAME})|compacted-[0-9a-f]{{64}})\.parquet")
+_LIST = re.compile(rf"{LISTS}({NAME})-[0-9a-f]{{16}}\.parquet")
 _PIECE = re.compile(r"planning/[0-9a-f]{32}-[0-9]\.piece")
 _UNIT = re.compile(rf"({NAME})/run_id=({NAME})/unit=({NAME})\.parquet")
 
@@ -39,6 +43,32 @@ def is_piece(key: str) -> bool:
 def commit_key(run_id: str) -> str:
     """Key of a run's manifest, whose existence is its commit."""
     return f"{COMMITS}{run_id}.json"
+
+
+def events_key(run_id: str, part: str) -> str:
+    """Key of a part of what befell a run while it was made."""
+    return f"events/{run_id}/{part}.jsonl"
+
+
+def is_events(key: str) -> bool:
+    """Whether it is the key of a part of what befell a run."""
+    return _EVENTS.fullmatch(key) is not None
+
+
+def list_key(run_id: str, sha256: str) -> str:
+    """Key of a list of a run's files, named by its content."""
+    return f"{LISTS}{run_id}-{sha256[:16]}.parquet"
+
+
+def run_of_list(key: str) -> str | None:
+    """Run whose files a list under this key names; None for any other key."""
+    match = _LIST.fullmatch(key)
+    return None if match is None else match[1]
+
+
+def index_key(order: int, sha256: str) -> str:
+    """Key of an index of runs, named by the latest commit in it and by its content: the last is newest."""
+    return f"{INDEX}{order:010d}-{sha256}.parquet"
 
 
 def compaction_key(run_id: str) -> str:
@@ -70,6 +100,22 @@ def unit_prefix(table: str, run_id: str) -> str:
 def unit_key(table: str, run_id: str, unit_id: str) -> str:
     """Key of one unit's rows in one table; `table` is `quarantine` for its quarantined ones."""
     return f"{unit_prefix(table, run_id)}unit={unit_id}.parquet"
+
+
+def compacted_key(table: str, run_id: str, sha256: str) -> str:
+    """Key of a file that holds the rows of several units, named by its content."""
+    return f"{unit_prefix(table, run_id)}compacted-{sha256}.parquet"
+
+
+def is_key_of(key: str, table: str, run_id: str) -> bool:
+    """Whether a key is one that a file of this run has in this table."""
+    made = file_of(key)
+    return made is not None and made[:2] == (table, run_id)
+
+
+def table_of_key(key: str) -> str:
+    """Table that a file's key lies in."""
+    return key.partition("/")[0]
 
 
 def unit_of(key: str) -> str:

@@ -1,64 +1,55 @@
-"""The manifest of a committed run: its files with digests and rows, and the manifests before it."""
+"""The manifest of a committed run: what is committed in how many files, and the manifests before it."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Literal, NamedTuple
+import json
+from collections.abc import Collection
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import JsonValue, StringConstraints, ValidationError
+from pydantic import Field, JsonValue, StringConstraints, ValidationError
 
 from nla_ray.config.base import Config
 from nla_ray.errors import InputError
+from nla_ray.store.catalog.files import FileList, FileRecord
 from nla_ray.store.places.objects import Store
-from nla_ray.store.runs.layout import COMMITS, QUARANTINE, commit_key
-from nla_ray.store.runs.plan import VERSION, Count, Name, first_problem, require_version
+from nla_ray.store.runs.layout import COMMITS, commit_key, list_key
+from nla_ray.store.runs.plan import Count, LabelText, Name, first_problem, require_version
+
+VERSION: Literal[2] = 2
+"""Version of manifests. In version 1 the manifest itself lists its files."""
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-
-
-class FileRecord(Config):
-    """One file of a unit, as it was written."""
-
-    key: str
-    unit_id: Name
-    sha256: Sha256
-    bytes: Count
-    rows: Count
-    quarantined: Count = 0
-    """Rows of the unit that are in the quarantine instead."""
 
 
 class Manifest(Config):
     """A committed run. It is complete: its units are those of the plan, and so are its rows."""
 
-    version: Literal[1] = VERSION
+    version: Literal[1, 2] = VERSION
     run_id: Name
     table: Name
+    sides: tuple[Name, ...]
+    """Tables beside it, of which every unit has a file too."""
     plan_sha256: Sha256
+    labels: dict[str, LabelText] = Field(default={})
+    """The plan's labels, which its digest does not cover."""
+    recipe: str | None = None
+    """Digest of what a unit's rows follow from beside its documents, where the plan says."""
+    order: Count = 0
+    """One more than that of any manifest known at its commit: a later commit has a greater one."""
     units: Count
     rows: Count
     quarantined: Count
-    files: tuple[FileRecord, ...]
-    """One per unit, in the order of their ids."""
-    quarantine: tuple[FileRecord, ...]
-    sides: dict[Name, tuple[FileRecord, ...]]
-    """Files of each table beside it, one per unit, in the order of their ids."""
+    files: Count
+    """How many files they are in, tables beside it and quarantine included."""
+    bytes: Count
+    """Size of these files."""
+    files_sha256: Sha256 | None = None
+    """Digest of the list of these files, which was written before; None in version 1."""
     previous: dict[Name, Sha256]
     """Digests of the manifests, by run id, that no other one named before: the links of the chain."""
     record: dict[str, JsonValue]
     """What became known by running: FVE baseline, counts, seconds, versions."""
-
-    def same_rows(self, other: Manifest) -> bool:
-        """Whether two manifests commit the same files under the same plan."""
-        return (self.plan_sha256, self.all_files()) == (other.plan_sha256, other.all_files())
-
-    def all_files(self) -> tuple[FileRecord, ...]:
-        """Every file that the run committed."""
-        return (*self.files, *self.quarantine, *(file for files in self.sides.values() for file in files))
-
-    def files_of(self, table: str) -> tuple[FileRecord, ...]:
-        """The files of one table, be it the run's own or one beside it."""
-        return {self.table: self.files, QUARANTINE: self.quarantine, **self.sides}.get(table, ())
 
 
 class Stored(NamedTuple):
@@ -70,22 +61,47 @@ class Stored(NamedTuple):
 
 def get_manifest(store: Store, run_id: str) -> Stored | None:
     """The manifest of a run, None where it is not committed. Raises InputError for a corrupt or newer one."""
-    key = commit_key(run_id)
     try:
-        data = store.get(key)
+        data = store.get(commit_key(run_id))
     except FileNotFoundError:
         return None
-    name = f"{store.url}/{key}"
-    require_version(name, data)
+    name = f"{store.url}/{commit_key(run_id)}"
+    values = require_version(name, data, VERSION)
     try:
-        manifest = Manifest.model_validate_json(data)
+        manifest = Manifest.model_validate(_summed_up(values) if values["version"] == 1 else values)
     except ValidationError as error:
         raise InputError(
             f"{name}: corrupt manifest: {first_problem(error)}; restore it from a backup"
         ) from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{name}: corrupt manifest: {error!r}; restore it from a backup") from None
     if manifest.run_id != run_id:
         raise InputError(f"{name}: corrupt manifest: it is that of run {manifest.run_id}")
     return Stored(manifest, hashlib.sha256(data).hexdigest())
+
+
+def files_of(store: Store, manifest: Manifest) -> FileList:
+    """The files that a manifest commits, whose keys are sure to be this run's.
+
+    Raises InputError where their list is missing, changed or names another place.
+    """
+    if manifest.version == 1:
+        return _files_within(store, manifest.run_id)
+    key = list_key_of(manifest)
+    try:
+        path = store.local(key, manifest.files_sha256 or "")
+    except FileNotFoundError:
+        raise InputError(
+            f"{store.url}/{key}: is the list of a committed run's files and missing; restore it from a backup"
+        ) from None
+    return FileList.read(manifest.run_id, path, f"{store.url}/{key}")
+
+
+def list_key_of(manifest: Manifest) -> str:
+    """Key of what lists a manifest's files; in version 1 it does so itself."""
+    if manifest.files_sha256 is None:
+        return commit_key(manifest.run_id)
+    return list_key(manifest.run_id, manifest.files_sha256)
 
 
 def committed_runs(store: Store) -> list[str]:
@@ -93,15 +109,34 @@ def committed_runs(store: Store) -> list[str]:
     return [listed.key.removeprefix(COMMITS).removesuffix(".json") for listed in store.entries(COMMITS)]
 
 
-def get_manifests(store: Store) -> list[Stored]:
-    """All manifests in the order of their run ids."""
-    found = store.map(lambda run_id: get_manifest(store, run_id), committed_runs(store))
+def get_manifests(store: Store, run_ids: Collection[str] | None = None) -> list[Stored]:
+    """The manifests of these runs, or of all in the order of their ids; see `catalog.index` for many."""
+    chosen = committed_runs(store) if run_ids is None else run_ids
+    found = store.map(lambda run_id: get_manifest(store, run_id), chosen)
     return [stored for stored in found if stored is not None]
 
 
-def heads(manifests: list[Stored]) -> dict[str, str]:
-    """Digests by run id of the manifests that no other names as previous: what vouches for all of them."""
-    named = {run_id for stored in manifests for run_id in stored.manifest.previous}
-    return {
-        stored.manifest.run_id: stored.sha256 for stored in manifests if stored.manifest.run_id not in named
-    }
+def _summed_up(values: dict[str, Any]) -> dict[str, Any]:
+    """A manifest of version 1 with sums in the place of its files."""
+    rest = {name: value for name, value in values.items() if name not in ("files", "quarantine", "sides")}
+    every = list(_listed(values))
+    sums = {"files": len(every), "bytes": sum(file["bytes"] for file in every)}
+    return rest | sums | {"sides": tuple(sorted(values["sides"]))}
+
+
+def _listed(values: dict[str, Any]) -> list[dict[str, Any]]:
+    beside = [file for files in values["sides"].values() for file in files]
+    return [*values["files"], *values["quarantine"], *beside]
+
+
+def _files_within(store: Store, run_id: str) -> FileList:
+    key = commit_key(run_id)
+    try:
+        files = [FileRecord(**file) for file in _listed(json.loads(store.get(key)))]
+        return FileList.of(run_id, files).require_own(f"{store.url}/{key}")
+    except FileNotFoundError:
+        raise InputError(f"{store.url}/{key}: was there a moment ago and is gone; restore it") from None
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise InputError(
+            f"{store.url}/{key}: corrupt manifest: {error!r}; restore it from a backup"
+        ) from None

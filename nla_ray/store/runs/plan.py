@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, JsonValue, StringConstraints, ValidationError, ValidationInfo, field_validator
 
@@ -16,7 +16,7 @@ from nla_ray.store.upkeep.ended import ended_runs
 from nla_ray.tables import LABELS, SCHEMAS
 
 VERSION: Literal[1] = 1
-"""Version of the layout, of plans and of manifests."""
+"""Version of the layout and of plans."""
 
 EXPLANATIONS_TABLE = "explanations"
 _SUMMED_UP = "fingerprint"
@@ -167,18 +167,18 @@ def planned_runs(store: Store) -> list[str]:
     return [listed.key.removeprefix(PLANS).removesuffix(".json") for listed in store.entries(PLANS)]
 
 
-def require_version(name: str, data: bytes) -> None:
-    """Raise InputError for a JSON object of a newer version, or for what is no JSON object."""
+def require_version(name: str, data: bytes, newest: int = VERSION) -> dict[str, Any]:
+    """The values of a JSON object. Raises InputError for a newer version, or for what is no JSON object."""
     try:
-        version = json.loads(data)["version"]
+        values: dict[str, Any] = json.loads(data)
+        version = values["version"]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise InputError(
             f"{name}: corrupt: not a JSON object with a version; restore it from a backup"
         ) from None
-    if isinstance(version, int) and version > VERSION:
-        raise InputError(
-            f"{name}: has version {version}, this nla_ray reads up to {VERSION}; upgrade nla_ray"
-        )
+    if isinstance(version, int) and version > newest:
+        raise InputError(f"{name}: has version {version}, this nla_ray reads up to {newest}; upgrade nla_ray")
+    return values
 
 
 def first_problem(error: ValidationError) -> str:

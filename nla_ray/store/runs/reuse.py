@@ -11,9 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nla_ray.errors import UnreachableError
+from nla_ray.store.catalog.files import FileRecord
+from nla_ray.store.catalog.index import runs_with
 from nla_ray.store.places.objects import ChangedError, Store
 from nla_ray.store.runs.layout import unit_key
-from nla_ray.store.runs.manifest import FileRecord, Manifest, get_manifests
+from nla_ray.store.runs.manifest import Manifest, files_of, get_manifests
 from nla_ray.store.runs.plan import Plan
 from nla_ray.store.runs.unit_file import DamagedError, Footer, read_whole
 from nla_ray.store.runs.units import RunRef, write_unit
@@ -43,19 +45,22 @@ def find_held(store: Store, plan: Plan, units: Collection[str]) -> dict[str, Hel
     """
     found: dict[str, Held] = {}
     for manifest in _candidates(store, plan):
-        beside = {side: {file.unit_id: file for file in manifest.files_of(side)} for side in plan.sides}
-        for file in manifest.files:
-            if file.unit_id in units and not file.quarantined and _alone(manifest, file):
+        wanted = [unit for unit in units if unit not in found]
+        files = files_of(store, manifest).with_units(wanted)
+        beside = {side: {file.unit_id: file for file in files.records(side)} for side in plan.sides}
+        for file in files.records(manifest.table):
+            if not file.quarantined and _alone(manifest, file):
                 sides = {side: files[file.unit_id] for side, files in beside.items()}
-                found.setdefault(file.unit_id, Held(manifest.run_id, file, sides))
+                found[file.unit_id] = Held(manifest.run_id, file, sides)
     return found
 
 
 def _candidates(store: Store, plan: Plan) -> Iterator[Manifest]:
     """Committed runs that may hold units of a plan."""
-    for manifest, _ in get_manifests(store):
-        like = manifest.table == plan.table and manifest.sides.keys() >= set(plan.sides)
-        if like and manifest.run_id != plan.run_id:
+    recipe = plan.facts.get("recipe")
+    alike = runs_with(store, recipe=None if recipe is None else str(recipe))
+    for manifest, _ in get_manifests(store, [one.run_id for one in alike if one.run_id != plan.run_id]):
+        if manifest.table == plan.table and set(manifest.sides) >= set(plan.sides):
             yield manifest
 
 

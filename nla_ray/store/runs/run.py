@@ -9,9 +9,10 @@ import pyarrow as pa
 from pydantic import JsonValue
 
 from nla_ray.errors import EngineError
+from nla_ray.store.catalog.files import FileList, FileRecord
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.commit import commit
-from nla_ray.store.runs.manifest import FileRecord, Manifest, get_manifest
+from nla_ray.store.runs.manifest import Manifest, get_manifest
 from nla_ray.store.runs.plan import Plan, put_plan, refuse_other_plans
 from nla_ray.store.runs.unit_file import QuarantinedRow
 from nla_ray.store.runs.units import RunRef, done_units, footer_of, write_unit
@@ -78,7 +79,9 @@ class Run:
             found = self.store.map(lambda unit: footer_of(self.store, self.ref, unit).tally, some)
             yield from found
 
-    def commit(self, record: Mapping[str, JsonValue], written: Iterable[FileRecord] = ()) -> Manifest:
+    def commit(
+        self, record: Mapping[str, JsonValue], written: FileList | Iterable[FileRecord] = ()
+    ) -> Manifest:
         """Make the run's rows visible, see `commit`."""
         return commit(self.store, self.plan, record, written)
 

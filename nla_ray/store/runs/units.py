@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 from pydantic import JsonValue
 
 from nla_ray.errors import EngineError, InputError
+from nla_ray.store.catalog.files import FileRecord
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.layout import unit_key, unit_of, unit_prefix
-from nla_ray.store.runs.manifest import FileRecord
 from nla_ray.store.runs.plan import Plan
 from nla_ray.store.runs.unit_file import (
     DamagedError,
@@ -80,13 +80,14 @@ def write_unit(
     check_sides(ref, unit_id, sides)
     planned = table.num_rows + len(quarantined) if planned is None else planned
     beside = {side: _put_side(store, ref, unit_id, side, rows) for side, rows in sides.items()}
+    named = {side: SideFile(one.sha256, one.bytes, one.rows) for side, one in beside.items()}
     facts = unit_facts(
-        ref.plan_sha256, ref.run_id, unit_id, quarantined, planned=planned, tally=tally, sides=beside
+        ref.plan_sha256, ref.run_id, unit_id, quarantined, planned=planned, tally=tally, sides=named
     )
     data = to_bytes(table, facts)
     key = ref.key(unit_id)
     if not store.put_new(key, data):
-        return record_of(store, ref, unit_id)
+        return taken_up(store, ref, unit_id)
     sha256 = hashlib.sha256(data).hexdigest()
     return FileRecord(
         key=key,
@@ -95,16 +96,17 @@ def write_unit(
         bytes=len(data),
         rows=table.num_rows,
         quarantined=len(quarantined),
+        beside=tuple(beside.values()),
     )
 
 
-def _put_side(store: Store, ref: RunRef, unit_id: str, side: str, rows: pa.Table) -> SideFile:
+def _put_side(store: Store, ref: RunRef, unit_id: str, side: str, rows: pa.Table) -> FileRecord:
     """Write a unit's rows of a table beside it; what is there afterwards, checked where it was before."""
     data = to_bytes(rows, unit_facts(ref.plan_sha256, ref.run_id, unit_id))
-    if store.put_new(ref.key(unit_id, side), data):
-        return SideFile(hashlib.sha256(data).hexdigest(), len(data), rows.num_rows)
-    there = record_of(store, ref, unit_id, side)
-    return SideFile(there.sha256, there.bytes, there.rows)
+    key = ref.key(unit_id, side)
+    if not store.put_new(key, data):
+        return record_of(store, ref, unit_id, side)
+    return FileRecord(key, unit_id, hashlib.sha256(data).hexdigest(), len(data), rows.num_rows)
 
 
 def check_rows(
@@ -154,6 +156,15 @@ def done_units(store: Store, ref: RunRef, side: str | None = None) -> frozenset[
     return frozenset(unit_of(listed.key) for listed in store.entries(prefix))
 
 
+def taken_up(store: Store, ref: RunRef, unit_id: str) -> FileRecord:
+    """What a unit that somebody else has written holds, with its files beside; all are read as a whole.
+
+    Raises as `record_of` does, and FileNotFoundError where it is not written.
+    """
+    beside = tuple(side_record(store, ref, unit_id, side, look=True) for side in ref.sides)
+    return replace(record_of(store, ref, unit_id), beside=beside)
+
+
 def record_of(store: Store, ref: RunRef, unit_id: str, side: str | None = None) -> FileRecord:
     """What a unit's file holds, which is read as a whole: every byte is as it was written.
 
@@ -176,7 +187,7 @@ def record_of(store: Store, ref: RunRef, unit_id: str, side: str | None = None) 
 def written(store: Store, ref: RunRef, unit_id: str) -> FileRecord | None:
     """What a unit's file holds, None where it is not written. Raises InputError as `record_of` does."""
     try:
-        return record_of(store, ref, unit_id)
+        return taken_up(store, ref, unit_id)
     except FileNotFoundError:
         return None
 

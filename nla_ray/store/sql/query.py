@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -68,8 +68,15 @@ class Answer:
 
 
 @contextmanager
-def query(path: str | Path, sql: str, limits: Limits | None = None) -> Iterator[Answer]:
-    """Answer one SELECT over the tables at a folder or `s3://bucket/prefix`.
+def query(
+    path: str | Path,
+    sql: str,
+    limits: Limits | None = None,
+    *,
+    runs: Collection[str] | None = None,
+    labels: Mapping[str, str] = {},
+) -> Iterator[Answer]:
+    """Answer one SELECT over the tables at a folder or `s3://bucket/prefix`; runs are chosen as by `connect`.
 
     The process that answers can read the verified files of the tables and nothing else; it ends with the
     context, or at a limit. Raises InputError for anything but one SELECT, for one that DuckDB refuses, and at
@@ -77,19 +84,27 @@ def query(path: str | Path, sql: str, limits: Limits | None = None) -> Iterator[
     """
     limits = limits or Limits()
     with _process() as process:
-        _send(process, request_of(path, sql, limits))
+        _send(process, request_of(path, sql, limits, runs=runs, labels=labels))
         pipe = _Pipe(_piped(process.stdout).fileno(), limits.seconds)
         with _explained(process, limits):
             stream = pa.ipc.open_stream(io.BufferedReader(pipe, BUFFER))
         yield Answer(stream.schema, _batches(stream, process, limits))
 
 
-def request_of(path: str | Path, sql: str, limits: Limits) -> Request:
+def request_of(
+    path: str | Path,
+    sql: str,
+    limits: Limits,
+    *,
+    runs: Collection[str] | None = None,
+    labels: Mapping[str, str] = {},
+) -> Request:
     """The question with all that its process has to know, files verified. Raises as `connect` does.
 
     Large tables that the question does not name are not fetched.
     """
-    found = committed(path, without=[table for table in LARGE if table not in sql.casefold()])
+    without = [table for table in LARGE if table not in sql.casefold()]
+    found = committed(path, runs=runs, labels=labels, without=without)
     files = {table: [str(path.absolute()) for path in paths] for table, paths in found.files.items()}
     return Request(sql, files, found.runs.to_pylist(), limits)
 

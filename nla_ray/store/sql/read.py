@@ -12,12 +12,15 @@ import pyarrow as pa
 
 from nla_ray.contract import contract
 from nla_ray.errors import InputError, NoFileError
+from nla_ray.store.catalog.files import StoredFile
+from nla_ray.store.catalog.index import Entry, known_runs, superseded_runs
 from nla_ray.store.parquet import OFFLINE, exact_glob, read_files
 from nla_ray.store.places.address import open_store
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.layout import unit_prefix
-from nla_ray.store.runs.manifest import FileRecord, Stored, get_manifests
-from nla_ray.store.runs.plan import Plan, get_plan, planned_runs
+from nla_ray.store.runs.manifest import Stored, get_manifests
+from nla_ray.store.runs.plan import EXPLANATIONS_TABLE, Plan, get_plan, planned_runs, some_of
+from nla_ray.store.upkeep.compaction import compacted_runs, objects_of
 from nla_ray.store.upkeep.ended import ended_runs, require_open
 from nla_ray.tables import COMMITTED_RUNS, SCHEMAS, ddl, table_of
 
@@ -26,18 +29,23 @@ LARGE = ("activations", "documents")
 
 
 def connect(
-    path: str | Path, *, runs: Collection[str] | None = None, without: Collection[str] = ()
+    path: str | Path,
+    *,
+    runs: Collection[str] | None = None,
+    labels: Mapping[str, str] = {},
+    without: Collection[str] = (),
 ) -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB connection to the committed tables at a folder or `s3://bucket/prefix`.
 
     Views: `explanations` (about the own vectors), `controls`, `all_explanations`, `runs`, `failures`, and
     what runs keep beside: `documents`, `activations` (empty where none does). Every file is verified against
-    its manifest once, here; those on S3 are kept in a local cache. `runs` are ids: of other runs nothing is
-    read. `without` names tables (of `LARGE`) that are not even fetched; to ask about them is then an error.
-    Raises NoFileError where there are no tables or none is committed, InputError where a file is missing or
-    changed, or a newer nla_ray wrote it.
+    its manifest once, here; those on S3 are kept in a local cache. `runs` are ids, and `labels` are those
+    that a run must have: of other runs nothing is read. A run that a later one of its cell supersedes is in
+    `all_runs` alone, unless `runs` names it. `without` names tables (of `LARGE`) that are not even fetched;
+    to ask about them is then an error. Raises NoFileError where there are no tables or none is committed,
+    InputError where a file is missing or changed, or a newer nla_ray wrote it.
     """
-    found = committed(path, runs=runs, without=without)
+    found = committed(path, runs=runs, labels=labels, without=without)
     connection = duckdb.connect(config=OFFLINE)
     names = {table: [exact_glob(path) for path in paths] for table, paths in found.files.items()}
     add_views(connection, names, found.runs)
@@ -53,26 +61,47 @@ class Committed:
 
 
 def committed(
-    path: str | Path, *, runs: Collection[str] | None = None, without: Collection[str] = ()
+    path: str | Path,
+    *,
+    runs: Collection[str] | None = None,
+    labels: Mapping[str, str] = {},
+    without: Collection[str] = (),
 ) -> Committed:
     """Find and verify what is committed at a folder or `s3://bucket/prefix`; raises as `connect` does."""
     store = open_store(path)
-    for run_id in runs or ():
+    known = _readable_runs(store, runs or ())
+    chosen = [one.run_id for one in known if (runs is None or one.run_id in runs) and one.labelled(labels)]
+    if not chosen:
+        raise NoFileError(_nothing_chosen(store, known, labels))
+    superseded = superseded_runs(known)
+    manifests = get_manifests(store, chosen)
+    rows = runs_table(store, manifests, superseded, hidden=superseded.keys() if runs is None else ())
+    read = {row["run_id"] for row in rows.select(["run_id", "read"]).to_pylist() if row["read"]}
+    names, merged = [name for name in SCHEMAS if name not in without], compacted_runs(store)
+
+    def objects(stored: Stored) -> list[list[StoredFile]]:
+        return objects_of(store, stored, names, compacted=stored.manifest.run_id in merged)
+
+    found = store.map(objects, [one for one in manifests if one.manifest.run_id in read])
+    local = {
+        name: local_files(store, [file for one in found for file in one[at]]) for at, name in enumerate(names)
+    }
+    return Committed(local, rows)
+
+
+def _readable_runs(store: Store, named: Collection[str]) -> list[Entry]:
+    """All committed runs whose rows are there. Raises InputError unless the named ones are among them."""
+    for run_id in named:
         require_open(store, run_id)
     ended = ended_runs(store)
-    manifests = [
-        one
-        for one in get_manifests(store)
-        if one.manifest.run_id not in ended and (runs is None or one.manifest.run_id in runs)
-    ]
-    if not manifests:
-        raise NoFileError(_nothing_committed(store))
-    local = {
-        name: local_files(store, [file for one in manifests for file in one.manifest.files_of(name)])
-        for name in SCHEMAS
-        if name not in without
-    }
-    return Committed(local, runs_table(store, manifests))
+    known = [one for one in known_runs(store).entries if one.run_id not in ended]
+    unknown = sorted(set(named) - {one.run_id for one in known})
+    if known and unknown:
+        there = [one.run_id for one in known if one.table_name == EXPLANATIONS_TABLE]
+        raise NoFileError(
+            f"{store.url}: has no run {unknown[0]}; there are {some_of(there) or 'only audits'}"
+        )
+    return known
 
 
 def add_views(
@@ -94,10 +123,10 @@ def add_views(
         connection.execute(contract(name).read_text(encoding="utf-8"))
 
 
-def local_files(store: Store, records: Sequence[FileRecord]) -> list[Path]:
+def local_files(store: Store, records: Sequence[StoredFile]) -> list[Path]:
     """Local files with exactly the committed content. Raises InputError for a missing or changed one."""
 
-    def local(file: FileRecord) -> Path:
+    def local(file: StoredFile) -> Path:
         try:
             return store.local(file.key, file.sha256)
         except FileNotFoundError:
@@ -108,9 +137,17 @@ def local_files(store: Store, records: Sequence[FileRecord]) -> list[Path]:
     return store.map(local, records)
 
 
-def runs_table(store: Store, manifests: Sequence[Stored]) -> pa.Table:
+def runs_table(
+    store: Store, manifests: Sequence[Stored], superseded: Mapping[str, str], hidden: Collection[str]
+) -> pa.Table:
     """One row per manifest, with the facts of its plan. Raises InputError where the plan is another one."""
-    return table_of([_run_row(store, one) for one in manifests], COMMITTED_RUNS)
+
+    def row(stored: Stored) -> dict[str, object]:
+        run_id = stored.manifest.run_id
+        by = {"superseded_by": superseded.get(run_id), "read": run_id not in hidden}
+        return _run_row(store, stored) | by
+
+    return table_of(store.map(row, manifests), COMMITTED_RUNS)
 
 
 def _run_row(store: Store, stored: Stored) -> dict[str, object]:
@@ -126,10 +163,10 @@ def _run_row(store: Store, stored: Stored) -> dict[str, object]:
         "units": manifest.units,
         "rows": manifest.rows,
         "quarantined": manifest.quarantined,
-        "bytes": sum(file.bytes for file in manifest.all_files()),
+        "bytes": manifest.bytes,
         "plan_sha256": manifest.plan_sha256,
         "manifest_sha256": stored.sha256,
-        "labels": json.dumps(plan.labels),
+        "labels": json.dumps(manifest.labels),
         "facts": json.dumps(plan.facts),
         "record": json.dumps(manifest.record),
     }
@@ -153,14 +190,25 @@ def _leave_out(connection: duckdb.DuckDBPyConnection, table: str, schema: pa.Sch
     connection.execute(f"CREATE VIEW committed_{table} AS SELECT {chosen} WHERE {never}")
 
 
-def _nothing_committed(store: Store) -> str:
+def _nothing_chosen(store: Store, known: Sequence[Entry], labels: Mapping[str, str]) -> str:
     """Why there is nothing to read."""
+    if known:
+        return f"{store.url}: none of {len(known)} runs has {_wanted(known, labels)}"
     planned = planned_runs(store)
     if not planned:
         return f"{store.url}: holds no tables (no commits/); name the folder that a run wrote its tables to"
     plans = [plan for plan in (get_plan(store, run_id) for run_id in planned) if plan is not None]
     progress = ", ".join(f"{plan.run_id}: {_done(store, plan)} of {len(plan.units)} units" for plan in plans)
     return f"{store.url}: no run is committed yet ({progress}); run it again until it is finished"
+
+
+def _wanted(known: Sequence[Entry], labels: Mapping[str, str]) -> str:
+    """What no run is, and what of it there is instead."""
+    for label, value in labels.items():
+        there = sorted({one.labels[label] for one in known if label in one.labels})
+        if value not in there:
+            return f"{label} {value}; there are {some_of(there) or 'none with this label'}"
+    return " and ".join(f"{label} {value}" for label, value in labels.items())
 
 
 def _done(store: Store, plan: Plan) -> int:

@@ -4,19 +4,37 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from nla_ray.errors import InputError
+from nla_ray.store.catalog.index import index_keys
 from nla_ray.store.places.objects import PROBE, Listed, Store
-from nla_ray.store.runs.layout import PLANS, QUARANTINE, file_of, is_piece, is_state, run_of
-from nla_ray.store.runs.manifest import Stored
+from nla_ray.store.runs.layout import (
+    INDEX,
+    PLANS,
+    QUARANTINE,
+    file_of,
+    is_events,
+    is_piece,
+    is_state,
+    run_of,
+    run_of_list,
+)  # fmt: skip
+from nla_ray.store.runs.manifest import Stored, files_of, list_key_of
 from nla_ray.store.runs.plan import Plan
+from nla_ray.store.upkeep.compaction import compacted_runs, get_compaction
 from nla_ray.store.upkeep.ended import State, ended_runs
 
-Kind = Literal["stray", "part", "abandoned", "retired", "superseded", "damaged"]
+Kind = Literal["stray", "part", "abandoned", "retired", "superseded", "stale", "replaced", "damaged", "cache"]
 Why = tuple[Kind, str]
-Keys = Callable[[str], Collection[str]]
+Keys = Callable[[str], "tuple[Collection[str], Collection[str]] | None"]
+"""Of a run the keys of the files that are read, and of those that larger ones replace."""
+
+_KEPT_INDEXES = 2
+"""The newest, and the one to fall back to."""
 _PART = re.compile(r"(?:.*/)?\.[^/]+\.[0-9a-f]{32}\.part")
 
 
@@ -37,7 +55,7 @@ class Leftover:
 
 def is_ours(one: Leftover) -> bool:
     """Whether only nla_ray can have written it: what somebody else put there is theirs."""
-    return one.kind != "stray" or file_of(one.key) is not None
+    return one.kind != "stray" or file_of(one.key) is not None or run_of_list(one.key) is not None
 
 
 @dataclass(frozen=True)
@@ -57,16 +75,26 @@ class Known:
 def leftovers(store: Store, known: Known) -> Iterator[Leftover]:
     """Everything under the root that no committed run names and no run under way will."""
 
-    @lru_cache(maxsize=4)
-    def committed(run_id: str) -> Collection[str]:
-        return frozenset(file.key for file in known.manifests[run_id].manifest.all_files())
+    merged = compacted_runs(store)
 
+    @lru_cache(maxsize=4)
+    def committed(run_id: str) -> tuple[Collection[str], Collection[str]] | None:
+        with suppress(InputError):
+            own = {file.key for file in files_of(store, known.manifests[run_id].manifest).records()}
+            larger = get_compaction(store, run_id) if run_id in merged else None
+            read = own if larger is None else {file.key for file in larger.compaction.files}
+            return read, own - read
+        return None
+
+    indexes = index_keys(store)[_KEPT_INDEXES:]
     for one in store.entries(""):
         made = file_of(one.key)
         run_id = run_of(one.key) if made is None else made[1]
         why = _object(one.key, run_id, known) if made is None else _file(one.key, made, known, committed)
+        if one.key in indexes:
+            why, run_id = ("replaced", "is an index that a newer one replaces"), ""
         if why is not None:
-            yield _left(one, why, run_id)
+            yield _left(one, why, run_id or None)
     for one in store.unfinished():
         part = _PART.fullmatch(one.key) is not None
         yield _left(
@@ -76,15 +104,27 @@ def leftovers(store: Store, known: Known) -> Iterator[Leftover]:
 
 def _object(key: str, run_id: str, known: Known) -> Why | None:
     """What is wrong with an object that holds no rows."""
+    of_list = run_of_list(key)
+    if of_list is not None:
+        return _list(key, of_list, known)
+    if key.startswith(INDEX):
+        return None
     if not is_state(key):
-        return (
-            None
-            if key == PROBE or is_piece(key)
-            else ("stray", "is no object of these tables; nothing reads it")
-        )
+        known_object = key == PROBE or is_events(key) or is_piece(key)
+        return None if known_object else ("stray", "is no object of these tables; nothing reads it")
     if key.startswith(PLANS) and run_id not in known.manifests:
         return _ended(run_id, known)
     return None
+
+
+def _list(key: str, run_id: str, known: Known) -> Why | None:
+    """What is wrong with a list of files; of a run under way it may be on its way into a manifest."""
+    if run_id in known.manifests:
+        named = key == list_key_of(known.manifests[run_id].manifest)
+        return None if named else ("stray", f"is in no manifest: that of run {run_id} does not name it")
+    if run_id in known.plans:
+        return _ended(run_id, known)
+    return "stray", f"is in no manifest and in no plan: there is none of run {run_id}"
 
 
 def _file(key: str, made: tuple[str, str, str | None], known: Known, committed: Keys) -> Why | None:
@@ -93,8 +133,10 @@ def _file(key: str, made: tuple[str, str, str | None], known: Known, committed: 
     if run_id in known.ended:
         return _ended(run_id, known)
     if run_id in known.manifests:
-        named = key in committed(run_id)
-        return None if named else ("stray", f"is in no manifest: that of run {run_id} does not name it")
+        read, replaced = committed(run_id) or ((key,), ())
+        if key in replaced:
+            return "replaced", f"is merged into a larger file of run {run_id}"
+        return None if key in read else ("stray", f"is in no manifest: that of run {run_id} lacks it")
     plan = known.plans.get(run_id)
     if plan is None:
         return "stray", f"is in no manifest and in no plan: there is none of run {run_id}"

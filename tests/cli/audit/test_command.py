@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from nla_ray.config.audit import AuditConfig
+from nla_ray.errors import Exit
 from nla_ray.store import connect, verify
 from tests.audit.planted import Row, Says, at_random, corpus, in_documents, never
 from tests.audit.tables import write_config, write_pack, write_tables
@@ -204,10 +205,9 @@ def test_runs_under_one_root_are_named(planted: Path, invoke: Invoke, tmp_path: 
     assert "before.runs" in both
     ended = invoke("audit", "diff", f"{root}#week1", f"{root}#week2", "--config", planted)
     assert ended.code == 5 and "no change shown" in ended.out
-    assert (
-        "has no run week3; there are week1, week2"
-        in invoke("audit", planted, "source.runs=[week3]").refused()
-    )
+    assert "has no run week3; there are week1, week2" in invoke(
+        "audit", planted, "source.runs=[week3]"
+    ).refused(Exit.MISSING)
 
 
 def test_benign_documents_are_a_column_or_a_run(planted: Path, invoke: Invoke, tmp_path: Path) -> None:
@@ -223,7 +223,8 @@ def test_benign_documents_are_a_column_or_a_run(planted: Path, invoke: Invoke, t
 
 
 def test_unusable_input_is_one_line(planted: Path, invoke: Invoke, tmp_path: Path) -> None:
-    assert "holds no tables" in invoke("audit", planted, f"source.tables={tmp_path / 'no'}").refused()
+    nothing = invoke("audit", planted, f"source.tables={tmp_path / 'no'}")
+    assert "holds no tables" in nothing.refused(Exit.MISSING)
     assert "fail_on" in invoke("audit", planted, "fail_on=often").refused()
     assert "sabotage, privacy" in invoke("audit", planted, "detectors=[nothing]").refused()
     bad = tmp_path / "bad.yaml"

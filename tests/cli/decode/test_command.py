@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from nla_ray.errors import Exit
 from nla_ray.tables import CONTROLS
 from tests.cli.conftest import TEXT, Invoke, Job
 from tests.decoded import record_of, rows_of, runs_of, same_rows, select, snapshot, sound
@@ -178,12 +179,12 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(invoke: Invoke, jo
 
 
 def test_missing_files(invoke: Invoke, job: Job) -> None:
-    assert "nowhere.yaml: cannot read" in invoke("decode", "nowhere.yaml").refused()
-    assert (
-        "nowhere.jsonl: no such corpus"
-        in invoke("decode", job.config, "corpus.paths=[nowhere.jsonl]").refused()
-    )
-    assert "/nowhere/av" in invoke("decode", job.config, "models.av=/nowhere/av").refused()
+    missing = Exit.MISSING
+    assert "nowhere.yaml: cannot read" in invoke("decode", "nowhere.yaml").refused(missing)
+    assert "nowhere.jsonl: no such corpus" in invoke(
+        "decode", job.config, "corpus.paths=[nowhere.jsonl]"
+    ).refused(missing)
+    assert "/nowhere/av" in invoke("decode", job.config, "models.av=/nowhere/av").refused(missing)
     assert "columns are id, text, truth" in invoke("decode", job.config, "corpus.text=body").refused()
     (job.target / "model.safetensors").unlink()
     assert str(job.target) in invoke("decode", job.config).refused()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from nla_ray.errors import Exit
 from tests.cli.conftest import Invoke
 from tests.exports.conftest import tables  # noqa: F401 (fixture)
 
@@ -47,11 +48,12 @@ def test_what_cannot_be_is_refused(
     (used / "note.txt").write_text("mine")
     given = [argument.replace("{used}", str(used)) for argument in arguments]
     ended = invoke("export", tables, "--to", tmp_path / "to", *given)
-    assert ended.code == 2 and says in ended.err and not (tmp_path / "to").exists()
+    assert ended.code == (Exit.MISSING if "has this id" in says else Exit.UNUSABLE)
+    assert says in ended.err and not (tmp_path / "to").exists()
     assert [path.name for path in used.iterdir()] == ["note.txt"]
 
 
 def test_without_a_commit_there_is_nothing(tmp_path: Path, invoke: Invoke) -> None:
     for extra in ((), ("--runs", "x")):
-        line = invoke("export", tmp_path, "--to", tmp_path / "to", "--format", "csv", *extra).refused()
-        assert "holds no tables" in line
+        line = invoke("export", tmp_path, "--to", tmp_path / "to", "--format", "csv", *extra)
+        assert "holds no tables" in line.refused(Exit.MISSING)

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from nla_ray.cli.tables.document import Answer, Document, Position, print_document
 from nla_ray.cli.tables.show import find
+from nla_ray.errors import Exit
 from nla_ray.store import connect, open_run, open_store
 from nla_ray.store.runs.plan import Plan
 from nla_ray.tables import DOCUMENTS, EXPLANATIONS, table_of
@@ -122,7 +123,6 @@ def test_without_the_text_the_tokens_stand_alone(tables: Path, invoke: Invoke) -
     ("arguments", "message"),
     [
         (["--doc", "doc-7"], "no such document; the nearest are doc-1; list all with"),
-        (["--doc", "doc-1", "--run", "none"], "no run has this id"),
         (
             ["--doc", "doc-1", "--control", "shuffled"],
             "it has the controls random, real and the samples 0, 1",
@@ -134,6 +134,8 @@ def test_what_is_not_there_is_one_line(
     tables: Path, invoke: Invoke, arguments: list[str], message: str
 ) -> None:
     assert message in invoke("show", tables, *arguments).refused()
+    no_run = invoke("show", tables, "--doc", "doc-1", "--run", "none")
+    assert "no run has this id" in no_run.refused(Exit.MISSING)
 
 
 def drawn(**options: object) -> str:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from nla_ray.errors import Exit
 from nla_ray.store import open_run, open_store
 from tests.cli.conftest import Invoke
 from tests.store.rows import RECORD, plan_of, rows_of
@@ -144,10 +145,10 @@ def test_sql_from_a_file(tables: Path, tmp_path: Path, invoke: Invoke) -> None:
 
 def test_unusable_sql_and_places_are_one_line(tables: Path, tmp_path: Path, invoke: Invoke) -> None:
     assert "either as an argument or in a file" in invoke("sql", tables).refused()
-    assert "cannot read SQL" in invoke("sql", tables, "-f", tmp_path / "none.sql").refused()
+    assert "cannot read SQL" in invoke("sql", tables, "-f", tmp_path / "none.sql").refused(Exit.MISSING)
     assert "exactly one SELECT" in invoke("sql", tables, "DROP VIEW runs").refused()
-    assert "holds no tables" in invoke("sql", tmp_path / "none", "FROM runs").refused()
-    assert "holds no tables" in invoke("verify", tmp_path / "none").refused()
+    assert "holds no tables" in invoke("sql", tmp_path / "none", "FROM runs").refused(Exit.MISSING)
+    assert "holds no tables" in invoke("verify", tmp_path / "none").refused(Exit.MISSING)
 
 
 @pytest.mark.parametrize(
@@ -172,3 +173,42 @@ def test_columns_of_one_name_have_to_be_told_apart(tables: Path, tmp_path: Path,
     assert "two columns are named one" in invoke("sql", tables, sql, "--format", "json").refused()
     assert "two columns are named one" in invoke("sql", tables, sql, "-o", tmp_path / "a.parquet").refused()
     assert invoke("sql", tables, "SELECT union_value(a := 1)", "-o", tmp_path / "b.parquet").refused()
+
+
+@pytest.fixture
+def weeks(tmp_path: Path) -> Path:
+    """The same cell in two weeks."""
+    for week in ("2026-W01", "2026-W02"):
+        plan = plan_of(week, units=1).model_copy(update={"labels": {"week": week, "model": "m"}})
+        run = open_run(open_store(tmp_path / "weeks"), plan, add=True)
+        run.commit(RECORD, [run.write("u0", rows_of("u0", week))])
+    return tmp_path / "weeks"
+
+
+@pytest.mark.parametrize(
+    "chosen", [("--label", "week=2026-W02", "--label", "model=m"), ("--runs", "2026-W02")]
+)
+def test_runs_are_chosen_by_label_and_by_id(weeks: Path, chosen: tuple[str, ...], invoke: Invoke) -> None:
+    sql = "SELECT DISTINCT run_id, (SELECT count(*) FROM runs) AS runs FROM explanations"
+    found = json.loads(invoke("sql", weeks, sql, "--format", "json", *chosen).out)
+    assert found == [{"run_id": "2026-W02", "runs": 1}]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        (("--label", "week=2026-W03"), "none of 2 runs has week 2026-W03; there are 2026-W01, 2026-W02"),
+        (("--label", "sweep=s"), "none of 2 runs has sweep s; there are none with this label"),
+        (("--runs", "w3"), "has no run w3; there are 2026-W01, 2026-W02"),
+    ],
+)
+def test_runs_that_are_not_there_are_named(
+    weeks: Path, chosen: tuple[str, ...], message: str, invoke: Invoke
+) -> None:
+    assert message in invoke("sql", weeks, "FROM runs", *chosen).refused(Exit.MISSING)
+
+
+@pytest.mark.parametrize("label", ["owner=me", "week", "week="])
+def test_what_is_no_label_is_one_line(weeks: Path, label: str, invoke: Invoke) -> None:
+    ended = invoke("sql", weeks, "FROM runs", "--label", label)
+    assert f"--label: {label} is none; write one of sweep, week" in ended.refused()

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from nla_ray.errors import Exit
 from tests.chat_server import explains, served
 from tests.cli.conftest import Invoke
 from tests.training_sets import tables, values, write_corpus
@@ -141,7 +142,9 @@ def test_what_a_user_can_get_wrong_is_one_line(
 ) -> None:
     with served(explains) as server:
         path = write(**changes | {"provider": {"base_url": server.url} | changes.get("provider", {})})
-        assert words in invoke("training-set", path).refused()
+        passes, missing = "nobody answers" in words, "/no/such" in words
+        code = Exit.TRY_AGAIN if passes else Exit.MISSING if missing else Exit.UNUSABLE
+        assert words in invoke("training-set", path).refused(code)
         assert server.seen == [] and not (tmp_path / "set").exists()
 
 

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from nla_ray.config.detectors.condition import parse
 from nla_ray.config.detectors.model import Detection, Detector, Group, Validation
 from nla_ray.config.detectors.packs import load_pack, load_packs, shipped
-from nla_ray.errors import ConfigError
+from nla_ray.errors import ConfigError, NoFileError
 
 PACK = """\
 id: mine
@@ -117,7 +117,7 @@ def test_what_is_no_pack(file: Path, content: bytes) -> None:
 
 
 def test_missing_and_empty_places(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"nowhere\.yaml: cannot read this detector pack"):
+    with pytest.raises(NoFileError, match=r"nowhere\.yaml: cannot read this detector pack"):
         load_packs([tmp_path / "nowhere.yaml"])
     with pytest.raises(ConfigError, match="holds no detector pack"):
         load_packs([tmp_path])

@@ -8,7 +8,7 @@ import pytest
 
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.config.loading.load import load
-from nla_ray.errors import ConfigError
+from nla_ray.errors import ConfigError, NoFileError
 
 MINIMAL = """
 output: out
@@ -130,7 +130,7 @@ def test_a_file_that_is_no_configuration(tmp_path: Path, content: bytes, words: 
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"nowhere\.yaml: cannot read this configuration file"):
+    with pytest.raises(NoFileError, match=r"nowhere\.yaml: cannot read this configuration file"):
         load(DecodeConfig, tmp_path / "nowhere.yaml")
 
 
@@ -143,7 +143,7 @@ def test_a_job_of_the_package_stands_in_where_there_is_no_file_of_its_name(
     named.parent.mkdir()
     named.write_text(MINIMAL)
     assert load(DecodeConfig, named).output == "out"
-    with pytest.raises(ConfigError, match=r"jobs/none\.yaml: cannot read this configuration file: No such"):
+    with pytest.raises(NoFileError, match=r"jobs/none\.yaml: cannot read this configuration file: No such"):
         load(DecodeConfig, Path("jobs/none.yaml"))
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from nla_ray.errors import ConfigError, EngineError, InputError
 from nla_ray.store import connect, open_run, open_store, verify
+from nla_ray.store.runs.manifest import files_of
 from nla_ray.store.runs.plan import differing_keys
 from nla_ray.store.runs.run import Run
 from nla_ray.store.runs.unit_file import QuarantinedRow, to_bytes, unit_facts
@@ -47,7 +48,9 @@ def test_a_run_is_seen_when_it_is_committed_and_not_before(place: str) -> None:
 def test_writers_records_are_those_that_the_commit_finds_by_itself(place: str) -> None:
     run = begun(place)
     written = [run.write(unit_id, rows_of(unit_id)) for unit_id in run.missing()]
-    assert run.commit(RECORD).files == tuple(written)
+    manifest = run.commit(RECORD)
+    assert list(files_of(run.store, manifest).records()) == written
+    assert run.commit(RECORD, written) == manifest
 
 
 @pytest.mark.parametrize("killed_after", range(6))

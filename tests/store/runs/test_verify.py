@@ -112,7 +112,7 @@ def test_a_place_without_tables_is_refused(place: str) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (edited(version=2), "has version 2, this nla_ray reads up to 1; upgrade nla_ray"),
+        (edited(version=3), "has version 3, this nla_ray reads up to 2; upgrade nla_ray"),
         (lambda data: data[:99], "not a JSON object with a version"),
         (edited(units=-1), "corrupt manifest: units"),
         (edited(run_id="other"), "that of run other"),

@@ -12,7 +12,7 @@ from nla_ray.store.runs.plan import Plan
 from nla_ray.tables import RATES, table_of
 from tests.store.rows import RECORD, plan_of, rows_of
 
-VIEWS = {"explanations": 9, "controls": 3, "all_explanations": 12, "runs": 1, "failures": 3}
+VIEWS = {"explanations": 9, "controls": 3, "all_explanations": 12, "runs": 1, "all_runs": 1, "failures": 3}
 EMPTY = {"documents": 0, "activations": 0, "findings": 0, "rates": 0}
 
 
@@ -65,7 +65,7 @@ def test_runs_of_another_table_are_runs_only(tables: Path, tmp_path: Path) -> No
         run.write(unit_id, rows_of(unit_id).select(["run_id", "row_id"]))
     run.commit({})
     counts = [connect(tmp_path).sql(f"SELECT count(*) FROM {view}").fetchall()[0][0] for view in VIEWS]
-    assert counts == [0, 0, 0, 1, 0]
+    assert counts == [0, 0, 0, 1, 1, 0]
 
 
 def test_the_connection_is_an_ordinary_one(tables: Path) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 from transformers import PreTrainedTokenizerBase
@@ -21,22 +21,22 @@ from nla_ray.corpus.files.checked import checked
 from nla_ray.corpus.files.places import Place
 from nla_ray.corpus.files.sources import Source
 from nla_ray.corpus.reading.reader import Reader, Reading, VectorReader
+from nla_ray.corpus.redaction.keep import Keeper
 from nla_ray.ids import digest
-from nla_ray.nla.model.resolve import resolve
+from nla_ray.models import directory_of
 from nla_ray.pipelines.decode.examples import DOCUMENTS, examples_of
-from nla_ray.pipelines.decode.pieces.cache import Cache
 from nla_ray.pipelines.decode.pieces.piece import PIECE, Head, Shown, to_object, to_parquet
 from nla_ray.stages.code import code_of
 from nla_ray.stages.controls import Mixer
 from nla_ray.stages.extract import reader_of, tokenizer_of, vocabulary_of
 from nla_ray.stages.work import places_of
-from nla_ray.store.places.files import stamp_of
+from nla_ray.stages.write import keeper_of, placeless
 from nla_ray.store.places.folder import file_sha256
 
 BATCH = 8192
 """Documents of a row group of a piece."""
 
-_TOLD = 256
+TOLD = 256
 _ELSEWHERE = {"paths", "unit_documents", "units"}
 """What of a corpus has no effect on how a file of it is read."""
 
@@ -47,12 +47,19 @@ Tick = Callable[[int], None]
 """Told how many documents of a file are read."""
 
 
+class Made(NamedTuple):
+    """What was made of a file: the name under which it is kept, and the object."""
+
+    name: str
+    data: bytes
+
+
 @dataclass(frozen=True)
 class Surveyor:
     """Reads corpus files as a configuration says, on whichever machine it is called.
 
     `reads` is the digest of all that a piece follows from beside its file: pieces are found by it, by runs of
-    every target with the same tokenizer.
+    every target with the same tokenizer. Pieces are stored: of texts that must not be, they hold nothing.
     """
 
     config: DecodeConfig
@@ -65,29 +72,24 @@ class Surveyor:
         """What the piece of a file with this stamp is called."""
         return digest("piece", self.reads, json.dumps(asdict(source), sort_keys=True))[:32]
 
-    def kept(self, sources: Sequence[Source], cache: Cache) -> list[str | None]:
-        """What the pieces of files as they are now are called, None where the cache has none."""
-        if cache.store is None or not cache.keys:
-            return [None] * len(sources)
-        names = cache.store.map(lambda one: self.name(replace(one, stamp=stamp_of(one.place))), sources)
-        return [name if cache.may_have(name) else None for name in names]
-
-    def __call__(self, source: Source) -> bytes:
+    def __call__(self, source: Source) -> Made:
         """The piece of a file. Raises InputError for what cannot be read as a whole."""
         corpus, shown = self.config.corpus, list[Shown]()
         with checked(source, whole=corpus.limit is None) as (stamped, here):
             documents = file_documents(here, corpus, self.config.positions.column)
             rows = self._rows(islice(documents, corpus.limit), shown)
-            return to_object(to_parquet(_batches(rows), lambda: Head(stamped, tuple(shown))))
+            content = to_parquet(_batches(rows), lambda: Head(stamped, tuple(shown)))
+        return Made(self.name(stamped), to_object(content))
 
     def _rows(self, documents: Iterable[tuple[Place, Document]], shown: list[Shown]) -> Iterator[Row]:
-        reader, mixer = _reader(self), Mixer((), self.config.controls, self.config.seed)
+        reader, mixer = reader_for(self), Mixer((), self.config.controls, self.config.seed)
+        keeper = keeper_of(self.config)
         for number, (place, document) in enumerate(documents):
             reading = self._read(reader, document)
-            if len(shown) < DOCUMENTS and (examples := examples_of(reading)):
+            if len(shown) < DOCUMENTS and (examples := examples_of(keeper.stored(reading))):
                 shown.append(Shown(number, tuple(examples)))
-            yield _row(place, reading, mixer)
-            if self.tick is not None and number % _TOLD == _TOLD - 1:
+            yield _row(place, reading, mixer, keeper)
+            if self.tick is not None and number % TOLD == TOLD - 1:
                 self.tick(number + 1)
 
     def _read(self, reader: Reader | VectorReader, document: Document) -> Reading:
@@ -108,9 +110,11 @@ def surveyor_of(config: DecodeConfig, target: Path | None, *, d_model: int, laye
         "controls": config.controls.effective(),
         "answered": config.continuation is not None,
         "seed": config.seed,
+        "sample": None if config.sample is None else config.sample.effective() | {"vectors": None},
         "vectors": None if config.corpus.vectors is None else [d_model, layer],
         "tokenizer": None if tokenizer is None else tokenizer_digest(tokenizer),
         "vocabulary": vocabulary,
+        "stored": [config.store_text, config.text_window, config.redact and config.redact.effective()],
         "code": asdict(code_of()),
     }
     reads = digest("survey", json.dumps(recipe, sort_keys=True))
@@ -129,12 +133,12 @@ def tokenizer_digest(tokenizer: PreTrainedTokenizerBase) -> str:
 _READERS: dict[str, Reader | VectorReader] = {}
 
 
-def _reader(surveyor: Surveyor) -> Reader | VectorReader:
+def reader_for(surveyor: Surveyor) -> Reader | VectorReader:
     """The reader of this process, which is loaded for the first of its files alone."""
     if surveyor.reads not in _READERS:
         _READERS.clear()
         config = surveyor.config
-        target = None if config.target is None else resolve(config.target, weights=False)
+        target = None if config.target is None else directory_of(config.target, weights=False)
         _READERS[surveyor.reads] = reader_of(
             config,
             tokenizer_of(config, target),
@@ -145,7 +149,7 @@ def _reader(surveyor: Surveyor) -> Reader | VectorReader:
     return _READERS[surveyor.reads]
 
 
-def _row(place: Place, reading: Reading, mixer: Mixer) -> Row:
+def _row(place: Place, reading: Reading, mixer: Mixer, keeper: Keeper) -> Row:
     document, places = reading.document, places_of([reading])
     drawn = Counter(control for at in places for control, _ in mixer.drawn(at))
     return {
@@ -156,9 +160,10 @@ def _row(place: Place, reading: Reading, mixer: Mixer) -> Row:
         "key": key_of(document),
         "doc_id": _bytes(document.doc_id),
         "position": document.position,
-        "problem": None if reading.problem is None else _bytes(reading.problem),
-        "noted": list(document.noted),
+        "problem": None if reading.problem is None else _bytes(keeper.reason(reading.problem)),
+        "noted": [keeper.reason(one) for one in document.noted],
         "shape": None if document.chat is None else document.chat.shape,
+        "placeless": placeless(reading),
         "places": len(places),
         "controls": drawn.total() - drawn["shuffled"],
         "shuffled": drawn["shuffled"],

@@ -30,6 +30,7 @@ PIECE = pa.schema(
         "problem": pa.binary(),
         "noted": pa.list_(pa.string()),
         "shape": pa.string(),
+        "placeless": pa.bool_(),
         "places": pa.int64(),
         "controls": pa.int64(),
         "shuffled": pa.int64(),

@@ -21,6 +21,7 @@ from nla_ray.pipelines.decode.pieces.piece import PIECE, Piece
 _UNREAD: dict[str, Any] = {
     "noted": [],
     "shape": None,
+    "placeless": True,
     "places": 0,
     "controls": 0,
     "shuffled": 0,

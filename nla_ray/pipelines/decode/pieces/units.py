@@ -51,7 +51,7 @@ class _Open:
         part.documents += end - start
         self.digests += [digest.hex() for digest in columns["digest"][start:end]]
         places = columns["places"][start:end]
-        self.placeless += places.count(0)
+        self.placeless += sum(columns["placeless"][start:end])
         self.places += sum(places)
         self.controls += sum(columns["controls"][start:end])
         self.shuffled += sum(columns["shuffled"][start:end])

@@ -1,0 +1,1 @@
+"""What is committed: the files of each run, and an index of all runs."""

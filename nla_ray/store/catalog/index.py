@@ -1,0 +1,181 @@
+"""An index of committed runs: a cache of what manifests say, so that one run can be found among ten thousand.
+
+The truth is the listing of `commits/`: a run that the index lacks is read from its manifest, one that is
+only in the index is not there. An index that is damaged or of another version is passed over, and `verify`
+names it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nla_ray.errors import InputError
+from nla_ray.store.places.objects import Store
+from nla_ray.store.runs.layout import INDEX, index_key
+from nla_ray.store.runs.manifest import Stored, committed_runs, get_manifests
+from nla_ray.store.runs.unit_file import to_bytes
+from nla_ray.tables import INDEX as INDEX_SCHEMA
+from nla_ray.tables import table_of
+
+MOST_LACKING = 64
+"""Runs that an index may lack before a commit writes a new one: what a reader fetches one by one."""
+
+CELL = ("sweep", "week", "model", "corpus", "layer")
+"""Labels that name a cell of a sweep."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the index knows of a run; fields are columns of `INDEX`."""
+
+    run_id: str
+    manifest_sha256: str
+    table_name: str
+    labels: Mapping[str, str]
+    recipe: str | None
+    commit_order: int
+    plan_sha256: str
+    units: int
+    rows: int
+    quarantined: int
+    previous: tuple[str, ...]
+
+    @classmethod
+    def of(cls, stored: Stored) -> Entry:
+        """What it must know of a manifest."""
+        one = stored.manifest
+        return cls(
+            one.run_id, stored.sha256, one.table, one.labels, one.recipe, one.order, one.plan_sha256,
+            one.units, one.rows, one.quarantined, tuple(sorted(one.previous)),
+        )  # fmt: skip
+
+    def labelled(self, labels: Mapping[str, str]) -> bool:
+        """Whether the run has all these labels."""
+        return labels.items() <= self.labels.items()
+
+
+@dataclass(frozen=True)
+class Known:
+    """All committed runs in the order of their ids; the newest index lacks so many of them."""
+
+    entries: tuple[Entry, ...]
+    lacking: int
+
+
+def heads(entries: Iterable[Entry]) -> dict[str, str]:
+    """Digests by run id of the manifests that no other names as previous: these vouch for all."""
+    every = list(entries)
+    named = {run_id for one in every for run_id in one.previous}
+    return {one.run_id: one.manifest_sha256 for one in every if one.run_id not in named}
+
+
+def superseded_runs(entries: Iterable[Entry]) -> dict[str, str]:
+    """Runs of explanations that a later commit of the same cell supersedes, and by which run.
+
+    A cell is named by all labels of `CELL`: a run that lacks one is superseded by none. The order is that of
+    commits, not of clocks; of two that did not know each other the greater id is the later one.
+    """
+    runs, latest = [one for one in entries if _in_cell(one)], dict[tuple[str, ...], Entry]()
+    for one in sorted(runs, key=lambda one: (one.commit_order, one.run_id)):
+        latest[_cell(one)] = one
+    return {one.run_id: latest[_cell(one)].run_id for one in runs if latest[_cell(one)] is not one}
+
+
+def known_runs(store: Store) -> Known:
+    """All committed runs. Raises InputError for a manifest that the index lacks and that cannot be read."""
+    run_ids = committed_runs(store)
+    indexed = newest_index(store)
+    lacking = [run_id for run_id in run_ids if run_id not in indexed]
+    fresh = {stored.manifest.run_id: Entry.of(stored) for stored in get_manifests(store, lacking)}
+    found = indexed | fresh
+    return Known(tuple(found[run_id] for run_id in run_ids if run_id in found), len(lacking))
+
+
+def runs_with(
+    store: Store, *, recipe: str | None = None, table: str | None = None, labels: Mapping[str, str] = {}
+) -> list[Entry]:
+    """The committed runs with this recipe, table and labels, the latest commit first."""
+    found = [
+        one
+        for one in known_runs(store).entries
+        if recipe in (None, one.recipe) and table in (None, one.table_name) and one.labelled(labels)
+    ]
+    return sorted(found, key=lambda one: (-one.commit_order, one.run_id))
+
+
+def newest_index(store: Store) -> dict[str, Entry]:
+    """The entries of the newest sound index by run id; none where there is none."""
+    for key in index_keys(store):
+        with suppress(InputError, FileNotFoundError):
+            return read_index(store, key)
+    return {}
+
+
+def index_keys(store: Store) -> list[str]:
+    """Keys of all indexes, the newest first."""
+    return sorted((listed.key for listed in store.entries(INDEX)), reverse=True)
+
+
+def read_index(store: Store, key: str) -> dict[str, Entry]:
+    """The entries of an index by run id. Raises InputError for a damaged one, or one of another version."""
+    data = store.get(key)
+    sha256 = hashlib.sha256(data).hexdigest()
+    if not key.endswith(f"-{sha256}.parquet"):
+        raise InputError(f"{store.url}/{key}: its content changed (sha256 {sha256[:16]}); remove it")
+    try:
+        table = pq.read_table(pa.BufferReader(data))
+        if not table.schema.equals(INDEX_SCHEMA):
+            raise InputError(f"{store.url}/{key}: is of another version; upgrade nla_ray or remove it")
+        return {row["run_id"]: _entry(row) for row in table.to_pylist()}
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise InputError(f"{store.url}/{key}: is no index ({type(error).__name__}); remove it") from None
+
+
+def keep_index(store: Store, known: Known, committed: Stored) -> None:
+    """After a commit: write a new index once the newest one lacks many runs.
+
+    The run is committed whether or not this works; without it, readers fetch what the index lacks.
+    """
+    if known.lacking + 1 < MOST_LACKING:
+        return
+    mine = Entry.of(committed)
+    entries = [one for one in known.entries if one.run_id != mine.run_id]
+    with suppress(InputError):
+        put_index(store, [*entries, mine])
+
+
+def put_index(store: Store, entries: Sequence[Entry]) -> str:
+    """Write an index of these runs and return its key."""
+    rows = sorted(map(_row, entries), key=lambda row: str(row["run_id"]))
+    data = to_bytes(table_of(rows, INDEX_SCHEMA), {})
+    order = max((one.commit_order for one in entries), default=0)
+    key = index_key(order, hashlib.sha256(data).hexdigest())
+    store.put_new(key, data)
+    return key
+
+
+def _in_cell(one: Entry) -> bool:
+    return one.table_name == "explanations" and one.labels.keys() >= set(CELL)
+
+
+def _cell(one: Entry) -> tuple[str, ...]:
+    return tuple(one.labels[label] for label in CELL)
+
+
+def _row(one: Entry) -> dict[str, object]:
+    return asdict(one) | {
+        "labels": json.dumps(dict(one.labels), sort_keys=True),
+        "previous": list(one.previous),
+    }
+
+
+def _entry(row: Mapping[str, Any]) -> Entry:
+    return Entry(**dict(row) | {"labels": json.loads(row["labels"]), "previous": tuple(row["previous"])})
