@@ -96,7 +96,6 @@ class Driver:
     """Cells with a result that are to be made again."""
     say: Say
     tell: Tell
-    poll_s: float = POLL_S
     tries: Counter[Pair] = field(default_factory=Counter)
     over: list[str] = field(default_factory=list)
     worked: dict[str, None] = field(default_factory=dict)
@@ -222,7 +221,7 @@ class Driver:
     def _wait(self, works: Sequence[CellWork]) -> None:
         owners = {lease.owner for work in works if (lease := get_lease(self.place.store, work.cell))}
         self.tell(f"waiting for {len(works)} cells that {', '.join(sorted(owners)) or 'nobody'} works on")
-        time.sleep(self.poll_s)
+        time.sleep(POLL_S)
 
 
 def run_sweep(
