@@ -120,9 +120,7 @@ def sampled(config: DecodeConfig, surveyor: Surveyor, reads: Reads) -> tuple[Sam
     if not reads.workers.elsewhere:
         surveyor = replace(surveyor, tick=lambda more: reads.doing("counting strata", n + more))
     found = contents_of(Strata(surveyor, how), corpus_files(config.corpus), reads)
-    for number, (name, content) in enumerate(
-        contents_of(Strata(surveyor, how), corpus_files(config.corpus), reads)
-    ):
+    for number, (name, content) in enumerate(found):
         documents, counts = counts_of(content)
         n, every = n + documents, added([every, counts])
         if name is not None:
