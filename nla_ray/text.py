@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 _USER = re.compile(r"(?<=://)[^/\s?#@\"\\]+(?=@)")
+_CUT = re.compile(r"(?<=://)[^/\s?#@:\"\\\[]+:(?!\d+\b)[^/\s?#@\"\\]+")
+"""A user with a password whose host was cut off; what ends in digits alone is a host with its port."""
 _PARAMETER = re.compile(
     r"([?&;][\w.-]*(?:signature|sig|token|secret|password|passwd|credential|key|auth)[\w.-]*=)[^&\s;#\"'\\]+",
     re.IGNORECASE,
@@ -34,7 +36,7 @@ def masked(text: str) -> str:
         text = text.replace(secret, MASK)
     if "://" not in text:
         return text
-    return _PARAMETER.sub(rf"\1{MASK}", _USER.sub(MASK, text))
+    return _PARAMETER.sub(rf"\1{MASK}", _CUT.sub(MASK, _USER.sub(MASK, text)))
 
 
 def masked_values(value: Any) -> Any:

@@ -36,6 +36,11 @@ def test_what_hides_a_word_is_taken_away(text: str, expected: str) -> None:
             "https://hooks/T1?token=abc; https://h?api_key=k#f",
             "https://hooks/T1?token=***; https://h?api_key=***#f",
         ),
+        (
+            "https://me:word: no; http://[::1]:80, http://h:80: no",
+            "https://*** no; http://[::1]:80, http://h:80: no",
+        ),
+        ("s3://bucket: denied", "s3://bucket: denied"),
         ("mail a@b, 3 tokens=5", "mail a@b, 3 tokens=5"),
     ],
 )

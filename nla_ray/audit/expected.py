@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nla_ray.audit.statistics import any_of_n, binomial_tail
+from nla_ray.audit.statistics import any_of_n, binomial_tail, either
 from nla_ray.audit.tally import Hits, Ints, Population, needed
 from nla_ray.config.detectors.model import Detector
-from nla_ray.intervals import Interval, clustered_wilson
+from nla_ray.intervals import LEVEL, Interval, clustered_wilson
 
-DOUBT = 0.001
-"""Chance that a control's rate is above the bound that tests assume; it is added to their p."""
+DOUBT, LEAST_DOUBT = 0.001, 1e-8
+"""Chances that a control's rate is above the bounds that tests assume; they are added to their p."""
 
 STEPS = (1.0, 1.5)
 """Strengths that are tried: the rule's times these, times powers of two."""
@@ -30,9 +30,9 @@ class Expected:
         """The chances of one place's weights 0, 1, ... at a rate per place."""
         return [1 - rate, *(rate * share for share in self._shape)]
 
-    def upper(self) -> float:
+    def upper(self, level: float = LEVEL) -> float:
         """The upper end of the interval of the rate per place."""
-        return clustered_wilson(self.evident, self.places).high
+        return clustered_wilson(self.evident, self.places, level=level).high
 
     def by_document(self, places: Ints, k: int) -> tuple[float, Interval]:
         """The share of documents with so many places [documents] that would reach `k`, with its interval."""
@@ -45,17 +45,21 @@ class Expected:
         """P of so many documents of each strength from `k` on, if their places were like the control's.
 
         `places` and `strengths` are [documents]. The control's rate is taken at the bound that it exceeds
-        with `DOUBT` (Berger and Boos 1994, JASA 89:1012). Several strengths are tried and paid for
-        (Bonferroni): many documents that just meet the rule are evidence, and so are a few that meet it over
-        and over.
+        with `DOUBT`, or with `LEAST_DOUBT` (Berger and Boos 1994, JASA 89:1012; see `either`). Several
+        strengths are tried and paid for (Bonferroni): many documents that just meet the rule are evidence,
+        and so are a few that meet it over and over.
         """
-        bound = clustered_wilson(self.evident, self.places, level=1 - 2 * DOUBT).high
         tried = _strengths(k, int(strengths.max(initial=0)))
-        tails = {
-            j: binomial_tail(int((strengths >= j).sum()), len(places), self._reached(bound, places, j))
-            for j in tried
-        }
-        return {j: min(1.0, tail * len(tried) + DOUBT) for j, tail in tails.items()}
+        bounds = [(doubt, self.upper(1 - 2 * doubt)) for doubt in (DOUBT, LEAST_DOUBT)]
+        made = {}
+        for j in tried:
+            n = int((strengths >= j).sum())
+            coarse, fine = (
+                binomial_tail(n, len(places), self._reached(bound, places, j)) * len(tried) + doubt
+                for doubt, bound in bounds
+            )
+            made[j] = either(coarse, fine)
+        return made
 
     def _reached(self, rate: float, places: Ints, k: int) -> float:
         sizes, times = np.unique(places, return_counts=True)

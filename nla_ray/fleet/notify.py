@@ -15,12 +15,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from nla_ray.chat import LONGEST_PAUSE_S, RETRIED, NoRedirect, retry_after
-from nla_ray.errors import ConfigError, Exit
+from nla_ray.errors import ConfigError
 from nla_ray.fleet.layout import week_prefix
 from nla_ray.fleet.report.exits import STATES
 from nla_ray.fleet.report.model import FleetReport
 from nla_ray.fleet.report.write import FOLDER
 from nla_ray.ids import digest
+from nla_ray.text import masked_values
 
 ATTEMPTS = 5
 FIRST_PAUSE_S = 1.0
@@ -72,11 +73,11 @@ def notify(variable: str, message: dict[str, Any], *, pause_s: float = FIRST_PAU
             time.sleep(min(max(pause, asked_for), LONGEST_PAUSE_S))
     return (
         f"the webhook in {variable} could not be reached in {ATTEMPTS} attempts: {why}; the week's result "
-        "stands: send it again by making the report again"
+        "stands, and running the sweep again sends it again"
     )
 
 
-def message_of(report: FleetReport, root: str, code: Exit) -> dict[str, Any]:
+def message_of(report: FleetReport, root: str, code: int) -> dict[str, Any]:
     """What a webhook is told of a week: how it ended, counts and where its pages are; no text of documents.
 
     `code` is the exit code of the command, which may be another one than that of the page: over budget.
@@ -87,7 +88,7 @@ def message_of(report: FleetReport, root: str, code: Exit) -> dict[str, Any]:
     standing = Counter(one.standing for one in readings)
     this = report.weeks[-1]
     place = f"{root.rstrip('/')}/{week_prefix(report.sweep, report.week)}{FOLDER}"
-    return {
+    message = {
         "id": digest("sweep report", root, code, report.json_text())[:32],
         "sweep": report.sweep,
         "week": report.week,
@@ -111,6 +112,7 @@ def message_of(report: FleetReport, root: str, code: Exit) -> dict[str, Any]:
         },
         "links": {form: f"{place}/report.{form}" for form in ("html", "json", "md")},
     }
+    return {name: masked_values(value) for name, value in message.items()}
 
 
 def _post(url: str, body: bytes) -> tuple[str, float | None]:

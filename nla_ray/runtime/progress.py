@@ -11,9 +11,9 @@ class Progress:
     """Where a run is. `before` of its units were there already; `vectors` were made in `seconds` since,
     with those of controls where `controls` says so, from `tokens` that the target read.
 
-    `run` is its id and `cell` its place in a sweep, as far as they are known and there is one.
-    `busy` are the seconds of all workers by step. `unclosed` is the share of real answers, `fve_nrm` their
-    mean, where the run's denominator is known.
+    `run` is its id and `cell` its place in a sweep, as far as they are known and there is one. `busy` are the
+    seconds of all workers by step. `unclosed` is the share of real answers, `fve_nrm` their mean, where the
+    run's denominator is known.
     """
 
     doing: str

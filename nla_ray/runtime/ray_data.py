@@ -21,7 +21,7 @@ from ray.util.annotations import RayDeprecationWarning
 from nla_ray.config.runner import Pool
 from nla_ray.config.runner import Runner as RunnerConfig
 from nla_ray.errors import EngineError, NlaError, UnreachableError
-from nla_ray.runtime.cluster import connected
+from nla_ray.runtime.cluster import LOCAL, address_of, connected
 from nla_ray.runtime.metrics import RunMetrics, alive
 from nla_ray.runtime.progress import UNNAMED, Labels, Progress
 from nla_ray.runtime.runner import DeviceLostError, Runner, attempt, set_up
@@ -58,6 +58,7 @@ class RayRunner(Runner):
         self._config = config
         self._labels = {"": labels} if isinstance(labels, Labels) else dict(labels)
         self._exit = ExitStack()
+        self._metrics: dict[str, RunMetrics] = {}
         if config.pools is None:
             self._pooled: list[tuple[Stage, Pool]] = [(Chain(stages), config.pool)]
         else:
@@ -83,7 +84,8 @@ class RayRunner(Runner):
             return
         _set_context()
         pools = [pool for _, pool in self._pooled]
-        require_room(pools, self._config.wait_s, self.say)
+        # No node joins a cluster of the job's own.
+        require_room(pools, 0.0 if address_of(self._config) == LOCAL else self._config.wait_s, self.say)
         watch = Watch(pools, self.say)
         actors = sum(min(pool.actors, len(tasks)) for pool in pools)
         runs = {task.run: self._metrics[task.run] for task in tasks}
@@ -106,7 +108,8 @@ class RayRunner(Runner):
 
     def tell(self, now: Progress, run: str = "") -> None:
         """See Runner."""
-        self._metrics[run].tell(now)
+        if run in self._metrics:  # what is told while the cluster starts, nobody measures
+            self._metrics[run].tell(now)
 
     def _dataset(self, tasks: Sequence[Task]) -> ray.data.Dataset:
         """The units, pickled, one a block, and what is to be done with them; nothing runs yet."""

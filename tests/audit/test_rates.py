@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from nla_ray.audit.rates import ABOVE, INSUFFICIENT, NOT, Rated, Twins, rate_all
+from nla_ray.audit.rates import ABOVE, INSUFFICIENT, NOT, Rated, Twins, rate_all, worst_p
 from nla_ray.audit.report.rates import Rate
 from nla_ray.config.audit import Evidence
 from tests.audit.planted import Row, Says, at_random, corpus, detector, in_documents, never, tally_of
@@ -38,6 +38,7 @@ def rate(found: Rated, population: str, unit: str = "document") -> Rate:
 def test_a_property_of_some_documents_is_above_its_controls() -> None:
     found = rated(corpus(400, in_documents(10, 0.6, "sabotage"), SILENT))
     assert found.verdict == ABOVE
+    assert worst_p(found.rates, RULE) < 1e-5, "one finding must hold among thousands of tests of a sweep"
     assert (found.documents.k, found.documents.n) == (pytest.approx(40, abs=2), 400)
     shuffled = rate(found, "shuffled")
     assert shuffled.lift_low is not None and shuffled.lift_high is not None and shuffled.high is not None
@@ -54,7 +55,7 @@ def test_shuffled_text_that_fits_nowhere_stands_beside_the_repetition_within_doc
     assert found.verdict == ABOVE
     assert rows.rate == pytest.approx(0.06, abs=0.03)
     assert rows.lift == pytest.approx(0.6 - 0.06, abs=0.06)
-    assert rows.p == 1 / 2000
+    assert rows.p is not None and rows.p < 1e-9
 
 
 @pytest.mark.parametrize("share", [0.05, 0.56])
@@ -97,7 +98,7 @@ def test_documents_that_cannot_be_read_fall_to_the_prior_and_are_not_above_it() 
         for row in corpus(400, says, controls)
     ]
     found = rated(rows)
-    assert rate(found, "shuffled", "row").p == 1 / 2000
+    assert (rate(found, "shuffled", "row").p or 1.0) < 1e-9
     assert found.verdict == NOT and "random" in found.why
 
 

@@ -15,12 +15,14 @@ import yaml
 
 from nla_ray.evaluation.model import Evaluation
 from nla_ray.store import connect
+from nla_ray.store.places.tree import Tree
 from nla_ray.tables import CONTROLS, REAL
 from tests.cli.conftest import Invoke, Job
 from tests.decoded import snapshot
+from tests.store.conftest import bucket, s3, s3_endpoint  # noqa: F401 (fixtures)
 
 ROOT = Path(__file__).parents[2]
-CODES = {"above controls": 0, "broken": 1, "insufficient evidence": 4}
+CODES = {"above controls": 0, "broken": 10, "insufficient evidence": 4}
 
 
 @pytest.fixture
@@ -53,6 +55,21 @@ def test_it_writes_data_and_a_page_and_says_the_verdict(invoke: Invoke, job: Job
     assert found["robustness"]["largest_difference"] < 1e-5
     assert found["times"]["seconds_per_vector"] > 0 and found["generated_tokens"] > 0
     assert found["planted"] == []
+
+
+def test_it_writes_to_s3(
+    invoke: Invoke,
+    config: Path,
+    s3: str,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = invoke("evaluate", config, f"output={s3}")
+    found = json.loads(Tree(s3).read("evaluation.json") or b"")
+    assert ended.code == CODES[found["verdict"]], ended.err
+    assert f"{s3}/evaluation.html" in ended.out and Tree(s3).read("evaluation.html") is not None
+    assert not (tmp_path / "s3:").exists()
 
 
 def test_what_was_not_read_is_said(invoke: Invoke, job: Job, config: Path) -> None:

@@ -39,7 +39,7 @@ def test_the_fingerprint_is_of_what_changes_results() -> None:
 
 def test_the_fingerprint_does_not_change_by_itself() -> None:
     """Units are found again by it: a change of defaults or of fields is a decision."""
-    assert config().fingerprint() == "db67cb23f3eb68654efe13b1714e21135df558413eac693cfcbca4da926280bf"
+    assert config().fingerprint() == "db0995b719fe8e465469cce4bcbecce1a539e781905b1c6d8da21297d7f163ce"
 
 
 def test_it_loads_without_torch_and_ray() -> None:

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -15,57 +11,7 @@ from nla_ray.errors import ConfigError, Exit
 from nla_ray.fleet import notify as module
 from nla_ray.fleet.notify import ATTEMPTS, message_of, notify, require_webhook
 from tests.fleet.reports import example
-
-SECRET = "T0K3N-in-the-path"
-
-
-class Server(ThreadingHTTPServer):
-    """Answers with these statuses in turn, the last one for ever; 0 hangs up."""
-
-    daemon_threads = True
-
-    def __init__(self, statuses: list[int], headers: dict[str, str]) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.statuses, self.more = statuses, headers
-        self.seen: list[dict[str, Any]] = []
-        self.paths: list[str] = []
-
-    def handle_error(self, *_: Any) -> None:
-        pass
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_POST(self) -> None:
-        server = self.server
-        server.paths.append(self.path)
-        server.seen.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        status = server.statuses.pop(0) if len(server.statuses) > 1 else server.statuses[0]
-        if status == 0:
-            self.wfile.write(b"no HTTP at all\r\n")
-            return
-        self.send_response(status)
-        for name, value in server.more.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@contextmanager
-def served(*statuses: int, headers: dict[str, str] | None = None) -> Iterator[Server]:
-    server = Server(list(statuses), headers or {})
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+from tests.fleet.webhook import SECRET, Server, served
 
 
 @pytest.fixture
@@ -73,8 +19,7 @@ def named(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Puts the address of a server into the variable HOOK."""
 
     def put(server: Server) -> str:
-        url = f"http://127.0.0.1:{server.server_address[1]}/hooks/{SECRET}?key={SECRET}"
-        monkeypatch.setenv("HOOK", url)
+        monkeypatch.setenv("HOOK", server.url)
         return "HOOK"
 
     return put
@@ -107,6 +52,11 @@ def test_a_week_is_told(named: Any) -> None:
     assert seen["links"]["html"] == "s3://bucket/fleet/sweeps/fleet/weeks/2026-W48/report/report.html"
     assert seen["text"] == "fleet 2026-W48: findings. All is well."
     assert "It plans to deceive" not in json.dumps(seen)
+
+
+def test_what_opens_a_place_is_masked() -> None:
+    told = message_of(example(), f"https://me:{SECRET}@host/root", Exit.DONE)
+    assert SECRET not in json.dumps(told) and "host/root/sweeps/" in told["links"]["html"]
 
 
 @pytest.mark.parametrize("first", [500, 503, 429, 0])

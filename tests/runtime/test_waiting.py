@@ -12,7 +12,6 @@ from nla_ray.config.runner import Pool
 from nla_ray.errors import ConfigError
 from nla_ray.pipelines.decode.run import decode
 from nla_ray.runtime import waiting
-from nla_ray.runtime.progress import Progress
 from nla_ray.runtime.waiting import Watch, require_room, waiting_actors
 from tests.runtime.conftest import Make
 
@@ -23,17 +22,27 @@ def unheard(_: str | None) -> None:
 
 @pytest.mark.slow
 def test_what_no_node_can_give_ends_the_job(make: Make, ray_cluster: None) -> None:
-    config, told = make("fused"), list[Progress]()
+    config = make("fused")
     pool = config.runner.pool.model_copy(update={"gpus": 1.0})
-    config = config.model_copy(
-        update={"runner": config.runner.model_copy(update={"pool": pool, "wait_s": 1.5})}
-    )
+    config = config.model_copy(update={"runner": config.runner.model_copy(update={"pool": pool})})
+    began = time.monotonic()
     with pytest.raises(
         ConfigError, match=r"no node can hold an actor of 1 CPUs and 1 GPUs.* 0 GPUs"
     ) as ended:
-        decode(config, report=told.append)
+        decode(config)
     assert "runner.wait_s" in str(ended.value) and "\n" not in str(ended.value)
-    assert any("waiting for a node that can hold an actor of 1 CPUs and 1 GPUs" in now.doing for now in told)
+    # Nothing can join a cluster of the job's own.
+    assert time.monotonic() - began < config.runner.wait_s
+
+
+@pytest.mark.slow
+def test_a_node_may_still_come(ray_cluster: None) -> None:
+    told = list[str | None]()
+    began = time.monotonic()
+    with pytest.raises(ConfigError, match=r"none came within 1\.5 s"):
+        require_room([Pool(gpus=1.0)], 1.5, told.append)
+    assert time.monotonic() - began >= 1.5
+    assert told == ["waiting for a node that can hold an actor of 1 CPUs and 1 GPUs, for 0:00:00"]
 
 
 @pytest.mark.slow

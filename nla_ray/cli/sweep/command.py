@@ -158,11 +158,17 @@ def run_week(
 ) -> None:
     """Run a week and leave with its exit code."""
     config, chosen = configured(sweep, week, overrides or ())
+    from nla_ray.fleet.notify import message_of, notify, require_webhook
     from nla_ray.pipelines.sweep.run import run_sweep
 
     console = Console(stderr=as_json)
     with Lines(console) as lines:
+        if config.notify is not None:
+            require_webhook(config.notify.url_env)
         ended = run_sweep(config, chosen, cells=cells or (), retry=retry, say=lines.say, tell=lines)
+        if config.notify is not None:
+            untold = notify(config.notify.url_env, message_of(ended.report, config.root, ended.exit))
+            lines(untold or "the webhook was told how the week ended")
     if as_json:
         typer.echo(said(ended.outcome()))
     else:

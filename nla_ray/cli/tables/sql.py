@@ -76,6 +76,8 @@ def _text(sql: str | None, file: str | None) -> str:
         return read_bytes(file).decode()
     except UnicodeDecodeError as error:
         raise InputError(f"{file}: cannot read SQL from it: {error}") from None
+    except InputError as error:
+        raise type(error)(f"cannot read SQL: {error}") from None
 
 
 def _labels(given: Sequence[str]) -> dict[str, str]:

@@ -30,7 +30,7 @@ def text_rows(source: Source, file: BinaryIO, start: Place, per: str) -> Placed:
             continue
         try:
             text = line.decode() if per == "file" else line.decode().rstrip("\r\n")
-            yield place, {"text": text, "file": source.label}
+            yield place, {"text": text, "file": source.title}
         except UnicodeDecodeError as error:
             yield place, f"not UTF-8: {error.reason} at byte {error.start}"
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -37,7 +38,9 @@ class Source:
     """One corpus file: the name it is reported under, where it is, its format and how it is compressed.
 
     A local path is absolute, for a worker runs in a folder of its own. `name` is that below the folder or the
-    pattern that was given, `partition` what the folders between them say. `stamp` is that of the file that
+    pattern that was given, `called` the same where no other file of the corpus has it, else the label: a
+    document that goes by its place keeps its id when the corpus is moved as a whole. `partition` is what the
+    folders between them say. `stamp` is that of the file that
     was planned, with whose documents those that are read can be compared; without one, what comes from S3 is
     fetched twice.
     """
@@ -47,6 +50,7 @@ class Source:
     format: Format
     compression: str | None = None
     name: str = ""
+    called: str = ""
     partition: Partition = ()
     stamp: Stamp | None = None
 
@@ -55,9 +59,14 @@ class Source:
         """Where the file is on this machine: the shipped corpus lies wherever the package is installed."""
         return str(files("nla_ray") / _SHIPPED) if self.path == DEMO_CORPUS else self.path
 
+    @property
+    def title(self) -> str:
+        """What the file is called in rows."""
+        return self.called or self.label
+
     def at(self, number: int) -> str:
         """What a document is called by its place: the file's name and its line or row number."""
-        return f"{self.label}:{number}"
+        return f"{self.title}:{number}"
 
 
 @dataclass
@@ -79,7 +88,7 @@ class Files:
             self.leave(file, why_not(file))
             return
         path = _absolute(file)
-        self.sources.setdefault(path, Source(file, path, *known, name, partition))
+        self.sources.setdefault(path, Source(file, path, *known, name, partition=partition))
 
     def left_out(self) -> list[str]:
         """A line for each reason why something is not read."""
@@ -107,6 +116,11 @@ def find_files(corpus: Corpus) -> Files:
         every.sources |= {name: one for name, one in found.sources.items() if name not in every.sources}
         for why, names in found.left.items():
             every.left.setdefault(why, []).extend(names)
+    names_of = Counter(source.name for source in every.sources.values())
+    every.sources = {
+        path: replace(one, called=one.name if names_of[one.name] == 1 else one.label)
+        for path, one in every.sources.items()
+    }
     return every
 
 

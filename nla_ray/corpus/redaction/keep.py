@@ -59,6 +59,11 @@ class Keeper:
             shown, moved = hide(shown, gaps(len(shown), moved, known, self._around), CUT, moved)
         return replace(kept, text=shown, token_ends=None if ends is None else moved)
 
+    def stored(self, reading: Reading) -> Reading:
+        """The reading with the text that is stored of it, as far as there is one."""
+        kept = self.document(reading, reading.positions, None)
+        return replace(reading, text=kept.text, token_ends=kept.token_ends)
+
     def token(self, reading: Reading, kept: Kept, position: int, token: str | None) -> str | None:
         """The text of a token; None where its id must not be stored either.
 

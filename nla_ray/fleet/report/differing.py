@@ -9,14 +9,15 @@ from pydantic import JsonValue
 
 from nla_ray.fleet.report.model import Changed
 from nla_ray.pages.words import QUOTE, clipped
+from nla_ray.text import masked
 
 
 def changed_values(before: Mapping[str, JsonValue], after: Mapping[str, JsonValue]) -> tuple[Changed, ...]:
     """The values that are another one, by their dotted key; an entry of a list that has a name goes by it."""
-    was, now = dict(_flat("", dict(before))), dict(_flat("", dict(after)))
+    was, now = ({key: masked(text) for key, text in _flat("", dict(one))} for one in (before, after))
     keys = sorted(was.keys() | now.keys())
     return tuple(
-        Changed(key=key, before=was.get(key, ""), after=now.get(key, ""))
+        Changed(key=key, before=clipped(was.get(key, ""), QUOTE), after=clipped(now.get(key, ""), QUOTE))
         for key in keys
         if was.get(key) != now.get(key)
     )
@@ -25,7 +26,7 @@ def changed_values(before: Mapping[str, JsonValue], after: Mapping[str, JsonValu
 def _flat(name: str, value: JsonValue) -> Iterator[tuple[str, str]]:
     parts = _parts(value)
     if not parts:
-        yield name, clipped(json.dumps(value, ensure_ascii=False), QUOTE)
+        yield name, json.dumps(value, ensure_ascii=False)
     for key, part in parts.items():
         yield from _flat(f"{name}.{key}" if name else key, part)
 

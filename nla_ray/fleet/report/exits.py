@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from nla_ray.errors import Exit
 from nla_ray.fleet.report.model import FleetCell, FleetReport, Says
 
-STATES = {
+STATES: dict[int, str] = {
     Exit.DONE: "quiet",
     Exit.CRASH: "crashed",
     Exit.UNUSABLE: "unusable input",
@@ -60,9 +60,9 @@ def exit_of(cells: Iterable[FleetCell]) -> Exit:
     return next((code for code in ORDER if code in found), Exit.DONE)
 
 
-def _exit(cell: FleetCell) -> Exit:
+def _exit(cell: FleetCell) -> int:
     """The code of one cell. What was not started, or was stopped by a signal, is tried again."""
-    says, own = cell.says, Exit(cell.result.exit)
+    says, own = cell.says, cell.result.exit
     if says == "not started" or own >= Exit.HUNG_UP:
         return Exit.TRY_AGAIN
     if says in ("failed", "missing"):

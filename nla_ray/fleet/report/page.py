@@ -18,7 +18,7 @@ FIRST = 25
 FOLDED = 60
 """With more cells than this the list of all is folded away."""
 
-TONES = {Exit.FINDINGS: "bad", Exit.NOT_REPORTABLE: "bad", Exit.DONE: "good"}
+TONES: dict[int, str] = {Exit.FINDINGS: "bad", Exit.NOT_REPORTABLE: "bad", Exit.DONE: "good"}
 """Of the exit codes; others are open."""
 
 
@@ -29,7 +29,7 @@ def html(report: FleetReport) -> str:
         _templates(),
         "style.css",
         report=report,
-        tone=TONES.get(Exit(report.exit), "open"),
+        tone=TONES.get(report.exit, "open"),
         this=report.weeks[-1],
         overview=overview(report) if len(corpora) > 1 else (),
         matrices=corpora,

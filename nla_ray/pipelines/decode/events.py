@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
@@ -25,10 +25,18 @@ PART_S = 60.0
 class Events:
     """The events of one attempt to make a run; `labels` are those of its plan.
 
-    A place that cannot be written to costs events, never the run. Nothing secret is in them.
+    A place that cannot be written to costs events, never the run. Nothing secret is in them; `hidden` takes
+    out of reasons what must not be stored.
     """
 
-    def __init__(self, store: Store, run_id: str, labels: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        run_id: str,
+        labels: Mapping[str, str] | None = None,
+        hidden: Callable[[str], str] = str,
+    ) -> None:
+        self._hidden = hidden
         self._store, self._about = store, {"run": run_id} | dict(labels or {})
         self._attempt = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
         self._lines: list[str] = []
@@ -47,7 +55,7 @@ class Events:
         if isinstance(error, KeyboardInterrupt | StoppedError):
             self.add("interrupted")
         elif isinstance(error, NlaError):
-            self.add("error", message=str(error), exit_code=int(error.exit_code))
+            self.add("error", message=self._hidden(str(error)), exit_code=int(error.exit_code))
         elif error is not None:
             self.add("error", message=type(error).__name__, exit_code=int(Exit.CRASH))
         self._ended.set()
@@ -82,7 +90,7 @@ class Events:
 
     def _came(self, result: Result) -> None:
         if isinstance(result, Failed):
-            self.add("failed", unit=result.task.unit_id, reason=result.reason)
+            self.add("failed", unit=result.task.unit_id, reason=self._hidden(result.reason))
         elif isinstance(result, Done) and result.file is not None:
             self.add("done", unit=result.task.unit_id, rows=result.file.rows)
 

@@ -163,7 +163,8 @@ def decode(
         require_place(store, ready, add=add)
         ready = taken_up(store, ready)
         cache.keep()
-        with Events(store, ready.plan.run_id, ready.plan.labels) as events:
+        hidden = keeper_of(ready.config).reason
+        with Events(store, ready.plan.run_id, ready.plan.labels, hidden) as events:
             meter = Meter(ready, report, events)
             manifest = carried_out(store, ready, meter, stages, running or runner_of, add=add)
     return decoded(ready, manifest, again=False)

@@ -12,18 +12,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nla_ray.errors import InputError
+from nla_ray.errors import InputError, UnreachableError
 from nla_ray.store.places.address import open_store
 from nla_ray.store.places.folder import FolderStore
 
 OWNER = "owner"
+_SETTINGS = frozenset({"NoCredentialsError", "PartialCredentialsError", "ParamValidationError"})
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Tree:
     """Files below one root; names are relative, with `/`. Pickles to its address, never to credentials.
 
-    Every method raises InputError where the place itself fails: denied, full, unreachable.
+    Every method raises InputError where the place itself fails (denied, full), UnreachableError where S3 does
+    not answer, or not rightly, for that may pass.
     """
 
     def __init__(self, url: str, owner: str | None = None) -> None:
@@ -158,10 +160,13 @@ class Tree:
         try:
             yield
         except OSError as error:
-            raise InputError(full(where, error) or f"{where}: {error.strerror or error}") from None
+            said = full(where, error) or f"{where}: {error.strerror or error}"
+            lasting = self.folder is not None or isinstance(error, PermissionError | FileNotFoundError)
+            raise (InputError if lasting else UnreachableError)(said) from None
         except Exception as error:
             if self.folder is None and type(error).__module__.startswith("botocore"):
-                raise InputError(
+                lasting = type(error).__name__ in _SETTINGS
+                raise (InputError if lasting else UnreachableError)(
                     f"{where}: {error}; check AWS_ENDPOINT_URL, AWS_REGION and the credentials"
                 ) from None
             raise

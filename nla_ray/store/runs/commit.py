@@ -21,6 +21,7 @@ from nla_ray.store.runs.manifest import Manifest, Stored, files_of, get_manifest
 from nla_ray.store.runs.plan import Plan, get_plan
 from nla_ray.store.runs.unit_file import DamagedError, Footer, to_bytes, unit_facts
 from nla_ray.store.runs.units import RunRef, done_units, footer_of, record_of, side_record
+from nla_ray.store.upkeep.compaction import links
 from nla_ray.store.upkeep.ended import require_open
 from nla_ray.tables import QUARANTINE as QUARANTINE_SCHEMA
 from nla_ray.tables import table_of
@@ -163,6 +164,7 @@ def _put_manifest(
     sha256 = hashlib.sha256(data).hexdigest()
     store.put_new(list_key(plan.run_id, sha256), data)
     known = known_runs(store)
+    named = {name for one in known.entries for name in one.previous}
     latest = get_manifests(store, heads(known.entries).keys() - {plan.run_id})
     own, recipe = files.only(plan.table).rows, plan.facts.get("recipe")
     manifest = Manifest(
@@ -179,7 +181,7 @@ def _put_manifest(
         files=len(files),
         bytes=pc.sum(files.rows["bytes"]).as_py() or 0,
         files_sha256=sha256,
-        previous={stored.manifest.run_id: stored.sha256 for stored in latest},
+        previous={stored.manifest.run_id: stored.sha256 for stored in latest} | links(store, named),
         record=dict(record),
     )
     head = manifest.canonical().encode()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 from pydantic import JsonValue
@@ -87,7 +87,7 @@ def write_unit(
     data = to_bytes(table, facts)
     key = ref.key(unit_id)
     if not store.put_new(key, data):
-        return record_of(store, ref, unit_id)
+        return taken_up(store, ref, unit_id)
     sha256 = hashlib.sha256(data).hexdigest()
     return FileRecord(
         key=key,
@@ -156,6 +156,15 @@ def done_units(store: Store, ref: RunRef, side: str | None = None) -> frozenset[
     return frozenset(unit_of(listed.key) for listed in store.entries(prefix))
 
 
+def taken_up(store: Store, ref: RunRef, unit_id: str) -> FileRecord:
+    """What a unit that somebody else has written holds, with its files beside; all are read as a whole.
+
+    Raises as `record_of` does, and FileNotFoundError where it is not written.
+    """
+    beside = tuple(side_record(store, ref, unit_id, side, look=True) for side in ref.sides)
+    return replace(record_of(store, ref, unit_id), beside=beside)
+
+
 def record_of(store: Store, ref: RunRef, unit_id: str, side: str | None = None) -> FileRecord:
     """What a unit's file holds, which is read as a whole: every byte is as it was written.
 
@@ -178,7 +187,7 @@ def record_of(store: Store, ref: RunRef, unit_id: str, side: str | None = None) 
 def written(store: Store, ref: RunRef, unit_id: str) -> FileRecord | None:
     """What a unit's file holds, None where it is not written. Raises InputError as `record_of` does."""
     try:
-        return record_of(store, ref, unit_id)
+        return taken_up(store, ref, unit_id)
     except FileNotFoundError:
         return None
 

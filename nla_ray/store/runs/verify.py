@@ -17,7 +17,7 @@ from nla_ray.store.catalog.index import Entry, heads, index_keys, read_index
 from nla_ray.store.parquet import OFFLINE, exact_glob, read_files
 from nla_ray.store.places.address import open_store
 from nla_ray.store.places.objects import ChangedError, Store
-from nla_ray.store.runs.layout import QUARANTINE, commit_key, file_of, plan_key, unit_prefix
+from nla_ray.store.runs.layout import QUARANTINE, commit_key, compaction_key, file_of, plan_key, unit_prefix
 from nla_ray.store.runs.manifest import (
     Manifest,
     Stored,
@@ -29,10 +29,23 @@ from nla_ray.store.runs.manifest import (
 from nla_ray.store.runs.plan import Plan, get_plan, planned_runs, some_of
 from nla_ray.store.runs.unit_file import read_footer
 from nla_ray.store.runs.units import KEYS
+from nla_ray.store.upkeep.compact import same_rows
+from nla_ray.store.upkeep.compaction import (
+    CompactedFile,
+    Compaction,
+    StoredCompaction,
+    compacted_by,
+    compacted_runs,
+    get_compaction,
+    link_name,
+)
 from nla_ray.store.upkeep.strays import Kind as LeftKind
 from nla_ray.store.upkeep.strays import Known, leftovers
 
 T = TypeVar("T")
+Checked = tuple[str, Path | None, "list[Problem]"]
+"""Table, local copy if it is sound, and problems of a file."""
+
 _WRITING_S = 86_400.0
 """Seconds in which a file that is not finished may still be being written."""
 Kind = (
@@ -80,7 +93,10 @@ def examine(store: Store) -> Verified:
     if not plans and not stored and not problems:
         raise NoFileError(f"{store.url}: holds no tables; name the folder that a run wrote its tables to")
     manifests = list(stored.values())
-    problems += _chain(manifests)
+    merged = _readable(
+        sorted(compacted_runs(store)), lambda run_id: get_compaction(store, run_id), compaction_key, problems
+    )
+    problems += _chain(manifests, list(merged.values()))
     problems += _index(store, stored)
     sound = defaultdict[str, list[Path]](list)
     known = Known.of(store, plans, stored)
@@ -93,7 +109,10 @@ def examine(store: Store) -> Verified:
     )
     for run_id, files in lists.items():
         problems += _against_plan(stored[run_id].manifest, files, plans.get(run_id))
-        for table, path, wrong in _files(store, stored[run_id].manifest, files):
+        checked = _files(store, stored[run_id].manifest, files)
+        if run_id in merged:
+            checked = _merged(store, stored[run_id], files, list(checked), merged[run_id].compaction)
+        for table, path, wrong in checked:
             problems += wrong
             if path is not None:
                 sound[table].append(path)
@@ -102,7 +121,11 @@ def examine(store: Store) -> Verified:
     problems += _left(store, known)
     rows = sum(stored[run_id].manifest.rows for run_id in readable)
     count = sum(map(len, lists.values()))
-    return Verified(len(readable), count, rows, heads(map(Entry.of, manifests)), problems)
+    named = {name for one in manifests for name in one.manifest.previous}
+    tips = heads(map(Entry.of, manifests)) | {
+        link_name(run_id): one.sha256 for run_id, one in merged.items() if link_name(run_id) not in named
+    }
+    return Verified(len(readable), count, rows, tips, problems)
 
 
 def _readable(
@@ -121,14 +144,16 @@ def _readable(
     return found
 
 
-def _chain(manifests: Sequence[Stored]) -> Iterator[Problem]:
+def _chain(manifests: Sequence[Stored], merged: Sequence[StoredCompaction]) -> Iterator[Problem]:
     digests = {one.manifest.run_id: one.sha256 for one in manifests}
+    digests |= {link_name(one.compaction.run_id): one.sha256 for one in merged}
     for one in manifests:
         for run_id, sha256 in one.manifest.previous.items():
             if digests.get(run_id) != sha256:
                 found = "is missing" if run_id not in digests else "was changed"
                 detail = f"{found}; the manifest of run {one.manifest.run_id} vouches for {sha256[:16]}"
-                yield Problem("chain", commit_key(run_id), detail)
+                compacted = compacted_by(run_id)
+                yield Problem("chain", compaction_key(compacted) if compacted else commit_key(run_id), detail)
 
 
 def _index(store: Store, stored: Mapping[str, Stored]) -> Iterator[Problem]:
@@ -197,6 +222,56 @@ def _file(store: Store, manifest: Manifest, file: FileRecord) -> tuple[Path | No
     return path, []
 
 
+def _merged(
+    store: Store, stored: Stored, files: FileList, small: Sequence[Checked], larger: Compaction
+) -> Iterator[Checked]:
+    """The larger files of a compacted run in the same way; its small ones may be gone."""
+    key, tables = compaction_key(larger.run_id), defaultdict[str, list[Path | None]](list)
+    yield from ((table, None, [one for one in wrong if one.kind != "missing"]) for table, _, wrong in small)
+    if larger.manifest_sha256 != stored.sha256:
+        yield "", None, [Problem("corrupt", key, "holds the rows of another manifest of this run")]
+        return
+    for one in larger.files:
+        path, wrong = _larger(store, one)
+        tables[one.table].append(path)
+        yield one.table, path, wrong
+    for table in dict.fromkeys((stored.manifest.table, QUARANTINE, *stored.manifest.sides)):
+        paths = [path for path in tables[table] if path is not None]
+        originals = [path for of, path, _ in small if of == table and path is not None]
+        if len(paths) == len(tables[table]):
+            yield table, None, list(_counted(key, files.only(table), paths, originals))
+
+
+def _larger(store: Store, one: CompactedFile) -> tuple[Path | None, list[Problem]]:
+    try:
+        return store.local(one.key, one.sha256, fresh=True), []
+    except FileNotFoundError:
+        detail = "is named by a compaction and not there"
+        return None, [Problem("missing", one.key, detail)]
+    except ChangedError as error:
+        return None, [Problem("digest", one.key, str(error))]
+
+
+def _counted(
+    key: str, files: FileList, paths: Sequence[Path], originals: Sequence[Path]
+) -> Iterator[Problem]:
+    """Hold the rows of larger files against what is committed, and the small files while they are there."""
+    committed = Counter[str]()
+    for file in files.records():
+        committed[file.unit_id] += file.rows
+    with duckdb.connect(config=OFFLINE) as connection:
+        made = Counter[str]()
+        if paths:
+            names = read_files([*map(exact_glob, paths)])
+            rows = connection.sql(f"SELECT unit_id, count(*) FROM {names} GROUP BY unit_id").fetchall()
+            made.update(dict(rows))
+        if +made != +committed:
+            units = sorted(unit for unit in {*made, *committed} if made[unit] != committed[unit])
+            yield Problem("rows", key, f"{len(units)} units have not the committed rows: {some_of(units, 3)}")
+        elif paths and len(originals) == len(files) and not same_rows(connection, originals, paths):
+            yield Problem("rows", key, "its files have other rows than those that were committed")
+
+
 def _duplicates(table: str, paths: Sequence[Path]) -> list[Problem]:
     """Rows whose key another row has too, over all sound files of a table; one problem per run."""
     if not paths:
@@ -225,5 +300,7 @@ def _left(store: Store, known: Known) -> Iterator[Problem]:
         detail = f"{done} of {len(plan.units)} units are written, nothing is committed; run it again"
         yield Problem("unfinished", run_id, detail)
     for one in leftovers(store, known):
+        if one.kind == "replaced":
+            continue
         if one.kind != "part" or one.modified < time.time() - _WRITING_S:
             yield Problem(one.kind, one.key, one.detail)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -19,8 +18,9 @@ from nla_ray.store.parquet import OFFLINE, exact_glob, read_files
 from nla_ray.store.places.address import open_store
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.layout import unit_prefix
-from nla_ray.store.runs.manifest import Stored, files_of, get_manifests
+from nla_ray.store.runs.manifest import Stored, get_manifests
 from nla_ray.store.runs.plan import EXPLANATIONS_TABLE, Plan, get_plan, planned_runs, some_of
+from nla_ray.store.upkeep.compaction import compacted_runs, objects_of
 from nla_ray.store.upkeep.ended import ended_runs, require_open
 from nla_ray.tables import COMMITTED_RUNS, SCHEMAS, ddl, table_of
 
@@ -77,13 +77,14 @@ def committed(
     manifests = get_manifests(store, chosen)
     rows = runs_table(store, manifests, superseded, hidden=superseded.keys() if runs is None else ())
     read = {row["run_id"] for row in rows.select(["run_id", "read"]).to_pylist() if row["read"]}
-    lists = store.map(
-        partial(files_of, store), [one.manifest for one in manifests if one.manifest.run_id in read]
-    )
+    names, merged = [name for name in SCHEMAS if name not in without], compacted_runs(store)
+
+    def objects(stored: Stored) -> list[list[StoredFile]]:
+        return objects_of(store, stored, names, compacted=stored.manifest.run_id in merged)
+
+    found = store.map(objects, [one for one in manifests if one.manifest.run_id in read])
     local = {
-        name: local_files(store, [file for one in lists for file in one.objects(name)])
-        for name in SCHEMAS
-        if name not in without
+        name: local_files(store, [file for one in found for file in one[at]]) for at, name in enumerate(names)
     }
     return Committed(local, rows)
 

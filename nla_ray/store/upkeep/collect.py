@@ -8,7 +8,17 @@ from dataclasses import dataclass
 
 from nla_ray.store.catalog.index import known_runs, superseded_runs
 from nla_ray.store.places.objects import Listed, Store
-from nla_ray.store.runs.layout import ABANDONED, COMMITS, COMPACTIONS, PLANS, QUARANTINE, run_of, unit_prefix
+from nla_ray.store.runs.layout import (
+    ABANDONED,
+    COMMITS,
+    COMPACTIONS,
+    PLANNING,
+    PLANS,
+    QUARANTINE,
+    is_piece,
+    run_of,
+    unit_prefix,
+)
 from nla_ray.store.runs.manifest import get_manifests
 from nla_ray.store.runs.plan import Plan, get_plan, planned_runs
 from nla_ray.store.upkeep.compact import require_compacted
@@ -25,14 +35,16 @@ class Rules:
 
     Original files of a compacted run stay for `compacted_days`, for next week's run may take units from them.
     A superseded run goes `superseded_days` after its commit, None: never. A run that is not committed and to
-    which nothing was written for `stale_days` is abandoned, None: never. `damaged` reads all units of runs
-    under way, and takes those that are not as they were written; nobody may work on these runs meanwhile.
+    which nothing was written for `stale_days` is abandoned, None: never. What was read of corpora to plan
+    runs goes after `cache_days`. `damaged` reads all units of runs under way, and takes those that are not as
+    they were written; nobody may work on these runs meanwhile.
     """
 
     days: float = 1.0
     compacted_days: float = 15.0
     superseded_days: float | None = None
     stale_days: float | None = None
+    cache_days: float = 60.0
     damaged: bool = False
 
 
@@ -53,12 +65,13 @@ def garbage(store: Store, rules: Rules) -> list[Leftover]:
 
     def is_old(one: Leftover) -> bool:
         """Its run may have been at work until it was given up, or read until it was compacted."""
-        if one.kind == "replaced":
-            return merged[str(one.run_id)] <= now - rules.compacted_days * DAY
+        if one.kind == "replaced" and one.run_id is not None:
+            return merged[one.run_id] <= now - rules.compacted_days * DAY
         latest = max(one.modified, since.get(one.run_id or "", 0.0))
         return one.kind == "retired" or latest <= now - rules.days * DAY
 
     found = [one for one in leftovers(store, known) if is_ours(one) and is_old(one)]
+    found += _caches(store, now - rules.cache_days * DAY)
     if rules.superseded_days is not None:
         found += _superseded(store, known, now - rules.superseded_days * DAY)
     if rules.stale_days is not None:
@@ -87,12 +100,18 @@ def remove(store: Store, found: Sequence[Leftover]) -> None:
 
 
 def _runs(found: Sequence[Leftover], kind: str) -> list[str]:
-    return sorted({str(one.run_id) for one in found if one.kind == kind})
+    return sorted({one.run_id for one in found if one.kind == kind and one.run_id is not None})
 
 
 def _phase(one: Leftover) -> int:
     """When to remove it: a unit's own file before one beside it, a plan after all that it names."""
     return 2 if one.key.startswith(PLANS) else int(one.beside)
+
+
+def _caches(store: Store, before: float) -> Iterator[Leftover]:
+    for one in store.entries(PLANNING):
+        if is_piece(one.key) and one.modified <= before:
+            yield Leftover("cache", one.key, one.bytes, one.modified, "is made again where a plan needs it")
 
 
 def _superseded(store: Store, known: Known, before: float) -> Iterator[Leftover]:

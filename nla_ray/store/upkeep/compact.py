@@ -106,38 +106,47 @@ class _Merge:
     full: int
 
     def __call__(self, table: str, files: Sequence[StoredFile]) -> Iterator[CompactedFile]:
-        """Write the merged files, which were looked at again before; a file that is alone stays as it is."""
-        paths = [self.store.local(one.key, one.sha256) for one in files]
-        if len(paths) < 2:
-            for one, path in zip(files, paths, strict=True):
-                rows = pq.read_metadata(path).num_rows
+        """Write the merged files, which were looked at again before.
+
+        A file that is alone stays as it is, as do files without rows.
+        """
+        paths = self.store.map(lambda one: self.store.local(one.key, one.sha256), files)
+        counts = [pq.read_metadata(path).num_rows for path in paths]
+        if len(paths) < 2 or not any(counts):
+            for one, rows in zip(files, counts, strict=True):
                 yield CompactedFile(table=table, key=one.key, sha256=one.sha256, bytes=one.bytes, rows=rows)
             return
-        originals = [exact_glob(path) for path in paths]
+        for made in self._written(table, paths):
+            path = self._path(made)
+            self.store.put_new(made.key, path.read_bytes())
+            path.unlink()
+            yield made
+
+    def _written(self, table: str, paths: Sequence[Path]) -> list[CompactedFile]:
+        """The merged files, in temporary places. Raises InputError unless they hold the same rows."""
         with duckdb.connect(config=OFFLINE) as connection:
             connection.execute("SET temp_directory = $spill", {"spill": str(self.spill)})
             connection.execute("SET memory_limit = $memory", {"memory": MEMORY})
-            made = [self._keep(table, data, rows) for data, rows in self._parts(connection, table, originals)]
-            merged = [exact_glob(self._path(one)) for one in made]
-            _require_same_rows(
-                connection, originals, merged, f"{self.store.url}: {table} of run {self._run_id}"
-            )
-        for one in made:
-            path = self._path(one)
-            self.store.put_new(one.key, path.read_bytes())
-            path.unlink()
-            yield one
+            made = [self._keep(table, data, rows) for data, rows in self._parts(connection, table, paths)]
+            if not same_rows(connection, paths, [self._path(one) for one in made]):
+                raise InputError(
+                    f"{self.store.url}: {table} of run {self._run_id}: the merged rows are not the same; "
+                    "nothing was changed, run it again"
+                )
+        return made
 
     @property
     def _run_id(self) -> str:
         return self.stored.manifest.run_id
 
     def _parts(
-        self, connection: duckdb.DuckDBPyConnection, table: str, names: Sequence[str]
+        self, connection: duckdb.DuckDBPyConnection, table: str, paths: Sequence[Path]
     ) -> Iterator[tuple[bytes, int]]:
         facts = {"run": self._run_id, "plan": self.stored.manifest.plan_sha256}
         begin = partial(unit_writer, schema=SCHEMAS[table], facts=facts)
-        rows = connection.sql(f"FROM {read_files(names)} ORDER BY {_ORDERS.get(table, 'ALL')}")
+        rows = connection.sql(
+            f"FROM {read_files([*map(exact_glob, paths)])} ORDER BY {_ORDERS.get(table, 'ALL')}"
+        )
         batches = _cast(rows.to_arrow_reader(BATCH_ROWS), SCHEMAS[table])
         yield from parts(groups(batches, GROUP_ROWS), begin, self.full)
 
@@ -166,16 +175,16 @@ def _cast(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.R
         yield batch.cast(schema).take(pa.array(range(len(batch))))
 
 
-def _require_same_rows(
-    connection: duckdb.DuckDBPyConnection, originals: Sequence[str], merged: Sequence[str], name: str
-) -> None:
-    """Raise InputError unless every unit has the same rows in both, by their number and a sum of hashes."""
+def same_rows(
+    connection: duckdb.DuckDBPyConnection, originals: Sequence[Path], merged: Sequence[Path]
+) -> bool:
+    """Whether every unit has the same rows in both sets of files, by their number and a sum of hashes."""
     before, after = (
-        f"SELECT unit_id, count(*) AS n, sum(hash(one)) AS hashes FROM {read_files(names)} one GROUP BY unit_id"
-        for names in (originals, merged)
+        "SELECT unit_id, count(*) AS n, sum(hash(one)) AS hashes "
+        f"FROM {read_files([*map(exact_glob, paths)])} one GROUP BY unit_id"
+        for paths in (originals, merged)
     )
     unlike = connection.sql(
         f"SELECT count(*) FROM ((({before}) EXCEPT ({after})) UNION ALL (({after}) EXCEPT ({before})))"
     ).fetchall()
-    if unlike != [(0,)]:
-        raise InputError(f"{name}: the merged rows are not the same; nothing was changed, run it again")
+    return unlike == [(0,)]

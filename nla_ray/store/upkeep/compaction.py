@@ -17,6 +17,7 @@ from nla_ray.store.runs.manifest import Stored, files_of
 from nla_ray.store.runs.plan import Count, Name, first_problem, require_version
 
 VERSION: Literal[1] = 1
+_LINK = ".compacted"
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -91,8 +92,8 @@ def objects_of(
         return [list(files.objects(table)) for table in tables]
     if found.compaction.manifest_sha256 != stored.sha256:
         raise InputError(
-            f"{store.url}/{compaction_key(stored.manifest.run_id)}: holds the rows of another manifest of this "
-            "run; restore both from a backup"
+            f"{store.url}/{compaction_key(stored.manifest.run_id)}: holds the rows of another manifest of "
+            "this run; restore both from a backup"
         )
     return [found.compaction.objects(table) for table in tables]
 
@@ -104,6 +105,12 @@ def links(store: Store, named: Collection[str]) -> dict[str, str]:
     return {link_name(one.compaction.run_id): one.sha256 for one in found if one is not None}
 
 
+def compacted_by(name: str) -> str | None:
+    """The run whose compaction is called so in the chain; None for a run's own id."""
+    run_id = name.removesuffix(_LINK)
+    return None if run_id == name else run_id
+
+
 def link_name(run_id: str) -> str:
     """What the compaction of a run is called in the chain of manifests."""
-    return f"{run_id}.compacted"
+    return f"{run_id}{_LINK}"

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Literal
 
 from nla_ray.errors import InputError
+from nla_ray.store.catalog.index import index_keys
 from nla_ray.store.places.objects import PROBE, Listed, Store
 from nla_ray.store.runs.layout import (
     INDEX,
@@ -24,11 +25,16 @@ from nla_ray.store.runs.layout import (
 )  # fmt: skip
 from nla_ray.store.runs.manifest import Stored, files_of, list_key_of
 from nla_ray.store.runs.plan import Plan
+from nla_ray.store.upkeep.compaction import compacted_runs, get_compaction
 from nla_ray.store.upkeep.ended import State, ended_runs
 
-Kind = Literal["stray", "part", "abandoned", "retired", "superseded", "damaged"]
+Kind = Literal["stray", "part", "abandoned", "retired", "superseded", "stale", "replaced", "damaged", "cache"]
 Why = tuple[Kind, str]
-Keys = Callable[[str], Collection[str] | None]
+Keys = Callable[[str], "tuple[Collection[str], Collection[str]] | None"]
+"""Of a run the keys of the files that are read, and of those that larger ones replace."""
+
+_KEPT_INDEXES = 2
+"""The newest, and the one to fall back to."""
 _PART = re.compile(r"(?:.*/)?\.[^/]+\.[0-9a-f]{32}\.part")
 
 
@@ -69,18 +75,26 @@ class Known:
 def leftovers(store: Store, known: Known) -> Iterator[Leftover]:
     """Everything under the root that no committed run names and no run under way will."""
 
+    merged = compacted_runs(store)
+
     @lru_cache(maxsize=4)
-    def committed(run_id: str) -> Collection[str] | None:
+    def committed(run_id: str) -> tuple[Collection[str], Collection[str]] | None:
         with suppress(InputError):
-            return frozenset(file.key for file in files_of(store, known.manifests[run_id].manifest).records())
+            own = {file.key for file in files_of(store, known.manifests[run_id].manifest).records()}
+            larger = get_compaction(store, run_id) if run_id in merged else None
+            read = own if larger is None else {file.key for file in larger.compaction.files}
+            return read, own - read
         return None
 
+    indexes = index_keys(store)[_KEPT_INDEXES:]
     for one in store.entries(""):
         made = file_of(one.key)
         run_id = run_of(one.key) if made is None else made[1]
         why = _object(one.key, run_id, known) if made is None else _file(one.key, made, known, committed)
+        if one.key in indexes:
+            why, run_id = ("replaced", "is an index that a newer one replaces"), ""
         if why is not None:
-            yield _left(one, why, run_id)
+            yield _left(one, why, run_id or None)
     for one in store.unfinished():
         part = _PART.fullmatch(one.key) is not None
         yield _left(
@@ -96,11 +110,8 @@ def _object(key: str, run_id: str, known: Known) -> Why | None:
     if key.startswith(INDEX):
         return None
     if not is_state(key):
-        return (
-            None
-            if key == PROBE or is_events(key) or is_piece(key)
-            else ("stray", "is no object of these tables; nothing reads it")
-        )
+        known_object = key == PROBE or is_events(key) or is_piece(key)
+        return None if known_object else ("stray", "is no object of these tables; nothing reads it")
     if key.startswith(PLANS) and run_id not in known.manifests:
         return _ended(run_id, known)
     return None
@@ -122,12 +133,10 @@ def _file(key: str, made: tuple[str, str, str | None], known: Known, committed: 
     if run_id in known.ended:
         return _ended(run_id, known)
     if run_id in known.manifests:
-        named = committed(run_id)
-        return (
-            None
-            if named is None or key in named
-            else ("stray", f"is in no manifest: that of run {run_id} does not name it")
-        )
+        read, replaced = committed(run_id) or ((key,), ())
+        if key in replaced:
+            return "replaced", f"is merged into a larger file of run {run_id}"
+        return None if key in read else ("stray", f"is in no manifest: that of run {run_id} lacks it")
     plan = known.plans.get(run_id)
     if plan is None:
         return "stray", f"is in no manifest and in no plan: there is none of run {run_id}"

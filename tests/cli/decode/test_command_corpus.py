@@ -54,7 +54,11 @@ def test_a_corpus_without_a_usable_document_ends_before_the_models(invoke: Invok
     job.corpus.write_text('{"id": 1, "text": 5}\n{"id": 2, "text": 6}\n{"id": 3\n')
     for more in ([], ["--dry-run"]):
         said = invoke("decode", job.config, "corpus.meta=[]", *more).refused()
-        assert "none of 3 documents" in said and "2 x 'text' holds int" in said and f"{job.corpus}:1" in said
+        assert (
+            "none of 3 documents" in said
+            and "2 x 'text' holds int" in said
+            and f"{job.corpus.name}:1" in said
+        )
     assert not job.output.exists()
 
 

@@ -197,17 +197,18 @@ def test_runs_are_chosen_by_label_and_by_id(weeks: Path, chosen: tuple[str, ...]
 @pytest.mark.parametrize(
     ("chosen", "message"),
     [
-        (
-            ("--label", "week=2026-W03"),
-            "none of 2 committed runs has week 2026-W03; there are 2026-W01, 2026-W02",
-        ),
-        (("--label", "sweep=s"), "none of 2 committed runs has sweep s; there are none with this label"),
-        (("--label", "owner=me"), "--label: owner=me is none; write one of sweep, week, model"),
-        (("--label", "week"), "--label: week is none"),
+        (("--label", "week=2026-W03"), "none of 2 runs has week 2026-W03; there are 2026-W01, 2026-W02"),
+        (("--label", "sweep=s"), "none of 2 runs has sweep s; there are none with this label"),
         (("--runs", "w3"), "has no run w3; there are 2026-W01, 2026-W02"),
     ],
 )
 def test_runs_that_are_not_there_are_named(
     weeks: Path, chosen: tuple[str, ...], message: str, invoke: Invoke
 ) -> None:
-    assert message in invoke("sql", weeks, "FROM runs", *chosen).refused()
+    assert message in invoke("sql", weeks, "FROM runs", *chosen).refused(Exit.MISSING)
+
+
+@pytest.mark.parametrize("label", ["owner=me", "week", "week="])
+def test_what_is_no_label_is_one_line(weeks: Path, label: str, invoke: Invoke) -> None:
+    ended = invoke("sql", weeks, "FROM runs", "--label", label)
+    assert f"--label: {label} is none; write one of sweep, week" in ended.refused()

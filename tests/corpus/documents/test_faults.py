@@ -80,7 +80,7 @@ def test_reasons_are_counted_by_kind_with_an_example(tmp_path: Path) -> None:
     rows += [f'{{"text": {"x" * n}' for n in range(1, 5)] + [{"text": n} for n in range(2)] + [{"text": ""}]
     path = jsonl(tmp_path / "a.jsonl", *rows)
     first, second, third = faults_of(corpus_of(path)).reasons()
-    assert first.startswith("4 x not a line of JSON") and f"(first {path}:4)" in first
+    assert first.startswith("4 x not a line of JSON") and f"(first {path.name}:4)" in first
     assert second.startswith("2 x 'text' holds int") and third.startswith("1 x 'text' is empty")
 
 

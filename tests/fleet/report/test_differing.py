@@ -20,4 +20,6 @@ def test_what_came_and_what_went() -> None:
         ("budget", "", "{}"), ("budget.money", "5", ""), ("keep", "", "true"),
     ]  # fmt: skip
     assert changed_values({"a": {}}, {"a": {}}) == ()
+    [url] = changed_values({"a": 1}, {"a": "https://me:T0K3N@host/x"})
+    assert "T0K3N" not in url.after and "host/x" in url.after
     assert len(changed_values({}, {"a": "x" * 5000})[0].after) < 300

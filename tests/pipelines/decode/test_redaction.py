@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from nla_ray.corpus.redaction.hide import CUT
-from nla_ray.pipelines.decode.run import decode, plan
+from nla_ray.pipelines.decode.planning import Decode
+from nla_ray.pipelines.decode.run import decode, plan, stages_of
+from nla_ray.stages.stage import Stage
+from nla_ray.stages.work import Task, Work
+from nla_ray.store.places.objects import Store
 from tests.cli.conftest import Job, job  # noqa: F401 (fixture)
 from tests.decoded import rows_of, select, sound
 from tests.pipelines.decode.test_run import config_of
@@ -36,8 +41,9 @@ def written(folder: Path) -> str:
     """Everything in the files below a folder, tables as their rows and footers."""
     said = []
     for path in sorted(folder.rglob("*")):
-        if path.suffix == ".parquet":
-            table = pq.read_table(path)
+        if path.suffix in (".parquet", ".piece"):
+            content = path.read_bytes()
+            table = pq.read_table(io.BytesIO(content[32:] if path.suffix == ".piece" else content))
             said.append(f"{path.name} {table.to_pylist()} {table.schema.metadata}")
         elif path.is_file():
             said.append(f"{path.name} {path.read_bytes()!r}")
@@ -47,6 +53,7 @@ def written(folder: Path) -> str:
 def test_a_secret_is_in_no_file_that_is_written(small: Job) -> None:
     decode(config_of(small, f"redact.patterns=['{PATTERN}']".replace("\\\\", "\\"), "positions.choose=all"))
     said = written(small.output)
+    assert ".piece" in said and ".jsonl" in said
     assert "plain" in said and "[redacted] to log in" in said and SECRET not in said
     sound(small.output)
     document = select(small.output, "FROM documents WHERE doc_id = 'key'")[0]
@@ -119,3 +126,34 @@ def test_a_function_that_fails_leaves_a_row_without_a_text(small: Job, module: s
     (document,) = select(small.output, "FROM documents WHERE doc_id = 'plain'")
     assert document["text"] is None and "river" not in written(small.output)
     sound(small.output)
+
+
+class Failing(Stage):
+    """The extraction, which fails on a document and says which text it was."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage, self.name = stage, stage.name
+
+    def setup(self) -> None:
+        """Set up the real stage."""
+        self._stage.setup()
+
+    def __call__(self, task: Task) -> Work:
+        """Do the unit, unless the document with the secret is worked on."""
+        work: Work = self._stage(task)
+        for at, reading in enumerate(work.readings):
+            if task.wants(at) and SECRET in (reading.text or ""):
+                raise RuntimeError(f"cannot stand {reading.text}")
+        return work
+
+
+def test_reasons_of_the_quarantine_and_events_are_redacted(small: Job) -> None:
+    def stages(ready: Decode, store: Store) -> Sequence[Stage]:
+        extract, *others = stages_of(ready, store)
+        return [Failing(extract), *others]
+
+    redact = f"redact.patterns=['{PATTERN}']".replace("\\\\", "\\")
+    decode(config_of(small, redact, "max_failed_fraction=1"), stages=stages)
+    (row,) = select(small.output, "SELECT DISTINCT doc_id, reason FROM failures")
+    assert row["doc_id"] == "key" and "cannot stand Use [redacted] to log in" in row["reason"]
+    assert SECRET not in written(small.output)

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from nla_ray.config.reference import ModelRef
 from nla_ray.errors import ConfigError
 from nla_ray.pipelines.training_set.build import build_training_set
+from nla_ray.store.places.tree import Tree
 from tests.training_sets import config, tables, text, write_corpus
 
 Target = Callable[[str], Path]
@@ -63,3 +65,25 @@ def test_answers_of_a_local_model_are_known_by_its_weights(tmp_path: Path, check
     write_corpus(tmp_path, [text(number) for number in range(17)])
     with pytest.raises(ConfigError, match="it differs in the content of the corpus: set that back"):
         build("third", "model")
+
+
+def test_models_on_s3_are_those_of_a_folder_with_the_same_files(
+    tmp_path: Path, checkpoint: Target, s3: str
+) -> None:
+    """Target and explainer: no answer is paid for twice, for it is known by the same weights."""
+    write_corpus(tmp_path, [text(number) for number in range(16)])
+    for name in ("qwen2", "llama"):
+        for file in checkpoint(name).iterdir():
+            Tree(s3).write(f"{name}/{file.name}", file.read_bytes())
+
+    def build(output: str, target: str, model: str) -> int:
+        provider = {"kind": "local", "model": model, "answer_tokens": 16, "max_chars": 100}
+        settings = config(
+            tmp_path, checkpoint("qwen2"), provider=provider, output=str(tmp_path / output),
+            answers=str(tmp_path / "answers"), shares={"av_sft": 0, "ar_sft": 0, "rl": 0.7, "held_out": 0.3},
+        )  # fmt: skip
+        named = settings.model_copy(update={"target": ModelRef.parse(target)})
+        return build_training_set(named).set.explaining.requests
+
+    assert build("here", str(checkpoint("qwen2")), str(checkpoint("llama"))) > 0
+    assert build("there", f"{s3}/qwen2", f"{s3}#llama") == 0

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from nla_ray.errors import InputError
+from nla_ray.errors import InputError, UnreachableError
 from nla_ray.store.places.tree import Tree
+from tests.store.conftest import use_s3
+from tests.store.faults import faulty
 
 
 def test_only_the_newest_owner_changes_a_tree(place: str, tmp_path: Path) -> None:
@@ -40,3 +42,16 @@ def test_an_owner_that_died_holds_nobody_up(place: str) -> None:
     newer.take_over()
     newer.write("a", b"newer")
     assert newer.read("a") == b"newer"
+
+
+def test_what_may_pass_is_told_from_what_lasts(
+    s3: str, s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with faulty(s3_endpoint, lambda request: "AccessDenied") as endpoint:
+        use_s3(monkeypatch, endpoint, tmp_path)
+        with pytest.raises(InputError, match="report") as raised:
+            Tree(s3).write("report.json", b"{}")
+    assert not isinstance(raised.value, UnreachableError)
+    use_s3(monkeypatch, "http://127.0.0.1:9", tmp_path)
+    with pytest.raises(UnreachableError, match="report"):
+        Tree(s3).write("report.json", b"{}")

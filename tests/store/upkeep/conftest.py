@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from nla_ray.store import open_run, open_store
@@ -14,9 +16,10 @@ from tests.store.rows import RECORD, plan_of, rows_of, sides_of
 POISON = QuarantinedRow("u1-3", 0, "doc-u1", None, "real", "poison")
 
 
-def begun(place: str, run_id: str, units: int = 3) -> Run:
+def begun(place: str, run_id: str, labels: Mapping[str, str] = {}) -> Run:
     """A run with a table beside it."""
-    plan = Plan.model_validate(plan_of(run_id, units=units).model_dump() | {"sides": ("documents",)})
+    values = plan_of(run_id).model_dump() | {"sides": ("documents",), "labels": labels}
+    plan = Plan.model_validate(values)
     return open_run(open_store(place), plan, add=True)
 
 
@@ -29,9 +32,9 @@ def write(run: Run, *units: str) -> None:
         run.write(unit, rows, aside, sides={"documents": documents})
 
 
-def committed(place: str, run_id: str) -> Run:
+def committed(place: str, run_id: str, labels: Mapping[str, str] = {}) -> Run:
     """A run that is committed."""
-    run = begun(place, run_id)
+    run = begun(place, run_id, labels)
     write(run, *run.missing())
     run.commit(RECORD)
     return run

@@ -16,6 +16,7 @@ from tests.store.tampering import flipped, replace
 from tests.store.upkeep.conftest import begun, committed, write
 
 NOW = Rules(days=0)
+CELL = {"sweep": "s", "week": "2026-W48", "model": "m", "corpus": "c", "layer": "3"}
 
 
 def kinds(store: Store, rules: Rules = NOW) -> dict[str, str]:
@@ -41,14 +42,18 @@ def test_an_abandoned_runs_files_and_plan_go_and_its_id_stays_taken(store: Store
 
 
 def test_a_superseded_runs_files_go_and_the_chain_still_holds(store: Store) -> None:
-    committed(store.url, "run3")
-    found = garbage(store, Rules(superseded=["run1"]))
+    for run_id in ("cell1", "cell2"):
+        committed(store.url, run_id, CELL)
+    rules = Rules(superseded_days=0)
+    assert garbage(store, Rules(superseded_days=1)) == []
+    found = garbage(store, rules)
     assert {one.kind for one in found} == {"superseded"} and len(found) == 7
     assert all(one.bytes > 0 for one in found)
     remove(store, found)
     assert [problem.kind for problem in verify(store.url)] == ["unfinished"]
-    assert store.entries(commit_key("run1")) and store.entries("explanations/run_id=run1/") == []
-    assert connect(store.url).sql("SELECT run_id FROM runs").fetchall() == [("run3",)]
+    assert store.entries(commit_key("cell1")) and store.entries("explanations/run_id=cell1/") == []
+    runs = connect(store.url).sql("SELECT run_id FROM all_runs ORDER BY 1").fetchall()
+    assert runs == [("cell2",), ("run1",)] and garbage(store, rules) == []
     committed(store.url, "run4")
     assert [problem.kind for problem in verify(store.url)] == ["unfinished"]
 
@@ -130,13 +135,13 @@ def test_a_kill_after_any_step_leaves_sound_tables_and_the_rest_goes_the_next_ti
 ) -> None:
     place = str(tmp_path)
     for run_id in ("run1", "run3"):
-        committed(place, run_id)
+        committed(place, run_id, CELL)
     write(begun(place, "run2"), "u0", "u1")
     store = open_store(place)
     abandon(store, "run2")
     dying = Dying(store.folder)  # type: ignore[attr-defined]
     dying.left, dying.threads = steps, 1
-    rules = Rules(days=0, superseded=["run1"])
+    rules = Rules(days=0, superseded_days=0)
     try:
         remove(dying, garbage(dying, rules))
         ended = True
@@ -145,7 +150,7 @@ def test_a_kill_after_any_step_leaves_sound_tables_and_the_rest_goes_the_next_ti
     assert ended == (steps == 13)
     left = {problem.kind for problem in verify(place)}
     assert left <= {"abandoned", "retired"} and (left == set()) == ended
-    runs = {name for (name,) in connect(place).sql("SELECT run_id FROM runs").fetchall()}
+    runs = {name for (name,) in connect(place).sql("SELECT run_id FROM all_runs").fetchall()}
     assert runs == ({"run1", "run3"} if steps == 0 else {"run3"})
     remove(store, garbage(store, rules))
     assert verify(place) == [] and garbage(store, rules) == []

@@ -6,7 +6,7 @@ import json
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,8 +21,9 @@ from nla_ray.corpus.files.checked import checked
 from nla_ray.corpus.files.places import Place
 from nla_ray.corpus.files.sources import Source
 from nla_ray.corpus.reading.reader import Reader, Reading, VectorReader
+from nla_ray.corpus.redaction.keep import Keeper
 from nla_ray.ids import digest
-from nla_ray.nla.model.resolve import resolve
+from nla_ray.models import directory_of
 from nla_ray.pipelines.decode.examples import DOCUMENTS, examples_of
 from nla_ray.pipelines.decode.pieces.piece import PIECE, Head, Shown, to_object, to_parquet
 from nla_ray.stages.code import code_of
@@ -85,11 +86,9 @@ class Surveyor:
         keeper = keeper_of(self.config)
         for number, (place, document) in enumerate(documents):
             reading = self._read(reader, document)
-            if len(shown) < DOCUMENTS and keeper.everything and (examples := examples_of(reading)):
+            if len(shown) < DOCUMENTS and (examples := examples_of(keeper.stored(reading))):
                 shown.append(Shown(number, tuple(examples)))
-            if reading.problem is not None:
-                reading = replace(reading, problem=keeper.reason(reading.problem))
-            yield _row(place, reading, mixer)
+            yield _row(place, reading, mixer, keeper)
             if self.tick is not None and number % TOLD == TOLD - 1:
                 self.tick(number + 1)
 
@@ -115,7 +114,7 @@ def surveyor_of(config: DecodeConfig, target: Path | None, *, d_model: int, laye
         "vectors": None if config.corpus.vectors is None else [d_model, layer],
         "tokenizer": None if tokenizer is None else tokenizer_digest(tokenizer),
         "vocabulary": vocabulary,
-        "stored": [config.store_text, None if config.redact is None else config.redact.effective()],
+        "stored": [config.store_text, config.text_window, config.redact and config.redact.effective()],
         "code": asdict(code_of()),
     }
     reads = digest("survey", json.dumps(recipe, sort_keys=True))
@@ -139,7 +138,7 @@ def reader_for(surveyor: Surveyor) -> Reader | VectorReader:
     if surveyor.reads not in _READERS:
         _READERS.clear()
         config = surveyor.config
-        target = None if config.target is None else resolve(config.target, weights=False)
+        target = None if config.target is None else directory_of(config.target, weights=False)
         _READERS[surveyor.reads] = reader_of(
             config,
             tokenizer_of(config, target),
@@ -150,7 +149,7 @@ def reader_for(surveyor: Surveyor) -> Reader | VectorReader:
     return _READERS[surveyor.reads]
 
 
-def _row(place: Place, reading: Reading, mixer: Mixer) -> Row:
+def _row(place: Place, reading: Reading, mixer: Mixer, keeper: Keeper) -> Row:
     document, places = reading.document, places_of([reading])
     drawn = Counter(control for at in places for control, _ in mixer.drawn(at))
     return {
@@ -161,8 +160,8 @@ def _row(place: Place, reading: Reading, mixer: Mixer) -> Row:
         "key": key_of(document),
         "doc_id": _bytes(document.doc_id),
         "position": document.position,
-        "problem": None if reading.problem is None else _bytes(reading.problem),
-        "noted": list(document.noted),
+        "problem": None if reading.problem is None else _bytes(keeper.reason(reading.problem)),
+        "noted": [keeper.reason(one) for one in document.noted],
         "shape": None if document.chat is None else document.chat.shape,
         "placeless": placeless(reading),
         "places": len(places),

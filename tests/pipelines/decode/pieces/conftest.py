@@ -26,10 +26,10 @@ FILES, ROWS = 5, 9
 Make = Callable[..., DecodeConfig]
 
 
-def row(folder: Path, file: int, at: int) -> dict[str, Any]:
+def row(file: int, at: int) -> dict[str, Any]:
     """Some ids are in every file, one is the place of a document whose id is used again; some are empty."""
     name = f"doc{file}.{at}" if at % 4 else f"doc{at}"
-    name = f"{folder}/2.jsonl:5" if (file, at) == (4, 6) else name
+    name = "2.jsonl:5" if (file, at) == (4, 6) else name
     return {"id": name, "text": "" if at == 7 else f"{file} {at} {TEXT}" * (1 + (file + at) % 3)}
 
 
@@ -39,7 +39,7 @@ def corpus(tmp_path: Path) -> Path:
     folder = tmp_path / "corpus"
     folder.mkdir()
     for file in range(FILES):
-        rows = [row(folder, file, at) for at in range(ROWS)]
+        rows = [row(file, at) for at in range(ROWS)]
         if file == 3:
             pq.write_table(pa.Table.from_pylist(rows), folder / "3.parquet", row_group_size=4)
         else:
