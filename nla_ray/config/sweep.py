@@ -49,8 +49,6 @@ class SweepCorpus(Corpus):
     """Where a unit ends, see `Corpus`: by content, so that last week's documents are in last week's units."""
     benign: Marked | Label | None = None
     """Benign documents: those of another corpus of this sweep by its name, or marked ones among these."""
-    units: Literal["count", "content"] = "content"
-    """As in a decode, but by `content` where nothing is said: most documents are those of the last week."""
 
     @field_validator("paths")
     @classmethod
