@@ -57,7 +57,7 @@ OPTIONS = {
 NAMES = {
     "nla_ray.errors": [
         "CheckpointError", "ConfigError", "EngineError", "Exit", "InputError", "NlaError",
-        "NoCheckpointError", "NoFileError", "TrainingError", "UnreachableError",
+        "NoCheckpointError", "NoFileError", "OverBudgetError", "TrainingError", "UnreachableError",
     ],
     "nla_ray.ids": ["digest", "row_id", "sample_positions", "sampling_key"],
     "nla_ray.config.reference": ["ModelRef", "local_path"],
