@@ -22,7 +22,7 @@ from nla_ray.audit.rates import BENIGN, Twins, rate_all
 from nla_ray.audit.report.model import Report
 from nla_ray.audit.report.write import FORMATS, write_report
 from nla_ray.audit.tally import Tally, needed, tally
-from nla_ray.config.audit import AuditConfig, Source
+from nla_ray.config.audit import AuditConfig, AuditPolicy, Source
 from nla_ray.config.detectors.levels import GRAVEST_FIRST
 from nla_ray.config.detectors.model import Detector
 from nla_ray.config.detectors.packs import Packs, Remote, load_packs
@@ -74,16 +74,19 @@ class Outcome:
 
 
 def audit(
-    config: AuditConfig, doing: Doing = lambda what: None, *, labels: Mapping[str, str] = {}
+    config: AuditConfig,
+    doing: Doing = lambda what: None,
+    *,
+    labels: Mapping[str, str] = {},
+    packs: Packs | None = None,
 ) -> Outcome:
     """Audit the runs that the configuration names; the same inputs again give the same bytes, written once.
 
-    `labels` say where the audited runs belong, see `Plan`. Raises InputError and ConfigError for tables,
-    packs and settings that cannot be used.
+    `labels` say where the audited runs belong, see `Plan`; `packs` are those of the configuration, where they
+    are loaded already. Raises InputError and ConfigError for tables, packs and settings that cannot be used.
     """
     output = Tree(config.output)
-    packs = load_packs(config.packs, Remote(lambda path: expand(path).files, read_bytes))
-    packs = packs.only(config.detectors) if config.detectors else packs
+    packs = packs_of(config) if packs is None else packs
     embedder = embedder_of(config, packs)
     helpers = Helpers(
         ask=asking(config.source.tables, config.source.runs or None),
@@ -126,6 +129,12 @@ def audit(
     write_report(report, output)
     run.commit({"report_sha256": report_sha256(report), "verdict": verdict[0]}, written)
     return Outcome(report, output.url, False)
+
+
+def packs_of(policy: AuditPolicy) -> Packs:
+    """The detectors that a policy names."""
+    packs = load_packs(policy.packs, Remote(lambda path: expand(path).files, read_bytes))
+    return packs.only(policy.detectors) if policy.detectors else packs
 
 
 def open_source(source: Source) -> Opened:
