@@ -49,6 +49,8 @@ class SweepCorpus(Corpus):
     """Where a unit ends, see `Corpus`: by content, so that last week's documents are in last week's units."""
     benign: Marked | Label | None = None
     """Benign documents: those of another corpus of this sweep by its name, or marked ones among these."""
+    units: Literal["count", "content"] = "content"
+    """As in a decode, but by `content` where nothing is said: most documents are those of the last week."""
 
     @field_validator("paths")
     @classmethod
@@ -177,6 +179,8 @@ class SweepConfig(DecodePolicy):
     def decoding(self, target: Target, corpus: SweepCorpus, week: str, output: str) -> DecodeConfig:
         """The decode of a cell into the tables at `output`."""
         shared = {name: getattr(self, name) for name in DecodePolicy.model_fields}
+        if self.sample is not None:
+            shared["sample"] = self.sample.model_copy(update={"key": self.sample.key.replace(WEEK, week)})
         return DecodeConfig(
             output=output,
             models=self.models(target),
