@@ -16,7 +16,6 @@ from nla_ray.errors import Exit
 from nla_ray.fleet.costs import over_budget
 from nla_ray.fleet.layout import week_prefix
 from nla_ray.fleet.lease import Leases, get_lease
-from nla_ray.fleet.notify import message_of, notify, require_webhook
 from nla_ray.fleet.report.exits import exit_of
 from nla_ray.fleet.report.model import FleetReport
 from nla_ray.fleet.report.write import FOLDER
@@ -240,11 +239,9 @@ def run_sweep(
     place = open_place(config, week)
     require_same_week(place)
     chosen, packs = place.only(cells), packs_of(config.audit)
-    if config.notify is not None:
-        require_webhook(config.notify.url_env)
-    if config.budget.limited():
-        require_budget(plan_sweep(place, measure=False, doing=lambda what: tell(f"{what}: planning")))
     with on_cluster(config):
+        if config.budget.limited():
+            require_budget(plan_sweep(place, measure=False, doing=lambda what: tell(f"{what}: planning")))
         begin_week(place)
         again = again_of(chosen) if retry else frozenset()
         with Leases(place.store) as leases:
@@ -256,28 +253,18 @@ def run_sweep(
         driver.found.get(one.cell.pair, one) if one.state == "not started" else one
         for one in results_of(place.store, config.name, week)
     )
-    report, anew = page_of(place, anew=bool(driver.worked))
-    ended = Ended(place, results, tuple(driver.worked), tuple(driver.over), report)
-    if anew:
-        tell_webhook(config, place.store.url, report, ended.exit, tell)
-    return ended
+    report = page_of(place, anew=bool(driver.worked))
+    return Ended(place, results, tuple(driver.worked), tuple(driver.over), report)
 
 
-def page_of(place: Place, *, anew: bool) -> tuple[FleetReport, bool]:
-    """The page of the week; written anew, as the second value says, if it is not there or `anew`."""
+def page_of(place: Place, *, anew: bool) -> FleetReport:
+    """The page of the week; written where something was done (`anew`), or where it is not there."""
     config, week = place.config, place.week
     there = place.store.entries(f"{week_prefix(config.name, week)}{FOLDER}/report.json")
     q, currency = config.audit.evidence.alpha, config.budget.currency
     if anew or not there:
-        return write_fleet_report(place.store.url, config.name, week, q=q, currency=currency), True
-    return build_fleet_report(place.store, config.name, week, q=q, currency=currency), False
-
-
-def tell_webhook(config: SweepConfig, root: str, report: FleetReport, code: Exit, tell: Tell) -> None:
-    """Tell the webhook of the sweep, if it has one, how the week ended; that it cannot be told is told."""
-    if config.notify is not None:
-        failure = notify(config.notify.url_env, message_of(report, root, code))
-        tell(failure or "the webhook was told")
+        return write_fleet_report(place.store.url, config.name, week, q=q, currency=currency)
+    return build_fleet_report(place.store, config.name, week, q=q, currency=currency)
 
 
 def again_of(place: Place) -> frozenset[Pair]:
