@@ -44,7 +44,13 @@ if TYPE_CHECKING:
     from nla_ray.pipelines.audit.embedder import Embedder
 
 PACKAGE = Path(nla_ray.__file__).parent
-DECIDING = "audit/**/*.py config/audit.py config/detectors/*.py intervals.py pipelines/audit/*.py".split()
+DECIDING = [
+    "audit/**/*.py",
+    "config/audit.py",
+    "config/detectors/*.py",
+    "intervals.py",
+    "pipelines/audit/*.py",
+]
 """Sources that decide what an audit says; another version of them makes another audit of the same tables."""
 
 Doing = Callable[[str], None]
