@@ -117,9 +117,22 @@ def test_what_is_not_there_and_what_fails_are_states_and_the_others_go_on(make: 
 
     assert run_sweep(config, FIRST).worked == ()
     write_corpus(tmp_path / "in", FIRST, "chats", ["a"])
-    mended = run_sweep(config, FIRST, cells=["base/chats"], retry=True)
+    mended = run_sweep(config, FIRST, cells=["base/chats"], again=["failed", "missing"])
     assert of(mended, corpus="chats").state == "done" and mended.worked == ("base.L2.chats",)
     assert attempts(config) == {"base/chats": 2, "base/notes": 1, "tuned/chats": 1, "tuned/notes": 1}
+
+
+def test_a_cell_that_is_made_again_leaves_its_earlier_run_out_of_the_views(
+    make: Make, tmp_path: Path
+) -> None:
+    config = make(leave_out=["base/chats", "tuned/chats", "tuned/notes"])
+    first = of(run_sweep(config, FIRST))
+    write_corpus(tmp_path / "in", FIRST, "notes", ["notes-a", "notes-b", "late"])
+    assert run_sweep(config, FIRST).worked == ()
+    again = of(run_sweep(config, FIRST, again=["done"]))
+    assert again.run_id != first.run_id and (again.units, again.reused_units) == (2, 1)
+    (seen,) = select(tables(config), "SELECT list(DISTINCT run_id) AS runs FROM explanations")
+    assert seen["runs"] == [again.run_id]
 
 
 def test_a_model_that_is_not_there_is_a_missing_cell(make: Make, tmp_path: Path) -> None:
