@@ -47,8 +47,6 @@ class SweepCorpus(Corpus):
     name: Label
     benign: Marked | Label | None = None
     """Benign documents: those of another corpus of this sweep by its name, or marked ones among these."""
-    units: Literal["count", "content"] = "content"
-    """As in a decode, but by `content` where nothing is said: most documents are those of the last week."""
 
     @field_validator("paths")
     @classmethod

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
 from pydantic import JsonValue, ValidationError
 
-from nla_ray import __version__
+import nla_ray
 from nla_ray.audit.compare import compare, states_of
 from nla_ray.audit.detect.hits import find_hits
 from nla_ray.audit.detect.judge import Judge
@@ -40,6 +42,16 @@ from nla_ray.text import masked_values
 
 if TYPE_CHECKING:
     from nla_ray.pipelines.audit.embedder import Embedder
+
+PACKAGE = Path(nla_ray.__file__).parent
+DECIDING = [
+    "audit/**/*.py",
+    "config/audit.py",
+    "config/detectors/*.py",
+    "intervals.py",
+    "pipelines/audit/*.py",
+]
+"""Sources that decide what an audit says; another version of them makes another audit of the same tables."""
 
 Doing = Callable[[str], None]
 """Told what is being done."""
@@ -178,9 +190,9 @@ def plan_of(
         "audit": masked_values(config.effective()),
         "detectors_sha256": packs.fingerprint(),
         "tables": tables,
-        "versions": {"nla_ray": __version__},
+        "code": code_digest(),
     }
-    identity = ["audit", __version__, config.fingerprint(), packs.fingerprint(), repr(tables)]
+    identity = ["audit", code_digest(), config.fingerprint(), packs.fingerprint(), repr(tables)]
     if embedder is not None:
         record = embedder.record
         facts["models"] = {"embedder": asdict(record)}
@@ -189,6 +201,13 @@ def plan_of(
     return Plan(
         run_id=audit_id, table="rates", sides=("findings",), units=dict.fromkeys(subject.runs), facts=facts
     )
+
+
+@cache
+def code_digest() -> str:
+    """Digest of the sources that decide what an audit says of given tables."""
+    files = (file for name in DECIDING for file in sorted(PACKAGE.glob(name)))
+    return digest(*(part for file in files for part in (file.name, file.read_text(encoding="utf-8"))))
 
 
 def finished(output: Tree, record: Mapping[str, JsonValue]) -> Report | None:
