@@ -252,8 +252,8 @@ def run_sweep(
         if config.budget.limited():
             require_budget(plan_sweep(place, measure=False, doing=lambda what: tell(f"{what}: planning")))
         begin_week(place)
-        results = results_of(place.store, config.name, week)
-        anew = frozenset(one.cell.pair for one in results if one.state in again)
+        before = results_of(place.store, config.name, week)
+        anew = frozenset(one.cell.pair for one in before if one.state in again)
         with Leases(place.store) as leases:
             driver = Driver(chosen, leases, packs, anew, say, tell)
             driver.decode()

@@ -88,9 +88,9 @@ def test_of_a_week_with_mostly_the_same_documents_most_units_are_reused(make: Ma
     config = make(leave_out=["base/chats", "tuned/chats", "tuned/notes"])
     notes = config.corpora[0].model_copy(update={"units": "content", "unit_documents": 4})
     config = config.model_copy(update={"corpora": (notes, config.corpora[1])})
-    old, new = [f"d{n}" for n in range(120)], [f"n{n}" for n in range(18)]
+    old, new = [f"d{n}" for n in range(120)], [f"n{n}" for n in range(10)]
     write_corpus(tmp_path / "in", FIRST, "notes", old)
-    write_corpus(tmp_path / "in", SECOND, "notes", [*new, *old[18:]])
+    write_corpus(tmp_path / "in", SECOND, "notes", [*new, *old[10:]])
     run_sweep(config, FIRST)
     place = open_place(config, SECOND)
     (planned,) = plan_sweep(place, measure=False).cells
