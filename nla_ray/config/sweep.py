@@ -45,6 +45,8 @@ class SweepCorpus(Corpus):
     """Documents of every week; in `paths`, `{week}` stands for the ISO week, such as 2026-W48."""
 
     name: Label
+    units: Literal["count", "content"] = "content"
+    """Where a unit ends, see `Corpus`: by content, so that last week's documents are in last week's units."""
     benign: Marked | Label | None = None
     """Benign documents: those of another corpus of this sweep by its name, or marked ones among these."""
 
@@ -59,7 +61,8 @@ class SweepCorpus(Corpus):
     def of(self, week: str) -> Corpus:
         """The corpus of a week."""
         values = self.model_dump(exclude={"name", "benign"}, exclude_unset=True)
-        return Corpus.model_validate(values | {"paths": [path.replace(WEEK, week) for path in self.paths]})
+        paths = [path.replace(WEEK, week) for path in self.paths]
+        return Corpus.model_validate(values | {"paths": paths, "units": self.units})
 
 
 class Compare(Config):
@@ -174,6 +177,8 @@ class SweepConfig(DecodePolicy):
     def decoding(self, target: Target, corpus: SweepCorpus, week: str, output: str) -> DecodeConfig:
         """The decode of a cell into the tables at `output`."""
         shared = {name: getattr(self, name) for name in DecodePolicy.model_fields}
+        if self.sample is not None:
+            shared["sample"] = self.sample.model_copy(update={"key": self.sample.key.replace(WEEK, week)})
         return DecodeConfig(
             output=output,
             models=self.models(target),

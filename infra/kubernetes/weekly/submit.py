@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import ssl
 import sys
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -18,22 +17,10 @@ from urllib.request import Request, urlopen
 
 import yaml
 
+from nla_ray.fleet.weeks import is_week, week_of
+
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 EXISTS = 409
-
-
-def week_of(moment: datetime) -> str:
-    """The ISO week of the day before."""
-    year, week, _ = (moment - timedelta(days=1)).isocalendar()
-    return f"{year}-W{week:02}"
-
-
-def is_week(text: str) -> bool:
-    """Whether a text names an ISO week that there is."""
-    try:
-        return bool(re.fullmatch(r"\d{4}-W\d{2}", text) and date.fromisoformat(text))
-    except ValueError:
-        return False
 
 
 def rayjob_of(week: str, template: Path) -> dict[str, Any]:
