@@ -41,12 +41,14 @@ def find_held(store: Store, plan: Plan, units: Collection[str]) -> dict[str, Hel
     """Which of these units another committed run holds, with every table that the plan keeps.
 
     A unit's id is a hash of all that its rows follow from, so an equal id is enough. Units of which rows are
-    in quarantine are left out: they may be made this time.
+    in quarantine are left out: they may be made this time. So are those whose files were removed, of a run
+    that is retired or was compacted.
     """
     found: dict[str, Held] = {}
     for manifest in _candidates(store, plan):
         wanted = [unit for unit in units if unit not in found]
         files = files_of(store, manifest).with_units(wanted)
+        there = done_units(store, RunRef(manifest.run_id, manifest.table, "")) if len(files) else ()
         beside = {side: {file.unit_id: file for file in files.records(side)} for side in plan.sides}
         for file in files.records(manifest.table):
             if not file.quarantined and _alone(manifest, file):
