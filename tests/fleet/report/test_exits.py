@@ -24,6 +24,7 @@ def ended(state: str, code: int) -> FleetCell:
         ([QUIET], 0),
         ([QUIET, FINDINGS], 5),
         ([cell("m", "a", found(0, counted=False))], 0),
+        ([QUIET, cell("m", "benign", verdict=None)], 0),
         ([QUIET, cell("m", "b", verdict="not reportable")], 3),
         ([QUIET, cell("m", "b", verdict="insufficient evidence")], 4),
         ([FINDINGS, cell("m", "a", verdict="not reportable")], 5),
