@@ -37,7 +37,7 @@ def running(folder: str) -> list[str]:
 def test_a_week_on_one_machine() -> None:
     # The sockets of Ray have a short limit; pytest's folders are longer.
     with tempfile.TemporaryDirectory(prefix="nla-") as folder:
-        script = [sys.executable, str(ROOT / "infra" / "local" / "week.py"), folder, "--documents=40"]
+        script = [sys.executable, str(ROOT / "infra" / "local" / "sweep.py"), folder, "--documents=40"]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         run = subprocess.run(
             script, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False

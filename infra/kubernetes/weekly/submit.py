@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import ssl
 import sys
-from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -18,22 +16,11 @@ from urllib.request import Request, urlopen
 
 import yaml
 
+from nla_ray.errors import ConfigError
+from nla_ray.fleet.weeks import named_week
+
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 EXISTS = 409
-
-
-def week_of(moment: datetime) -> str:
-    """The ISO week of the day before."""
-    year, week, _ = (moment - timedelta(days=1)).isocalendar()
-    return f"{year}-W{week:02}"
-
-
-def is_week(text: str) -> bool:
-    """Whether a text names an ISO week that there is."""
-    try:
-        return bool(re.fullmatch(r"\d{4}-W\d{2}", text) and date.fromisoformat(text))
-    except ValueError:
-        return False
 
 
 def rayjob_of(week: str, template: Path) -> dict[str, Any]:
@@ -68,9 +55,10 @@ def create(rayjob: dict[str, Any], server: str, account: Path) -> str:
 
 def main(arguments: list[str]) -> int:
     """Exit code: 0 where the RayJob is there now, 2 where it was refused, and for what is no week."""
-    week = arguments[0] if arguments else week_of(datetime.now(UTC))
-    if not is_week(week):
-        print(f"error: {week!r} is no ISO week; write it as 2026-W48", file=sys.stderr)
+    try:
+        week = named_week(arguments[0] if arguments else None)
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
         return 2
     host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
     server = f"https://{f'[{host}]' if ':' in host else host}:{port}"
