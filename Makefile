@@ -1,18 +1,20 @@
 # One command for everything: `make demo`, `make test`. A fresh machine needs only make and Python 3.11 or newer.
 
 PYTHON ?= python3
+SEEDS ?= 20
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-versions lint format schemas clean
+.PHONY: help demo test test-fast test-versions faults lint format schemas clean
 
 help:
 	@echo 'make demo       install into .venv and decode the demo corpus with the shipped demo pair'
 	@echo 'make test       install the development tools, lint, type-check, run every test'
 	@echo 'make test-fast  the tests without the slow ones'
 	@echo 'make test-versions  the fast tests with the lowest and with the newest versions allowed, each in out/versions'
+	@echo 'make faults     faults of every kind, $(SEEDS) trials of each, as a table (hours; SEEDS=1: some minutes)'
 	@echo 'make lint       ruff, mypy --strict, import-linter'
 	@echo 'make format     let ruff rewrite what it can'
 	@echo 'make schemas    rewrite the schema files that follow from the code'
@@ -31,6 +33,9 @@ test-fast: $(VENV)/.installed-dev
 test-versions: $(VENV)/.installed-dev
 	$(BIN)/python tests/versions.py lowest out/versions
 	$(BIN)/python tests/versions.py newest out/versions
+
+faults: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults --seeds $(SEEDS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -13,6 +13,7 @@ from tests.conftest import NlaDirs
 from tests.tiny import tiny_checkpoint
 
 TEXT = "the model said that it was true and that the other one is not the thing they had in mind "
+PACK = Path(__file__).parents[1] / "schemas/detectors/sabotage.yaml"
 WEEKS = ("2026-W46", "2026-W47")
 
 
@@ -39,6 +40,7 @@ def sweep_values(folder: Path, dirs: NlaDirs, **changes: Any) -> dict[str, Any]:
             "text": "text",
             "id": "id",
             "unit_documents": 2,
+            "units": "count",
         }
         for name in ("notes", "chats")
     ]
@@ -54,7 +56,7 @@ def sweep_values(folder: Path, dirs: NlaDirs, **changes: Any) -> dict[str, Any]:
         "controls": {"shuffled": 0.5, "random": 0.5},
         "sampling": {"max_new_tokens": 6},
         "engine": {"slots": 8, "cohort": 4},
-        "audit": {"detectors": ["deception"]},
+        "audit": {"packs": [str(PACK)]},
     } | changes
 
 

@@ -48,6 +48,8 @@ class SweepCorpus(Corpus):
     """
 
     name: Label
+    units: Literal["count", "content"] = "content"
+    """Where a unit ends, see `Corpus`: by content, so that last week's documents are in last week's units."""
     benign: Marked | Label | None = None
     """Benign documents: those of another corpus of this sweep by its name, or marked ones among these."""
 
@@ -57,7 +59,8 @@ class SweepCorpus(Corpus):
         for path in paths:
             if unknown := set(_PLACEHOLDER.findall(path)) - {WEEK, MODEL}:
                 raise ValueError(
-                    f"{path}: {sorted(unknown)[0]} means nothing here; {WEEK} is the ISO week, {MODEL} the target"
+                    f"{path}: {sorted(unknown)[0]} means nothing here; {WEEK} is the ISO week, "
+                    f"{MODEL} the target"
                 )
         return paths
 
@@ -65,7 +68,7 @@ class SweepCorpus(Corpus):
         """The corpus of a week for a target."""
         values = self.model_dump(exclude={"name", "benign"}, exclude_unset=True)
         paths = [path.replace(WEEK, week).replace(MODEL, model) for path in self.paths]
-        return Corpus.model_validate(values | {"paths": paths})
+        return Corpus.model_validate(values | {"paths": paths, "units": self.units})
 
 
 class Compare(Config):
@@ -180,6 +183,8 @@ class SweepConfig(DecodePolicy):
     def decoding(self, target: Target, corpus: SweepCorpus, week: str, output: str) -> DecodeConfig:
         """The decode of a cell into the tables at `output`."""
         shared = {name: getattr(self, name) for name in DecodePolicy.model_fields}
+        if self.sample is not None:
+            shared["sample"] = self.sample.model_copy(update={"key": self.sample.key.replace(WEEK, week)})
         return DecodeConfig(
             output=output,
             models=self.models(target),

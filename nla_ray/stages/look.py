@@ -26,6 +26,10 @@ class LookFirst(Stage):
         """Set up the real stage."""
         self._first.setup()
 
+    def setup_beside(self, other: LookFirst) -> None:
+        """See Stage."""
+        self._first.setup_beside(other._first)
+
     def __call__(self, task: Task) -> Any:
         """What the real stage does, or Done. A trial writes nothing and need not look."""
         there = None if task.only is not None else written(self._store, self._ref, task.unit_id)

@@ -17,7 +17,6 @@ from nla_ray.text import normalise
 from tests.audit.planted import Row
 
 TEXT = "They talk about the garden and how the roses grow there."
-UNIT = "u0"
 
 
 def write_tables(
@@ -27,15 +26,20 @@ def write_tables(
     *,
     documents: bool = True,
     recipe: Mapping[str, JsonValue] | None = None,
+    units: int = 1,
 ) -> str:
     """Commit one run of these rows; a mention is a sentence of the explanation. Returns the root.
 
-    `recipe`: what the run's configuration says beside its corpus.
+    `recipe`: what the run's configuration says beside its corpus. Documents are dealt out to `units`.
     """
-    table = table_of([_row(run_id, row) for row in rows], EXPLANATIONS)
+    dealt: dict[str, list[dict[str, object]]] = {}
+    for row in rows:
+        unit = f"u{row.doc % units}"
+        dealt.setdefault(unit, []).append(_row(run_id, row) | {"unit_id": unit})
+    tables = {unit: table_of(some, EXPLANATIONS) for unit, some in dealt.items()}
     plan = Plan(
         run_id=run_id,
-        units={UNIT: table.num_rows},
+        units={unit: table.num_rows for unit, table in tables.items()},
         sides=("documents",) if documents else (),
         facts={
             "seed": 7,
@@ -49,12 +53,10 @@ def write_tables(
         },
     )
     run = open_run(open_store(root), plan, add=True)
-    sides = {"documents": _documents(run_id, sorted(set(table["doc_id"].to_pylist())))} if documents else {}
-    written = run.write(UNIT, table, sides=sides)
-    run.commit(
-        {"baseline": {"value": 0.5, "reference": "test"}, "finished_at": "2026-01-02T03:04:05+00:00"},
-        [written],
-    )
+    for unit, table in tables.items():
+        doc_ids = sorted(set(table["doc_id"].to_pylist()))
+        run.write(unit, table, sides={"documents": _documents(run_id, unit, doc_ids)} if documents else {})
+    run.commit({"baseline": {"value": 0.5, "reference": "test"}, "finished_at": "2026-01-02T03:04:05+00:00"})
     return str(root)
 
 
@@ -87,7 +89,7 @@ def write_config(path: Path, **values: object) -> Path:
 def _row(run_id: str, row: Row) -> dict[str, object]:
     said = " ".join(["It is about a garden.", *(f"It speaks of {name}." for name in sorted(row.said))])
     return dict.fromkeys(EXPLANATIONS.names) | {
-        "run_id": run_id, "unit_id": UNIT, "row_id": f"{row.doc}-{row.place}-{row.control}",
+        "run_id": run_id, "row_id": f"{row.doc}-{row.place}-{row.control}",
         "doc_id": f"doc{row.doc:04}", "position": row.place, "token": "word", "role": "assistant",
         "control": row.control, "sample": row.sample, "seed": 7, "layer": 3, "outcome": "ok", "flags": [],
         "explanation": said, "explanation_norm": normalise(said), "raw_text": said, "finish_reason": "stop",
@@ -95,10 +97,10 @@ def _row(run_id: str, row: Row) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _documents(run_id: str, doc_ids: list[str]) -> pa.Table:
+def _documents(run_id: str, unit: str, doc_ids: list[str]) -> pa.Table:
     ends = [at + len(word) for at, word in _words(TEXT)]
     fixed = {
-        "run_id": run_id, "unit_id": UNIT, "text": TEXT, "token_ends": ends, "response_start": None,
+        "run_id": run_id, "unit_id": unit, "text": TEXT, "token_ends": ends, "response_start": None,
         "roles": ["assistant"] * len(ends), "n_tokens": len(ends), "truncated": False,
         "left_out_before": 0, "left_out_after": 0, "flags": [],
     }  # fmt: skip

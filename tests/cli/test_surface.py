@@ -49,20 +49,34 @@ OPTIONS = {
         "--max-rows",
         "--max-bytes",
     ],
+    "sweep": [],
     "train": ["config", "overrides", "--dry-run"],
     "training-set": ["config", "overrides", "--dry-run"],
     "verify": ["tables"],
 }
 
+_WEEK = ["sweep", "overrides", "--week"]
+SWEEP = {
+    "abandon": ["tables", "run_id", "--because", "--json"],
+    "compact": ["tables", "run_ids", "--target-mb", "--json"],
+    "gc": ["tables", "--yes", "--days", "--superseded-weeks", "--abandon-days", "--damaged", "--json"],
+    "plan": [*_WEEK, "--no-measure", "--json"],
+    "report": [*_WEEK, "--json"],
+    "resume": [*_WEEK, "--cell", "--json"],
+    "retry-failed": [*_WEEK, "--cell", "--json"],
+    "run": [*_WEEK, "--cell", "--json"],
+    "status": [*_WEEK, "--json"],
+}
+
 NAMES = {
     "nla_ray.errors": [
         "CheckpointError", "ConfigError", "EngineError", "Exit", "InputError", "NlaError",
-        "NoCheckpointError", "NoFileError", "TrainingError", "UnreachableError",
+        "NoCheckpointError", "NoFileError", "OverBudgetError", "TrainingError", "UnreachableError",
     ],
     "nla_ray.ids": ["digest", "row_id", "sample_positions", "sampling_key"],
     "nla_ray.config.reference": ["ModelRef", "local_path"],
     "nla_ray.config.decode": [
-        "Baseline", "Controls", "DecodeConfig", "Engine", "Models", "Reference", "Sampling",
+        "Baseline", "Controls", "DecodeConfig", "DecodePolicy", "Engine", "Models", "Reference", "Sampling",
     ],
     "nla_ray.config.runner": ["Pool", "Pools", "Runner", "Share"],
     "nla_ray.config.base": ["Config", "Name", "OrText", "Place"],
@@ -80,11 +94,14 @@ def test_commands_and_their_options() -> None:
         for name, command in commands.items()
     }
     assert found == OPTIONS
+    of_sweeps = commands["sweep"].commands
+    assert {name: [one.opts[0] for one in command.params] for name, command in of_sweeps.items()} == SWEEP
 
 
 def test_the_version_and_a_short_help_everywhere(invoke: Invoke) -> None:
     assert invoke("--version").out == f"nla-ray {__version__}\n"
-    for command in ([], *([name] for name in OPTIONS), ["audit", "run"], ["audit", "diff"]):
+    groups = [["audit", "run"], ["audit", "diff"], *(["sweep", name] for name in SWEEP)]
+    for command in ([], *([name] for name in OPTIONS), *groups):
         short, long = (invoke(*command, flag) for flag in ("-h", "--help"))
         assert (short.code, short.out, short.err) == (0, long.out, "") and "-h" in long.out
 

@@ -83,7 +83,7 @@ def parsed(job: str, arguments: list[str]) -> dict[str, Any]:
 
 
 def swept(text: str) -> tuple[SweepConfig, str]:
-    """What a RayJob sweeps, and its week: its options as the job reads them, its files as they are mounted."""
+    """What a RayJob sweeps, and its week: its options as the job reads them, its files as mounted."""
     options = parsed(*command_of(text))
     config = options["config"].replace("/etc/nla-weekly", str(WEEKLY))
     return load(SweepConfig, config, options["overrides"] or ()), options["week"]

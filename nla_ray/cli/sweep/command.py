@@ -56,13 +56,15 @@ def plan_command(
     config, chosen = configured(sweep, week, overrides or ())
     from nla_ray.pipelines.sweep.place import open_place, require_same_week
     from nla_ray.pipelines.sweep.plan import plan_sweep, require_budget
+    from nla_ray.pipelines.sweep.run import on_cluster
 
     place = open_place(config, chosen)
     require_same_week(place)
     console = Console(stderr=as_json)
-    made = plan_sweep(place, measure=False, doing=Lines(console))
-    if made.guessed() and not (made.over_budget or no_measure):
-        made = plan_sweep(place, measure=True, doing=Lines(console))
+    with on_cluster(config):
+        made = plan_sweep(place, measure=False, doing=Lines(console))
+        if made.guessed() and not (made.over_budget or no_measure):
+            made = plan_sweep(place, measure=True, doing=Lines(console))
     if as_json:
         typer.echo(said(made))
     else:

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING
 
 from nla_ray.cli.settings import settings_of
 from nla_ray.errors import ConfigError
-from nla_ray.fleet.results import begun_week, weeks_of
 from nla_ray.fleet.weeks import is_week, named_week
-from nla_ray.store.places.address import open_store
-from nla_ray.store.places.objects import Store
 
 if TYPE_CHECKING:
     from nla_ray.config.sweep import SweepConfig
+    from nla_ray.store.places.objects import Store
 
 
 @dataclass(frozen=True)
@@ -29,6 +27,8 @@ class Named:
 
 def named_sweep(text: str, overrides: Sequence[str] = ()) -> Named:
     """The sweep of `CONFIG`, or of `ROOT#NAME`. Raises ConfigError for what is neither."""
+    from nla_ray.store.places.address import open_store
+
     root, separator, name = text.rpartition("#")
     if separator and not Path(text).exists():
         if overrides:
@@ -52,12 +52,15 @@ def configured(text: str, week: str | None, overrides: Sequence[str] = ()) -> tu
 def begun_config(named: Named, week: str) -> SweepConfig:
     """The configuration that is named, else the one that the week was begun with."""
     from nla_ray.config.sweep import SweepConfig
+    from nla_ray.fleet.results import begun_week
 
     return named.config or SweepConfig.model_validate(begun_week(named.store, named.sweep, week).config)
 
 
 def known_week(named: Named, week: str | None) -> str:
     """The week to look at: as named, else the newest that was begun. Raises NoFileError without any."""
+    from nla_ray.fleet.results import begun_week, weeks_of
+
     if week is not None and not is_week(week):
         return named_week(week)
     weeks = weeks_of(named.store, named.sweep)

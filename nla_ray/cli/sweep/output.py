@@ -13,7 +13,6 @@ from rich.table import Table
 
 from nla_ray.cli.output import PLAIN_INTERVAL_S, line_of, stamped
 from nla_ray.fleet.layout import week_prefix
-from nla_ray.fleet.report.write import FOLDER
 from nla_ray.text import printable
 
 if TYPE_CHECKING:
@@ -124,6 +123,8 @@ def print_ended(ended: Ended, console: Console) -> None:
 
 def print_page(made: FleetReport, root: str, console: Console) -> None:
     """The week in a sentence, and where its page is."""
+    from nla_ray.fleet.report.write import FOLDER
+
     page = f"{root}/{week_prefix(made.sweep, made.week)}{FOLDER}/report.html"
     _line(console, f"{made.sweep} {made.week}: {made.sentence}")
     _line(console, f"The page: {page}")

@@ -28,7 +28,8 @@ class Sample(Config):
     """What makes a stratum: the label of the token, its class (`word`, `word-piece`, `number`, `punctuation`,
     `space`, `special`), the tokens of the document in powers of four, the name of the file."""
     key: str = ""
-    """Draws other positions for every text that is put here, such as the week; equal ones draw the same."""
+    """Draws other positions for every text that is put here; equal ones draw the same. In a sweep, `{week}`
+    stands for the week."""
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Sample:

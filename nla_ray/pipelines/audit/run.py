@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
 from pydantic import JsonValue, ValidationError
 
-from nla_ray import __version__
+import nla_ray
 from nla_ray.audit.compare import compare, states_of
 from nla_ray.audit.detect.hits import find_hits
 from nla_ray.audit.detect.judge import Judge
@@ -22,7 +24,7 @@ from nla_ray.audit.rates import BENIGN, Twins, rate_all
 from nla_ray.audit.report.model import Report
 from nla_ray.audit.report.write import FORMATS, write_report
 from nla_ray.audit.tally import Tally, needed, tally
-from nla_ray.config.audit import AuditConfig, Source
+from nla_ray.config.audit import AuditConfig, AuditPolicy, Source
 from nla_ray.config.detectors.levels import GRAVEST_FIRST
 from nla_ray.config.detectors.model import Detector
 from nla_ray.config.detectors.packs import Packs, Remote, load_packs
@@ -40,6 +42,16 @@ from nla_ray.text import masked_values
 
 if TYPE_CHECKING:
     from nla_ray.pipelines.audit.embedder import Embedder
+
+PACKAGE = Path(nla_ray.__file__).parent
+DECIDING = [
+    "audit/**/*.py",
+    "config/audit.py",
+    "config/detectors/*.py",
+    "intervals.py",
+    "pipelines/audit/*.py",
+]
+"""Sources that decide what an audit says; another version of them makes another audit of the same tables."""
 
 Doing = Callable[[str], None]
 """Told what is being done."""
@@ -74,16 +86,19 @@ class Outcome:
 
 
 def audit(
-    config: AuditConfig, doing: Doing = lambda what: None, *, labels: Mapping[str, str] = {}
+    config: AuditConfig,
+    doing: Doing = lambda what: None,
+    *,
+    labels: Mapping[str, str] = {},
+    packs: Packs | None = None,
 ) -> Outcome:
     """Audit the runs that the configuration names; the same inputs again give the same bytes, written once.
 
-    `labels` say where the audited runs belong, see `Plan`. Raises InputError and ConfigError for tables,
-    packs and settings that cannot be used.
+    `labels` say where the audited runs belong, see `Plan`; `packs` are those of the configuration, where they
+    are loaded already. Raises InputError and ConfigError for tables, packs and settings that cannot be used.
     """
     output = Tree(config.output)
-    packs = load_packs(config.packs, Remote(lambda path: expand(path).files, read_bytes))
-    packs = packs.only(config.detectors) if config.detectors else packs
+    packs = packs_of(config) if packs is None else packs
     embedder = embedder_of(config, packs)
     helpers = Helpers(
         ask=asking(config.source.tables, config.source.runs or None),
@@ -128,6 +143,12 @@ def audit(
     return Outcome(report, output.url, False)
 
 
+def packs_of(policy: AuditPolicy) -> Packs:
+    """The detectors that a policy names."""
+    packs = load_packs(policy.packs, Remote(lambda path: expand(path).files, read_bytes))
+    return packs.only(policy.detectors) if policy.detectors else packs
+
+
 def open_source(source: Source) -> Opened:
     """A connection to a source's tables. Raises NoFileError where these runs are not there."""
     connection = connect(source.tables, runs=source.runs or None)
@@ -169,9 +190,9 @@ def plan_of(
         "audit": masked_values(config.effective()),
         "detectors_sha256": packs.fingerprint(),
         "tables": tables,
-        "versions": {"nla_ray": __version__},
+        "code": code_digest(),
     }
-    identity = ["audit", __version__, config.fingerprint(), packs.fingerprint(), repr(tables)]
+    identity = ["audit", code_digest(), config.fingerprint(), packs.fingerprint(), repr(tables)]
     if embedder is not None:
         record = embedder.record
         facts["models"] = {"embedder": asdict(record)}
@@ -180,6 +201,13 @@ def plan_of(
     return Plan(
         run_id=audit_id, table="rates", sides=("findings",), units=dict.fromkeys(subject.runs), facts=facts
     )
+
+
+@cache
+def code_digest() -> str:
+    """Digest of the sources that decide what an audit says of given tables."""
+    files = (file for name in DECIDING for file in sorted(PACKAGE.glob(name)))
+    return digest(*(part for file in files for part in (file.name, file.read_text(encoding="utf-8"))))
 
 
 def finished(output: Tree, record: Mapping[str, JsonValue]) -> Report | None:

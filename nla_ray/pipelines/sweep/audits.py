@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from nla_ray.audit.report.model import Report
 from nla_ray.config.audit import AuditConfig, AuditPolicy, Source
+from nla_ray.config.detectors.packs import Packs
 from nla_ray.fleet.layout import reports_key
 from nla_ray.fleet.lease import now_utc
 from nla_ray.fleet.results import CellResult, results_of, weeks_of
@@ -21,6 +22,7 @@ class Auditor:
 
     place: Place
     runs: Mapping[tuple[str, str], CellResult]
+    packs: Packs
     last: dict[tuple[str, str], CellResult] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -93,7 +95,7 @@ class Auditor:
             output=f"{self.place.store.url}/{key}",
             **{name: getattr(policy, name) for name in AuditPolicy.model_fields},
         )
-        return audit(config, labels=work.cell.labels()).report, key
+        return audit(config, labels=work.cell.labels(), packs=self.packs).report, key
 
     def _source(self, result: CellResult) -> Source:
         return Source(tables=self.place.tables, runs=(str(result.run_id),))

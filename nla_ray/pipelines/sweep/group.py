@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 from nla_ray.config.decode import DecodeConfig
@@ -91,7 +91,7 @@ class Group:
         self, work: CellWork, config: DecodeConfig, stages: Sequence[Stage], labels: Labels
     ) -> Runner:
         self.leases.tell(work.cell, run_id=labels.run)
-        return self.shared.member(work.cell.id, stages, replace(labels, corpus=work.cell.corpus))
+        return self.shared.member(work.cell.id, stages, labels)
 
     def _tell(self, work: CellWork, now: Progress) -> None:
         use = use_of(now.busy, work.decoding.runner, settled(work.decoding).device)

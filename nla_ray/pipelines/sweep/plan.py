@@ -14,7 +14,8 @@ from nla_ray.fleet.costs import HOUR, Use, cost_of, over_budget, use_of
 from nla_ray.fleet.results import CellResult, results_of, weeks_of
 from nla_ray.pipelines.decode.estimate import estimated_seconds
 from nla_ray.pipelines.decode.planning import Decode
-from nla_ray.pipelines.decode.run import labels_of, plan, runner_of, stages_of, written_units
+from nla_ray.pipelines.decode.reuse import held_units
+from nla_ray.pipelines.decode.run import labels_of, plan, runner_of, stages_of, taken_up, written_units
 from nla_ray.pipelines.sweep.group import exit_of
 from nla_ray.pipelines.sweep.place import CellWork, Place
 from nla_ray.stages.tally import total
@@ -133,6 +134,7 @@ class Planner:
 
     def _planned(self, work: CellWork, ready: Decode, store: Store) -> CellPlan:
         done, units = written_units(ready, store), len(ready.tasks)
+        reused = held_units(ready, store).total()
         made = CellPlan(
             cell=work.cell,
             state="to do",
@@ -141,11 +143,15 @@ class Planner:
             tokens=ready.survey.tokens,
             units=units,
             done_units=done,
+            reused_units=reused,
         )
-        speed = self._speed(work, ready, store) if done < units else Speed(Use(), "done", "")
+        speed = self._speed(work, ready, store) if units > done + reused else Speed(Use(), "done", "")
         if speed is None or ready.survey.vectors is None:
             return made
-        use = speed.use.times(ready.survey.vectors * (units - done) / units)
+        if speed.basis == "measured":
+            made = made.model_copy(update={"done_units": written_units(ready, store)})
+        left = units - made.done_units - reused
+        use = speed.use.times(ready.survey.vectors * left / units)
         return made.model_copy(
             update={
                 "worker_hours": use.busy / HOUR,
@@ -205,7 +211,7 @@ def recorded(results: list[CellResult], model: str) -> Speed | None:
 def measured(work: CellWork, ready: Decode, store: Store) -> Speed | None:
     """What a vector costs in a few units of a cell, which are decoded for good; None where that fails."""
     labelled = ready.plan.model_copy(update={"labels": work.cell.labels()})
-    ready = replace(ready, plan=labelled)
+    ready = taken_up(store, replace(ready, plan=labelled))
     run = open_run(store, ready.plan, add=True)
     missing = set(run.missing())
     tasks = list(islice((task for task in ready.tasks if task.unit_id in missing), MEASURED_UNITS))

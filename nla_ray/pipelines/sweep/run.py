@@ -10,14 +10,17 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from nla_ray.config.base import Config
+from nla_ray.config.detectors.packs import Packs
 from nla_ray.config.sweep import SweepConfig
 from nla_ray.errors import Exit
 from nla_ray.fleet.costs import over_budget
 from nla_ray.fleet.layout import week_prefix
 from nla_ray.fleet.lease import Leases, get_lease
+from nla_ray.fleet.report.exits import exit_of
 from nla_ray.fleet.report.model import FleetReport
 from nla_ray.fleet.report.write import FOLDER
 from nla_ray.fleet.results import CellResult, Numbers, Pair, numbers_of, put_result, results_of, runs_of
+from nla_ray.pipelines.audit.run import packs_of
 from nla_ray.pipelines.sweep.audits import Auditor
 from nla_ray.pipelines.sweep.group import Group, Say, failed
 from nla_ray.pipelines.sweep.place import CellWork, Place, begin_week, open_place, require_same_week
@@ -76,9 +79,9 @@ class Ended:
         )
 
     @property
-    def exit(self) -> int:
+    def exit(self) -> Exit:
         """That of the page, see `fleet_exit`; a budget that ran out comes first, for nothing goes on then."""
-        return Exit.OVER_BUDGET if self.over_budget else self.report.exit
+        return Exit.OVER_BUDGET if self.over_budget else exit_of(self.report.cells)
 
 
 @dataclass
@@ -87,11 +90,11 @@ class Driver:
 
     place: Place
     leases: Leases
+    packs: Packs
     again: frozenset[Pair]
     """Cells with a result that are to be made again."""
     say: Say
     tell: Tell
-    poll_s: float = POLL_S
     tries: Counter[Pair] = field(default_factory=Counter)
     over: list[str] = field(default_factory=list)
     worked: dict[str, None] = field(default_factory=dict)
@@ -109,7 +112,7 @@ class Driver:
     def audit(self) -> None:
         """Audit what is decoded and has no result."""
         while todo := self._decoded():
-            auditor = Auditor(self.place, runs_of(self.place.store, *self._names))
+            auditor = Auditor(self.place, runs_of(self.place.store, *self._names), self.packs)
             mine = [(work, n) for work, n in todo if self.leases.take(work.cell)]
             for work, n in mine:
                 self._audit(auditor, work, n)
@@ -217,7 +220,7 @@ class Driver:
     def _wait(self, works: Sequence[CellWork]) -> None:
         owners = {lease.owner for work in works if (lease := get_lease(self.place.store, work.cell))}
         self.tell(f"waiting for {len(works)} cells that {', '.join(sorted(owners)) or 'nobody'} works on")
-        time.sleep(self.poll_s)
+        time.sleep(POLL_S)
 
 
 def run_sweep(
@@ -235,14 +238,14 @@ def run_sweep(
     """
     place = open_place(config, week)
     require_same_week(place)
-    chosen = place.only(cells)
-    if config.budget.limited():
-        require_budget(plan_sweep(place, measure=False, doing=lambda what: tell(f"{what}: planning")))
+    chosen, packs = place.only(cells), packs_of(config.audit)
     with on_cluster(config):
+        if config.budget.limited():
+            require_budget(plan_sweep(place, measure=False, doing=lambda what: tell(f"{what}: planning")))
         begin_week(place)
         again = again_of(chosen) if retry else frozenset()
         with Leases(place.store) as leases:
-            driver = Driver(chosen, leases, again, say, tell)
+            driver = Driver(chosen, leases, packs, again, say, tell)
             driver.decode()
             driver.audit()
     # A result that could not be written down is told all the same.
@@ -250,12 +253,12 @@ def run_sweep(
         driver.found.get(one.cell.pair, one) if one.state == "not started" else one
         for one in results_of(place.store, config.name, week)
     )
-    report = told(place, anew=bool(driver.worked))
+    report = page_of(place, anew=bool(driver.worked))
     return Ended(place, results, tuple(driver.worked), tuple(driver.over), report)
 
 
-def told(place: Place, *, anew: bool) -> FleetReport:
-    """The page of the week; written anew where something was done, or where it is not there."""
+def page_of(place: Place, *, anew: bool) -> FleetReport:
+    """The page of the week; written where something was done (`anew`), or where it is not there."""
     config, week = place.config, place.week
     there = place.store.entries(f"{week_prefix(config.name, week)}{FOLDER}/report.json")
     q, currency = config.audit.evidence.alpha, config.budget.currency
@@ -277,7 +280,4 @@ def on_cluster(config: SweepConfig) -> AbstractContextManager[None]:
     from nla_ray.runtime.cluster import connected, require_cluster
 
     require_cluster(config.runner, config.root)
-    pools = [config.runner.pool] if config.runner.pools is None else [one for _, one in config.runner.pools]
-    return connected(
-        config.runner, cpus=config.targets_at_once * sum(pool.actors * pool.cpus for pool in pools)
-    )
+    return connected(config.runner, cpus=config.targets_at_once * config.runner.cpus)

@@ -71,7 +71,7 @@ def test_an_override_may_name_a_section_that_the_file_lacks(file: Path) -> None:
         ("positions.column=at", ["positions", "name of the column belong together"]),
         ("corpus={paths: [a], messages: m, vectors: {}}", ["corpus", "not with messages"]),
         ("models.target=a@b@c", ["models.target", "ID_OR_PATH"]),
-        ("seed", ["write it as key=value; a key begins with one of output, overwrites, models"]),
+        ("seed", ["write it as key=value; a key begins with one of overwrites, continuation"]),
         ("output.folder=x", ["'output' is a single value"]),
         ("seed=[", ["not YAML"]),
     ],

@@ -39,7 +39,7 @@ def test_a_run_tells_its_units_its_faults_and_its_end(make: Make, tmp_path: Path
     run = decode(config, stages=stages)
     events = told(config.output)
     names = [one["event"] for one in events]
-    assert names[:2] == ["planned", "begun"] and names[-1] == "committed"
+    assert names[:3] == ["planned", "reused", "begun"] and names[-1] == "committed"
     assert {one["run"] for one in events} == {run.run_id}
     assert names.count("done") == 4 and names.count("isolated") == 2
     assert {one["reason"] for one in events if one["event"] == "failed"} == {

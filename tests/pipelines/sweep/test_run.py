@@ -14,6 +14,8 @@ import pytest
 from nla_ray.config.sweep import SweepConfig
 from nla_ray.errors import ConfigError, OverBudgetError
 from nla_ray.fleet.results import CellResult, numbers_of, results_of
+from nla_ray.pipelines.sweep.place import open_place
+from nla_ray.pipelines.sweep.plan import plan_sweep
 from nla_ray.pipelines.sweep.run import Ended, run_sweep
 from nla_ray.store import open_store
 from tests.conftest import NlaDirs
@@ -79,6 +81,26 @@ def test_a_week_with_the_same_documents_is_the_run_of_the_week_before(make: Make
     assert (same.run_id, same.same_run_as, same.cost) == (of(first).run_id, FIRST, 0.0)
     assert same.reused_units == same.units == 2 and same.last_run is None
     assert other.same_run_as is None and (other.cost or 0) > 0
+
+
+@pytest.mark.slow
+def test_of_a_week_with_mostly_the_same_documents_most_units_are_reused(make: Make, tmp_path: Path) -> None:
+    config = make(leave_out=["base/chats", "tuned/chats", "tuned/notes"])
+    notes = config.corpora[0].model_copy(update={"units": "content", "unit_documents": 4})
+    config = config.model_copy(update={"corpora": (notes, config.corpora[1])})
+    old, new = [f"d{n}" for n in range(120)], [f"n{n}" for n in range(18)]
+    write_corpus(tmp_path / "in", FIRST, "notes", old)
+    write_corpus(tmp_path / "in", SECOND, "notes", [*new, *old[18:]])
+    run_sweep(config, FIRST)
+    place = open_place(config, SECOND)
+    (planned,) = plan_sweep(place, measure=False).cells
+    second = of(run_sweep(config, SECOND))
+    assert second.reused_units == planned.reused_units and second.same_run_as is None
+    assert second.reused_units / second.units >= 0.75
+    sound(tables(config))
+    undisturbed = config.model_copy(update={"root": str(tmp_path / "undisturbed")})
+    run_sweep(undisturbed, SECOND)
+    same_rows(rows_of(tables(config), run=second.run_id), rows_of(tables(undisturbed)))
 
 
 def test_what_is_not_there_and_what_fails_are_states_and_the_others_go_on(make: Make, tmp_path: Path) -> None:

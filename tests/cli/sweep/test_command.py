@@ -1,0 +1,108 @@
+"""`nla-ray sweep`: a week by its configuration or by where its state is, and what is refused in one line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from nla_ray.fleet.layout import result_key, week_key
+from tests.cli.conftest import Invoke
+from tests.conftest import NlaDirs
+from tests.sweeps import WEEKS, sweep_config
+
+FIRST, SECOND = WEEKS
+
+
+@pytest.fixture
+def config(tmp_path: Path, nla: Callable[[str], NlaDirs]) -> Path:
+    """A sweep of one cell, as a file."""
+    made = sweep_config(tmp_path, nla("qwen2"), leave_out=["base/chats", "tuned/chats", "tuned/notes"])
+    path = tmp_path / "sweep.yaml"
+    path.write_text(yaml.safe_dump(made.model_dump(mode="json", exclude_unset=True)))
+    return path
+
+
+def test_a_week_is_planned_run_and_looked_at(config: Path, invoke: Invoke) -> None:
+    state = f"{config.parent}/root#small"
+    planned = invoke("sweep", "plan", config, "--week", FIRST, "--no-measure", "--json")
+    assert planned.code == 0 and json.loads(planned.out)["vectors"] == 8
+    ran = invoke("sweep", "run", config, "--week", FIRST)
+    assert ran.code == 3 and f"weeks/{FIRST}/report/report.html" in ran.out.replace("\n", "")
+    assert "base.L2.notes: decoding, 2/2 units" in ran.out
+    status = json.loads(invoke("sweep", "status", state, "--json").out)
+    assert (status["week"], status["counts"]["done"], status["units"]) == (FIRST, 1, 2)
+    assert (
+        invoke("sweep", "status", config).out.splitlines()[-1].startswith(f"small {FIRST}: 1 done; 2/2 units")
+    )
+    again = invoke("sweep", "resume", state)
+    assert again.code == 3 and f"small {FIRST}: nothing to do" in again.out
+    told = json.loads(invoke("sweep", "run", config, "--week", FIRST, "--json").out)
+    assert (told["worked"], told["exit"], told["results"][0]["state"]) == ([], 3, "done")
+    report = invoke("sweep", "report", state, "--json")
+    assert report.code == 3 and json.loads(report.out)["cells"][0]["result"]["run_id"]
+    assert f"small {FIRST}: nothing to do" in invoke("sweep", "retry-failed", state).out
+
+
+Spoil = Callable[[Path], Any]
+
+
+def begun(config: Path, key: str, data: str) -> None:
+    path = config.parent / "root" / key
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(data)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("run", "CONFIG", "--week", "2026-W60"), 2, "--week: '2026-W60' is no ISO week; write it as"),
+        (("run", "CONFIG", "--cell", "base/none"), 2, "small has no cell base/none; there are base.L2.notes"),
+        (("run", "CONFIG", "sed=1"), 2, "sed: unknown key; did you mean 'seed'?"),
+        (("run", "CONFIG", "budget.vectors=7", "--week", FIRST), 9, "would take 8 vectors where 7 are"),
+        (("plan", "CONFIG", "budget.vectors=7", "--week", FIRST), 9, "raise the budget, take fewer cells"),
+        (("run", "CONFIG", "notify.url_env=NOT_SET_HERE"), 2, "variable NOT_SET_HERE is not set"),
+        (("run", "CONFIG", "root=ftp://x/y"), 2, "cannot keep tables at ftp://"),
+        (("run", "none.yaml"), 7, "none.yaml: cannot read this configuration file"),
+        (("status", "CONFIG"), 7, "sweep small has no week"),
+        (("status", "CONFIG", "--week", SECOND), 7, f"sweep small has no week {SECOND}; there are: none"),
+        (("resume", "ROOT#other"), 7, "sweep other has no week"),
+        (("resume", "ROOT#small", "seed=1"), 2, "is a sweep as it was begun; seed=1 goes with"),
+        (("report", "ROOT#small", "--week", FIRST), 7, "sweep small has no week"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_one_line_and_nothing_is_written(
+    config: Path, invoke: Invoke, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    places = {"CONFIG": str(config), "ROOT": f"{config.parent}/root"}
+    given = [places.get(one, one) for one in arguments]
+    ended = invoke("sweep", *(one.replace("ROOT#", f"{places['ROOT']}#") for one in given))
+    errors = [line for line in ended.err.splitlines() if line.startswith("error: ")]
+    assert ended.code == code and len(errors) == 1 and said in errors[0]
+    assert not (config.parent / "root").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "data", "said"),
+    [
+        (
+            week_key("small", FIRST),
+            "{",
+            "damaged: not a JSON object with a version; restore it from a backup",
+        ),
+        (week_key("small", FIRST), '{"version": 9}', "has version 9, this nla_ray reads 1; upgrade nla_ray"),
+        (result_key("small", FIRST, ("base", "notes"), 1), "[]", "damaged: not a JSON object with a version"),
+    ],
+)
+def test_a_damaged_state_is_named(config: Path, invoke: Invoke, key: str, data: str, said: str) -> None:
+    if key != week_key("small", FIRST):
+        week = {"version": 1, "sweep": "small", "week": FIRST, "config": {}}
+        cell = {"sweep": "small", "week": FIRST, "model": "base", "corpus": "notes", "layer": 2}
+        begun(config, week_key("small", FIRST), json.dumps(week | {"cells": [cell]}))
+    begun(config, key, data)
+    refused = invoke("sweep", "status", config, "--week", FIRST)
+    assert refused.code == 2 and key in refused.err and said in refused.err

@@ -1,0 +1,1 @@
+"""Faults of every kind, injected into real runs, and what is left of the rows."""

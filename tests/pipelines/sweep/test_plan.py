@@ -1,0 +1,59 @@
+"""What a week would cost: recorded, measured or estimated, and said which."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nla_ray.pipelines.sweep.place import open_place
+from nla_ray.pipelines.sweep.plan import plan_sweep
+from nla_ray.pipelines.sweep.run import run_sweep
+from tests.conftest import NlaDirs
+from tests.decoded import sound
+from tests.sweeps import WEEKS, sweep_config
+
+FIRST, SECOND = WEEKS
+ONE_MODEL = ["tuned/notes", "tuned/chats"]
+
+
+def test_a_speed_is_estimated_then_measured_then_recorded(
+    tmp_path: Path, nla: Callable[[str], NlaDirs]
+) -> None:
+    config = sweep_config(tmp_path, nla("qwen2"), leave_out=ONE_MODEL, budget={"price": 3600})
+    place = open_place(config, FIRST)
+    guessed = plan_sweep(place, measure=False)
+    assert {one.basis for one in guessed.cells} == {"estimated"} and guessed.guessed()
+    assert not Path(config.root).exists()
+    assert (guessed.vectors, guessed.cells[0].units, guessed.cells[0].documents) == (16, 2, 4)
+    assert guessed.cells[0].tokens and guessed.gpu_hours == 0 and (guessed.cost or 0) > 0
+
+    measured = plan_sweep(place, measure=True)
+    assert [(one.basis, one.done_units, one.cost == 0) for one in measured.cells] == [
+        ("measured", 2, True),
+        ("measured", 0, False),
+    ]
+    assert "measured on 2 units of base.L2.notes" in measured.cells[1].assumption
+    assert (measured.cost or 0) > 10 * (guessed.cost or 0)
+    again = plan_sweep(place, measure=False)
+    assert [one.done_units for one in again.cells] == [2, 0]
+
+    ended = run_sweep(config, FIRST)
+    sound(f"{config.root}/tables")
+    assert plan_sweep(place, measure=False).cost == 0
+    later = plan_sweep(open_place(config, SECOND), measure=False)
+    assert {one.basis for one in later.cells} == {"recorded"} and not later.guessed()
+    # The newest cell of the model tells what a vector costs; of two units one is there already.
+    assert (later.cells[0].units, later.cells[0].reused_units) == (2, 1)
+    assert later.cells[0].cost == pytest.approx((ended.results[0].cost or 0) / 2)
+
+
+def test_a_cell_whose_corpus_is_not_there_is_planned_as_missing(
+    tmp_path: Path, nla: Callable[[str], NlaDirs]
+) -> None:
+    config = sweep_config(tmp_path, nla("qwen2"), leave_out=ONE_MODEL)
+    (tmp_path / "in/notes" / f"{FIRST}.jsonl").unlink()
+    missing, other = plan_sweep(open_place(config, FIRST), measure=False).cells
+    assert (missing.state, missing.exit, other.state) == ("missing", 7, "to do")
+    assert "no such corpus file" in str(missing.reason)
