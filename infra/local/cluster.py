@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -28,8 +29,8 @@ STORE_PORTS = [f"{part}.port{more}" for part in ("s3", "master", "volume", "file
 NODES = ("worker-1", "worker-2", "worker-3")
 """The third takes the place of one that is killed."""
 PORTS = (*STORE_PORTS, "gcs", "jobs", "client", "head", *NODES, "prometheus")
-NODE_CPUS = 3
-"""So that each of a job's actors, of two, has a node of its own, and one is left for planning."""
+NODE_CPUS = 2
+"""One for an actor, one for planning."""
 
 
 def environment_of(folder: Path, ports: Mapping[str, int]) -> dict[str, str]:
@@ -47,6 +48,8 @@ def environment_of(folder: Path, ports: Mapping[str, int]) -> dict[str, str]:
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
+        # Else workers give way to everything else on this machine.
+        "RAY_worker_niceness": "0",
     }
 
 
@@ -121,7 +124,7 @@ class Cluster:
     def __enter__(self) -> Cluster:
         try:
             self._serve("s3", "s3.port", store(self.local))
-            self.bucket().create_bucket(Bucket=BUCKET)
+            self.bucket.create_bucket(Bucket=BUCKET)
             self._serve("head", "jobs", head(self.local))
             # Workers that join at the same moment may time out.
             for name in NODES[:2]:
@@ -146,6 +149,7 @@ class Cluster:
         for pid in named_below(self.nodes[name].pid, "raylet"):
             os.kill(pid, signal.SIGKILL)
 
+    @cached_property
     def bucket(self) -> Any:
         """A client of the S3 server."""
         return botocore.session.get_session().create_client(
@@ -158,16 +162,16 @@ class Cluster:
 
     def keys(self, prefix: str) -> list[str]:
         """Keys in the bucket."""
-        pages = self.bucket().get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+        pages = self.bucket.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
         return [one["Key"] for page in pages for one in page.get("Contents", ())]
 
     def put(self, key: str, data: bytes) -> None:
         """Write an object of the bucket."""
-        self.bucket().put_object(Bucket=BUCKET, Key=key, Body=data)
+        self.bucket.put_object(Bucket=BUCKET, Key=key, Body=data)
 
     def get(self, key: str) -> bytes:
         """An object of the bucket."""
-        data: bytes = self.bucket().get_object(Bucket=BUCKET, Key=key)["Body"].read()
+        data: bytes = self.bucket.get_object(Bucket=BUCKET, Key=key)["Body"].read()
         return data
 
     def job(self, submission: str) -> dict[str, Any]:

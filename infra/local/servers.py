@@ -60,7 +60,7 @@ def wait_for(true: Callable[[], object], what: str, patience_s: float = PATIENCE
     while not true():
         if time.monotonic() > last:
             raise TimeoutError(f"waited {patience_s:.0f} s for {what}")
-        time.sleep(0.2)
+        time.sleep(0.5)
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

@@ -131,19 +131,25 @@ def place(tmp_path_factory: pytest.TempPathFactory, nla: Callable[[str], NlaDirs
             yield made
 
 
+def put_stray(place: Place) -> None:
+    """A unit of no run."""
+    stray = f"nla/tables/explanations/run_id={'0' * 16}/unit={'0' * 16}.parquet"
+    client_of(place.endpoint).put_object(Bucket=BUCKET, Key=stray, Body=b"", IfNoneMatch="*")
+
+
 @pytest.fixture(scope="module")
 def used(place: Place) -> dict[str, set[Use]]:
     """What each identity asks for in its own work, which succeeds."""
     swept = place.run("writer", "sweep", "run", "config.yaml", "--week=2026-W48", **place.config)
     assert "small.L" in swept.stdout and swept.returncode in AUDITED, swept.stdout + swept.stderr
-    audited = place.run("auditor", "audit", "config.yaml", source={"tables": TABLES}, output="report")
+    audit = {"source": {"tables": TABLES}, "output": "report", "detectors": ["deception"]}
+    audited = place.run("auditor", "audit", "config.yaml", **audit)
     assert (place.folder / "report" / "report.json").exists(), audited.stdout + audited.stderr
     state = ["sweep", "status", f"{ROOT_URL}#weekly"]
     for command in (["verify", TABLES], ["sql", TABLES, "SELECT count(*) FROM explanations"], state):
         read = place.run("reader", *command)
         assert read.returncode == 0, read.stdout + read.stderr
-    stray = f"nla/tables/explanations/run_id={'0' * 16}/unit={'0' * 16}.parquet"
-    client_of(place.endpoint).put_object(Bucket=BUCKET, Key=stray, Body=b"", IfNoneMatch="*")
+    put_stray(place)
     kept = place.run("keeper", "sweep", "gc", TABLES, "--yes", "--days=0")
     assert "removed" in kept.stdout and kept.returncode == 0, kept.stdout + kept.stderr
     return {who: set(place.uses[who]) for who in IDENTITIES}
@@ -200,10 +206,9 @@ def test_a_planted_error_is_caught(used: dict[str, set[Use]], was: str, planted:
 @pytest.mark.slow
 def test_the_server_refuses_the_rest(place: Place, used: dict[str, set[Use]]) -> None:
     denied = "access denied"
-    assert (
-        denied
-        in place.run("auditor", "sweep", "run", "config.yaml", "--week=2026-W48", **place.config).stderr
-    )
+    swept = place.run("auditor", "sweep", "run", "config.yaml", "--week=2026-W48", **place.config)
+    assert denied in swept.stderr
+    put_stray(place)
     assert denied in place.run("writer", "sweep", "gc", TABLES, "--yes", "--days=0").stderr
     audit = place.run("reader", "audit", "config.yaml", source={"tables": TABLES}, output="other")
     assert denied in audit.stderr and audit.returncode == 2
