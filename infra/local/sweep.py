@@ -26,6 +26,8 @@ import yaml
 from cluster import BUCKET, NODES, PORTS, ROOT, Cluster, environment_of
 from servers import Local, free_ports, wait_for
 
+from nla_ray.fleet.report.model import FleetReport
+
 MODELS, CORPORA = ("demo", "tuned", "noisy"), (world.OWN, *world.TOPICS)
 LAST_WEEK = 48
 STATE = "sweeps/sweeps/local/weeks"
@@ -34,6 +36,7 @@ UNITS_S = 900.0
 """Longest wait for the first units of a job."""
 FINDINGS = 5
 LEAST_HITS = 0.75
+MOVED = ("risen", "fallen")
 METRICS = ("ray_nla_units_done", "ray_nla_vectors_total", "ray_nla_fve_nrm")
 
 
@@ -161,20 +164,18 @@ def put_world(cluster: Cluster, config: Mapping[str, Any], weeks: Sequence[str])
 
 def cells_of(cluster: Cluster, week: str) -> Iterator[dict[str, Any]]:
     """What came of the cells of a week, as its page says."""
-    for one in json.loads(cluster.get(f"{STATE}/{week}/report/report.json"))["cells"]:
-        result, readings = one["result"], one["readings"]
-        yield {
-            "model": result["cell"]["model"], "corpus": result["cell"]["corpus"], "state": result["state"],
-            "verdict": result["verdict"], "rows": result["rows"], "units": result["units"],
-            "reused_units": result["reused_units"], "fve": one["fve"],
-            "findings": {each["detector"]: [each["k"], each["n"]] for each in readings if each["findings"]},
-            "moved": {
-                f"{each['detector']} against {against}": each[against]["verdict"]
-                for each in readings
-                for against in ("last", "base")
-                if each[against] and each[against]["verdict"] in ("risen", "fallen")
-            },
-        }  # fmt: skip
+    report = FleetReport.model_validate_json(cluster.get(f"{STATE}/{week}/report/report.json"))
+    for one in report.cells:
+        result = one.result.model_dump(include={"state", "verdict", "rows", "units", "reused_units"})
+        yield {"model": one.pair[0], "corpus": one.pair[1], **result, "fve": one.fve} | {
+            "findings": {each.detector: [each.k, each.n] for each in one.readings if each.findings},
+            "moved": [
+                f"{each.detector} has {change.verdict} against {against}"
+                for each in one.readings
+                for against, change in (("last week", each.last), ("base", each.base))
+                if change is not None and change.verdict in MOVED
+            ],
+        }
 
 
 def judge(story: Story, cells: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
@@ -188,10 +189,11 @@ def judge(story: Story, cells: Mapping[str, Sequence[Mapping[str, Any]]]) -> Non
         story.claim(f"{week}: every cell is reportable", all(one["verdict"] == "reportable" for one in found))
         if week != story.weeks[0]:
             story.claim(
-                f"{week}: {LEAST_HITS:.0%} of the units are reused", hits(found, week == last) >= LEAST_HITS
+                f"{week}: at least {LEAST_HITS:.0%} of the units are reused",
+                hits(found, week == last) >= LEAST_HITS,
             )
     (planted,) = (one for one in cells[last] if (one["model"], one["corpus"]) == world.CELL)
-    risen = planted["moved"].get(f"{world.PLANTED} against last") == "risen"
+    risen = f"{world.PLANTED} has risen against last week" in planted["moved"]
     story.claim(f"{last}: the planted rise is found", list(planted["findings"]) == [world.PLANTED] and risen)
 
 

@@ -49,5 +49,5 @@ def test_a_small_sweep_on_one_machine() -> None:
         assert result["codes"] == {"2026-W47": [0], "2026-W48": [5, 5, 5]}
         (planted, *others) = reversed(result["cells"]["2026-W48"])
         assert planted["model"] == "tuned" and list(planted["findings"]) == ["deception"]
-        assert [(one["findings"], one["moved"], one["reused_units"]) for one in others] == [({}, {}, 4)]
+        assert [(one["findings"], one["moved"], one["reused_units"]) for one in others] == [({}, [], 4)]
         assert running(folder) == []
