@@ -43,8 +43,9 @@ class RunRank(Protocol):
 
 
 def train_on_ray(config: TrainConfig, run_rank: RunRank, report: Report) -> None:
-    """Run every rank to its end. Raises what a rank raises, EngineError after too many restarts, UnreachableError where
-    Ray gives up.
+    """Run every rank to its end.
+
+    Raises what a rank raises, EngineError after too many restarts, UnreachableError where Ray gives up.
 
     Ray keeps no checkpoint of its own: what it starts again goes on from those of the output.
     """
