@@ -127,7 +127,7 @@ def _start_own(cpus: float) -> None:
         AuthenticationTokenLoader.instance().reset_cache()
     try:
         _begin(cpus)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (Ray raises no other)
         # Ray says what keeps it from starting, such as a machine that is too busy, by a bare Exception.
         raise UnreachableError(
             f"Ray does not start on this machine: {' '.join(str(error).split())[:200]}; run the same command "
