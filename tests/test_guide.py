@@ -28,13 +28,24 @@ def commands() -> list[list[str]]:
     return [shlex.split(line)[1:] for line in lines if line.startswith("nla-ray ")]
 
 
-@pytest.mark.parametrize("number", range(len(blocks("yaml"))))
+WHOLE = [block for block in blocks("yaml") if block.startswith("output:")]
+PARTS = [block for block in blocks("yaml") if block not in WHOLE]
+
+
+@pytest.mark.parametrize("number", range(len(WHOLE)))
 def test_every_configuration_loads(number: int, tmp_path: Path) -> None:
     path = tmp_path / "guide.yaml"
-    path.write_text(blocks("yaml")[number])
+    path.write_text(WHOLE[number])
     models = load(DecodeConfig, path).models
     for ref in (models.target, models.av, models.ar):
         assert ref is not None and ref.path.partition(":")[0] in RELEASED
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_part_of_a_configuration_loads(part: str, tmp_path: Path) -> None:
+    path = tmp_path / "guide.yaml"
+    path.write_text(WHOLE[0] + part)
+    load(DecodeConfig, path)
 
 
 def test_every_choice_of_positions_that_is_named_is_one() -> None:

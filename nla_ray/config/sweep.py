@@ -48,8 +48,6 @@ class SweepCorpus(Corpus):
     """
 
     name: Label
-    units: Literal["count", "content"] = "content"
-    """Where a unit ends, see `Corpus`: by content, so that last week's documents are in last week's units."""
     benign: Marked | Label | None = None
     """Benign documents: those of another corpus of this sweep by its name, or marked ones among these."""
 

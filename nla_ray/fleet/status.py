@@ -69,9 +69,12 @@ def status_of(store: Store, sweep: str, week: str, now: datetime, stalled_after_
 def cell_status(
     result: CellResult, lease: Lease | None, decoded: CellResult | None, now: datetime, patience: timedelta
 ) -> CellStatus:
-    """The state of a cell from its result, its lease and what was decoded."""
-    at_work = lease is not None and lease.live(now)
-    if lease is not None and (at_work or result.state == "not started") and decoded is None:
+    """The state of a cell from its result, its lease and what was decoded.
+
+    A cell with a result on which somebody works is made again.
+    """
+    at_work, ended = lease is not None and lease.live(now), result.state != "not started"
+    if lease is not None and ((at_work and ended) or (decoded is None and not ended)):
         stuck = not at_work or now - lease.last_unit > patience
         seconds = (now - lease.since).total_seconds()
         return CellStatus(
@@ -88,7 +91,7 @@ def cell_status(
         )
     made, doing = result, ""
     state: Standing = "left"
-    if result.state != "not started":
+    if ended:
         state, doing = result.state, result.reason or ""
     elif decoded is not None:
         made, doing = decoded, "decoded, not audited yet"

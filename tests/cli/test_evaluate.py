@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from nla_ray.errors import Exit
 from nla_ray.evaluation.model import Evaluation
 from nla_ray.store import connect
 from nla_ray.store.places.tree import Tree
@@ -140,17 +141,19 @@ def test_unusable_documents_do_not_count_against_the_pair(invoke: Invoke, job: J
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("override", "said", "code"),
     [
-        ("models.ar=null", "models.ar: name the reconstructor"),
-        ("models.ar=nowhere/at/all", "nowhere/at/all"),
-        ("corpus.paths=[missing.jsonl]", "missing.jsonl"),
-        ("edited_texts=none", "edited_texts"),
-        ("edit=3", "unknown key"),
+        ("models.ar=null", "models.ar: name the reconstructor", Exit.UNUSABLE),
+        ("models.ar=nowhere/at/all", "nowhere/at/all", Exit.MISSING),
+        ("corpus.paths=[missing.jsonl]", "missing.jsonl", Exit.MISSING),
+        ("edited_texts=none", "edited_texts", Exit.UNUSABLE),
+        ("edit=3", "unknown key", Exit.UNUSABLE),
     ],
 )
-def test_what_cannot_be_used_is_one_line(invoke: Invoke, config: Path, override: str, said: str) -> None:
-    assert said in invoke("evaluate", config, override).refused()
+def test_what_cannot_be_used_is_one_line(
+    invoke: Invoke, config: Path, override: str, said: str, code: Exit
+) -> None:
+    assert said in invoke("evaluate", config, override).refused(code)
 
 
 def test_a_file_in_the_way_is_named(invoke: Invoke, job: Job, config: Path) -> None:

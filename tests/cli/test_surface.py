@@ -64,7 +64,7 @@ SWEEP = {
     "report": [*_WEEK, "--json"],
     "resume": [*_WEEK, "--cell", "--json"],
     "retry-failed": [*_WEEK, "--cell", "--json"],
-    "run": [*_WEEK, "--cell", "--json"],
+    "run": [*_WEEK, "--cell", "--again", "--json"],
     "status": [*_WEEK, "--json"],
 }
 

@@ -39,7 +39,7 @@ def test_the_fingerprint_is_of_what_changes_results() -> None:
 
 def test_the_fingerprint_does_not_change_by_itself() -> None:
     """Units are found again by it: a change of defaults or of fields is a decision."""
-    assert config().fingerprint() == "db0995b719fe8e465469cce4bcbecce1a539e781905b1c6d8da21297d7f163ce"
+    assert config().fingerprint() == "f6abdf136b6c9bcdc5815251dccb41ce890a9919e9a237c0144cd9ee2f45131b"
 
 
 def test_it_loads_without_torch_and_ray() -> None:

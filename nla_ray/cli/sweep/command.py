@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
+from nla_ray.cli.output import stoppable
 from nla_ray.cli.sweep.named import begun_config, configured, known_week, named_sweep
 from nla_ray.cli.sweep.output import Lines, print_ended, print_plan, print_status, said
 from nla_ray.cli.sweep.upkeep import abandon_command, compact_command, gc_command
 from nla_ray.errors import Exit
+
+if TYPE_CHECKING:
+    from nla_ray.fleet.results import State
 
 Sweep = Annotated[
     str,
@@ -32,6 +37,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 NoMeasure = Annotated[
     bool, typer.Option("--no-measure", help="Decode nothing to learn how fast a model is: estimate it.")
 ]
+
+Again = Annotated[
+    bool, typer.Option("--again", help="Make cells again that have a result: read their corpus as it is now.")
+]
+
+ENDED: tuple[State, ...] = ("done", "failed", "missing")
 
 CODES = "Exit codes are those of docs/operations.md, the gravest of all cells."
 
@@ -78,10 +89,11 @@ def run_command(
     overrides: Overrides = None,
     week: Week = None,
     cell: Cells = None,
+    again: Again = False,
     as_json: Json = False,
 ) -> None:
     """Decode, audit and report a week; the same command again goes on where it stopped."""
-    run_week(sweep, overrides, week, cell, as_json)
+    run_week(sweep, overrides, week, cell, as_json, again=ENDED if again else ())
 
 
 @sweep_app.command("resume")
@@ -107,7 +119,7 @@ def retry_command(
 ) -> None:
     """Try the cells again that failed, or whose model or corpus was missing, and do what is left."""
     week = known_week(named_sweep(sweep, overrides or ()), week)
-    run_week(sweep, overrides, week, cell, as_json, retry=True)
+    run_week(sweep, overrides, week, cell, as_json, again=("failed", "missing"))
 
 
 @sweep_app.command("status")
@@ -145,8 +157,7 @@ def report_command(
         typer.echo(made.json_text())
     else:
         print_page(made, named.store.url, Console())
-    if made.exit:
-        raise typer.Exit(made.exit)
+    leave(made.exit)
 
 
 def run_week(
@@ -156,7 +167,7 @@ def run_week(
     cells: list[str] | None,
     as_json: bool = False,
     *,
-    retry: bool = False,
+    again: Collection[State] = (),
 ) -> None:
     """Run a week and leave with its exit code."""
     config, chosen = configured(sweep, week, overrides or ())
@@ -164,10 +175,11 @@ def run_week(
     from nla_ray.pipelines.sweep.run import run_sweep
 
     console = Console(stderr=as_json)
-    with Lines(console) as lines:
+    lines = Lines(console)
+    with stoppable(config.root):
         if config.notify is not None:
             require_webhook(config.notify.url_env)
-        ended = run_sweep(config, chosen, cells=cells or (), retry=retry, say=lines.say, tell=lines)
+        ended = run_sweep(config, chosen, cells=cells or (), again=again, say=lines.say, tell=lines)
         if config.notify is not None:
             untold = notify(config.notify.url_env, message_of(ended.report, config.root, ended.exit))
             lines(untold or "the webhook was told how the week ended")
@@ -175,7 +187,12 @@ def run_week(
         typer.echo(said(ended.outcome()))
     else:
         print_ended(ended, console)
-    if ended.exit == Exit.CRASH:
-        raise RuntimeError("a cell ended by a fault of nla_ray itself; its trace is above")
-    if ended.exit:
-        raise typer.Exit(ended.exit)
+    leave(ended.exit)
+
+
+def leave(code: int) -> None:
+    """End with the exit code of a week; that of a crash, of which the cell tells, only a crash has."""
+    if code == Exit.CRASH:
+        raise RuntimeError("a cell ended by a fault of nla_ray itself, see its reason")
+    if code:
+        raise typer.Exit(code)

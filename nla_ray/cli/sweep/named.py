@@ -51,10 +51,9 @@ def configured(text: str, week: str | None, overrides: Sequence[str] = ()) -> tu
 
 def begun_config(named: Named, week: str) -> SweepConfig:
     """The configuration that is named, else the one that the week was begun with."""
-    from nla_ray.config.sweep import SweepConfig
-    from nla_ray.fleet.results import begun_week
+    from nla_ray.fleet.results import begun_week, settings_of_week
 
-    return named.config or SweepConfig.model_validate(begun_week(named.store, named.sweep, week).config)
+    return named.config or settings_of_week(named.store, begun_week(named.store, named.sweep, week))
 
 
 def known_week(named: Named, week: str | None) -> str:

@@ -18,9 +18,9 @@ Verdict = Literal["above controls", "not distinguishable", "insufficient evidenc
 Moved = Literal["risen", "fallen", "no change shown", "insufficient evidence"]
 Says = Literal[
     "findings", "below policy", "quiet", "not reportable", "insufficient evidence", "failed", "missing",
-    "not started",
+    "not started", "not audited",
 ]  # fmt: skip
-"""What a cell says; all but the first three: nothing, and why."""
+"""What a cell says; all but the first three: nothing, and why. Benign documents of others are not audited."""
 SPEAKING: tuple[Says, ...] = ("findings", "below policy", "quiet")
 
 Against = Literal["controls", "last week", "base model"]
@@ -116,6 +116,8 @@ class FleetCell(Config):
         """What it says, or why it says nothing."""
         if self.result.state != "done":
             return self.result.state
+        if self.result.verdict is None:
+            return "not audited"
         if self.result.verdict == "not reportable":
             return "not reportable"
         if self.result.verdict != "reportable":

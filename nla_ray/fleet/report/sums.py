@@ -42,7 +42,7 @@ def sentence(cells: Sequence[FleetCell], detectors: Sequence[Detector]) -> str:
     """The verdict of a week in words."""
     says = Counter(cell.says for cell in cells)
     speaking = sum(says[one] for one in SPEAKING)
-    read = f"{speaking} of {_counted(len(cells), 'cell')} could be read"
+    read = f"{speaking} of {_counted(len(cells) - says['not audited'], 'cell')} could be read"
     found = "none of them has findings"
     if says["findings"]:
         verb = "has" if says["findings"] == 1 else "have"

@@ -44,13 +44,8 @@ if TYPE_CHECKING:
     from nla_ray.pipelines.audit.embedder import Embedder
 
 PACKAGE = Path(nla_ray.__file__).parent
-DECIDING = [
-    "audit/**/*.py",
-    "config/audit.py",
-    "config/detectors/*.py",
-    "intervals.py",
-    "pipelines/audit/*.py",
-]
+DECIDING = ["audit/**/*.py", "config/audit.py", "config/detectors/*.py", "intervals.py"]
+DECIDING += ["pipelines/audit/*.py"]
 """Sources that decide what an audit says; another version of them makes another audit of the same tables."""
 
 Doing = Callable[[str], None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -19,7 +19,16 @@ from nla_ray.fleet.lease import Leases, get_lease
 from nla_ray.fleet.report.exits import exit_of
 from nla_ray.fleet.report.model import FleetReport
 from nla_ray.fleet.report.write import FOLDER
-from nla_ray.fleet.results import CellResult, Numbers, Pair, numbers_of, put_result, results_of, runs_of
+from nla_ray.fleet.results import (
+    CellResult,
+    Numbers,
+    Pair,
+    State,
+    numbers_of,
+    put_result,
+    results_of,
+    runs_of,
+)
 from nla_ray.pipelines.audit.run import packs_of
 from nla_ray.pipelines.sweep.audits import Auditor
 from nla_ray.pipelines.sweep.group import Group, Say, failed
@@ -228,11 +237,11 @@ def run_sweep(
     week: str,
     *,
     cells: Sequence[str] = (),
-    retry: bool = False,
+    again: Collection[State] = (),
     say: Say = lambda cell, now: None,
     tell: Tell = lambda line: None,
 ) -> Ended:
-    """Make what is left of a week; `cells` are those to work on, `retry` those that failed or miss something.
+    """Make what is left of a week; `cells` are those to work on, `again` the states of those to make again.
 
     Raises OverBudgetError before anything is written, ConfigError for another configuration of the week.
     """
@@ -243,9 +252,10 @@ def run_sweep(
         if config.budget.limited():
             require_budget(plan_sweep(place, measure=False, doing=lambda what: tell(f"{what}: planning")))
         begin_week(place)
-        again = again_of(chosen) if retry else frozenset()
+        before = results_of(place.store, config.name, week)
+        anew = frozenset(one.cell.pair for one in before if one.state in again)
         with Leases(place.store) as leases:
-            driver = Driver(chosen, leases, packs, again, say, tell)
+            driver = Driver(chosen, leases, packs, anew, say, tell)
             driver.decode()
             driver.audit()
     # A result that could not be written down is told all the same.
@@ -265,12 +275,6 @@ def page_of(place: Place, *, anew: bool) -> FleetReport:
     if anew or not there:
         return write_fleet_report(place.store.url, config.name, week, q=q, currency=currency)
     return build_fleet_report(place.store, config.name, week, q=q, currency=currency)
-
-
-def again_of(place: Place) -> frozenset[Pair]:
-    """Cells that failed, or whose model or corpus was missing."""
-    results = results_of(place.store, place.config.name, place.week)
-    return frozenset(one.cell.pair for one in results if one.state in ("failed", "missing"))
 
 
 def on_cluster(config: SweepConfig) -> AbstractContextManager[None]:

@@ -9,9 +9,10 @@ DETECTORS = tuple(detector(at) for at in range(3))
 
 
 def test_a_quiet_week() -> None:
-    assert sentence([cell("m", "a", reading(0))], DETECTORS) == (
-        "1 of 1 cell could be read; none of them has findings."
-    )
+    for cells in ([], [cell("m", "calm", verdict=None)]):
+        assert sentence([cell("m", "a", reading(0)), *cells], DETECTORS) == (
+            "1 of 1 cell could be read; none of them has findings."
+        )
 
 
 def test_findings_are_named_new_ones_first() -> None:

@@ -88,9 +88,9 @@ def test_of_a_week_with_mostly_the_same_documents_most_units_are_reused(make: Ma
     config = make(leave_out=["base/chats", "tuned/chats", "tuned/notes"])
     notes = config.corpora[0].model_copy(update={"units": "content", "unit_documents": 4})
     config = config.model_copy(update={"corpora": (notes, config.corpora[1])})
-    old, new = [f"d{n}" for n in range(120)], [f"n{n}" for n in range(18)]
+    old, new = [f"d{n}" for n in range(120)], [f"n{n}" for n in range(10)]
     write_corpus(tmp_path / "in", FIRST, "notes", old)
-    write_corpus(tmp_path / "in", SECOND, "notes", [*new, *old[18:]])
+    write_corpus(tmp_path / "in", SECOND, "notes", [*new, *old[10:]])
     run_sweep(config, FIRST)
     place = open_place(config, SECOND)
     (planned,) = plan_sweep(place, measure=False).cells
@@ -117,9 +117,22 @@ def test_what_is_not_there_and_what_fails_are_states_and_the_others_go_on(make: 
 
     assert run_sweep(config, FIRST).worked == ()
     write_corpus(tmp_path / "in", FIRST, "chats", ["a"])
-    mended = run_sweep(config, FIRST, cells=["base/chats"], retry=True)
+    mended = run_sweep(config, FIRST, cells=["base/chats"], again=["failed", "missing"])
     assert of(mended, corpus="chats").state == "done" and mended.worked == ("base.L2.chats",)
     assert attempts(config) == {"base/chats": 2, "base/notes": 1, "tuned/chats": 1, "tuned/notes": 1}
+
+
+def test_a_cell_that_is_made_again_leaves_its_earlier_run_out_of_the_views(
+    make: Make, tmp_path: Path
+) -> None:
+    config = make(leave_out=["base/chats", "tuned/chats", "tuned/notes"])
+    first = of(run_sweep(config, FIRST))
+    write_corpus(tmp_path / "in", FIRST, "notes", ["notes-a", "notes-b", "late"])
+    assert run_sweep(config, FIRST).worked == ()
+    again = of(run_sweep(config, FIRST, again=["done"]))
+    assert again.run_id != first.run_id and (again.units, again.reused_units) == (2, 1)
+    (seen,) = select(tables(config), "SELECT list(DISTINCT run_id) AS runs FROM explanations")
+    assert seen["runs"] == [again.run_id]
 
 
 def test_a_model_that_is_not_there_is_a_missing_cell(make: Make, tmp_path: Path) -> None:
