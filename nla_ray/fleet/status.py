@@ -91,7 +91,7 @@ def cell_status(
         )
     made, doing = result, ""
     state: Standing = "left"
-    if ended:
+    if result.state != "not started":
         state, doing = result.state, result.reason or ""
     elif decoded is not None:
         made, doing = decoded, "decoded, not audited yet"
