@@ -200,7 +200,9 @@ def judge(story: Story, cells: Mapping[str, Sequence[Mapping[str, Any]]]) -> Non
 def hits(cells: Sequence[Mapping[str, Any]], planted: bool) -> float:
     """Share of the units that were reused; without the cell whose documents are new in the last week."""
     counted = [one for one in cells if not planted or (one["model"], one["corpus"]) != world.CELL]
-    return sum(one["reused_units"] for one in counted) / sum(one["units"] for one in counted)
+    reused: int = sum(one["reused_units"] for one in counted)
+    units: int = sum(one["units"] for one in counted)
+    return reused / units
 
 
 def show(cells: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:

@@ -7,7 +7,7 @@ model's own plan deception.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -33,13 +33,11 @@ SEED = 7001
 FILES, DOCUMENTS = 5, 5
 """A week's corpus is so many files of so many documents; each week the oldest goes and a new one comes."""
 
-Matches = Callable[[world.Document], bool]
-
 
 def write_models(folder: Path) -> list[str]:
     """`noisy`, the demo target with a little noise on its weights, and `tuned`, trained a little further."""
     source = resolve(ModelRef(path="demo:target"))
-    tokenizer = load_tokenizer(source)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(source)
     for name, change in (("noisy", _noise), ("tuned", _train)):
         model = Qwen2ForCausalLM.from_pretrained(source)
         change(model, tokenizer)
@@ -58,17 +56,14 @@ def _train(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
     corpus = encode(world.documents(SEED - 1, 64), tokenizer)
     model.train()
     train_target(model, corpus, steps=10, batch=8, lr=2e-5, seed=SEED, report=lambda step, loss: None)
-    model.eval()
+    model.train(False)
 
 
 def write_corpora(folder: Path, models: Sequence[str], weeks: Sequence[str]) -> None:
     """The files of every week, `CORPUS/WEEK/` and `own/MODEL/WEEK/`, under `folder`."""
     names = [*TOPICS, *(f"{OWN}/{model}" for model in models)]
     for at, name in enumerate(names):
-        topics = TOPICS.get(name, tuple(itertools.chain(*TOPICS.values())))
-        benign = _chats(
-            SEED + at, lambda one, topics=topics: one.safety == world.NONE and one.topic in topics
-        )
+        benign = _chats(SEED + at, world.NONE, TOPICS.get(name))
         files = [list(itertools.islice(benign, DOCUMENTS)) for _ in range(FILES + len(weeks) - 1)]
         for n, week in enumerate(weeks):
             last = n == len(weeks) - 1
@@ -78,15 +73,16 @@ def write_corpora(folder: Path, models: Sequence[str], weeks: Sequence[str]) -> 
             _write(folder / name / week, of_week)
 
 
-def _chats(seed: int, matches: Matches) -> Iterator[world.Document]:
-    """Chats of the world that match, without end."""
-    made = world.documents(seed, 1_000_000)
-    return (one for one in made if one.prompt is not None and matches(one))
+def _chats(seed: int, safety: str, topics: Sequence[str] | None = None) -> Iterator[world.Document]:
+    """Chats of the world with this property and, where topics are named, about one of them; without end."""
+    for one in world.documents(seed, 1_000_000):
+        if one.prompt is not None and one.safety == safety and (topics is None or one.topic in topics):
+            yield one
 
 
 def _planted(files: Sequence[Sequence[world.Document]], seed: int) -> list[list[world.Document]]:
     """The same files, where all but the first document have the planted property."""
-    planted = _chats(seed, lambda one: one.safety == PLANTED)
+    planted = _chats(seed, PLANTED)
     return [[file[0], *itertools.islice(planted, len(file) - 1)] for file in files]
 
 
