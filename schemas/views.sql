@@ -96,11 +96,11 @@ CREATE VIEW rates AS
 SELECT
     found.run_id AS audit_id,
     found.audited_run AS run_id,
-    coalesce(audited.sweep, audit.sweep) AS sweep,
-    coalesce(audited.week, audit.week) AS week,
-    coalesce(audited.model, audit.model) AS model,
-    coalesce(audited.base, audit.base) AS base,
-    coalesce(audited.corpus, audit.corpus) AS corpus,
+    audit.sweep,
+    audit.week,
+    audit.model,
+    audit.base,
+    audit.corpus,
     coalesce(audited.layer, audit.layer) AS layer,
     found.* EXCLUDE (run_id, unit_id, audited_run)
 FROM committed_rates AS found
@@ -109,4 +109,4 @@ LEFT JOIN runs AS audit ON audit.run_id = found.run_id
 WHERE found.audited_run NOT IN (SELECT run_id FROM committed_runs WHERE NOT read);
 
 COMMENT ON VIEW rates IS
-'rates of detectors beside their controls, by audit; labels are those of the audited run, else of the audit';
+'rates of detectors beside their controls, by audit; sweep to corpus are the labels of the audit';

@@ -78,7 +78,7 @@ def heads(entries: Iterable[Entry]) -> dict[str, str]:
 
 
 def superseded_runs(entries: Iterable[Entry]) -> dict[str, str]:
-    """Runs of explanations that a later commit of the same cell supersedes, and by which run.
+    """Runs of explanations, and audits, that a later commit of the same cell supersedes, and by which.
 
     A cell is named by all labels of `CELL`: a run that lacks one is superseded by none. The order is that of
     commits, not of clocks; of two that did not know each other the greater id is the later one.
@@ -163,11 +163,11 @@ def put_index(store: Store, entries: Sequence[Entry]) -> str:
 
 
 def _in_cell(one: Entry) -> bool:
-    return one.table_name == "explanations" and one.labels.keys() >= set(CELL)
+    return one.table_name in ("explanations", "rates") and one.labels.keys() >= set(CELL)
 
 
 def _cell(one: Entry) -> tuple[str, ...]:
-    return tuple(one.labels[label] for label in CELL)
+    return (one.table_name, *(one.labels[label] for label in CELL))
 
 
 def _row(one: Entry) -> dict[str, object]:

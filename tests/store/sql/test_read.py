@@ -90,7 +90,7 @@ def test_labels_are_columns_and_null_where_there_are_none(tmp_path: Path) -> Non
     assert found.fetchall() == [("s", "2026-W01", "m", "b", "c", 3), (None,) * 5 + (3,)]
 
 
-def test_rates_have_the_labels_of_the_audited_run_else_of_the_audit(tmp_path: Path) -> None:
+def test_rates_have_the_labels_of_the_audit(tmp_path: Path) -> None:
     committed_run(tmp_path, plan_of("run1").model_copy(update={"labels": {"week": "2026-W01"}}))
     labels = {"week": "2026-W09", "model": "m"}
     plan = Plan(run_id="audit", table="rates", units={"u0": 2}, facts={}, labels=labels)
@@ -100,4 +100,4 @@ def test_rates_have_the_labels_of_the_audited_run_else_of_the_audit(tmp_path: Pa
     made = [fixed | {"audited_run": audited} for audited in ("run1", "elsewhere")]
     run.commit({}, [run.write("u0", table_of(made, RATES))])
     found = connect(tmp_path).sql("SELECT run_id, week, model FROM rates ORDER BY run_id")
-    assert found.fetchall() == [("elsewhere", "2026-W09", "m"), ("run1", "2026-W01", "m")]
+    assert found.fetchall() == [("elsewhere", "2026-W09", "m"), ("run1", "2026-W09", "m")]
