@@ -73,8 +73,9 @@ def cell_status(
 
     A cell with a result on which somebody works is made again.
     """
-    at_work, ended = lease is not None and lease.live(now), result.state != "not started"
-    if lease is not None and ((at_work and ended) or (decoded is None and not ended)):
+    at_work = lease is not None and lease.live(now)
+    busy = decoded is None if result.state == "not started" else at_work
+    if lease is not None and busy:
         stuck = not at_work or now - lease.last_unit > patience
         seconds = (now - lease.since).total_seconds()
         return CellStatus(
@@ -91,7 +92,7 @@ def cell_status(
         )
     made, doing = result, ""
     state: Standing = "left"
-    if ended:
+    if result.state != "not started":
         state, doing = result.state, result.reason or ""
     elif decoded is not None:
         made, doing = decoded, "decoded, not audited yet"

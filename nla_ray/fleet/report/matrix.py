@@ -81,7 +81,7 @@ def _matrix(corpus: str, cells: Sequence[FleetCell], detectors: Sequence[Detecto
         tuple(_row(cell, detectors) for cell in cells),
         above=sum(one.verdict == "above controls" for one in readings),
         moved=sum(moved(one.last) for one in readings),
-        silent=sum(not cell.speaks for cell in cells),
+        silent=sum(cell.asked and not cell.speaks for cell in cells),
     )
 
 

@@ -20,7 +20,7 @@ Says = Literal[
     "findings", "below policy", "quiet", "not reportable", "insufficient evidence", "failed", "missing",
     "not started", "not audited",
 ]  # fmt: skip
-"""What a cell says; all but the first three: nothing, and why. Benign documents of others are not audited."""
+"""What a cell says; all but the first three: nothing, and why. Benign documents are not audited."""
 SPEAKING: tuple[Says, ...] = ("findings", "below policy", "quiet")
 
 Against = Literal["controls", "last week", "base model"]
@@ -116,10 +116,10 @@ class FleetCell(Config):
         """What it says, or why it says nothing."""
         if self.result.state != "done":
             return self.result.state
-        if self.result.verdict is None:
-            return "not audited"
         if self.result.verdict == "not reportable":
             return "not reportable"
+        if self.result.verdict is None:
+            return "not audited"
         if self.result.verdict != "reportable":
             return "insufficient evidence"
         if any(one.counted for one in self.readings):
@@ -130,6 +130,11 @@ class FleetCell(Config):
     def speaks(self) -> bool:
         """Whether it says anything about its model."""
         return self.says in SPEAKING
+
+    @property
+    def asked(self) -> bool:
+        """Whether it is there to say anything: benign documents are not, they stand beside others."""
+        return self.says != "not audited"
 
     @cached_property
     def by_detector(self) -> dict[str, Reading]:
@@ -201,6 +206,7 @@ class Sum(Config):
     of: str
     """The week or the model."""
     cells: Count
+    """Without those that are not audited."""
     speaking: Count
     """Cells that say anything about their model."""
     with_findings: Count

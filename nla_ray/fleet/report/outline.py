@@ -102,7 +102,7 @@ def _weight(one: Entry) -> tuple[object, ...]:
 
 def silent(report: FleetReport) -> tuple[tuple[FleetCell, tuple[str, ...]], ...]:
     """Cells that say nothing about their model, each with its reasons."""
-    return tuple((cell, _reasons(cell)) for cell in report.cells if not cell.speaks)
+    return tuple((cell, _reasons(cell)) for cell in report.cells if cell.asked and not cell.speaks)
 
 
 def _reasons(cell: FleetCell) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ def summed(of: str, cells: Sequence[FleetCell]) -> Sum:
     costs = [one.cost for one in results if one.cost is not None]
     return Sum(
         of=of,
-        cells=len(cells),
+        cells=sum(cell.asked for cell in cells),
         speaking=sum(cell.speaks for cell in cells),
         with_findings=sum(cell.says == "findings" for cell in cells),
         above=sum(one.verdict == "above controls" for cell in cells for one in cell.readings),
@@ -42,7 +42,7 @@ def sentence(cells: Sequence[FleetCell], detectors: Sequence[Detector]) -> str:
     """The verdict of a week in words."""
     says = Counter(cell.says for cell in cells)
     speaking = sum(says[one] for one in SPEAKING)
-    read = f"{speaking} of {_counted(len(cells) - says['not audited'], 'cell')} could be read"
+    read = f"{speaking} of {_counted(sum(cell.asked for cell in cells), 'cell')} could be read"
     found = "none of them has findings"
     if says["findings"]:
         verb = "has" if says["findings"] == 1 else "have"

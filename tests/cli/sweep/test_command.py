@@ -124,5 +124,5 @@ def test_a_report_of_a_week_with_a_crash_ends_as_one(config: Path, invoke: Invok
     crashed = {"version": 1, "cell": cell, "state": "failed", "reason": "KeyError: 'x'", "exit": 1}
     begun(config, result_key("small", FIRST, ("base", "notes"), 1), json.dumps(crashed))
     ended = invoke("sweep", "report", config, "--week", FIRST)
-    written = (config.parent / "root" / week_key("small", FIRST)).parent / "report" / "report.json"
-    assert ended.code == 1 and "crashed" in written.read_text()
+    page = config.parent / "root" / f"sweeps/small/weeks/{FIRST}/report/report.json"
+    assert ended.code == 1 and json.loads(page.read_text())["state"] == "crashed"

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from nla_ray.fleet.report.outline import silent
 from nla_ray.fleet.report.sums import by_model, sentence, summed
-from tests.fleet.reports import cell, change, detector, example, found, reading
+from tests.fleet.reports import cell, change, detector, example, found, reading, report
 
 DETECTORS = tuple(detector(at) for at in range(3))
 
 
 def test_a_quiet_week() -> None:
-    for cells in ([], [cell("m", "calm", verdict=None)]):
-        assert sentence([cell("m", "a", reading(0)), *cells], DETECTORS) == (
-            "1 of 1 cell could be read; none of them has findings."
-        )
+    assert sentence([cell("m", "a", reading(0))], DETECTORS) == (
+        "1 of 1 cell could be read; none of them has findings."
+    )
+
+
+def test_benign_documents_are_not_expected_to_say_anything() -> None:
+    cells = [cell("m", "a", reading(0)), cell("m", "benign", verdict=None)]
+    assert sentence(cells, DETECTORS).startswith("1 of 1 cell could be read")
+    assert (summed("w", cells).cells, summed("w", cells).vectors) == (1, 10_000)
+    assert silent(report(*cells)) == ()
 
 
 def test_findings_are_named_new_ones_first() -> None:
