@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,6 +27,7 @@ import yaml
 from cluster import BUCKET, NODES, PORTS, ROOT, Cluster, environment_of
 from servers import Local, free_ports, wait_for
 
+from nla_ray import __version__
 from nla_ray.fleet.report.model import FleetReport
 
 MODELS, CORPORA = ("demo", "tuned", "noisy"), (world.OWN, *world.TOPICS)
@@ -214,6 +216,18 @@ def show(cells: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
             print(f"{cell} {one['rows']:4} rows {one['reused_units']}/{one['units']} units reused  {says}")
 
 
+def write(file: Path, story: Story, cells: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """What came of it, as JSON."""
+    where = {
+        "cpus": os.cpu_count(),
+        "load_average": os.getloadavg()[1],
+        "versions": {"nla_ray": __version__, "ray": version("ray")},
+    }
+    said = {"codes": story.codes, "seconds": story.seconds, "claims": story.claims, "cells": cells}
+    text = json.dumps({"question": "sweep"} | said | {"environment": where}, indent=2)
+    file.write_text(text + "\n", encoding="utf-8")
+
+
 def main(
     folder: Annotated[Path | None, typer.Argument(help="A new folder; without it one below /tmp.")] = None,
     models: Annotated[int, typer.Option(min=2, max=len(MODELS))] = len(MODELS),
@@ -238,8 +252,7 @@ def main(
         for name in METRICS:
             print(f"{name}: {cluster.metric(name)}")
     if result is not None:
-        said = {"codes": story.codes, "seconds": story.seconds, "claims": story.claims, "cells": cells}
-        result.write_text(json.dumps({"question": "sweep"} | said, indent=2) + "\n")
+        write(result, story, cells)
     print(f"logs and the page of {named[-1]} are in {place}")
     raise typer.Exit(0 if all(story.claims.values()) else 1)
 

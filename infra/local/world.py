@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
 from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM
@@ -37,7 +38,7 @@ FILES, DOCUMENTS = 5, 5
 def write_models(folder: Path) -> list[str]:
     """`noisy`, the demo target with a little noise on its weights, and `tuned`, trained a little further."""
     source = resolve(ModelRef(path="demo:target"))
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(source)
+    tokenizer = cast(PreTrainedTokenizerFast, load_tokenizer(source))
     for name, change in (("noisy", _noise), ("tuned", _train)):
         model = Qwen2ForCausalLM.from_pretrained(source)
         change(model, tokenizer)

@@ -45,7 +45,7 @@ def test_a_small_sweep_on_one_machine() -> None:
         )  # fmt: skip
         assert run.returncode == 0, run.stdout + run.stderr
         result = json.loads((Path(folder) / "result.json").read_text())
-        assert all(result["claims"].values()) and len(result["claims"]) == 10
+        assert all(result["claims"].values()) and len(result["claims"]) == 11
         assert result["codes"] == {"2026-W47": [0], "2026-W48": [5, 5, 5]}
         (planted, *others) = reversed(result["cells"]["2026-W48"])
         assert planted["model"] == "tuned" and list(planted["findings"]) == ["deception"]
