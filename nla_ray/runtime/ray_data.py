@@ -33,7 +33,7 @@ from nla_ray.stages.work import Failed, Result, Task
 Batch = dict[str, Any]
 
 BLOCKS = 10_000
-"""Ray holds so many without effort; of more units than that some share a block, and what befalls it."""
+"""Ray holds so many without effort; more units than that are several executions, one after the other."""
 
 FAULT_BUDGET: dict[str, Any] = {"max_restarts": -1, "max_task_retries": 1}
 """A dead worker is started again; the unit that it held is tried once more, by whichever worker."""
@@ -46,7 +46,7 @@ SET_UP_DEATHS = 3
 
 
 class RayRunner(Runner):
-    """One execution of Ray Data per `stream`; a block is a unit, what is lost is known by name."""
+    """Executions of Ray Data in which a block is a unit, so that what is lost is known by name."""
 
     def __init__(
         self, stages: Sequence[Stage], config: RunnerConfig, labels: Labels | Mapping[str, Labels] = UNNAMED
@@ -80,8 +80,10 @@ class RayRunner(Runner):
 
     def stream(self, tasks: Sequence[Task]) -> Iterator[Result]:
         """See Runner. Raises ConfigError where no node can hold an actor, UnreachableError if Ray ends."""
-        if not tasks:
-            return
+        for start in range(0, len(tasks), BLOCKS):
+            yield from self._execution(tasks[start : start + BLOCKS])
+
+    def _execution(self, tasks: Sequence[Task]) -> Iterator[Result]:
         _set_context()
         pools = [pool for _, pool in self._pooled]
         # No node joins a cluster of the job's own.
@@ -114,7 +116,7 @@ class RayRunner(Runner):
     def _dataset(self, tasks: Sequence[Task]) -> ray.data.Dataset:
         """The units, pickled, one a block, and what is to be done with them; nothing runs yet."""
         items = [{"work": pickle.dumps(task)} for task in tasks]
-        data: ray.data.Dataset = ray.data.from_items(items, override_num_blocks=min(len(items), BLOCKS))
+        data: ray.data.Dataset = ray.data.from_items(items, override_num_blocks=len(items))
         for stage, pool in self._pooled:
             with warnings.catch_warnings():
                 # This version has no other way to say how often an actor may die.
