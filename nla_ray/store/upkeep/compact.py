@@ -34,6 +34,9 @@ from nla_ray.tables import SCHEMAS
 MEMORY = "1GB"
 """Rows that are sorted take this much; the rest of them waits in temporary files."""
 
+AT_ONCE = 4096
+"""Files that are merged together: each takes about 100 kB while it is read."""
+
 BATCH_ROWS = 2048
 _ORDERS = {
     "explanations": "doc_id, position NULLS FIRST, control, row_id, sample",
@@ -106,10 +109,12 @@ class _Merge:
     full: int
 
     def __call__(self, table: str, files: Sequence[StoredFile]) -> Iterator[CompactedFile]:
-        """Write the merged files, which were looked at again before.
+        """Write the merged files, which were looked at again before."""
+        for start in range(0, len(files), AT_ONCE):
+            yield from self._some(table, files[start : start + AT_ONCE])
 
-        A file that is alone stays as it is, as do files without rows.
-        """
+    def _some(self, table: str, files: Sequence[StoredFile]) -> Iterator[CompactedFile]:
+        """Merge some of a table's files. One that is alone stays as it is, as do files without rows."""
         paths = self.store.map(lambda one: self.store.local(one.key, one.sha256), files)
         counts = [pq.read_metadata(path).num_rows for path in paths]
         if len(paths) < 2 or not any(counts):
