@@ -187,7 +187,7 @@ def judge(story: Story, cells: Mapping[str, Sequence[Mapping[str, Any]]]) -> Non
         loud = {(one["model"], one["corpus"]) for one in found if one["findings"] or one["moved"]}
         wanted = {world.CELL} if week == last else set()
         named = " and ".join("/".join(one) for one in sorted(wanted)) or "no cell"
-        story.claim(f"{week}: {named} has findings, and all others are quiet", loud == wanted)
+        story.claim(f"{week}: {named} has findings or moved, and all others are quiet", loud == wanted)
         story.claim(f"{week}: every cell is reportable", all(one["verdict"] == "reportable" for one in found))
         if week != story.weeks[0]:
             story.claim(
