@@ -69,7 +69,7 @@ def begun(config: Path, key: str, data: str) -> None:
         (("run", "CONFIG", "root=ftp://x/y"), 2, "cannot keep tables at ftp://"),
         (("run", "none.yaml"), 7, "none.yaml: cannot read this configuration file"),
         (("status", "CONFIG"), 7, "sweep small has no week"),
-        (("status", "CONFIG", "--week", SECOND), 7, f"sweep small has no week {SECOND}; there are: none"),
+        (("status", "CONFIG", "--week", SECOND), 7, f"has no week {SECOND}; sweeps that are here: none"),
         (("resume", "ROOT#other"), 7, "sweep other has no week"),
         (("resume", "ROOT#small", "seed=1"), 2, "is a sweep as it was begun; seed=1 goes with"),
         (("report", "ROOT#small", "--week", FIRST), 7, "sweep small has no week"),
