@@ -103,6 +103,8 @@ def test_a_damaged_state_is_named(config: Path, invoke: Invoke, key: str, data: 
         week = {"version": 1, "sweep": "small", "week": FIRST, "config": {}}
         cell = {"sweep": "small", "week": FIRST, "model": "base", "corpus": "notes", "layer": 2}
         begun(config, week_key("small", FIRST), json.dumps(week | {"cells": [cell]}))
+        unread = invoke("sweep", "status", f"{config.parent}/root#small")
+        assert unread.code == 2 and "week.json: config.name: Field required; it is" in unread.err
     begun(config, key, data)
     refused = invoke("sweep", "status", config, "--week", FIRST)
     assert refused.code == 2 and key in refused.err and said in refused.err
