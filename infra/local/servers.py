@@ -28,20 +28,20 @@ class Local:
         """Address of a server."""
         return f"http://{HERE}:{self.ports[port]}"
 
-    def run(self, *command: str) -> int:
-        """Exit code of a command that has ended."""
-        return subprocess.run(command, env=self.environment, cwd=self.folder, check=False).returncode
-
-    @contextmanager
-    def server(self, name: str, port: str, *command: str) -> Iterator[None]:
-        """A server for as long as the block lasts, from when it answers; it ends with all its processes."""
+    def start(self, name: str, *command: str) -> subprocess.Popen[bytes]:
+        """A command that has begun; what it says is in the file `NAME.log`."""
         with (self.folder / f"{name}.log").open("wb") as log:
-            process = subprocess.Popen(
+            return subprocess.Popen(
                 command, env=self.environment, cwd=self.folder, stdout=log, stderr=subprocess.STDOUT
             )
+
+    @contextmanager
+    def server(self, name: str, port: str, *command: str) -> Iterator[subprocess.Popen[bytes]]:
+        """A server for as long as the block lasts, from when it answers; it ends with all its processes."""
+        process = self.start(name, *command)
         try:
             wait_for(lambda: answers(self.ports[port], process), f"{name}; see {self.folder}/{name}.log")
-            yield
+            yield process
         finally:
             end(process)
 
@@ -54,13 +54,13 @@ def answers(port: int, process: subprocess.Popen[bytes]) -> bool:
         return probe.connect_ex((HERE, port)) == 0
 
 
-def wait_for(true: Callable[[], object], what: str) -> None:
+def wait_for(true: Callable[[], object], what: str, patience_s: float = PATIENCE_S) -> None:
     """Return once something is true. Raises TimeoutError."""
-    last = time.monotonic() + PATIENCE_S
+    last = time.monotonic() + patience_s
     while not true():
         if time.monotonic() > last:
-            raise TimeoutError(f"waited {PATIENCE_S:.0f} s for {what}")
-        time.sleep(0.2)
+            raise TimeoutError(f"waited {patience_s:.0f} s for {what}")
+        time.sleep(0.5)
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
@@ -86,6 +86,19 @@ def family(root: int) -> dict[int, str]:
     for pid in found:
         found += [child for child, parent in parents.items() if parent == [str(pid)]]
     return {pid: began_at(pid) for pid in found[1:]}
+
+
+def named_below(root: int, name: str) -> list[int]:
+    """Processes below a process whose program has this name."""
+    return [pid for pid in family(root) if program_of(pid) == name]
+
+
+def program_of(pid: int) -> str:
+    """The name of a process's program; empty where it has ended."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 def began_at(pid: int) -> str:

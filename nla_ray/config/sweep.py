@@ -16,7 +16,7 @@ from nla_ray.config.reading.corpus import Corpus
 Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
 """A name that is a piece of a key: letters, digits, `.`, `_` and `-`."""
 
-WEEK = "{week}"
+WEEK, MODEL = "{week}", "{model}"
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}|[{}]")
 
 
@@ -42,7 +42,10 @@ class Target(Config):
 
 
 class SweepCorpus(Corpus):
-    """Documents of every week; in `paths`, `{week}` stands for the ISO week, such as 2026-W48."""
+    """Documents of every week; in `paths`, `{week}` stands for the ISO week, such as 2026-W48.
+
+    `{model}` there stands for the name of the target, where each has documents of its own, such as its chats.
+    """
 
     name: Label
     benign: Marked | Label | None = None
@@ -52,8 +55,11 @@ class SweepCorpus(Corpus):
     @classmethod
     def _known_placeholders(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
         for path in paths:
-            if unknown := set(_PLACEHOLDER.findall(path)) - {WEEK}:
-                raise ValueError(f"{path}: {sorted(unknown)[0]} means nothing here; {WEEK} is the ISO week")
+            if unknown := set(_PLACEHOLDER.findall(path)) - {WEEK, MODEL}:
+                raise ValueError(
+                    f"{path}: {sorted(unknown)[0]} means nothing here; {WEEK} is the ISO week, "
+                    f"{MODEL} the target"
+                )
         return paths
 
     @model_validator(mode="after")
@@ -62,10 +68,10 @@ class SweepCorpus(Corpus):
             raise ValueError(f"{self.name}: benign documents are those of another corpus, or marked ones")
         return self
 
-    def of(self, week: str) -> Corpus:
-        """The corpus of a week."""
+    def of(self, week: str, model: str) -> Corpus:
+        """The corpus of a week for a target."""
         values = self.model_dump(exclude={"name", "benign"}, exclude_unset=True)
-        paths = [path.replace(WEEK, week) for path in self.paths]
+        paths = [path.replace(WEEK, week).replace(MODEL, model) for path in self.paths]
         return Corpus.model_validate(values | {"paths": paths, "units": self.units})
 
 
@@ -75,7 +81,7 @@ class Compare(Config):
     last: bool = True
     """The newest earlier week's run of the same cell."""
     base: bool = True
-    """The base model's run over the same documents."""
+    """The base model's run over the same corpus."""
 
 
 class Budget(Config):
@@ -187,7 +193,7 @@ class SweepConfig(DecodePolicy):
         return DecodeConfig(
             output=output,
             models=self.models(target),
-            corpus=corpus.of(week),
+            corpus=corpus.of(week, target.name),
             baseline=self._of_pair(target).baseline,
             **shared,
         )

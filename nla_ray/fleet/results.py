@@ -7,10 +7,11 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, ValidationError
 
 from nla_ray.config.base import Config, Name
-from nla_ray.errors import NoFileError
+from nla_ray.config.sweep import SweepConfig
+from nla_ray.errors import InputError, NoFileError
 from nla_ray.fleet.cells import Cell
 from nla_ray.fleet.layout import SWEEPS, attempt_key, result_key, run_key, sweep_prefix, week_key, week_prefix
 from nla_ray.fleet.objects import get_object, put_object
@@ -92,6 +93,20 @@ class CellResult(Config):
 def get_week(store: Store, sweep: str, week: str) -> Week | None:
     """What a week was begun with; None where it was not begun."""
     return get_object(store, week_key(sweep, week), Week)
+
+
+def settings_of_week(store: Store, week: Week) -> SweepConfig:
+    """The configuration that a week was begun with. Raises InputError where this nla_ray does not know it."""
+    try:
+        return SweepConfig.model_validate(week.config)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, problem["loc"]))
+        raise InputError(
+            f"{store.url}/{week_key(week.sweep, week.week)}: this nla_ray does not read its configuration: "
+            f"{where}: {problem['msg']}; go on with the version that began the week, or begin it under "
+            "another name"
+        ) from None
 
 
 def weeks_of(store: Store, sweep: str) -> list[str]:

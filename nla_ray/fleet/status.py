@@ -69,9 +69,13 @@ def status_of(store: Store, sweep: str, week: str, now: datetime, stalled_after_
 def cell_status(
     result: CellResult, lease: Lease | None, decoded: CellResult | None, now: datetime, patience: timedelta
 ) -> CellStatus:
-    """The state of a cell from its result, its lease and what was decoded."""
+    """The state of a cell from its result, its lease and what was decoded.
+
+    A cell with a result on which somebody works is made again.
+    """
     at_work = lease is not None and lease.live(now)
-    if lease is not None and (at_work or result.state == "not started") and decoded is None:
+    busy = decoded is None if result.state == "not started" else at_work
+    if lease is not None and busy:
         stuck = not at_work or now - lease.last_unit > patience
         seconds = (now - lease.since).total_seconds()
         return CellStatus(

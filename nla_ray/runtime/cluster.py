@@ -125,6 +125,17 @@ def _start_own(cpus: float) -> None:
         # Ray read its environment when it was imported.
         Config.initialize("")
         AuthenticationTokenLoader.instance().reset_cache()
+    try:
+        _begin(cpus)
+    except Exception as error:  # noqa: BLE001 (Ray raises no other)
+        # Ray says what keeps it from starting, such as a machine that is too busy, by a bare Exception.
+        raise UnreachableError(
+            f"Ray does not start on this machine: {' '.join(str(error).split())[:200]}; run the same command "
+            "again when the machine is less busy, or name a cluster in runner.address"
+        ) from None
+
+
+def _begin(cpus: float) -> None:
     ray.init(
         address="local",
         num_cpus=max(os.cpu_count() or 1, int(cpus) + 1),

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import ray
 
-from nla_ray.errors import EngineError, NlaError
+from nla_ray.errors import NlaError, UnreachableError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -47,10 +47,15 @@ def _attempt(function: Callable[[T], R], item: T) -> R | NlaError:
 
 
 def _result(ref: Any) -> Any:
+    """What a task returned. What is wrong with our own code is raised as it is."""
     try:
         found = ray.get(ref)
+    except ray.exceptions.RayTaskError:
+        raise
     except ray.exceptions.RayError as error:
-        raise EngineError(f"Ray gave up: {' '.join(str(error).split())[:300]}") from None
+        raise UnreachableError(
+            f"Ray gave up: {' '.join(str(error).split())[:300]}; run the same command again to go on"
+        ) from None
     if isinstance(found, NlaError):
         raise found
     return found

@@ -23,7 +23,7 @@ from ray.train.v2.api.exceptions import TrainingFailedError
 
 from nla_ray.config.runner import Runner
 from nla_ray.config.training.train import TrainConfig
-from nla_ray.errors import EngineError, NlaError
+from nla_ray.errors import EngineError, NlaError, UnreachableError
 from nla_ray.runtime.cluster import connected, require_cluster
 from nla_ray.runtime.rollouts import RemoteSampler
 from nla_ray.store.places.tree import Tree
@@ -43,7 +43,9 @@ class RunRank(Protocol):
 
 
 def train_on_ray(config: TrainConfig, run_rank: RunRank, report: Report) -> None:
-    """Run every rank to its end. Raises what a rank raises, and EngineError where Ray gives up.
+    """Run every rank to its end.
+
+    Raises what a rank raises, EngineError after too many restarts, UnreachableError where Ray gives up.
 
     Ray keeps no checkpoint of its own: what it starts again goes on from those of the output.
     """
@@ -84,7 +86,7 @@ def train_on_ray(config: TrainConfig, run_rank: RunRank, report: Report) -> None
                 ) from None
             except ray.exceptions.RayError as error:
                 said = " ".join(str(error).split())[-300:]
-                raise EngineError(f"Ray gave up: {said}; run the same command again") from None
+                raise UnreachableError(f"Ray gave up: {said}; run the same command again") from None
         _raise(ray.get(board.failure.remote()))
 
 

@@ -38,7 +38,7 @@ class Workers:
         """`function` of every item, in order, as they are asked for.
 
         On a cluster a few more are under way than were asked for; a function is pickled, and it is tried
-        again where a process dies. Raises what `function` raises first, EngineError where Ray gives up.
+        again where a process dies. Raises what `function` raises first, UnreachableError where Ray gives up.
         """
         if not self.elsewhere:
             yield from map(function, items)

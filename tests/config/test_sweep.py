@@ -51,6 +51,12 @@ def test_benign_corpora_come_before_those_that_need_them() -> None:
     assert [corpus.name for _, corpus in made.pairs()] == ["calm", "docs"]
 
 
+def test_each_model_may_have_documents_of_its_own() -> None:
+    made = config(corpora=[CORPUS | {"paths": ["in/{model}/{week}.jsonl"]}])
+    decoding = made.decoding(made.targets[0], made.corpora[0], "2026-W48", "out")
+    assert decoding.corpus.paths == ("in/one/2026-W48.jsonl",)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

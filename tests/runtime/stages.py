@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from nla_ray.stages.stage import Stage
-from nla_ray.stages.work import Task, Work
+from nla_ray.stages.tally import Tally
+from nla_ray.stages.work import Done, Task, Work
 
 
 class AcceleratorError(RuntimeError):
@@ -81,6 +82,16 @@ class Echo(Stage):
     def __call__(self, work: Task) -> Task:
         """The unit."""
         return work
+
+
+class Last(Stage):
+    """Says that a unit is made; nothing is written."""
+
+    name = "last"
+
+    def __call__(self, work: Task) -> Done:
+        """The unit, made."""
+        return Done(work, None, Tally())
 
 
 class Raising(Stage):

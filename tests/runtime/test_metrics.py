@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from nla_ray.pipelines.decode.planning import Decode
 from nla_ray.pipelines.decode.run import decode, stages_of
 from nla_ray.runtime.progress import Labels
+from nla_ray.stages.code import code_of
 from nla_ray.stages.stage import Stage
 from nla_ray.store.places.objects import Store
 from tests.decoded import record_of
@@ -74,7 +75,7 @@ def test_an_actor_is_alive_until_its_process_ends(ray_cluster: None) -> None:
     from nla_ray.runtime.ray_data import StageActor
 
     labels = Labels(run="alone", model="m", corpus="c")
-    actor = ray.remote(StageActor).options(num_cpus=0).remote(Echo(), labels, 1)
+    actor = ray.remote(StageActor).options(num_cpus=0).remote(Echo(), [labels], 1, code_of())
     assert in_time(labels, lambda now: now) == {"actor_alive": 1}
     ray.kill(actor)
     assert in_time(labels, lambda now: not now) == {}

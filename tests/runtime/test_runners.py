@@ -19,7 +19,7 @@ from nla_ray.stages.work import Done, Failed, Task
 from nla_ray.store import open_store
 from tests.decoded import record_of, rows_of, same_rows, sound
 from tests.runtime.conftest import Make
-from tests.runtime.stages import Echo, Raising
+from tests.runtime.stages import Echo, Last, Raising
 
 TASKS = [Task(f"u{i}", UnitSource(()), 1) for i in range(3)]
 
@@ -44,11 +44,11 @@ def test_every_runner_gives_the_same_rows(make: Make, runner: str) -> None:
 @pytest.mark.slow
 def test_failures_are_results_and_units_without_fault_are_made(make: Make, one_process: str) -> None:
     raising = Raising({"u0": ValueError("two\n lines"), "u1": ConfigError("it ends the run")})
-    with runner_of(make(one_process), [Echo(), raising, Echo(), Echo()]) as opened:
-        results: list[Task | Failed | Done] = list(opened.stream(TASKS))
+    with runner_of(make(one_process), [Echo(), raising, Echo(), Last()]) as opened:
+        results = list(opened.stream(TASKS))
         assert list(opened.stream([])) == []
     failed = {one.task.unit_id: one for one in results if isinstance(one, Failed)}
-    assert [one for one in results if not isinstance(one, Failed)] == [TASKS[2]] and len(results) == 3
+    assert [one.task for one in results if isinstance(one, Done)] == [TASKS[2]] and len(results) == 3
     assert (failed["u0"].reason, failed["u0"].fatal) == ("ValueError: two lines", None)
     assert failed["u1"].reason == str(failed["u1"].fatal) == "it ends the run"
     assert isinstance(failed["u1"].fatal, ConfigError)

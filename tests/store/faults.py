@@ -86,7 +86,7 @@ class Request(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(content)
 
-    do_GET = do_PUT = do_HEAD = do_POST = _pass
+    do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = _pass
 
     def handle(self) -> None:
         """Requests until the client hangs up, in whatever way."""

@@ -9,7 +9,6 @@ import json
 import os
 import ssl
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -17,7 +16,8 @@ from urllib.request import Request, urlopen
 
 import yaml
 
-from nla_ray.fleet.weeks import is_week, week_of
+from nla_ray.errors import ConfigError
+from nla_ray.fleet.weeks import named_week
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 EXISTS = 409
@@ -55,9 +55,10 @@ def create(rayjob: dict[str, Any], server: str, account: Path) -> str:
 
 def main(arguments: list[str]) -> int:
     """Exit code: 0 where the RayJob is there now, 2 where it was refused, and for what is no week."""
-    week = arguments[0] if arguments else week_of(datetime.now(UTC))
-    if not is_week(week):
-        print(f"error: {week!r} is no ISO week; write it as 2026-W48", file=sys.stderr)
+    try:
+        week = named_week(arguments[0] if arguments else None)
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
         return 2
     host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
     server = f"https://{f'[{host}]' if ':' in host else host}:{port}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from nla_ray.cli.output import stoppable
 from nla_ray.cli.sweep.named import begun_config, configured, known_week, named_sweep
 from nla_ray.cli.sweep.output import Lines, print_ended, print_plan, print_status, said
 from nla_ray.cli.sweep.upkeep import abandon_command, compact_command, gc_command
@@ -156,8 +157,7 @@ def report_command(
         typer.echo(made.json_text())
     else:
         print_page(made, named.store.url, Console())
-    if made.exit:
-        raise typer.Exit(made.exit)
+    leave(made.exit)
 
 
 def run_week(
@@ -175,7 +175,8 @@ def run_week(
     from nla_ray.pipelines.sweep.run import run_sweep
 
     console = Console(stderr=as_json)
-    with Lines(console) as lines:
+    lines = Lines(console)
+    with stoppable(config.root):
         if config.notify is not None:
             require_webhook(config.notify.url_env)
         ended = run_sweep(config, chosen, cells=cells or (), again=again, say=lines.say, tell=lines)
@@ -186,7 +187,12 @@ def run_week(
         typer.echo(said(ended.outcome()))
     else:
         print_ended(ended, console)
-    if ended.exit == Exit.CRASH:
-        raise RuntimeError("a cell ended by a fault of nla_ray itself; its trace is above")
-    if ended.exit:
-        raise typer.Exit(ended.exit)
+    leave(ended.exit)
+
+
+def leave(code: int) -> None:
+    """End with the exit code of a week; that of a crash, of which the cell tells, only a crash has."""
+    if code == Exit.CRASH:
+        raise RuntimeError("a cell ended by a fault of nla_ray itself, see its reason")
+    if code:
+        raise typer.Exit(code)

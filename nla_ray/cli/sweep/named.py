@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
 from nla_ray.cli.settings import settings_of
-from nla_ray.errors import ConfigError, InputError, NoFileError
-from nla_ray.fleet.layout import week_key
+from nla_ray.errors import ConfigError, NoFileError
 from nla_ray.fleet.weeks import is_week, named_week
 
 if TYPE_CHECKING:
@@ -53,23 +50,10 @@ def configured(text: str, week: str | None, overrides: Sequence[str] = ()) -> tu
 
 
 def begun_config(named: Named, week: str) -> SweepConfig:
-    """The configuration that is named, else the one that the week was begun with.
+    """The configuration that is named, else the one that the week was begun with."""
+    from nla_ray.fleet.results import begun_week, settings_of_week
 
-    Raises InputError where that cannot be read.
-    """
-    from nla_ray.config.sweep import SweepConfig
-    from nla_ray.fleet.results import begun_week
-
-    if named.config is not None:
-        return named.config
-    try:
-        return SweepConfig.model_validate(begun_week(named.store, named.sweep, week).config)
-    except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-        raise InputError(
-            f"{named.store.url}/{week_key(named.sweep, week)}: config.{'.'.join(map(str, problem['loc']))}: "
-            f"{problem['msg']}; it is damaged, or of another nla_ray: name the configuration file"
-        ) from None
+    return named.config or settings_of_week(named.store, begun_week(named.store, named.sweep, week))
 
 
 def known_week(named: Named, week: str | None) -> str:

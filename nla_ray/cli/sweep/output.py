@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -30,12 +30,6 @@ class Lines:
     def __init__(self, console: Console) -> None:
         self._console, self._lock = console, threading.Lock()
         self._now: dict[str, tuple[Progress, float]] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
 
     def __call__(self, line: str) -> None:
         self._console.out(stamped(line), highlight=False)

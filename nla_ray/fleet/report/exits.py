@@ -49,25 +49,24 @@ def fleet_exit(report: FleetReport) -> Exit:
     policy's level: they outrank what did not work, which the page tells too. Then what somebody must mend,
     the code of a cell that failed: 1 a fault of nla_ray itself, 2 unusable input, 10 the command says no,
     9 over budget, 6 too much in quarantine, 7 input missing. Then 3, an audit that is not reportable, and
-    4, too little evidence. 0: every cell was read and none has findings.
+    4, too little evidence. 0: every cell that is to be audited was read and none has findings.
     """
     return exit_of(report.cells)
 
 
 def exit_of(cells: Iterable[FleetCell]) -> Exit:
     """See `fleet_exit`."""
-    found = {_exit(cell) for cell in cells}
+    found = {code for cell in cells for code in _codes(cell)}
     return next((code for code in ORDER if code in found), Exit.DONE)
 
 
-def _exit(cell: FleetCell) -> int:
-    """The code of one cell. What was not started, or was stopped by a signal, is tried again."""
+def _codes(cell: FleetCell) -> set[int]:
+    """What holds for one cell. What was not started, or was stopped by a signal, is tried again."""
     says, own = cell.says, cell.result.exit
     if says == "not started" or own >= Exit.HUNG_UP:
-        return Exit.TRY_AGAIN
+        return {Exit.TRY_AGAIN}
     if says in ("failed", "missing"):
-        return own or (Exit.MISSING if says == "missing" else Exit.NO)
-    if says in OF_AUDITS:
-        return OF_AUDITS[says]
+        return {own or (Exit.MISSING if says == "missing" else Exit.NO)}
     # Whether there are findings is a matter of the whole sweep, so the audit's own codes do not count.
-    return Exit.DONE if own in OF_AUDITS.values() else own
+    rest = set() if own in OF_AUDITS.values() else {own}
+    return rest | ({OF_AUDITS[says]} if says in OF_AUDITS else set())

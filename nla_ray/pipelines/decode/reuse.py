@@ -16,14 +16,22 @@ from nla_ray.stages.work import Task
 from nla_ray.stages.write import by_document
 from nla_ray.store.catalog.files import FileRecord
 from nla_ray.store.places.objects import Store
+from nla_ray.store.runs.manifest import get_manifest
 from nla_ray.store.runs.reuse import Held, copied, copy_unit, find_held
 from nla_ray.store.runs.run import Run
 from nla_ray.store.runs.units import RunRef, done_units
 
 
+def written(ready: Decode, store: Store) -> frozenset[str]:
+    """Ids of a decode's units that are written already: of a committed run all, for it may be compacted."""
+    if get_manifest(store, ready.plan.run_id) is not None:
+        return frozenset(ready.plan.units)
+    return done_units(store, RunRef.of(ready.plan))
+
+
 def held_units(ready: Decode, store: Store) -> Counter[str]:
     """How many of the units that are not written another run holds, by its id; nothing is written."""
-    missing = ready.plan.units.keys() - done_units(store, RunRef.of(ready.plan))
+    missing = ready.plan.units.keys() - written(ready, store)
     return Counter(held.run_id for held in find_held(store, ready.plan, missing).values())
 
 

@@ -20,7 +20,7 @@ from nla_ray.pipelines.decode.events import Events
 from nla_ray.pipelines.decode.isolate import PATIENCE, isolate, retry
 from nla_ray.pipelines.decode.pieces.cache import Cache
 from nla_ray.pipelines.decode.planning import Decode, anchored, plan_decode
-from nla_ray.pipelines.decode.reuse import Reuse
+from nla_ray.pipelines.decode.reuse import Reuse, written
 from nla_ray.pipelines.decode.summary import Summary, summarize
 from nla_ray.pipelines.decode.survey import Reads
 from nla_ray.pipelines.provenance import versions
@@ -44,7 +44,7 @@ from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.manifest import Manifest, get_manifest
 from nla_ray.store.runs.plan import Plan, get_plan, planned_runs, refuse_other_plans
 from nla_ray.store.runs.run import Run, open_run
-from nla_ray.store.runs.units import RunRef, done_units
+from nla_ray.store.runs.units import RunRef
 from nla_ray.store.upkeep.ended import next_id
 from nla_ray.tables import REAL
 from nla_ray.text import masked, masked_values
@@ -104,7 +104,7 @@ def named_anew(ready: Decode, store: Store) -> Decode:
 
 def written_units(ready: Decode, store: Store) -> int:
     """How many of a decode's units are written already."""
-    return len(done_units(store, RunRef.of(ready.plan)))
+    return len(written(ready, store))
 
 
 def reachable(config: DecodeConfig) -> Store:
@@ -241,7 +241,7 @@ def require_place(store: Store, ready: Decode, *, add: bool) -> None:
     """Raise NlaError where other runs are in the way, or what is missing will hardly fit (an estimate)."""
     if not add:
         refuse_other_plans(store, ready.plan)
-    free, needed = store.free(), needed_bytes(ready, done_units(store, RunRef.of(ready.plan)))
+    free, needed = store.free(), needed_bytes(ready, written(ready, store))
     if free is not None and needed > free:
         raise InputError(
             f"{store.url}: about {needed / 2**30:.1f} GiB are needed and {free / 2**30:.1f} GiB are free; "

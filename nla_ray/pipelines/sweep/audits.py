@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from nla_ray.audit.report.model import Report
@@ -14,6 +14,8 @@ from nla_ray.fleet.results import CellResult, results_of, weeks_of
 from nla_ray.pipelines.audit.report import exit_of
 from nla_ray.pipelines.audit.run import audit
 from nla_ray.pipelines.sweep.place import CellWork, Place
+from nla_ray.store.places.address import open_store
+from nla_ray.store.upkeep.ended import ended_runs
 
 
 @dataclass
@@ -24,9 +26,12 @@ class Auditor:
     runs: Mapping[tuple[str, str], CellResult]
     packs: Packs
     last: dict[tuple[str, str], CellResult] = field(init=False)
+    gone: Collection[str] = field(init=False)
+    """Runs whose rows were removed: a run of two cells goes when a later one of either supersedes it."""
 
     def __post_init__(self) -> None:
         self.last = last_runs(self.place)
+        self.gone = ended_runs(open_store(self.place.tables))
 
     def audited(self, work: CellWork, made: CellResult) -> CellResult:
         """The result of a cell after its audits. Raises NlaError where one cannot be made."""
@@ -65,6 +70,8 @@ class Auditor:
             return None, None
         if last.cell.layer != made.cell.layer:
             return None, f"not compared with {last.cell.week}: that was layer {last.cell.layer}"
+        if last.run_id in self.gone:
+            return None, f"not compared with {last.cell.week}: the rows of its run were removed"
         return last, None
 
     def _base(self, work: CellWork, made: CellResult) -> tuple[CellResult | None, str | None]:
@@ -72,7 +79,7 @@ class Auditor:
         if work.cell.base is None or not self.place.config.compare.base:
             return None, None
         base = self.runs.get((work.cell.base, work.cell.corpus))
-        if base is None or base.run_id is None:
+        if base is None or base.run_id is None or base.run_id in self.gone:
             return None, f"not compared with {work.cell.base}: it has no run of {work.cell.corpus} this week"
         if base.cell.layer != made.cell.layer:
             return None, f"not compared with {work.cell.base}: that is layer {base.cell.layer}"
@@ -85,6 +92,7 @@ class Auditor:
         key = f"{reports_key(work.cell.sweep, work.cell.week, work.cell.pair)}/{kind}"
         policy, benign = self.place.config.audit, work.corpus.benign
         twins = None if not isinstance(benign, str) else self.runs.get((work.cell.model, benign))
+        twins = None if twins is not None and twins.run_id in self.gone else twins
         if isinstance(benign, str) and (twins is None or twins.run_id is None):
             notes.append(f"without benign documents: {benign} has no run this week")
         config = AuditConfig(

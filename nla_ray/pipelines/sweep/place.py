@@ -11,7 +11,7 @@ from nla_ray.errors import ConfigError, NlaError
 from nla_ray.fleet.cells import Cell
 from nla_ray.fleet.layout import TABLES, week_key
 from nla_ray.fleet.objects import put_object
-from nla_ray.fleet.results import Week, get_week
+from nla_ray.fleet.results import Week, get_week, settings_of_week
 from nla_ray.models import directory_of
 from nla_ray.nla.sidecar.read import read_sidecar
 from nla_ray.store.places.address import open_store
@@ -123,14 +123,9 @@ def require_same_week(place: Place) -> None:
     there = get_week(place.store, place.config.name, place.week)
     if there is None:
         return
-    keys = differing_keys(stored_config(there).effective(), place.config.effective())
+    keys = differing_keys(settings_of_week(place.store, there).effective(), place.config.effective())
     if keys:
         raise ConfigError(
             f"{place.store.url}: sweep {place.config.name} began {place.week} with another configuration; it "
             f"differs in {some_of(keys)}: go on with that one, or give this one another name"
         )
-
-
-def stored_config(week: Week) -> SweepConfig:
-    """The configuration that a week was begun with."""
-    return SweepConfig.model_validate(week.config)

@@ -14,7 +14,7 @@ from nla_ray.errors import UnreachableError
 from nla_ray.store.catalog.files import FileRecord
 from nla_ray.store.catalog.index import runs_with
 from nla_ray.store.places.objects import ChangedError, Store
-from nla_ray.store.runs.layout import unit_key
+from nla_ray.store.runs.layout import unit_key, unit_prefix
 from nla_ray.store.runs.manifest import Manifest, files_of, get_manifests
 from nla_ray.store.runs.plan import Plan
 from nla_ray.store.runs.unit_file import DamagedError, Footer, read_whole
@@ -41,15 +41,19 @@ def find_held(store: Store, plan: Plan, units: Collection[str]) -> dict[str, Hel
     """Which of these units another committed run holds, with every table that the plan keeps.
 
     A unit's id is a hash of all that its rows follow from, so an equal id is enough. Units of which rows are
-    in quarantine are left out: they may be made this time.
+    in quarantine are left out: they may be made this time. So are those whose files were removed, of a run
+    that is retired or was compacted.
     """
     found: dict[str, Held] = {}
     for manifest in _candidates(store, plan):
         wanted = [unit for unit in units if unit not in found]
         files = files_of(store, manifest).with_units(wanted)
+        if not len(files):
+            continue
+        there = {one.key for one in store.entries(unit_prefix(manifest.table, manifest.run_id))}
         beside = {side: {file.unit_id: file for file in files.records(side)} for side in plan.sides}
         for file in files.records(manifest.table):
-            if not file.quarantined and _alone(manifest, file):
+            if not file.quarantined and file.key in there and _alone(manifest, file):
                 sides = {side: files[file.unit_id] for side, files in beside.items()}
                 found[file.unit_id] = Held(manifest.run_id, file, sides)
     return found

@@ -66,7 +66,7 @@ def garbage(store: Store, rules: Rules) -> list[Leftover]:
     def is_old(one: Leftover) -> bool:
         """Its run may have been at work until it was given up, or read until it was compacted."""
         if one.kind == "replaced" and one.run_id is not None:
-            return merged[one.run_id] <= now - rules.compacted_days * DAY
+            return merged.get(one.run_id, now) <= now - rules.compacted_days * DAY
         latest = max(one.modified, since.get(one.run_id or "", 0.0))
         return one.kind == "retired" or latest <= now - rules.days * DAY
 

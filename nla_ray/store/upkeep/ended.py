@@ -62,10 +62,13 @@ def next_id(store: Store, run_id: str) -> str:
 
 
 def require_open(store: Store, run_id: str) -> None:
-    """Raise InputError where a run was abandoned or retired: whoever works on it still must stop."""
+    """Raise InputError where a run was abandoned or retired: whoever works on it still must stop.
+
+    A run that was committed was not abandoned, as in `ended_runs`.
+    """
     for state in _FOLDERS:
         ending = ending_of(store, run_id, state)
-        if ending is not None:
+        if ending is not None and not (state == "abandoned" and store.entries(commit_key(run_id))):
             raise InputError(
                 f"{store.url}: run {run_id} was {state} at {ending.at} ({ending.because}); run the same "
                 "command again to begin it anew"

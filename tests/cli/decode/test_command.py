@@ -11,6 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from nla_ray.errors import Exit
+from nla_ray.store import open_store
+from nla_ray.store.runs.manifest import committed_runs
+from nla_ray.store.upkeep.compact import compact
 from nla_ray.tables import CONTROLS
 from tests.cli.conftest import TEXT, Invoke, Job
 from tests.decoded import record_of, rows_of, runs_of, same_rows, select, snapshot, sound
@@ -176,6 +179,10 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(invoke: Invoke, jo
     assert len(rows_of(job.output)) == (6 * 5 - 2) * 2
     after = invoke("decode", job.config, "--dry-run", "corpus.unit_documents=2")
     assert "units: 2, 2 of them written already" in after.out
+    store = open_store(job.output)
+    assert [compact(store, run_id).files_after < 4 for run_id in committed_runs(store)] == [True]
+    merged = invoke("decode", job.config, "--dry-run", "corpus.unit_documents=2")
+    assert merged.code == 0 and "units: 2, 2 of them written already" in merged.out
 
 
 def test_missing_files(invoke: Invoke, job: Job) -> None:

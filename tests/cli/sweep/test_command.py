@@ -104,7 +104,27 @@ def test_a_damaged_state_is_named(config: Path, invoke: Invoke, key: str, data: 
         cell = {"sweep": "small", "week": FIRST, "model": "base", "corpus": "notes", "layer": 2}
         begun(config, week_key("small", FIRST), json.dumps(week | {"cells": [cell]}))
         unread = invoke("sweep", "status", f"{config.parent}/root#small")
-        assert unread.code == 2 and "week.json: config.name: Field required; it is" in unread.err
+        assert unread.code == 2 and "week.json: this nla_ray does not read its" in unread.err
     begun(config, key, data)
     refused = invoke("sweep", "status", config, "--week", FIRST)
     assert refused.code == 2 and key in refused.err and said in refused.err
+
+
+def test_a_week_of_another_version_is_named(config: Path, invoke: Invoke) -> None:
+    week = {"version": 1, "sweep": "small", "week": FIRST, "config": {"later": 1}, "cells": []}
+    begun(config, week_key("small", FIRST), json.dumps(week))
+    for arguments in (("resume", f"{config.parent}/root#small"), ("run", config, "--week", FIRST)):
+        refused = invoke("sweep", *arguments)
+        assert refused.code == 2 and week_key("small", FIRST) in refused.err
+        assert "go on with the version that began the week" in refused.err
+
+
+def test_a_report_of_a_week_with_a_crash_ends_as_one(config: Path, invoke: Invoke) -> None:
+    cell = {"sweep": "small", "week": FIRST, "model": "base", "corpus": "notes", "layer": 2}
+    week = {"version": 1, "sweep": "small", "week": FIRST, "config": {}, "cells": [cell]}
+    begun(config, week_key("small", FIRST), json.dumps(week))
+    crashed = {"version": 1, "cell": cell, "state": "failed", "reason": "KeyError: 'x'", "exit": 1}
+    begun(config, result_key("small", FIRST, ("base", "notes"), 1), json.dumps(crashed))
+    ended = invoke("sweep", "report", config, "--week", FIRST)
+    page = config.parent / "root" / f"sweeps/small/weeks/{FIRST}/report/report.json"
+    assert ended.code == 1 and json.loads(page.read_text())["state"] == "crashed"

@@ -39,6 +39,8 @@ def ended(state: str, code: int) -> FleetCell:
         ([ended("failed", 1), ended("failed", 2)], 1),
         ([ended("failed", 143)], 8),
         ([cell("m", "a", reading(0), exit=6), QUIET], 6),
+        ([cell("m", "a", verdict="not reportable", exit=6), QUIET], 6),
+        ([QUIET, cell("m", "calm", verdict=None, exit=6)], 6),
         # What the audit alone calls findings may be none over the sweep.
         ([cell("m", "a", reading(0), exit=5)], 0),
     ],

@@ -18,6 +18,7 @@ from nla_ray.pipelines.sweep.place import open_place
 from nla_ray.pipelines.sweep.plan import plan_sweep
 from nla_ray.pipelines.sweep.run import Ended, run_sweep
 from nla_ray.store import open_store
+from nla_ray.store.upkeep.ended import retire
 from tests.conftest import NlaDirs
 from tests.decoded import rows_of, same_rows, select, snapshot, sound
 from tests.sweeps import WEEKS, sweep_config, write_corpus
@@ -76,11 +77,14 @@ def test_a_week_with_the_same_documents_is_the_run_of_the_week_before(make: Make
     config = make(budget={"price": 3600})
     first = run_sweep(config, FIRST)
     shutil.copy(tmp_path / "in/notes" / f"{FIRST}.jsonl", tmp_path / "in/notes" / f"{SECOND}.jsonl")
+    retire(open_store(tables(config)), str(of(first, corpus="chats").run_id), "of another cell too")
     second = run_sweep(config, SECOND)
     same, other = of(second), of(second, corpus="chats")
     assert (same.run_id, same.same_run_as, same.cost) == (of(first).run_id, FIRST, 0.0)
     assert same.reused_units == same.units == 2 and same.last_run is None
     assert other.same_run_as is None and (other.cost or 0) > 0
+    assert other.state == "done" and other.last_run is None
+    assert f"not compared with {FIRST}: the rows of its run were removed" in str(other.reason)
 
 
 @pytest.mark.slow

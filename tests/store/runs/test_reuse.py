@@ -110,6 +110,16 @@ def test_a_damaged_unit_is_not_taken(tmp_path: Path) -> None:
     assert run.missing() == ["u0", "u1"]
 
 
+def test_units_whose_files_are_gone_are_taken_from_who_still_has_them(tmp_path: Path) -> None:
+    made(tmp_path, "one")
+    two = made(tmp_path, "two")
+    run = run_with(tmp_path, "three")
+    assert {held.run_id for held in find_held(run.store, run.plan, run.missing()).values()} == {"two"}
+    (tmp_path / two.ref.key("u0")).unlink()
+    held = find_held(run.store, run.plan, run.missing())
+    assert {unit: one.run_id for unit, one in held.items()} == {"u0": "one", "u1": "two", "u2": "two"}
+
+
 def test_other_faults_are_not_swallowed(tmp_path: Path) -> None:
     made(tmp_path, "one", units=1)
     run = run_with(tmp_path, "two", units=1)

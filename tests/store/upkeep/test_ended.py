@@ -7,8 +7,8 @@ import pytest
 from nla_ray.errors import InputError, NoFileError
 from nla_ray.store import connect, open_run, verify
 from nla_ray.store.places.objects import Store
-from nla_ray.store.runs.layout import ABANDONED, commit_key
-from nla_ray.store.upkeep.ended import abandon, ended_runs, next_id, retire
+from nla_ray.store.runs.layout import ABANDONED
+from nla_ray.store.upkeep.ended import Ending, abandon, ended_runs, next_id, retire
 from tests.store.rows import RECORD, plan_of
 from tests.store.upkeep.conftest import begun, committed, write
 
@@ -64,9 +64,11 @@ def test_a_commit_that_came_first_stands(store: Store) -> None:
     run = begun(store.url, "run2")
     write(run, *run.missing())
     run.commit(RECORD)
-    store.put_new(f"{ABANDONED}run2.json", store.get(commit_key("run2")))
+    ending = Ending(run_id="run2", state="abandoned", because="", at="now", sha256="0" * 64)
+    store.put_new(f"{ABANDONED}run2.json", ending.canonical().encode())
     assert ended_runs(store) == {} and next_id(store, "run2") == "run2"
     assert connect(store.url).sql("SELECT count(*) FROM runs").fetchall() == [(2,)]
+    assert connect(store.url, runs=["run2"]).sql("SELECT count(*) FROM runs").fetchall() == [(1,)]
 
 
 def test_a_retired_run_is_not_read_and_not_missed(store: Store) -> None:
