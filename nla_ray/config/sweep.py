@@ -62,6 +62,12 @@ class SweepCorpus(Corpus):
                 )
         return paths
 
+    @model_validator(mode="after")
+    def _benign_are_others(self) -> SweepCorpus:
+        if self.benign == self.name:
+            raise ValueError(f"{self.name}: benign documents are those of another corpus, or marked ones")
+        return self
+
     def of(self, week: str, model: str) -> Corpus:
         """The corpus of a week for a target."""
         values = self.model_dump(exclude={"name", "benign"}, exclude_unset=True)
@@ -161,6 +167,7 @@ class SweepConfig(DecodePolicy):
         _require_known("leave_out", "TARGET/CORPUS", self.leave_out, pairs)
         if not list(self.pairs()):
             raise ValueError("leave_out: leaves no cell")
+        self._require_no_circle()
         for target, corpus in self.pairs():
             self.decoding(target, corpus, "2026-W01", "tables")
         if self.targets_at_once > 1 and self.runner.name == "local":
@@ -204,14 +211,20 @@ class SweepConfig(DecodePolicy):
         """The layer that is said for a target or for the one whose pair it has."""
         return target.layer if target.layer is not None else self._of_pair(target).layer
 
+    def _require_no_circle(self) -> None:
+        base_of = {one.name: one.base for one in self.targets}
+        for name in base_of:
+            base, steps = base_of[name], 0
+            while base is not None and base != name and steps < len(base_of):
+                base, steps = base_of[base], steps + 1
+            if base == name:
+                raise ValueError(f"targets: {name} is its own base in the end")
+
     def _of_pair(self, target: Target) -> Target:
         """The target whose pair is used: the nearest base that names a verbalizer."""
-        by_name, seen = {one.name: one for one in self.targets}, {target.name}
+        by_name = {one.name: one for one in self.targets}
         while target.av is None and target.base is not None:
             target = by_name[target.base]
-            if target.name in seen:
-                raise ValueError(f"targets: {target.name} is its own base in the end")
-            seen.add(target.name)
         return target
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from nla_ray.config.base import Config, Name
 from nla_ray.errors import NlaError
@@ -23,6 +23,9 @@ from nla_ray.store.places.tree import Tree
 TTL_S = 120.0
 """A lease that nobody renews ends after so long."""
 
+SKEW_S = 600.0
+"""A lease that ends later than `TTL_S` from now by more than this has the time of a wrong clock."""
+
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -30,24 +33,24 @@ class Lease(Config):
     """A driver works on a cell until `expires`, as far as it knows."""
 
     owner: Name
-    expires: datetime
+    expires: AwareDatetime
     doing: str = ""
     run_id: str | None = None
     units: Count = 0
     of_units: Count = 0
     before: Count = 0
     """Units that were there when the driver began."""
-    since: datetime
+    since: AwareDatetime
     """When the driver began."""
-    last_unit: datetime
+    last_unit: AwareDatetime
     """When a unit was last finished, or the driver began."""
     busy_seconds: float = 0.0
     gpu_seconds: float = 0.0
     cost: float | None = None
 
     def live(self, now: datetime) -> bool:
-        """Whether somebody is at work."""
-        return now < self.expires
+        """Whether somebody is at work. What a wrong clock wrote holds nobody up for longer than it may."""
+        return now < self.expires <= now + timedelta(seconds=TTL_S + SKEW_S)
 
 
 def now_utc() -> datetime:

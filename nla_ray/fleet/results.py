@@ -13,7 +13,7 @@ from nla_ray.config.base import Config, Name
 from nla_ray.config.sweep import SweepConfig
 from nla_ray.errors import InputError, NoFileError
 from nla_ray.fleet.cells import Cell
-from nla_ray.fleet.layout import attempt_key, result_key, run_key, sweep_prefix, week_key, week_prefix
+from nla_ray.fleet.layout import SWEEPS, attempt_key, result_key, run_key, sweep_prefix, week_key, week_prefix
 from nla_ray.fleet.objects import get_object, put_object
 from nla_ray.store.places.objects import Store
 
@@ -143,9 +143,16 @@ def begun_week(store: Store, sweep: str, week: str) -> Week:
     """What a week was begun with. Raises NoFileError where it was not begun."""
     begun = get_week(store, sweep, week)
     if begun is None:
-        known = ", ".join(weeks_of(store, sweep)) or "none"
-        raise NoFileError(f"{store.url}: sweep {sweep} has no week {week}; there are: {known}")
+        raise NoFileError(f"{store.url}: sweep {sweep} has no week {week}; {begun_weeks(store, sweep)}")
     return begun
+
+
+def begun_weeks(store: Store, sweep: str) -> str:
+    """The weeks of a sweep that were begun, in words; without any, the sweeps that are there."""
+    if weeks := weeks_of(store, sweep):
+        return f"there are: {', '.join(weeks)}"
+    names = sorted({listed.key.split("/")[1] for listed in store.entries(f"{SWEEPS}/")})
+    return f"sweeps that are here: {', '.join(names) or 'none'}; nla-ray sweep run CONFIG begins one"
 
 
 @dataclass(frozen=True)

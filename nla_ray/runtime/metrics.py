@@ -18,7 +18,7 @@ GAUGES = {
     "nla_units_done": "Units that are written, those of earlier attempts included.",
     "nla_units_left": "Units of the plan that are not written yet.",
     "nla_units_failed": "Units whose last attempt failed or was lost with its worker.",
-    "nla_unclosed_share": "Share of this attempt's real answers that stop without their closing tag.",
+    "nla_unclosed_share": "Share of this attempt's real answers without their closing tag, cut off or not.",
     "nla_fve_nrm": "Mean fve_nrm of this attempt's real answers, where the denominator is known.",
     "nla_actors_wanted": "Actors that the run asks the cluster for.",
     "nla_last_unit_time_seconds": "When the last unit was written, or the run began, in Unix time.",

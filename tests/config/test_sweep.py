@@ -70,6 +70,8 @@ def test_each_model_may_have_documents_of_its_own() -> None:
             {"targets": [{"name": name, "target": "x", "base": other} for name, other in ("ab", "ba")]},
             "is its own base in the end",
         ),
+        ({"targets": [TARGET | {"base": "one"}]}, "one is its own base in the end"),
+        ({"corpora": [CORPUS | {"benign": "docs"}]}, "docs: benign documents are those of another corpus"),
         ({"corpora": [CORPUS | {"benign": "calm"}]}, "benign 'calm' is not known; there are docs"),
         ({"leave_out": ["one/none"]}, "'one/none' is not known; there are one/docs"),
         ({"leave_out": ["one/docs"]}, "leaves no cell"),

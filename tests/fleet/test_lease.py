@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+from pydantic import ValidationError
+
 from nla_ray.fleet.layout import lease_key
 from nla_ray.fleet.lease import Lease, Leases, get_lease
 from nla_ray.store import open_store
@@ -52,6 +55,19 @@ def test_a_held_lease_is_renewed_and_tells_how_far_its_cell_is(tmp_path: Path) -
         assert (now.doing, now.units, now.of_units) == ("decoding", 3, 8)
         assert now.last_unit > first.last_unit
     assert not lease_of(tmp_path).live(datetime.now(UTC))
+
+
+def test_the_lease_of_a_wrong_clock_holds_nobody_up(tmp_path: Path) -> None:
+    clock, fast = Clock(), Clock()
+    fast.pass_by(86_400)
+    assert Leases(open_store(tmp_path), owner="fast", now=fast).take(cell())
+    assert Leases(open_store(tmp_path), owner="ours", now=clock).take(cell())
+
+
+def test_a_time_without_a_zone_makes_no_lease() -> None:
+    moment = datetime(2026, 11, 30)
+    with pytest.raises(ValidationError):
+        Lease(owner="x", expires=moment, since=moment, last_unit=moment)
 
 
 def test_a_damaged_lease_is_none_and_a_place_that_cannot_be_written_to_does_no_harm(tmp_path: Path) -> None:

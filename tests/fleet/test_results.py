@@ -15,6 +15,7 @@ from nla_ray.fleet.results import (
     CellResult,
     Numbers,
     Week,
+    begun_week,
     numbers_of,
     put_attempt,
     put_result,
@@ -66,6 +67,8 @@ def test_the_newest_result_counts_and_a_cell_without_one_was_not_started(store: 
 def test_weeks_are_those_that_were_begun(store: Store) -> None:
     put_object(store, week_key("s", "2026-W02"), Week(sweep="s", week="2026-W02", config={}, cells=()))
     assert weeks_of(store, "s") == ["2026-W02", WEEK] and weeks_of(store, "other") == []
+    with pytest.raises(NoFileError, match="other has no week 2026-W02; sweeps that are here: s; nla-ray"):
+        begun_week(store, "other", "2026-W02")
     with pytest.raises(NoFileError, match="sweep s has no week 2026-W03; there are: 2026-W02, 2026-W48"):
         results_of(store, "s", "2026-W03")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nla_ray.cli.settings import settings_of
-from nla_ray.errors import ConfigError
+from nla_ray.errors import ConfigError, NoFileError
 from nla_ray.fleet.weeks import is_week, named_week
 
 if TYPE_CHECKING:
@@ -58,10 +58,11 @@ def begun_config(named: Named, week: str) -> SweepConfig:
 
 def known_week(named: Named, week: str | None) -> str:
     """The week to look at: as named, else the newest that was begun. Raises NoFileError without any."""
-    from nla_ray.fleet.results import begun_week, weeks_of
+    from nla_ray.fleet.results import begun_week, begun_weeks, weeks_of
 
     if week is not None and not is_week(week):
         return named_week(week)
-    weeks = weeks_of(named.store, named.sweep)
-    chosen = week or (weeks[-1] if weeks else "of any name")
-    return begun_week(named.store, named.sweep, chosen).week
+    if week is None and not (weeks := weeks_of(named.store, named.sweep)):
+        began = begun_weeks(named.store, named.sweep)
+        raise NoFileError(f"{named.store.url}: sweep {named.sweep} has no week that was begun; {began}")
+    return begun_week(named.store, named.sweep, week or weeks[-1]).week

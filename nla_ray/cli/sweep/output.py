@@ -64,7 +64,7 @@ def print_plan(made: SweepPlan, console: Console) -> None:
         table.add_row(one.cell.id, one.state, *numbers, units, *costs)
     console.print(table)
     for one in made.cells:
-        why = one.reason or (f"{one.basis}: {one.assumption}" if one.assumption else "")
+        why = one.reason or one.assumption
         if why:
             _line(console, f"{one.cell.id}: {why}")
     reused = sum(one.reused_units for one in made.cells)

@@ -96,7 +96,7 @@ def compact_command(
     ] = 128,
     as_json: Json = False,
 ) -> None:
-    """Merge each committed run's files into few large ones with the same rows; gc later takes the others."""
+    """Merge each committed run's files into few large ones of the same rows; gc takes them after 15 days."""
     from nla_ray.store.upkeep.compact import compact, compactable
 
     store, _ = opened(tables)

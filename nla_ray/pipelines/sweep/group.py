@@ -29,6 +29,8 @@ from nla_ray.runtime.progress import Labels, Progress
 from nla_ray.runtime.runner import Runner
 from nla_ray.runtime.shared import Shared, StoppedError
 from nla_ray.stages.stage import Stage
+from nla_ray.store.places.address import open_store
+from nla_ray.store.runs.plan import get_plan
 
 Say = Callable[[str, Progress], None]
 """Told how far a cell is, by its id."""
@@ -130,7 +132,7 @@ def exit_of(error: Exception) -> Exit:
 
 
 def result_of(place: Place, work: CellWork, made: Decoded, started: str) -> CellResult:
-    """What a cell's decode came to. The run of another cell, or of an earlier week, costs nothing again."""
+    """What a cell's decode came to. The run of another cell, week or sweep costs nothing again."""
     record, budget = made.summary.record, place.config.budget
     there = runs_of(place.store, place.config.name, place.week) if made.again else {}
     before = there.get(work.cell.pair)
@@ -139,7 +141,7 @@ def result_of(place: Place, work: CellWork, made: Decoded, started: str) -> Cell
             update={"started": started, "finished": now_utc().isoformat(timespec="seconds")}
         )
     same = week_of_run(place, work, made.run_id) if made.again else None
-    known = same is not None or any(one.run_id == made.run_id for one in there.values())
+    known = made.again and not _made_for(place, work, made.run_id)
     use = use_of(record["busy_seconds"], work.decoding.runner, settled(work.decoding).device)
     use = use.times(0.0) if known else use
     result = CellResult(
@@ -169,6 +171,12 @@ def result_of(place: Place, work: CellWork, made: Decoded, started: str) -> Cell
         reason = f"{made.failed_fraction:.1%} of the rows are in quarantine"
         return result.model_copy(update={"exit": Exit.QUARANTINE, "reason": reason})
     return result
+
+
+def _made_for(place: Place, work: CellWork, run_id: str) -> bool:
+    """Whether a run was planned for this very cell."""
+    plan = get_plan(open_store(place.tables), run_id)
+    return plan is not None and plan.labels == work.cell.labels()
 
 
 def week_of_run(place: Place, work: CellWork, run_id: str) -> str | None:

@@ -202,9 +202,8 @@ def recorded(results: list[CellResult], model: str) -> Speed | None:
         decoded = one.vectors * (1 - one.reused_units / one.units) if one.units else 0.0
         if one.cell.model == model and decoded and one.busy_seconds:
             use = Use(one.busy_seconds, one.gpu_seconds, one.paid_seconds).times(1 / decoded)
-            return Speed(
-                use, "recorded", f"{1 / use.busy:.3g} vectors/s a worker in {one.cell.week}, {one.cell.id}"
-            )
+            speed = f"{1 / use.busy:.3g} vectors/s a worker"
+            return Speed(use, "recorded", f"{speed}, recorded in {one.cell.week} by {one.cell.id}")
     return None
 
 
@@ -224,7 +223,8 @@ def measured(work: CellWork, ready: Decode, store: Store) -> Speed | None:
     # The tally counts controls too.
     real = tally.vectors * ready.survey.vectors * ready.config.sampling.samples / rows
     use = use_of(tally.seconds, ready.config.runner, ready.config.engine.device).times(1 / real)
-    said = f"{1 / use.busy:.3g} vectors/s a worker, measured on {len(tallies)} units of {work.cell.id}"
+    on = "1 unit" if len(tallies) == 1 else f"{len(tallies)} units"
+    said = f"{1 / use.busy:.3g} vectors/s a worker, measured on {on} of {work.cell.id}"
     return Speed(use, "measured", said)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import StringConstraints, ValidationError
 
 from nla_ray.config.base import Config
-from nla_ray.errors import InputError
+from nla_ray.errors import InputError, NoFileError
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.layout import ABANDONED, COMMITS, NAME, RETIRED, commit_key, plan_key, run_of
 
@@ -78,13 +78,13 @@ def require_open(store: Store, run_id: str) -> None:
 def abandon(store: Store, run_id: str, because: str = "") -> Ending:
     """Give up a run that is not committed: it is in nobody's way, what is written of it is for `collect`.
 
-    A run that was abandoned before stays so, for the reason that was given then. Raises InputError where
-    there is no such run, or where it is committed.
+    A run that was abandoned before stays so, for the reason that was given then. Raises NoFileError where
+    there is no such run, InputError where it is committed.
     """
     try:
         plan = store.get(plan_key(run_id))
     except FileNotFoundError:
-        raise InputError(
+        raise NoFileError(
             f"{store.url}: has no plan of run {run_id}; `nla-ray verify` names the runs"
         ) from None
     _refuse_committed(store, run_id)

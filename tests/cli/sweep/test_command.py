@@ -69,7 +69,7 @@ def begun(config: Path, key: str, data: str) -> None:
         (("run", "CONFIG", "root=ftp://x/y"), 2, "cannot keep tables at ftp://"),
         (("run", "none.yaml"), 7, "none.yaml: cannot read this configuration file"),
         (("status", "CONFIG"), 7, "sweep small has no week"),
-        (("status", "CONFIG", "--week", SECOND), 7, f"sweep small has no week {SECOND}; there are: none"),
+        (("status", "CONFIG", "--week", SECOND), 7, f"has no week {SECOND}; sweeps that are here: none"),
         (("resume", "ROOT#other"), 7, "sweep other has no week"),
         (("resume", "ROOT#small", "seed=1"), 2, "is a sweep as it was begun; seed=1 goes with"),
         (("report", "ROOT#small", "--week", FIRST), 7, "sweep small has no week"),
@@ -103,6 +103,8 @@ def test_a_damaged_state_is_named(config: Path, invoke: Invoke, key: str, data: 
         week = {"version": 1, "sweep": "small", "week": FIRST, "config": {}}
         cell = {"sweep": "small", "week": FIRST, "model": "base", "corpus": "notes", "layer": 2}
         begun(config, week_key("small", FIRST), json.dumps(week | {"cells": [cell]}))
+        unread = invoke("sweep", "status", f"{config.parent}/root#small")
+        assert unread.code == 2 and "week.json: this nla_ray does not read its" in unread.err
     begun(config, key, data)
     refused = invoke("sweep", "status", config, "--week", FIRST)
     assert refused.code == 2 and key in refused.err and said in refused.err

@@ -82,6 +82,8 @@ def test_a_week_with_the_same_documents_is_the_run_of_the_week_before(make: Make
     same, other = of(second), of(second, corpus="chats")
     assert (same.run_id, same.same_run_as, same.cost) == (of(first).run_id, FIRST, 0.0)
     assert same.reused_units == same.units == 2 and same.last_run is None
+    elsewhere = of(run_sweep(config.model_copy(update={"name": "again"}), FIRST, cells=["base/notes"]))
+    assert (elsewhere.run_id, elsewhere.reused_units, elsewhere.cost) == (same.run_id, 2, 0.0)
     assert other.same_run_as is None and (other.cost or 0) > 0
     assert other.state == "done" and other.last_run is None
     assert f"not compared with {FIRST}: the rows of its run were removed" in str(other.reason)

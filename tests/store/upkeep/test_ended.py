@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nla_ray.errors import InputError
+from nla_ray.errors import InputError, NoFileError
 from nla_ray.store import connect, open_run, verify
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.layout import ABANDONED
@@ -52,7 +52,7 @@ def test_what_was_abandoned_twice_keeps_its_first_reason(store: Store) -> None:
 def test_a_committed_run_cannot_be_abandoned_and_an_unknown_one_neither(store: Store) -> None:
     with pytest.raises(InputError, match="run run1 is committed"):
         abandon(store, "run1")
-    with pytest.raises(InputError, match="no plan of run run9"):
+    with pytest.raises(NoFileError, match="no plan of run run9"):
         abandon(store, "run9")
     with pytest.raises(InputError, match="run2 is not committed, so it cannot be retired"):
         retire(store, "run2", "")
