@@ -30,6 +30,7 @@ TRIES = 6
 
 Seen = Callable[[Request], str | None]
 
+PAIR = Path(nla_ray.__file__).parent / "demo" / "pair"
 MODELS = {"target": "demo:target", "av": "demo:av", "ar": "demo:ar"}
 DECODE: dict[str, Any] = {
     "models": MODELS,
@@ -42,6 +43,7 @@ DECODE: dict[str, Any] = {
 COLUMNS = {"text": "text", "messages": "messages", "id": "id", "meta": ["truth"]}
 VARIANTS: dict[str, dict[str, Any]] = {
     "documents": {},
+    "models": {"models": {role: f"s3://{BUCKET}/models/{role}" for role in ("target", "av", "ar")}},
     "continuation": {"continuation": {"max_new_tokens": 8, "temperature": 0}, "positions": {"n": 2}},
     "pools": {
         "runner": {
@@ -209,10 +211,15 @@ def bench(folder: Path) -> Iterator[Bench]:
             client = client_of(server)
             client.create_bucket(Bucket=BUCKET)
             client.put_object(Bucket=BUCKET, Key="corpus.jsonl", Body=documents(DOCUMENTS))
+            for file in sorted(PAIR.glob("*/*")):
+                if file.parent.name in MODELS:
+                    client.put_object(
+                        Bucket=BUCKET, Key=f"models/{file.relative_to(PAIR)}", Body=file.read_bytes()
+                    )
             yield made
 
 
 def documents(n: int) -> bytes:
     """The first so many documents of the shipped corpus, as JSON lines."""
-    with (Path(nla_ray.__file__).parent / "demo" / "pair" / "corpus.jsonl").open("rb") as file:
+    with (PAIR / "corpus.jsonl").open("rb") as file:
         return b"".join(itertools.islice(file, n))

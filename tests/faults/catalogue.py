@@ -44,7 +44,12 @@ STORAGE = [
     Fault(f"{fault} from the {name}, now and then", of_storage(fault, where), TOLD)
     for name, where in (("corpus", "corpus.jsonl"), ("tables", "/tables/"))
     for fault in ("InternalError", "SlowDown", "silent", "reset", "lost", "cut", "short", "flip")
-] + [
+]
+STORAGE += [
+    Fault(f"{fault} from the models, now and then", of_storage(fault, "/models/"), TOLD, variant="models")
+    for fault in ("InternalError", "SlowDown", "silent", "reset", "cut", "short", "flip")
+]
+STORAGE += [
     Fault(f"{fault} from request n on", outage(fault, "", commands), TOLD)
     for fault, commands in (
         ("ExpiredToken", ("GET", "PUT", "HEAD")),
@@ -59,7 +64,7 @@ INPUTS = [
     Fault("a document that raises", harmful("raise", BAD), frozenset({6}), poisoned=(BAD,)),
     Fault("a document that takes too much memory", harmful("memory", BAD), frozenset({6}), poisoned=(BAD,)),
     Fault("a document that raises once", harmful("raise", BAD, once=True), frozenset({0})),
-    Fault("a document that kills its process, on Ray", harmful("kill", BAD), frozenset({6}),
+    Fault("a document for which the kernel kills its worker", harmful("kill", BAD), frozenset({6}),
           variant="ray", poisoned=(BAD,)),
     Fault("a worker killed once, on Ray", harmful("kill", BAD, once=True), frozenset({0}), variant="ray"),
 ]  # fmt: skip
