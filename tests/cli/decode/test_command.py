@@ -104,7 +104,7 @@ def test_bad_documents_are_rows_with_a_reason(invoke: Invoke, job: Job) -> None:
     assert ended.code == 0 and "failed 3" in ended.out
     rows = rows_of(job.output)
     reasons = {row["doc_id"]: row["reason"] for row in rows if row["position"] is None}
-    assert "not a line of JSON" in reasons[f"{job.corpus}:4"]
+    assert "not a line of JSON" in reasons[f"{job.corpus.name}:4"]
     assert reasons["empty"] == "'text' is empty"
     assert "no position to read" in reasons["short"]
 
