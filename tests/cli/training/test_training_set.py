@@ -101,7 +101,7 @@ def test_a_dry_run_says_what_cannot_be_used(invoke: Invoke, write: Write, tmp_pa
 def test_more_documents_of_the_demo_world(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write = runpy.run_path(str(ROOT / "jobs" / "demo_documents.py"))["job"]
     for name in ("one", "two"):
-        write(tmp_path / name / "world.jsonl", 5, 7)
+        write(str(tmp_path / name / "world.jsonl"), 5, 7)
     said = capsys.readouterr().out.splitlines()
     assert said == [
         f"5 documents of the demo world, seed 7, with their truth: {tmp_path}/{name}/world.jsonl"

@@ -135,7 +135,7 @@ def test_the_same_again_does_nothing_and_another_recipe_is_refused(
     settings, made = built
     before = snapshot(Path(settings.output))
     (instruction := tmp_path / "ask.txt").write_text("Explain.")
-    asked = settings.provider.model_copy(update={"instruction": instruction})
+    asked = settings.provider.model_copy(update={"instruction": str(instruction)})
     again = build_training_set(settings)
     assert again.again and again.set == made
     for changes, words in (
