@@ -57,7 +57,7 @@ def test_a_document_that_is_cut_is_kept_as_far_as_it_was_read(invoke: Invoke, jo
         assert (
             document["n_tokens"] == 16
             and document["truncated"]
-            and document["source"].startswith(str(job.corpus))
+            and document["source"].startswith(f"{job.corpus.name}:")
         )
         assert text.startswith(document["text"]) and "".join(read_again(document)) == document["text"] != text
 
@@ -67,7 +67,9 @@ def test_documents_that_cannot_be_read_are_kept_too(invoke: Invoke, job: Job) ->
         lines.write('{broken\n{"id": "empty", "text": ""}\n')
     assert invoke("decode", job.config, *PLAIN).code == 0
     found = documents_of(job.output)
-    assert len(found) == 5 and found["empty"]["n_tokens"] == 0 and found[f"{job.corpus}:4"]["text"] is None
+    assert (
+        len(found) == 5 and found["empty"]["n_tokens"] == 0 and found[f"{job.corpus.name}:4"]["text"] is None
+    )
 
 
 def test_the_answer_of_the_target_is_part_of_what_was_read(invoke: Invoke, job: Job) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from nla_ray.config.training.train import TrainConfig
-from nla_ray.errors import ConfigError
+from nla_ray.errors import ConfigError, UnreachableError
 from nla_ray.pipelines.train.estimate import Plan, plan
 from nla_ray.store.places.tree import Tree
 from nla_ray.training.models import load_ar, load_av
@@ -76,5 +76,5 @@ def test_it_checks_what_training_checks(values: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="this machine has no CUDA device"):
         planned(values | {"output": values["output"] + "2", "runner": {"gpus": 1}})
     runner = {"name": "ray", "address": "127.0.0.1:9"}
-    with pytest.raises(ConfigError, match="no Ray cluster answers"):
+    with pytest.raises(UnreachableError, match="no Ray cluster answers"):
         planned(values | {"output": values["output"] + "2", "runner": runner})
