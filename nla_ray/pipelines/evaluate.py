@@ -26,7 +26,8 @@ from nla_ray.models import directory_of, pinned_models
 from nla_ray.nla import fidelity
 from nla_ray.nla.reconstructor import Reconstructor
 from nla_ray.pages.data import Reference
-from nla_ray.pipelines.decode.run import Decoded, Progress, Report, decode
+from nla_ray.pipelines.decode.meter import Report
+from nla_ray.pipelines.decode.run import Decoded, Progress, decode
 from nla_ray.pipelines.decode.summary import Summary
 from nla_ray.stages.device import device_of
 from nla_ray.store import connect

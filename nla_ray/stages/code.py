@@ -41,7 +41,7 @@ WITHOUT_ROWS = (
     "pages",
     "pipelines/audit",
     "pipelines/decode/estimate.py",
-    "pipelines/decode/examples.py",
+    "pipelines/decode/pieces/examples.py",
     "pipelines/decode/summary.py",
     "pipelines/evaluate.py",
     "pipelines/importing.py",

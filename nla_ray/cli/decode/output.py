@@ -16,7 +16,7 @@ from rich.text import Text
 from nla_ray.text import printable
 
 if TYPE_CHECKING:
-    from nla_ray.pipelines.decode.examples import Example
+    from nla_ray.pipelines.decode.pieces.examples import Example
     from nla_ray.pipelines.decode.planning import Decode
     from nla_ray.pipelines.decode.run import Decoded
     from nla_ray.pipelines.decode.summary import Summary

@@ -18,8 +18,8 @@ from nla_ray.models import here, pinned_models, planned_directory
 from nla_ray.nla.preflight.run import check
 from nla_ray.nla.sidecar.read import Sidecar, read_sidecar
 from nla_ray.pipelines.decode.baseline import known_baseline
-from nla_ray.pipelines.decode.examples import Example
 from nla_ray.pipelines.decode.pieces.cache import Cache
+from nla_ray.pipelines.decode.pieces.examples import Example
 from nla_ray.pipelines.decode.pieces.make import surveyor_of
 from nla_ray.pipelines.decode.recipe import Recipe, recipe_of
 from nla_ray.pipelines.decode.survey import Doing, Reads, Survey, sampled, survey_corpus, warnings_of

@@ -14,8 +14,8 @@ from nla_ray.corpus.documents.faults import Faults
 from nla_ray.corpus.documents.find import no_documents
 from nla_ray.corpus.files.sources import Source, corpus_files, find_files
 from nla_ray.errors import EngineError
-from nla_ray.pipelines.decode.examples import DOCUMENTS, Example
 from nla_ray.pipelines.decode.pieces.cache import Cache
+from nla_ray.pipelines.decode.pieces.examples import DOCUMENTS, Example
 from nla_ray.pipelines.decode.pieces.make import Surveyor
 from nla_ray.pipelines.decode.pieces.piece import checked_content
 from nla_ray.pipelines.decode.pieces.pile import Pile, Rows

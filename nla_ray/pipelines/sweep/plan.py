@@ -13,9 +13,10 @@ from nla_ray.fleet.cells import Cell
 from nla_ray.fleet.costs import HOUR, Use, cost_of, over_budget, use_of
 from nla_ray.fleet.results import CellResult, results_of, weeks_of
 from nla_ray.pipelines.decode.estimate import estimated_seconds
+from nla_ray.pipelines.decode.meter import labels_of
 from nla_ray.pipelines.decode.planning import Decode
 from nla_ray.pipelines.decode.reuse import held_units
-from nla_ray.pipelines.decode.run import labels_of, plan, runner_of, stages_of, taken_up, written_units
+from nla_ray.pipelines.decode.run import plan, runner_of, stages_of, taken_up, written_units
 from nla_ray.pipelines.sweep.group import exit_of
 from nla_ray.pipelines.sweep.place import CellWork, Place
 from nla_ray.stages.tally import total

@@ -11,8 +11,9 @@ from typing import Any, cast
 from nla_ray.config.training.training_set import Local, TrainingSetConfig
 from nla_ray.errors import ConfigError, EngineError
 from nla_ray.pipelines.decode.isolate import PATIENCE, isolate, retry
+from nla_ray.pipelines.decode.meter import Report
 from nla_ray.pipelines.decode.planning import settled
-from nla_ray.pipelines.decode.run import Progress, Report, runner_of
+from nla_ray.pipelines.decode.run import Progress, runner_of
 from nla_ray.pipelines.training_set.estimate import Estimate, estimate, require_room
 from nla_ray.pipelines.training_set.planning import (
     BASE,

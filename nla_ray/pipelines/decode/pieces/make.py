@@ -24,7 +24,7 @@ from nla_ray.corpus.reading.reader import Reader, Reading, VectorReader
 from nla_ray.corpus.redaction.keep import Keeper
 from nla_ray.ids import digest
 from nla_ray.models import directory_of
-from nla_ray.pipelines.decode.examples import DOCUMENTS, examples_of
+from nla_ray.pipelines.decode.pieces.examples import DOCUMENTS, examples_of
 from nla_ray.pipelines.decode.pieces.piece import PIECE, Head, Shown, to_object, to_parquet
 from nla_ray.stages.code import code_of
 from nla_ray.stages.controls import Mixer

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nla_ray.corpus.files.sources import Source
-from nla_ray.pipelines.decode.examples import Example
+from nla_ray.pipelines.decode.pieces.examples import Example
 from nla_ray.store.places.files import Stamp
 
 PIECE = pa.schema(

@@ -15,7 +15,7 @@ from nla_ray.corpus.documents.document import Document, unusable
 from nla_ray.corpus.documents.find import key_of, used_twice
 from nla_ray.corpus.documents.twice import Twice
 from nla_ray.corpus.files.sources import Source
-from nla_ray.pipelines.decode.examples import Example
+from nla_ray.pipelines.decode.pieces.examples import Example
 from nla_ray.pipelines.decode.pieces.piece import PIECE, Piece
 
 _UNREAD: dict[str, Any] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nla_ray.corpus.documents.document import Document
 from nla_ray.corpus.reading.reader import Reading
-from nla_ray.pipelines.decode.examples import examples_of
+from nla_ray.pipelines.decode.pieces.examples import examples_of
 
 
 def test_bytes_of_one_character_are_shown_as_it() -> None:
