@@ -109,8 +109,10 @@ def test_a_worker_of_ray_says_so_too(
 
     with faulty(seaweedfs_endpoint, outage) as endpoint:
         use_s3(monkeypatch, endpoint, tmp_path / "cache")
-        with pytest.raises(UnreachableError, match="could not be read: access denied"):
-            decode(config, stages=stages)
+        for runner in (make("local").runner, config.runner):
+            # The first one plans: tasks on the cluster have not the settings of this test.
+            with pytest.raises(UnreachableError, match="could not be read: access denied"):
+                decode(config.model_copy(update={"runner": runner}), stages=stages)
         outage.over = True
         assert decode(config, stages=stages).failed_fraction == 0
     whole(config.output)
