@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 
 from nla_ray.config.decode import DecodeConfig
+from nla_ray.config.runner import Runner
 from nla_ray.errors import CheckpointError, InputError, NoFileError
 from nla_ray.models import pinned
+from nla_ray.pipelines.decode import run
 from nla_ray.pipelines.decode.planning import Decode
 from nla_ray.pipelines.decode.run import decode, plan, stages_of
+from nla_ray.runtime.workers import Workers
 from nla_ray.stages.stage import Stage
 from nla_ray.store.places.objects import Store
 from tests.cli.conftest import Invoke, invoke  # noqa: F401 (fixture)
@@ -99,7 +102,10 @@ def test_workers_fetch_the_planned_files_once_and_refuse_others(
     ray_cluster: None,
     s3_endpoint: str,  # noqa: F811
     requests: list[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # Tasks on the cluster have not the settings of this test: it plans here.
+    monkeypatch.setattr(run, "Workers", lambda _: Workers(Runner()))
     config = on_s3(make("pools"), s3_endpoint)
     plan(config)
     planned = len(requests)
