@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +28,9 @@ FULL = 200 << 10
 def nodes(trial: Trial, *cpus: int, spill: bool = False) -> Iterator[list[subprocess.Popen[bytes]]]:
     """A Ray cluster whose head takes no work and whose nodes have so many cores; a decode is told of it."""
     port, *agents = free_ports(2 + len(cpus))
+    # Paths of sockets may have a hundred characters, and those of tests have half of them.
+    short = tempfile.mkdtemp(prefix="nla-")
+    (trial.folder / "ray").symlink_to(short)
     token = {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
@@ -34,7 +39,7 @@ def nodes(trial: Trial, *cpus: int, spill: bool = False) -> Iterator[list[subpro
     trial.settings |= token | {"RAY_ADDRESS": f"{HERE}:{port}", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
     common = [f"--node-ip-address={HERE}", f"--object-store-memory={SMALL_STORE}", "--disable-usage-stats"]
     head = ["--head", "--num-cpus=0", f"--port={port}", "--include-dashboard=false",
-            f"--temp-dir={trial.folder}/ray"]  # fmt: skip
+            f"--temp-dir={short}"]  # fmt: skip
     head += [f"--system-config={SPILL_AT_ONCE}"] if spill else []
     started = [_node(trial, "head", *common, f"--dashboard-agent-listen-port={agents[0]}", *head)]
     try:
@@ -58,6 +63,7 @@ def nodes(trial: Trial, *cpus: int, spill: bool = False) -> Iterator[list[subpro
             if one.alive():
                 os.kill(one.pid, signal.SIGKILL)
         gone(below)
+        shutil.rmtree(short)
 
 
 def _node(trial: Trial, name: str, *options: str) -> subprocess.Popen[bytes]:
@@ -95,7 +101,9 @@ def spilled(trial: Trial) -> None:
     with nodes(trial, 2, spill=True):
         job, seen = trial.start("runner.address=null"), False
         while job.process.is_alive():
-            seen = seen or any(file.is_file() for file in trial.folder.glob("ray/**/ray_spilled_objects*/*"))
+            seen = seen or any(
+                file.is_file() for file in (trial.folder / "ray").resolve().glob("**/ray_spilled_objects*/*")
+            )
             time.sleep(0.05)
         trial.end(job)
         trial.finish()

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nla_ray.config.decode import DecodeConfig
-from nla_ray.errors import UnreachableError
+from nla_ray.errors import Exit, UnreachableError
 from nla_ray.pipelines.decode.planning import Decode
 from nla_ray.pipelines.decode.run import decode, stages_of
 from nla_ray.stages.stage import Stage
@@ -82,7 +82,7 @@ def test_the_command_ends_in_one_line_and_goes_on(
     with faulty(seaweedfs_endpoint, outage) as endpoint:
         use_s3(monkeypatch, endpoint, tmp_path / "cache")
         for _ in range(2):
-            line = invoke("decode", "decode.yaml").refused()
+            line = invoke("decode", "decode.yaml").refused(Exit.TRY_AGAIN)
             assert config.corpus.paths[0] in line and "access denied" in line
             assert line.endswith("run the same command again: it continues")
             assert units_in(config.output) == units
