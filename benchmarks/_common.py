@@ -18,7 +18,7 @@ import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from nla_ray import __version__
-from nla_ray.nla.model.backbone import quiet
+from nla_ray.nla.model.backbone import alone
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -56,7 +56,7 @@ def random_checkpoint(preset: str, directory: Path, *, dtype: torch.dtype, devic
             model = Qwen2ForCausalLM(config)
     finally:
         torch.set_default_dtype(default)
-    with quiet():
+    with alone():
         model.save_pretrained(directory)
     return directory
 

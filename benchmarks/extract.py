@@ -23,7 +23,7 @@ from transformers import AutoModelForCausalLM
 
 from benchmarks._common import PRESETS, interleave, paired_ratio, random_checkpoint, spread, write_result
 from nla_ray.nla.extraction import Extractor
-from nla_ray.nla.model.backbone import DTYPES, quiet
+from nla_ray.nla.model.backbone import DTYPES, alone
 
 
 def main() -> None:
@@ -68,7 +68,7 @@ class Peer:
     """Plain transformers: every block, the lm_head, every layer's hidden states, padding to the longest."""
 
     def __init__(self, directory: Path, layer: int, dtype: torch.dtype, device: str, batch: int) -> None:
-        with quiet():
+        with alone():
             model: Any = AutoModelForCausalLM.from_pretrained(directory, dtype=dtype)
         self._model: Any = model.to(device).eval()
         self._layer, self._device, self._batch = layer, device, batch

@@ -24,7 +24,7 @@ from transformers import AutoModelForCausalLM
 from benchmarks._common import PRESETS, interleave, paired_ratio, random_checkpoint, spread, write_result
 from nla_ray.nla.engines.slots import SlotDecoder, SlotLayout
 from nla_ray.nla.engines.transformers import load_slot_lm
-from nla_ray.nla.model.backbone import DTYPES, quiet
+from nla_ray.nla.model.backbone import DTYPES, alone
 from nla_ray.nla.verbalizer import Request, Sampling
 
 PROMPT_TOKENS, SLOT, SCALE = 125, 111, 150.0
@@ -49,7 +49,7 @@ def main() -> None:
         dtype = DTYPES[args.dtype]
         random_checkpoint(args.preset, directory, dtype=dtype, device=args.device)
         ours = load_slot_lm(directory, dtype, args.device)
-        with quiet():
+        with alone():
             peer: Any = AutoModelForCausalLM.from_pretrained(directory, dtype=dtype).to(args.device).eval()
     # Answers of one length leave no slot idle: large cohorts have fewer products a step.
     cohort = args.cohort or (128 if args.device.startswith("cuda") else 64)

@@ -9,14 +9,14 @@ from typing import Any
 import torch
 import transformers
 
-from nla_ray.nla.model.backbone import quiet
+from nla_ray.nla.model.backbone import alone
 
 
 @cache
 def full_model(directory: Path) -> transformers.PreTrainedModel:
     """The whole model as its config.json names it, float32, eager attention; a wrapper stays a wrapper."""
     name = transformers.AutoConfig.from_pretrained(directory).architectures[0]
-    with quiet():
+    with alone():
         model = getattr(transformers, name).from_pretrained(
             directory, dtype=torch.float32, attn_implementation="eager"
         )

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from nla_ray.nla.model.backbone import quiet
+from nla_ray.nla.model.backbone import alone
 
 FAMILIES = ("qwen2", "qwen3", "llama", "gemma2", "gemma3", "gemma3_mm", "mistral")
 MARKER = "㈎"
@@ -97,7 +97,7 @@ def tiny_checkpoint(
             if "norm" in name or name.endswith("bias"):
                 parameter.add_(0.2 * torch.randn_like(parameter))
     model.generation_config.eos_token_id = stops
-    with quiet():
+    with alone():
         model.save_pretrained(path)
     tokenizer.save_pretrained(path)
     return path

@@ -9,7 +9,7 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM
 
 from nla_ray.demo.dataset import Encoded
-from nla_ray.nla.model.backbone import quiet
+from nla_ray.nla.model.backbone import alone
 from nla_ray.training.saved.source_files import copy_tokenizer, write_config
 
 
@@ -17,7 +17,7 @@ def save_target(directory: Path, model: Qwen2ForCausalLM, tokenizer: PreTrainedT
     """Weights, configuration and tokenizer as a directory that transformers 4 and 5 load."""
     model.generation_config.eos_token_id = [tokenizer.eos_token_id]
     model.generation_config.pad_token_id = tokenizer.pad_token_id
-    with quiet():
+    with alone():
         model.save_pretrained(directory)
     tokenizer.save_pretrained(directory)
     write_config(directory, directory, model.config, model.dtype)

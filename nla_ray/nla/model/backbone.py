@@ -6,6 +6,7 @@ import copy
 import json
 import logging
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,8 @@ SUPPORTED = ("qwen2", "qwen3", "llama", "gemma2", "gemma3", "gemma3_text", "mist
 """`model_type` values whose block outputs are tested against the full model."""
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+_LOADING = threading.RLock()
 
 # A multimodal wrapper stores its text part under one of these prefixes (old and new layout).
 _KEY_MAPPING = {
@@ -145,7 +148,7 @@ def _load(
     directory = Path(directory)
     SafetensorsDir(directory)
     try:
-        with quiet():
+        with alone():
             model, report = factory.from_pretrained(
                 directory,
                 config=config,
@@ -190,8 +193,18 @@ def _check_report(directory: Path, report: dict[str, Any], allowed_missing: froz
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Silence transformers' reports and progress bars; what a load report says is checked here instead."""
+def alone() -> Iterator[None]:
+    """One model at a time, without transformers' reports and bars; what a load report says is checked here.
+
+    While transformers builds a model it replaces functions of its own and of torch for the whole
+    process (tying and drawing of weights): two threads at once leave tied weights without data, for good.
+    """
+    with _LOADING, _quiet():
+        yield
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
     verbosity, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
     hf_logging.set_verbosity(logging.CRITICAL)
     hf_logging.disable_progress_bar()  # type: ignore[no-untyped-call]

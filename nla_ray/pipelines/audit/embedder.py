@@ -15,7 +15,7 @@ from transformers import AutoModel, AutoTokenizer, BatchEncoding
 from nla_ray.config.reference import ModelRef
 from nla_ray.errors import CheckpointError
 from nla_ray.models import directory_of
-from nla_ray.nla.model.backbone import quiet
+from nla_ray.nla.model.backbone import alone
 from nla_ray.nla.model.weights import SafetensorsDir
 from nla_ray.pipelines.provenance import ModelRecord, model_record
 
@@ -73,7 +73,7 @@ class Embedder:
 def _load(directory: Path, *, trust_remote_code: bool) -> tuple[Any, Any, int]:
     common: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trust_remote_code}
     try:
-        with quiet():
+        with alone():
             tokenizer = AutoTokenizer.from_pretrained(directory, **common)
             model, report = AutoModel.from_pretrained(
                 directory, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **common
@@ -115,6 +115,6 @@ def _ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
 
 
 def _padded(tokenizer: Any, batch: Sequence[Sequence[int]]) -> BatchEncoding:
-    with quiet():
+    with alone():
         padded: BatchEncoding = tokenizer.pad({"input_ids": batch}, return_tensors="pt")
     return padded

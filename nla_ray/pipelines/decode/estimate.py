@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModel
 
-from nla_ray.nla.model.backbone import cut_config, load_config, quiet, text_config
+from nla_ray.nla.model.backbone import alone, cut_config, load_config, text_config
 from nla_ray.pipelines.decode.planning import Decode
 
 ASSUMED_GPU_FLOPS = 790e12
@@ -45,7 +45,7 @@ def parameters(directory: Path, layers: int | None = None) -> int:
     """Numbers in a model, or in its first `layers` blocks, from its configuration alone."""
     config = text_config(load_config(directory))
     config = config if layers is None else cut_config(config, layers, directory)
-    with torch.device("meta"), quiet():
+    with torch.device("meta"), alone():
         model = AutoModel.from_config(config)  # type: ignore[no-untyped-call]
         return sum(weight.numel() for weight in model.parameters())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,17 @@ def test_loading_says_nothing(
     assert not caplog.records
     assert transformers.logging.get_verbosity() == verbosity
     assert transformers.logging.is_progress_bar_enabled() == bars
+
+
+def test_two_threads_may_load_at_once(checkpoint: Checkpoint) -> None:
+    directory = checkpoint("gemma3_mm")
+
+    def load(_: int) -> bool:
+        model = load_causal_lm(directory, dtype=torch.float32, device="cpu")
+        return bool(model.lm_head.weight.equal(model.model.embed_tokens.weight))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(load, range(12)))
 
 
 def test_per_layer_lists_are_cut_and_the_original_is_not(checkpoint: Checkpoint) -> None:

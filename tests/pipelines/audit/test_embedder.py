@@ -12,7 +12,7 @@ from transformers import BertConfig, BertModel
 
 from nla_ray.config.reference import ModelRef
 from nla_ray.errors import CheckpointError
-from nla_ray.nla.model.backbone import quiet
+from nla_ray.nla.model.backbone import alone
 from nla_ray.pipelines.audit.embedder import Embedder
 from tests.tiny import tiny_checkpoint, tiny_tokenizer
 
@@ -30,7 +30,7 @@ def tiny_encoder(path: Path, *, seed: int = 0) -> Path:
         initializer_range=0.5,
     )  # fmt: skip
     torch.manual_seed(seed)
-    with quiet():
+    with alone():
         BertModel(config, add_pooling_layer=False).save_pretrained(path)
     tokenizer.save_pretrained(path)
     return path
@@ -68,7 +68,7 @@ def test_neither_order_nor_company_matters(directory: Path) -> None:
 def test_it_is_the_mean_over_tokens(tmp_path: Path) -> None:
     place = tiny_encoder(tmp_path / "encoder")
     text = TEXTS[0]
-    with quiet():
+    with alone():
         model = BertModel.from_pretrained(place, add_pooling_layer=False).eval()
     states = model(**tiny_tokenizer("qwen2")(text, return_tensors="pt")).last_hidden_state
     mean = states[0].mean(dim=0)
