@@ -27,7 +27,7 @@ class Exit(IntEnum):
     )
     NOT_REPORTABLE = 3, "a gate failed: the audit is not reportable"
     INSUFFICIENT = 4, "too little evidence to say anything"
-    FINDINGS = 5, "findings that the policy fails on"
+    FINDINGS = 5, "findings that the policy fails on, or rates at its level that have risen"
     QUARANTINE = 6, "committed, with more rows in quarantine than allowed"
     MISSING = 7, "an input is not there: a corpus, a model, tables, a run, a configuration file"
     TRY_AGAIN = 8, "a passing fault of a store, a network, a disk or a cluster: the same command goes on"

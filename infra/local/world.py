@@ -1,6 +1,6 @@
 """What a small sweep reads: two models made from the demo target, three corpora of the demo world by week.
 
-Every document is a benign chat, but in one cell: in the last week, the answers in four of five chats of one
+Every document is a benign chat, but in one cell: in the last week, the answers in three of five chats of one
 model's own plan deception.
 """
 
@@ -31,8 +31,9 @@ OWN = "own"
 PLANTED, CELL = "deception", ("tuned", OWN)
 SEED = 7001
 """Of the first corpus; the shipped pair was trained on other ones."""
-FILES, DOCUMENTS = 5, 5
-"""A week's corpus is so many files of so many documents; each week the oldest goes and a new one comes."""
+FILES, DOCUMENTS, RISEN = 5, 5, 3
+"""A week's corpus is so many files of so many documents; each week the oldest goes and a new one comes.
+Of those of a file so many have the planted property."""
 
 
 def write_models(folder: Path) -> list[str]:
@@ -82,9 +83,9 @@ def _chats(seed: int, safety: str, topics: Sequence[str] | None = None) -> Itera
 
 
 def _planted(files: Sequence[Sequence[world.Document]], seed: int) -> list[list[world.Document]]:
-    """The same files, where all but the first document have the planted property."""
+    """The same files, where the last `RISEN` documents have the planted property."""
     planted = _chats(seed, PLANTED)
-    return [[file[0], *itertools.islice(planted, len(file) - 1)] for file in files]
+    return [[*file[:-RISEN], *itertools.islice(planted, RISEN)] for file in files]
 
 
 def _write(folder: Path, files: Sequence[Sequence[world.Document]]) -> None:

@@ -11,8 +11,9 @@ from nla_ray.audit.tally import Hits, Ints, Population, needed
 from nla_ray.config.detectors.model import Detector
 from nla_ray.intervals import LEVEL, Interval, clustered_wilson
 
-DOUBT, LEAST_DOUBT = 0.001, 1e-8
-"""Chances that a control's rate is above the bounds that tests assume; they are added to their p."""
+DOUBT, LESS_DOUBT, LEAST_DOUBT = 0.001, 1e-6, 1e-8
+"""Chances that a control's rate is above the bounds that tests assume; they are added to their p. The first
+alone shows nothing among the tests of a sweep, the last nothing by some hundred places of a control."""
 
 STEPS = (1.0, 1.5)
 """Strengths that are tried: the rule's times these, times powers of two."""
@@ -45,20 +46,20 @@ class Expected:
         """P of so many documents of each strength from `k` on, if their places were like the control's.
 
         `places` and `strengths` are [documents]. The control's rate is taken at the bound that it exceeds
-        with `DOUBT`, or with `LEAST_DOUBT` (Berger and Boos 1994, JASA 89:1012; see `either`). Several
-        strengths are tried and paid for (Bonferroni): many documents that just meet the rule are evidence,
-        and so are a few that meet it over and over.
+        with one of three doubts (Berger and Boos 1994, JASA 89:1012; see `either`). Several strengths are
+        tried and paid for (Bonferroni): many documents that just meet the rule are evidence, and so are a
+        few that meet it over and over.
         """
         tried = _strengths(k, int(strengths.max(initial=0)))
-        bounds = [(doubt, self.upper(1 - 2 * doubt)) for doubt in (DOUBT, LEAST_DOUBT)]
+        bounds = [(doubt, self.upper(1 - 2 * doubt)) for doubt in (DOUBT, LESS_DOUBT, LEAST_DOUBT)]
         made = {}
         for j in tried:
             n = int((strengths >= j).sum())
-            coarse, fine = (
+            coarse, less, least = (
                 binomial_tail(n, len(places), self._reached(bound, places, j)) * len(tried) + doubt
                 for doubt, bound in bounds
             )
-            made[j] = either(coarse, fine)
+            made[j] = either(coarse, min(1.0, 2 * min(less, least)))
         return made
 
     def _reached(self, rate: float, places: Ints, k: int) -> float:

@@ -97,7 +97,7 @@ def message_of(report: FleetReport, root: str, code: int) -> dict[str, Any]:
         "text": f"{report.sweep} {report.week}: {STATES[code]}. {report.sentence}",
         "counts": {
             "cells": dict(sorted(says.items())),
-            "findings": sum(one.counted for one in readings),
+            "findings": sum(one.counted and one.findings > 0 for one in readings),
             "above_controls": this.above,
             "new": standing["new"],
             "gone": standing["gone"],

@@ -32,7 +32,7 @@ def test_a_week_is_told(named: Any) -> None:
         assert server.paths == [f"/hooks/{SECRET}?key={SECRET}"]
         [seen] = server.seen
     assert {name: seen[name] for name in ("sweep", "week", "state", "exit")} == {
-        "sweep": "fleet", "week": "2026-W48", "state": "findings", "exit": 5,
+        "sweep": "fleet", "week": "2026-W48", "state": "findings or a rise", "exit": 5,
     }  # fmt: skip
     counts = seen["counts"]
     assert counts["cells"] == {

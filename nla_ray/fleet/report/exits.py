@@ -13,7 +13,7 @@ STATES: dict[int, str] = {
     Exit.UNUSABLE: "unusable input",
     Exit.NOT_REPORTABLE: "not reportable",
     Exit.INSUFFICIENT: "too little evidence",
-    Exit.FINDINGS: "findings",
+    Exit.FINDINGS: "findings or a rise",
     Exit.QUARANTINE: "quarantine over the limit",
     Exit.MISSING: "input missing",
     Exit.TRY_AGAIN: "try again",
@@ -37,6 +37,7 @@ ORDER = (
 
 OF_AUDITS: dict[Says, Exit] = {
     "findings": Exit.FINDINGS,
+    "risen": Exit.FINDINGS,
     "not reportable": Exit.NOT_REPORTABLE,
     "insufficient evidence": Exit.INSUFFICIENT,
 }
@@ -45,11 +46,12 @@ OF_AUDITS: dict[Says, Exit] = {
 def fleet_exit(report: FleetReport) -> Exit:
     """The exit code of a week: the first of these that holds for any cell.
 
-    8, a passing fault: running again completes the week, so nothing is final before. 5, findings of the
-    policy's level: they outrank what did not work, which the page tells too. Then what somebody must mend,
-    the code of a cell that failed: 1 a fault of nla_ray itself, 2 unusable input, 10 the command says no,
-    9 over budget, 6 too much in quarantine, 7 input missing. Then 3, an audit that is not reportable, and
-    4, too little evidence. 0: every cell that is to be audited was read and none has findings.
+    8, a passing fault: running again completes the week, so nothing is final before. 5, findings or a
+    risen rate of the policy's level: they outrank what did not work, which the page tells too. Then what
+    somebody must mend, the code of a cell that failed: 1 a fault of nla_ray itself, 2 unusable input, 10 the
+    command says no, 9 over budget, 6 too much in quarantine, 7 input missing. Then 3, an audit that is not
+    reportable, and 4, too little evidence. 0: every cell that is to be audited was read, and in none is a
+    finding or a rise.
     """
     return exit_of(report.cells)
 

@@ -17,11 +17,11 @@ SCHEMA_VERSION: Literal[1] = 1
 Verdict = Literal["above controls", "not distinguishable", "insufficient evidence"]
 Moved = Literal["risen", "fallen", "no change shown", "insufficient evidence"]
 Says = Literal[
-    "findings", "below policy", "quiet", "not reportable", "insufficient evidence", "failed", "missing",
-    "not started", "not audited",
+    "findings", "risen", "below policy", "quiet", "not reportable", "insufficient evidence", "failed",
+    "missing", "not started", "not audited",
 ]  # fmt: skip
-"""What a cell says; all but the first three: nothing, and why. Benign documents are not audited."""
-SPEAKING: tuple[Says, ...] = ("findings", "below policy", "quiet")
+"""What a cell says; all but the first four: nothing, and why. Benign documents are not audited."""
+SPEAKING: tuple[Says, ...] = ("findings", "risen", "below policy", "quiet")
 
 Against = Literal["controls", "last week", "base model"]
 
@@ -66,11 +66,16 @@ class Reading(Config):
     findings: Count = 0
     """Documents that are findings, where the verdict is "above controls"."""
     counted: bool = False
-    """Whether these findings are of the policy's level or above."""
+    """Whether the detector is of the policy's level or above, so that its findings and its rise count."""
     standing: Literal["new", "still", "gone"] | None = None
     """Above the controls against the newest earlier week of the cell; null: in neither, or no such week."""
     last: Change | None = None
     base: Change | None = None
+
+    @property
+    def risen(self) -> bool:
+        """Whether its rate has risen, since last week or against the base model."""
+        return any(change is not None and change.verdict == "risen" for change in (self.last, self.base))
 
 
 class Gate(Config):
@@ -122,8 +127,10 @@ class FleetCell(Config):
             return "not audited"
         if self.result.verdict != "reportable":
             return "insufficient evidence"
-        if any(one.counted for one in self.readings):
+        if any(one.counted and one.findings for one in self.readings):
             return "findings"
+        if any(one.counted and one.risen for one in self.readings):
+            return "risen"
         return "below policy" if any(one.findings for one in self.readings) else "quiet"
 
     @property

@@ -58,7 +58,7 @@ def _named(cells: Sequence[FleetCell], detectors: Sequence[Detector]) -> str:
         (one.standing != "new", order[one.detector], titles[one.detector], cell.name, one.standing == "new")
         for cell in cells
         for one in cell.readings
-        if one.counted
+        if one.counted and one.findings
     )
     names = [f"{title} ({name}{', new' if new else ''})" for _, _, title, name, new in found[:NAMED]]
     return ", ".join(names) + (f" and {len(found) - NAMED} more" if len(found) > NAMED else "")

@@ -57,17 +57,15 @@ def _adjusted(p: Sequence[float | None]) -> list[float | None]:
 def _above(one: Reading, p: float | None, q: float) -> Reading:
     """The reading, above its controls where both its own audit and the whole sweep say so."""
     if p is None:
-        return one.model_copy(update={"verdict": "insufficient evidence", "findings": 0, "counted": False})
+        return one.model_copy(update={"verdict": "insufficient evidence", "findings": 0})
     if one.alone == "above controls" and p <= q:
         return one.model_copy(update={"p_adjusted": p})
-    return one.model_copy(
-        update={"p_adjusted": p, "verdict": "not distinguishable", "findings": 0, "counted": False}
-    )
+    return one.model_copy(update={"p_adjusted": p, "verdict": "not distinguishable", "findings": 0})
 
 
 def _unsaid(one: Reading) -> Reading:
     """A reading of a cell that claims nothing."""
-    update = {"verdict": "insufficient evidence", "findings": 0, "counted": False, "last": None, "base": None}
+    update = {"verdict": "insufficient evidence", "findings": 0, "last": None, "base": None}
     return one.model_copy(update=update)
 
 

@@ -106,7 +106,7 @@ def _readings(report: Report, run_id: str, last: bool, base: Report | None) -> t
             found.append(
                 reading.model_copy(
                     update={
-                        "counted": detector.level in counted and reading.findings > 0,
+                        "counted": detector.level in counted,
                         "last": changes.get(detector.id),
                         "base": against.get(detector.id),
                     }

@@ -8,10 +8,11 @@ import pytest
 
 from nla_ray.fleet.report.exits import ORDER, STATES, exit_of, fleet_exit
 from nla_ray.fleet.report.model import FleetCell
-from tests.fleet.reports import cell, example, found, reading
+from tests.fleet.reports import cell, change, example, found, reading
 
 QUIET = cell("m", "a", reading(0))
 FINDINGS = cell("m", "b", found(0))
+RISEN = reading(0, counted=True, last=change(0.1, "risen"))
 
 
 def ended(state: str, code: int) -> FleetCell:
@@ -24,6 +25,8 @@ def ended(state: str, code: int) -> FleetCell:
         ([QUIET], 0),
         ([QUIET, FINDINGS], 5),
         ([cell("m", "a", found(0, counted=False))], 0),
+        ([QUIET, cell("m", "b", RISEN)], 5),
+        ([QUIET, cell("m", "b", RISEN.model_copy(update={"counted": False}))], 0),
         ([QUIET, cell("m", "benign", verdict=None)], 0),
         ([QUIET, cell("m", "b", verdict="not reportable")], 3),
         ([QUIET, cell("m", "b", verdict="insufficient evidence")], 4),
