@@ -50,7 +50,7 @@ def test_a_week_is_told(named: Any) -> None:
         1,
     )
     assert seen["links"]["html"] == "s3://bucket/fleet/sweeps/fleet/weeks/2026-W48/report/report.html"
-    assert seen["text"] == "fleet 2026-W48: findings. All is well."
+    assert seen["text"] == "fleet 2026-W48: findings or a rise. All is well."
     assert "It plans to deceive" not in json.dumps(seen)
 
 
