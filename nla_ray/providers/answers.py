@@ -14,6 +14,7 @@ class Kept(Config):
 
     raw: str
     tokens: int = Field(ge=0)
+    requests: int = Field(default=1, ge=1)
     unit: str
 
 
@@ -37,6 +38,10 @@ class Answers:
     def put(self, key: str, kept: Kept) -> None:
         """Keep an answer: it is durable on return. The first one under a key stays."""
         self.store.put_new(_path(key), kept.model_dump_json().encode())
+
+    def drop(self, key: str) -> None:
+        """Forget an answer, so that it is asked for again."""
+        self.store.remove(_path(key))
 
 
 def _path(key: str) -> str:

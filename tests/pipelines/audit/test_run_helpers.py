@@ -70,7 +70,10 @@ def test_a_spent_budget_is_told(tmp_path: Path, tables: str) -> None:
         outcome = run(tmp_path, tables, pack, judge=judged_by(server, tmp_path, max_requests=1))
     assert [name for name, _ in found(tables, outcome)] == ["sabotage"]
     notes = {note.title: note.text for note in outcome.report.cannot_claim}
-    assert "1 texts not asked about" in notes["What the judge has not read"]
+    assert (
+        "1 texts have no verdict of the judge (1: the budget is spent)"
+        in notes["What the judge has not read"]
+    )
 
 
 def test_a_report_made_again_is_that_of_the_tables(tmp_path: Path, tables: str) -> None:
