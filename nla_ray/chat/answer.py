@@ -83,10 +83,10 @@ def completion(body: Mapping[str, Any], begins: str) -> Completion:
         raise NoAnswerError("a call of a tool", "name an endpoint that offers the model no tools")
     if finish == "length":
         raise NoAnswerError(
-            "cut off before it began", "allow more tokens, or let the model think less (request fields)"
+            "cut off before it began", "allow more tokens, or name a model that thinks less"
         )
     if content.strip() or _thinks(message):
-        raise NoAnswerError("nothing but reasoning", "let the model think less, or not at all", again=True)
+        raise NoAnswerError("nothing but reasoning", "name a model that goes on to answer", again=True)
     raise NoAnswerError("empty", "see whether the model can be asked this way", again=True)
 
 
