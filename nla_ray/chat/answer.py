@@ -82,9 +82,7 @@ def completion(body: Mapping[str, Any], begins: str) -> Completion:
     if message.get("tool_calls") or message.get("function_call"):
         raise NoAnswerError("a call of a tool", "name an endpoint that offers the model no tools")
     if finish == "length":
-        raise NoAnswerError(
-            "cut off before it began", "allow more tokens, or name a model that thinks less"
-        )
+        raise NoAnswerError("cut off before it began", "allow more tokens, or name a model that thinks less")
     if content.strip() or _thinks(message):
         raise NoAnswerError("nothing but reasoning", "name a model that goes on to answer", again=True)
     raise NoAnswerError("empty", "see whether the model can be asked this way", again=True)

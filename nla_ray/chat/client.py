@@ -17,6 +17,7 @@ from nla_ray.errors import ConfigError, InputError, UnreachableError
 
 OF_THE_TEXT = frozenset({400, 413, 422})
 """Refusals that may lie in one text: too long, or not wanted."""
+FIRST_PAUSE_S = 1.0
 FIRST = 5
 """So many texts without an answer, before there is any, lie in the configuration."""
 
@@ -104,7 +105,7 @@ class Chat:
                         ".base_url is right and its server runs, or try again later"
                     ) from None
                 asked_for = busy.retry_after
-            time.sleep(self._pause(attempt, asked_for))
+            time.sleep(pause_s(attempt, asked_for))
         return None
 
     def require_listener(self) -> None:
@@ -120,11 +121,6 @@ class Chat:
                 f"{self._asker}.base_url: nobody answers at {self._config.base_url} "
                 f"({type(error).__name__}); start the server, or correct the URL"
             ) from None
-
-    def _pause(self, attempt: int, asked_for: float) -> float:
-        """Seconds: what the endpoint asked for, or doubled with every attempt; shorter for a hasty caller."""
-        own = min(2.0**attempt, 30.0) * min(1.0, self._config.timeout_s)
-        return min(max(own, asked_for), LONGEST_PAUSE_S)
 
     def _attempt(self, body: bytes, purse: Purse) -> Completion:
         """Ask once, and pay. Raises NoAnswerError, _BusyError, UnansweredError."""
@@ -174,6 +170,11 @@ class _BusyError(Exception):
     def __init__(self, message: str, retry_after: float = 0.0) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+def pause_s(attempt: int, asked_for: float) -> float:
+    """Seconds before another attempt: what the endpoint asked for, or doubled each time."""
+    return min(max(FIRST_PAUSE_S * 2.0**attempt, asked_for), LONGEST_PAUSE_S)
 
 
 def _key_of(config: ChatConfig, asker: str) -> str | None:

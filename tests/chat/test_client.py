@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from nla_ray.chat.answer import Completion
-from nla_ray.chat.client import Chat, Purse, UnansweredError
+from nla_ray.chat.client import Chat, Purse, UnansweredError, pause_s
 from nla_ray.config.chat import ChatConfig
 from nla_ray.errors import ConfigError, Exit, InputError, UnreachableError
 from tests.chat_server import served
+
+pytestmark = pytest.mark.usefixtures("soon")
 
 BODY = json.dumps({"messages": [{"role": "user", "content": "well?"}]}).encode()
 SILENT: dict[str, Any] = {"message": {"content": None}, "finish_reason": "stop"}
@@ -36,10 +38,6 @@ def chat(url: str, **values: object) -> Chat:
     return Chat(config, "asker", "<a>")
 
 
-def hasty(url: str, **values: object) -> Chat:
-    return chat(url, timeout_s=0.05, **values)
-
-
 def test_an_answer_with_what_it_used() -> None:
     purse = Counting()
     with served(lambda asked: (200, asked + "!")) as server:
@@ -52,26 +50,29 @@ def test_an_answer_with_what_it_used() -> None:
         UnreachableError,
         match=r"\(ConnectionRefusedError\), asked 3 times; see that asker.base_url",
     ):
-        hasty(server.url).ask(BODY)
+        chat(server.url).ask(BODY)
 
 
 def test_a_busy_endpoint_is_asked_again_when_it_says() -> None:
     answers = iter([(503, ""), (429, ""), (200, b'{"error": {"code": 502}}'), (200, "now")])
     purse = Counting()
     with served(lambda asked: next(answers), headers={"Retry-After": "0"}) as server:
-        found = hasty(server.url, attempts=4).ask(BODY, purse)
+        found = chat(server.url, attempts=4).ask(BODY, purse)
         assert found is not None and found.content == "now" and len(server.seen) == 4
     assert purse.paid == [0, 0, 0, 100]
-    calm = chat("http://127.0.0.1:1")
-    assert [calm._pause(attempt, 0.0) for attempt in (0, 1, 9)] == [1.0, 2.0, 30.0]
-    assert calm._pause(0, 7.0) == 7.0 and calm._pause(0, 9999.0) == 60.0
+
+
+def test_pauses_grow_and_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nla_ray.chat.client.FIRST_PAUSE_S", 1.0)
+    assert [pause_s(attempt, 0.0) for attempt in (0, 1, 9)] == [1.0, 2.0, 60.0]
+    assert pause_s(0, 7.0) == 7.0 and pause_s(0, 9999.0) == 60.0
 
 
 def test_a_silent_endpoint_is_asked_again_and_paid_each_time() -> None:
     answers = iter([(200, SILENT), (200, "<think>so"), (200, "now")])
     purse = Counting()
     with served(lambda asked: next(answers)) as server:
-        found = hasty(server.url).ask(BODY, purse)
+        found = chat(server.url).ask(BODY, purse)
     assert found is not None and found.content == "now" and purse.paid == [100, 100, 100]
 
 
@@ -91,14 +92,14 @@ def test_no_words_are_no_answer_of_this_text(choice: dict[str, Any], reason: str
     purse = Counting()
     with served(lambda asked: (200, choice), usage=False) as server:
         with pytest.raises(UnansweredError, match=f"no answer: {reason}; ") as none:
-            hasty(server.url).ask(BODY, purse)
+            chat(server.url).ask(BODY, purse)
         assert len(server.seen) == requests
     assert none.value.reason == reason and none.value.of_the_text and purse.paid == [None] * requests
 
 
 def test_where_the_first_texts_get_no_answer_no_text_will() -> None:
     with served(lambda asked: (200, SILENT)) as server:
-        asked = hasty(server.url, attempts=1)
+        asked = chat(server.url, attempts=1)
         for of_the_text in (True, True, True, True, False):
             with pytest.raises(UnansweredError) as none:
                 asked.ask(BODY)
@@ -114,7 +115,7 @@ def test_where_the_first_texts_get_no_answer_no_text_will() -> None:
 
 def test_no_more_attempts_than_may_be_made() -> None:
     with served(lambda asked: (500, "")) as server:
-        assert hasty(server.url, attempts=9).ask(BODY, Counting(2)) is None
+        assert chat(server.url, attempts=9).ask(BODY, Counting(2)) is None
         assert len(server.seen) == 2
 
 
@@ -132,7 +133,7 @@ def test_a_page_is_no_chat_endpoint() -> None:
         served(lambda asked: (200, b"<html>hello</html>")) as server,
         pytest.raises(UnreachableError, match=r"not JSON \(<html>hello</html>\), asked 3 times") as other,
     ):
-        hasty(server.url).ask(BODY)
+        chat(server.url).ask(BODY)
     assert other.value.exit_code == Exit.TRY_AGAIN
 
 

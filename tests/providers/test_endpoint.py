@@ -18,6 +18,8 @@ from nla_ray.store import open_store
 from tests.chat_server import Said as Said_
 from tests.chat_server import Server, explains, served
 
+pytestmark = pytest.mark.usefixtures("soon")
+
 PLACES = [Place(f"doc{at}", at, f"text number {at}", f" {at}", None, {}) for at in range(8)]
 
 
@@ -130,7 +132,7 @@ def test_no_words_are_never_an_answer(tmp_path: Path) -> None:
         return 200, next((said for name, said in silent.items() if name in asked), explains(asked)[1])
 
     with served(answer) as server:
-        asked = provider(server, tmp_path, concurrency=1, timeout_s=0.05)
+        asked = provider(server, tmp_path, concurrency=1)
         found = said(asked)
         assert [one.reason for one in found[5:]] == [
             "nothing but reasoning",
@@ -167,7 +169,7 @@ def test_kept_answers_without_words_are_asked_for_again(tmp_path: Path) -> None:
 def test_attempts_that_were_in_vain_are_remembered_with_the_answer(tmp_path: Path) -> None:
     silent = iter([SILENT, SILENT])
     with served(lambda asked: (200, next(silent, explains(asked)[1]))) as server:
-        (one,) = said(provider(server, tmp_path, timeout_s=0.05), PLACES[:1])
+        (one,) = said(provider(server, tmp_path), PLACES[:1])
         assert (one.requests, one.tokens) == (3, 300)
         again = provider(server, tmp_path)
         assert said(again, PLACES[:1]) == [one] and (again.budget.requests, again.budget.tokens) == (3, 300)
@@ -183,7 +185,7 @@ def test_a_text_that_is_refused_is_dropped(tmp_path: Path) -> None:
 def test_what_does_not_lie_in_a_text_ends_it(tmp_path: Path, status: int, requests: int) -> None:
     with served(lambda asked: (status, "")) as server:
         with pytest.raises(InputError, match=f"status {status}"):
-            said(provider(server, tmp_path, concurrency=1, timeout_s=0.05))
+            said(provider(server, tmp_path, concurrency=1))
         assert len(server.seen) >= requests
 
 

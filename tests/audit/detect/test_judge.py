@@ -16,6 +16,8 @@ from nla_ray.errors import ConfigError, InputError
 from tests.audit.detect.test_hits import detector, hits, packs, row, tables
 from tests.chat_server import Said, Server, served
 
+pytestmark = pytest.mark.usefixtures("soon")
+
 
 def judge(server: Server, folder: Path, **values: Any) -> Judge:
     base = {"base_url": server.url, "model": "m", "cache": folder / "cache", "timeout_s": 5.0}
@@ -55,7 +57,7 @@ def test_the_budget_ends_the_asking(tmp_path: Path) -> None:
 def test_a_busy_server_is_asked_again_and_counted(tmp_path: Path) -> None:
     answers = iter([(503, ""), (429, ""), says("NO")])
     with served(lambda asked: next(answers)) as server:
-        one = judge(server, tmp_path, timeout_s=0.05, max_requests=10)
+        one = judge(server, tmp_path, max_requests=10)
         assert one.ask("Tides?", "the tide").verdict == "NO"
         assert one.requests_left == 7
 
@@ -64,7 +66,7 @@ def test_a_busy_server_is_asked_again_and_counted(tmp_path: Path) -> None:
 def test_a_refusal_ends_it(tmp_path: Path, status: int, words: str) -> None:
     with served(lambda asked: (status, ""), headers={"Location": "/elsewhere"}) as server:
         with pytest.raises(InputError, match=words):
-            judge(server, tmp_path, timeout_s=0.05).ask("Tides?", "the tide")
+            judge(server, tmp_path).ask("Tides?", "the tide")
         assert len(server.seen) == (3 if status == 500 else 1)
 
 
@@ -73,7 +75,7 @@ def test_no_words_are_no_verdict_and_never_kept(tmp_path: Path) -> None:
     drafts = '<think>{"verdict": "YES", "evidence": "tide"}</think>{"verdict": "NO"}'
     answers = {"the tide": (200, drafts), "the moon": (200, {"message": silent}), "the sun": (400, "")}
     with served(lambda asked: answers[json.loads(asked)["text"]]) as server:
-        one = judge(server, tmp_path, timeout_s=0.05)
+        one = judge(server, tmp_path)
         assert judged(one, "Tides?", list(answers)) == [Judgement("NO"), UNCLEAR, UNCLEAR]
         assert one.unread == {"nothing but reasoning": 1, "refused by the endpoint (status 400)": 1}
         assert len(server.seen) == 5 and len(list((tmp_path / "cache").iterdir())) == 1
@@ -92,7 +94,7 @@ def test_no_words_are_no_verdict_and_never_kept(tmp_path: Path) -> None:
 )
 def test_a_judge_that_judges_nothing_ends_it(tmp_path: Path, said: Said, words: str) -> None:
     with served(lambda asked: (200, said)) as server:
-        one = judge(server, tmp_path, timeout_s=0.05, attempts=1, concurrency=1)
+        one = judge(server, tmp_path, attempts=1, concurrency=1)
         with pytest.raises(InputError, match=words):
             judged(one, "Tides?", [str(number) for number in range(9)])
         assert len(server.seen) == 5 and sum(one.unread.values()) == 4
@@ -117,7 +119,7 @@ def test_nobody_there(tmp_path: Path) -> None:
     with served(lambda asked: says("NO")) as server:
         pass
     with pytest.raises(InputError, match="no answer"):
-        judge(server, tmp_path, timeout_s=0.05).ask("Tides?", "the tide")
+        judge(server, tmp_path).ask("Tides?", "the tide")
 
 
 def test_the_key_is_read_from_the_named_variable_alone(
