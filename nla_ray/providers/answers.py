@@ -39,10 +39,6 @@ class Answers:
         """Keep an answer: it is durable on return. The first one under a key stays."""
         self.store.put_new(_path(key), kept.model_dump_json().encode())
 
-    def drop(self, key: str) -> None:
-        """Forget an answer, so that it is asked for again."""
-        self.store.remove(_path(key))
-
 
 def _path(key: str) -> str:
     return f"answers/{key[:2]}/{key}.json"

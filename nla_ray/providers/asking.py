@@ -63,22 +63,35 @@ class AskingProvider(Provider):
             key = digest(json.dumps([dict(self.asked_as()), messages], sort_keys=True))
             questions[key] = messages
             waiting.setdefault(key, []).append(index)
-        kept = dict(zip(questions, self._answers.store.map(self._answers.get, questions), strict=True))
-        there = {key: answer for key, answer in kept.items() if answer is not None}
-        before = [one for key, one in there.items() if one.unit == unit and key not in self._asked]
-        self.remember(sum(one.requests for one in before), sum(one.tokens for one in before))
-        blank = {key for key, answer in there.items() if not says(answer.raw)}
-        for key in blank:
-            self._answers.drop(key)
-        for key, answer in there.items():
-            if key not in blank:
-                yield from shared(said_of(answer, unit), waiting[key])
-        unasked = {key: one for key, one in questions.items() if key in blank or key not in there}
-        self._asked.update(unasked)
-        for key, reply in self.ask(unasked, unit):
+        kept = dict(zip(questions, self._answers.store.map(self._kept, questions), strict=True))
+        before = [one for key, (_, found) in kept.items() if key not in self._asked for one in found]
+        mine = [one for one in before if one.unit == unit]
+        self.remember(sum(one.requests for one in mine), sum(one.tokens for one in mine))
+        self._asked.update(questions)
+        unasked: dict[str, str] = {}
+        for key, (free, found) in kept.items():
+            if free is None:
+                yield from shared(said_of(found[-1], unit), waiting[key])
+            else:
+                unasked[free] = key
+        for free, reply in self.ask({free: questions[key] for free, key in unasked.items()}, unit):
             none = Said(None, reply.reason, reply.requests, reply.tokens)
             said = none if reply.answer is None else said_of(reply.answer, unit)
-            yield from shared(replace(said, again=key in blank), waiting[key])
+            key = unasked[free]
+            yield from shared(replace(said, again=bool(kept[key][1])), waiting[key])
+
+    def _kept(self, key: str) -> tuple[str | None, list[Kept]]:
+        """What is kept of a question, and where another answer would be kept; nowhere if the last has words.
+
+        A blank answer stays where it is, as no job may remove anything: the next one has the next key.
+        """
+        found: list[Kept] = []
+        while (answer := self._answers.get(key)) is not None:
+            found.append(answer)
+            if says(answer.raw):
+                return None, found
+            key = digest("after a blank answer", key)
+        return key, found
 
     def messages(self, text: str, token: str | None) -> Messages:
         """The question about one place: of a long text the end."""

@@ -218,36 +218,6 @@ def test_sets_that_share_answers_share_them(tmp_path: Path, checkpoint: Target) 
         assert len(server.seen) - asked == second.explaining.requests < first.explaining.requests == asked
 
 
-@pytest.mark.usefixtures("soon")
-def test_answers_without_words_are_dropped_counted_and_not_kept(tmp_path: Path, checkpoint: Target) -> None:
-    write_corpus(tmp_path, [text(number) for number in range(16)])
-    silent: dict[str, Any] = {"message": {"content": None, "reasoning_content": "so"}}
-    with served(lambda asked: (200, silent) if len(asked) % 3 == 0 else explains(asked)) as server:
-        made = build_training_set(config(tmp_path, checkpoint("qwen2"), server.url)).set
-        in_vain = sum(len(body["messages"][1]["content"]) % 3 == 0 for body in server.seen)
-        asked = len(server.seen)
-    assert in_vain and made.explaining.dropped == {"nothing but reasoning": in_vain // 3}
-    assert made.explaining.requests == asked and made.explaining.tokens == 100 * asked
-    assert len(list(tmp_path.glob("set/work/answers/*/*.json"))) == made.explaining.explained
-
-
-def test_blank_answers_of_another_set_are_asked_for_again_and_told(
-    tmp_path: Path, checkpoint: Target
-) -> None:
-    answers, texts = {"answers": str(tmp_path / "answers")}, [text(number) for number in range(16)]
-    with served(explains) as server:
-        for name in ("one", "two"):
-            (tmp_path / name).mkdir()
-            write_corpus(tmp_path / name, texts)
-            made = build_training_set(config(tmp_path / name, checkpoint("qwen2"), server.url, **answers))
-            if name == "one":
-                assert not made.warnings
-                for kept in sorted(tmp_path.glob("answers/answers/*/*.json"))[:3]:
-                    kept.write_text(json.dumps(json.loads(kept.read_text()) | {"raw": " "}))
-    assert made.set.explaining.requests == 3 and made.set.explaining.dropped == {}
-    assert made.warnings == ("3 kept answers were blank or nothing but reasoning; they were asked for again",)
-
-
 @pytest.mark.parametrize("stage", ["base", "explained", "av_sft", "ar_sft", "rl"])
 def test_published_files_of_every_stage_are_inputs(
     tmp_path: Path, built: tuple[TrainingSetConfig, TrainingSet], stage: str
