@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from nla_ray.errors import InputError
 from nla_ray.pipelines.training_set.build import build_training_set
 from tests.chat_server import explains, served
 from tests.training_sets import config, text, write_corpus
@@ -44,3 +45,18 @@ def test_blank_answers_of_another_set_are_asked_for_again_and_told(
                     kept.write_text(json.dumps(json.loads(kept.read_text()) | {"raw": " "}))
     assert made.set.explaining.requests == 3 and made.set.explaining.dropped == {}
     assert made.warnings == ("3 kept answers were blank or nothing but reasoning; they were asked for again",)
+
+
+@pytest.mark.usefixtures("soon")
+def test_an_endpoint_that_never_says_a_word_ends_the_build_in_one_line(
+    tmp_path: Path, checkpoint: Target
+) -> None:
+    write_corpus(tmp_path, [text(number) for number in range(16)])
+    with served(lambda asked: (200, {"message": {"content": ""}, "finish_reason": "length"})) as server:
+        settings = config(tmp_path, checkpoint("qwen2"), server.url)
+        with pytest.raises(
+            InputError, match=r"no answer: cut off before it began; allow more tokens, .* none of the first 5"
+        ):
+            build_training_set(settings)
+        assert 5 <= len(server.seen) <= 5 + 4
+    assert not list(tmp_path.glob("set/work/answers/*/*.json"))
