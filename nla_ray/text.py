@@ -63,6 +63,11 @@ def normalise(text: str) -> str:
     return folded.translate(dict.fromkeys(map(ord, hidden))) if hidden else folded
 
 
+def storable(text: str) -> str:
+    """The text with lone surrogates, which UTF-8 cannot hold, as replacement characters."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def printable(text: str) -> str:
     """Text to look at: every control, bidirectional and otherwise unprintable character is written out."""
     return "".join(char if char.isprintable() else _escaped(char) for char in text)

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-Answer = Callable[[str], tuple[int, str]]
+Said = str | dict[str, Any] | bytes
+"""What is said: the content of a message, a whole choice, or the body as it is sent."""
+Answer = Callable[[str], tuple[int, Said]]
 """From the last message to a status and what is said."""
 
 FEATURES = "<explanation>\nIt is about {0}.\n\nThe last token is {0}.\n</explanation>"
@@ -47,10 +49,7 @@ class _Handler(BaseHTTPRequestHandler):
             server.at_once += 1
             server.most_at_once = max(server.most_at_once, server.at_once)
         status, said = server.answer(asked)
-        found: dict[str, Any] = {"choices": [{"message": {"content": said}, "finish_reason": "stop"}]}
-        if server.usage:
-            found["usage"] = {"total_tokens": 100}
-        data = json.dumps(found).encode()
+        data = said if isinstance(said, bytes) else _body(said, server.usage)
         with server.lock:
             server.at_once -= 1
             if status == 200:
@@ -64,6 +63,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+
+def _body(said: str | dict[str, Any], usage: bool) -> bytes:
+    choice = {"message": {"content": said}, "finish_reason": "stop"} if isinstance(said, str) else said
+    return json.dumps({"choices": [choice]} | ({"usage": {"total_tokens": 100}} if usage else {})).encode()
 
 
 @contextmanager

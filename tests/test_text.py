@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nla_ray.errors import InputError
-from nla_ray.text import masked, masked_values, normalise
+from nla_ray.text import masked, masked_values, normalise, storable
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,8 @@ def test_secrets_of_the_environment_are_masked(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "/var/run/secrets/token")
     assert masked("sk-0123456789abcdef at /var/run/secrets/token") == "*** at /var/run/secrets/token"
     assert "sk-0123456789abcdef" not in str(InputError("refused: sk-0123456789abcdef"))
+
+
+@pytest.mark.parametrize("text", ["plain", "🙂 astral", "\ufeffmark", "㈎", ""])
+def test_sound_text_is_stored_as_it_is(text: str) -> None:
+    assert storable(text) == text

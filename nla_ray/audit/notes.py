@@ -25,17 +25,18 @@ def cannot_claim(
     detectors: Sequence[Detector],
     tallies: Sequence[Tally],
     rows: Sequence[Row],
-    unasked: int,
+    unread: Mapping[str, int],
     recipes: Mapping[str, Mapping[str, Any]],
 ) -> tuple[Note, ...]:
     """What a reader might expect and these data do not support.
 
-    `unasked`: texts that no judge has read. `recipes`: the configuration of each run, by its id.
+    `unread`: texts without a verdict of the judge, by the reason. `recipes`: the configuration of each run,
+    by its id.
     """
     cut = {run for run, recipe in recipes.items() if recipe.get("store_text", "full") != "full"}
     return (
         *_of_the_controls(config, tallies),
-        *_of_the_judge(unasked),
+        *_of_the_judge(unread),
         *_of_the_texts(recipes),
         *_of_the_evidence(detectors, tallies, [row for row in rows if row["audited_run"] not in cut]),
     )
@@ -83,11 +84,12 @@ def _of_the_controls(config: AuditConfig, tallies: Sequence[Tally]) -> Iterator[
         )
 
 
-def _of_the_judge(unasked: int) -> Iterator[Note]:
-    if unasked:
+def _of_the_judge(unread: Mapping[str, int]) -> Iterator[Note]:
+    if unread:
+        reasons = "; ".join(f"{count}: {reason}" for reason, count in sorted(unread.items()))
         yield Note(
             title="What the judge has not read",
-            text=f"The judge's budget was spent with {unasked} texts not asked about, of all runs and "
+            text=f"{sum(unread.values())} texts have no verdict of the judge ({reasons}), of all runs and "
             "controls together; what patterns nominate in them is not counted.",
         )
 

@@ -25,4 +25,4 @@ class ChatConfig(Config):
     timeout_s: Annotated[float, Field(gt=0)] = 60.0
     """Seconds to wait for one answer."""
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
-    """Of one request, where the server is busy or does not answer."""
+    """Of one request, where the server is busy, does not answer, or answers without words."""

@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-from nla_ray.chat import LONGEST_PAUSE_S, RETRIED, NoRedirect, retry_after
+from nla_ray.chat.transport import LONGEST_PAUSE_S, RETRIED, NoRedirect, retry_after
 from nla_ray.errors import ConfigError
 from nla_ray.fleet.layout import week_prefix
 from nla_ray.fleet.report.exits import STATES

@@ -13,8 +13,8 @@ from nla_ray.errors import InputError
 from nla_ray.imports import parquet, transcripts
 from nla_ray.imports.shapes import LISTS, in_our_words, results_in
 from nla_ray.imports.sources import Source
-from nla_ray.nla.outcomes import storable
 from nla_ray.store.places.files import opened
+from nla_ray.text import storable
 
 _SAID = {"run_name": str, "layer": int, "target": str, "av": str, "ar": str, "fve_baseline": float}
 

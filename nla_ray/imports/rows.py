@@ -26,10 +26,9 @@ from nla_ray.nla.outcomes import (
     is_cjk,
     loop_period,
     outcome_of,
-    storable,
 )
 from nla_ray.tables import EXPLANATIONS, IMPORTED
-from nla_ray.text import normalise
+from nla_ray.text import normalise, storable
 
 Row = dict[str, Any]
 

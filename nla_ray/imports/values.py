@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nla_ray.imports.shapes import TEXT
-from nla_ray.nla.outcomes import storable
+from nla_ray.text import storable
 
 DOCUMENT = ("doc_id", "prompt_idx", "sample_idx", "context_id", "id")
 COUNTED = ("prompt_idx", "sample_idx")

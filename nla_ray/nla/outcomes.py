@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from nla_ray.text import storable
+
 if TYPE_CHECKING:
     from nla_ray.nla.verbalizer import FinishReason, Generation
 
@@ -95,11 +97,6 @@ def extract(raw: str) -> tuple[str, bool]:
     before, close, _ = raw.partition(CLOSE)
     head, opened, body = before.partition(OPEN)
     return (body if opened else head).strip(), bool(close)
-
-
-def storable(text: str) -> str:
-    """The text with lone surrogates, which UTF-8 cannot hold, as replacement characters."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def loop_period(token_ids: Sequence[int]) -> int:

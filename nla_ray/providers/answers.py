@@ -14,6 +14,7 @@ class Kept(Config):
 
     raw: str
     tokens: int = Field(ge=0)
+    requests: int = Field(default=1, ge=1)
     unit: str
 
 

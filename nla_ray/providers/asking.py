@@ -13,7 +13,7 @@ from nla_ray.config.training.training_set import Asking
 from nla_ray.errors import ConfigError, InputError
 from nla_ray.ids import digest
 from nla_ray.providers.answers import Answers, Kept
-from nla_ray.providers.provider import Place, Provider, Said, parsed
+from nla_ray.providers.provider import Place, Provider, Said, parsed, says
 from nla_ray.store.places.files import read_bytes
 
 Messages = list[dict[str, str]]
@@ -22,10 +22,12 @@ NOT_KNOWN = Said(None, "the text is not known")
 
 @dataclass(frozen=True)
 class Reply:
-    """What came of one question: an answer, or why the model would give none."""
+    """What came of one question: an answer, or why there is none and what was paid nevertheless."""
 
     answer: Kept | None
     reason: str | None = None
+    requests: int = 0
+    tokens: int = 0
 
 
 class AskingProvider(Provider):
@@ -61,21 +63,35 @@ class AskingProvider(Provider):
             key = digest(json.dumps([dict(self.asked_as()), messages], sort_keys=True))
             questions[key] = messages
             waiting.setdefault(key, []).append(index)
-        kept = dict(zip(questions, self._answers.store.map(self._answers.get, questions), strict=True))
-        before = [
-            answer.tokens
-            for key, answer in kept.items()
-            if answer is not None and answer.unit == unit and key not in self._asked
-        ]
-        self.remember(len(before), sum(before))
-        for key, answer in kept.items():
-            if answer is not None:
-                yield from shared(said_of(answer, unit), waiting[key])
-        unasked = {key: messages for key, messages in questions.items() if kept[key] is None}
-        self._asked.update(unasked)
-        for key, reply in self.ask(unasked, unit):
-            said = Said(None, reply.reason) if reply.answer is None else said_of(reply.answer, unit)
-            yield from shared(said, waiting[key])
+        kept = dict(zip(questions, self._answers.store.map(self._kept, questions), strict=True))
+        before = [one for key, (_, found) in kept.items() if key not in self._asked for one in found]
+        mine = [one for one in before if one.unit == unit]
+        self.remember(sum(one.requests for one in mine), sum(one.tokens for one in mine))
+        self._asked.update(questions)
+        unasked: dict[str, str] = {}
+        for key, (free, found) in kept.items():
+            if free is None:
+                yield from shared(said_of(found[-1], unit), waiting[key])
+            else:
+                unasked[free] = key
+        for free, reply in self.ask({free: questions[key] for free, key in unasked.items()}, unit):
+            none = Said(None, reply.reason, reply.requests, reply.tokens)
+            said = none if reply.answer is None else said_of(reply.answer, unit)
+            key = unasked[free]
+            yield from shared(replace(said, again=bool(kept[key][1])), waiting[key])
+
+    def _kept(self, key: str) -> tuple[str | None, list[Kept]]:
+        """What is kept of a question, and where another answer would be kept; nowhere if the last has words.
+
+        A blank answer stays where it is, as no job may remove anything: the next one has the next key.
+        """
+        found: list[Kept] = []
+        while (answer := self._answers.get(key)) is not None:
+            found.append(answer)
+            if says(answer.raw):
+                return None, found
+            key = digest("after a blank answer", key)
+        return key, found
 
     def messages(self, text: str, token: str | None) -> Messages:
         """The question about one place: of a long text the end."""
@@ -106,11 +122,13 @@ def instruction_of(config: Asking) -> str:
 def said_of(answer: Kept, unit: str) -> Said:
     """The explanation in an answer; its cost, where it was this unit that asked for it."""
     said = parsed(answer.raw)
-    return replace(said, requests=1, tokens=answer.tokens) if answer.unit == unit else said
+    if answer.unit != unit:
+        return said
+    return replace(said, requests=answer.requests, tokens=answer.tokens)
 
 
 def shared(said: Said, places: Sequence[int]) -> Iterator[tuple[int, Said]]:
     """The same for several places; the first one pays."""
     yield places[0], said
     for place in places[1:]:
-        yield place, replace(said, requests=0, tokens=0)
+        yield place, replace(said, requests=0, tokens=0, again=False)

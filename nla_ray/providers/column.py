@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from nla_ray.config.training.training_set import AR_SLOT, Column
 from nla_ray.errors import InputError
-from nla_ray.nla.outcomes import CLOSE, OPEN, extract, storable
+from nla_ray.nla.outcomes import CLOSE, OPEN, extract
 from nla_ray.providers.provider import Place, Provider, Said
+from nla_ray.text import storable
 
 
 class ColumnProvider(Provider):

@@ -8,16 +8,13 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 
-from nla_ray.chat import Chat, RefusedError
+from nla_ray.chat.client import Chat, Purse, UnansweredError
 from nla_ray.config.training.training_set import Endpoint
+from nla_ray.nla.outcomes import OPEN
 from nla_ray.providers.answers import Answers, Kept
 from nla_ray.providers.asking import AskingProvider, Messages, Reply
 from nla_ray.providers.provider import BudgetError
 
-OF_THE_TEXT = frozenset({400, 413, 422})
-"""Refusals that may lie in one text: too long, or not wanted. Such a row is dropped."""
-REFUSALS = 5
-"""So many of them before the first answer lie in the configuration."""
 CHARS_PER_TOKEN = 3
 """For what a request may cost before it is known; an English token has about 4."""
 
@@ -36,32 +33,47 @@ class Budget:
             self.requests += requests
             self.tokens += tokens
 
-    def reserve(self, tokens: int) -> bool:
-        """Set aside what a question may cost, if so much is left."""
+    def take(self, tokens: int) -> bool:
+        """Spend one request and set aside what it may cost, if so much is left."""
         with self._lock:
             most = self._max_tokens
             if most is not None and self.tokens + self._reserved + tokens > most:
                 return False
+            if self.requests >= self._max_requests:
+                return False
+            self.requests += 1
             self._reserved += tokens
             return True
 
     def settle(self, reserved: int, spent: int) -> None:
-        """Spend what a question did cost."""
+        """Spend what a request did cost."""
         with self._lock:
             self._reserved -= reserved
             self.tokens += spent
 
-    def take(self) -> bool:
-        """Spend one request, if one is left."""
-        with self._lock:
-            if self.requests >= self._max_requests:
-                return False
-            self.requests += 1
-            return True
-
     def __str__(self) -> str:
         tokens = "" if self._max_tokens is None else f" and {self.tokens} of {self._max_tokens} tokens"
         return f"{self.requests} of {self._max_requests} requests{tokens}"
+
+
+class Bill(Purse):
+    """What all attempts at one question cost; each of them `estimate` tokens where nobody says how many."""
+
+    def __init__(self, budget: Budget, estimate: int) -> None:
+        self._budget, self._estimate = budget, estimate
+        self.requests = self.tokens = 0
+
+    def take(self) -> bool:
+        """See Purse."""
+        taken = self._budget.take(self._estimate)
+        self.requests += taken
+        return taken
+
+    def pay(self, tokens: int | None) -> None:
+        """See Purse."""
+        spent = self._estimate if tokens is None else tokens
+        self._budget.settle(self._estimate, spent)
+        self.tokens += spent
 
 
 class EndpointProvider(AskingProvider):
@@ -70,11 +82,14 @@ class EndpointProvider(AskingProvider):
     def __init__(self, config: Endpoint, instruction: str, answers: Answers) -> None:
         """Raises ConfigError where the key is not set, InputError where nobody listens at the endpoint."""
         super().__init__(config, instruction, answers)
-        self._config, self._chat = config, Chat(config, "provider")
+        self._config, self._chat = config, Chat(config, "provider", OPEN)
         self._chat.require_listener()
         self.budget = Budget(config.max_requests, config.max_tokens)
-        self._answered = self._refused = 0
         self._failed = threading.Event()
+
+    def close(self) -> None:
+        """See Provider."""
+        self._chat.close()
 
     def remember(self, requests: int, tokens: int) -> None:
         """See Provider: a budget is that of the whole set."""
@@ -118,31 +133,19 @@ class EndpointProvider(AskingProvider):
             return None
         fields = {name: one for name, one in self.asked_as().items() if name != "base_url"}
         body = json.dumps({"messages": messages} | fields, sort_keys=True).encode()
-        estimate = len(body) // CHARS_PER_TOKEN + self._config.answer_tokens
-        if not self.budget.reserve(estimate):
-            return None
-        spent = 0
+        bill = Bill(self.budget, len(body) // CHARS_PER_TOKEN + self._config.answer_tokens)
         try:
-            found = self._chat.ask(body, self.budget.take)
+            found = self._chat.ask(body, bill)
             if found is None:
                 return None
-            spent = found.tokens or estimate
-            kept = Kept(raw=found.content, tokens=spent, unit=unit)
+            kept = Kept(raw=found.content, tokens=bill.tokens, requests=bill.requests, unit=unit)
             self._answers.put(key, kept)
-        except RefusedError as error:
-            return self._refusal(error)
+        except UnansweredError as error:
+            if error.of_the_text:
+                return Reply(None, error.reason, bill.requests, bill.tokens)
+            self._failed.set()
+            raise
         except BaseException:
             self._failed.set()
             raise
-        finally:
-            self.budget.settle(estimate, spent)
-        self._answered += 1
         return Reply(kept)
-
-    def _refusal(self, error: RefusedError) -> Reply:
-        """A row without an answer. Raises the error where it is not the text that is refused."""
-        self._refused += 1
-        if error.status not in OF_THE_TEXT or (not self._answered and self._refused >= REFUSALS):
-            self._failed.set()
-            raise error
-        return Reply(None, f"refused by the endpoint (status {error.status})")

@@ -14,6 +14,7 @@ from nla_ray.nla.model.backbone import DTYPES
 from nla_ray.nla.verbalizer import Sampling
 from nla_ray.providers.answers import Answers, Kept
 from nla_ray.providers.asking import AskingProvider, Messages, Reply
+from nla_ray.providers.provider import parsed, says
 
 
 class LocalProvider(AskingProvider):
@@ -56,6 +57,9 @@ class LocalProvider(AskingProvider):
             for (key, _), answer in zip(
                 some, self._model.answers([one for _, one in some], keys, sampling), strict=True
             ):
+                if not says(answer.text):
+                    yield key, Reply(None, parsed(answer.text).reason, 1, answer.tokens)
+                    continue
                 kept = Kept(raw=answer.text, tokens=answer.tokens, unit=unit)
                 self._answers.put(key, kept)
                 yield key, Reply(kept)

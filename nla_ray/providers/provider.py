@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nla_ray.chat.answer import after_thinking
 from nla_ray.errors import Exit, NlaError
-from nla_ray.nla.outcomes import OPEN, extract, storable
-
-_THINKING = re.compile(r"</(?:think|thinking|thought|reasoning)>|\[/THINK\]", re.IGNORECASE)
-_BEGINS_THINKING = re.compile(r"\s*(?:<(?:think|thinking|thought|reasoning)>|\[THINK\])", re.IGNORECASE)
+from nla_ray.nla.outcomes import OPEN, extract
+from nla_ray.providers.features import features_of
+from nla_ray.text import storable
 
 FEATURES = 2
-"""Paragraphs that an explanation by a language model must have."""
+"""Features that an explanation by a language model must have."""
 
 
 class BudgetError(NlaError):
@@ -41,12 +40,16 @@ class Place:
 
 @dataclass(frozen=True)
 class Said:
-    """An explanation, or the reason why there is none. `requests` and `tokens` this unit paid for it."""
+    """An explanation, or the reason why there is none. `requests` and `tokens` this unit paid for it.
+
+    `again`: a blank answer was kept, and has been asked for once more.
+    """
 
     text: str | None
     reason: str | None = None
     requests: int = 0
     tokens: int = 0
+    again: bool = False
 
 
 class Provider(ABC):
@@ -54,6 +57,9 @@ class Provider(ABC):
 
     def setup(self) -> None:  # noqa: B027 (most providers need none)
         """Open what is needed, in the process that explains."""
+
+    def close(self) -> None:  # noqa: B027 (most providers hold nothing)
+        """Let go of what `setup` or asking has opened."""
 
     def remember(self, requests: int, tokens: int) -> None:  # noqa: B027 (most providers cost nothing)
         """Be told of what earlier attempts at the same set have paid."""
@@ -66,20 +72,20 @@ class Provider(ABC):
         """
 
 
-def parsed(raw: str) -> Said:
-    """The explanation in a language model's answer: closed, and of at least `FEATURES` paragraphs.
+def says(raw: str) -> bool:
+    """Whether an answer has words besides the model's thinking."""
+    return bool(after_thinking(raw, OPEN).strip())
 
-    A server that does not split reasoning off leaves it in front; its drafts are no answer.
-    """
-    answer = storable(raw)
-    ends = [one.end() for one in _THINKING.finditer(answer) if OPEN in answer[one.end() :]]
-    answer = answer[ends[-1] if ends else 0 :]
-    if _BEGINS_THINKING.match(answer):
-        return Said(None, "the reasoning did not end")
+
+def parsed(raw: str) -> Said:
+    """The explanation in a language model's answer: closed, after its thinking, of `FEATURES` or more."""
+    answer = after_thinking(storable(raw), OPEN)
+    if not answer.strip():
+        return Said(None, "nothing but reasoning" if raw.strip() else "empty")
     text, closed = extract(answer)
     if not closed:
         return Said(None, "no closing tag")
-    features = [part.strip() for part in re.split(r"\n\s*\n", text) if part.strip()]
+    features = features_of(text)
     if len(features) < FEATURES:
         return Said(None, "fewer than two features")
     return Said("\n\n".join(features))

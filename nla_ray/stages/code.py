@@ -17,7 +17,7 @@ PACKAGE = Path(nla_ray.__file__).parent
 WITHOUT_ROWS = (
     "__main__.py",
     "audit",
-    "chat.py",
+    "chat",
     "cli",
     "config/audit.py",
     "config/chat.py",

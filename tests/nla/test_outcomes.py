@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nla_ray.nla.outcomes import extract, is_cjk, judge, loop_period, position_flags, storable
+from nla_ray.nla.outcomes import extract, is_cjk, judge, loop_period, position_flags
 from nla_ray.nla.verbalizer import FinishReason, Generation
 
 VARIED = tuple(range(50))
@@ -73,11 +73,6 @@ def test_a_character_cut_by_the_limit_is_dropped_from_the_text_alone() -> None:
     assert (judged.text, judged.raw_text) == ("caf", "<explanation>caf\ufffd")
     assert judge(answer("<explanation>caf\ufffd")).text == "caf\ufffd"
     assert judge(answer("\ufffd\ufffd", "length")).outcome == "empty"
-
-
-@pytest.mark.parametrize("text", ["plain", "🙂 astral", "\ufeffmark", "㈎", ""])
-def test_sound_text_is_stored_as_it_is(text: str) -> None:
-    assert storable(text) == text
 
 
 @pytest.mark.parametrize(

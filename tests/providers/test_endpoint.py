@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,10 @@ from nla_ray.providers.answers import Answers
 from nla_ray.providers.endpoint import EndpointProvider
 from nla_ray.providers.provider import BudgetError, Place, Said
 from nla_ray.store import open_store
+from tests.chat_server import Said as Said_
 from tests.chat_server import Server, explains, served
+
+pytestmark = pytest.mark.usefixtures("soon")
 
 PLACES = [Place(f"doc{at}", at, f"text number {at}", f" {at}", None, {}) for at in range(8)]
 
@@ -77,7 +81,7 @@ def test_another_question_is_another_answer(tmp_path: Path) -> None:
 
 
 def test_bad_answers_are_dropped_with_their_reason_and_not_asked_for_again(tmp_path: Path) -> None:
-    answers = {"0": "cut <explanation>off", "1": "<explanation>one</explanation>", "2": ""}
+    answers = {"0": "cut <explanation>off", "1": "<explanation>one</explanation>", "2": "Sorry."}
 
     def answer(asked: str) -> tuple[int, str]:
         number = asked.split("number ")[1][0]
@@ -118,6 +122,59 @@ def test_tokens_are_never_overspent(tmp_path: Path) -> None:
         assert 0 < asked.budget.tokens <= 1200
 
 
+SILENT: dict[str, Any] = {"message": {"content": None, "reasoning_content": "so"}, "finish_reason": "stop"}
+
+
+def test_no_words_are_never_an_answer(tmp_path: Path) -> None:
+    silent = {"number 5": SILENT, "number 6": "<think>so <explanation>a\n\nb</explanation>", "number 7": ""}
+
+    def answer(asked: str) -> tuple[int, Said_]:
+        return 200, next((said for name, said in silent.items() if name in asked), explains(asked)[1])
+
+    with served(answer) as server:
+        asked = provider(server, tmp_path, concurrency=1)
+        found = said(asked)
+        assert [one.reason for one in found[5:]] == [
+            "nothing but reasoning",
+            "nothing but reasoning",
+            "empty",
+        ]
+        assert [one.requests for one in found] == [1] * 5 + [3] * 3 and found[5].tokens == 300
+        assert (asked.budget.requests, asked.budget.tokens) == (14, 1400) == (len(server.seen), 1400)
+        assert sum(1 for _ in tmp_path.rglob("*.json")) == 5
+        silent.clear()
+        assert all(one.text for one in said(provider(server, tmp_path))) and len(server.seen) == 17
+
+
+def test_where_no_words_come_at_all_it_ends_early(tmp_path: Path) -> None:
+    with served(lambda asked: (200, SILENT)) as server:
+        with pytest.raises(InputError, match="none of the first 5 requests had an answer"):
+            said(provider(server, tmp_path, concurrency=1, attempts=1))
+        assert len(server.seen) == 5 and not list(tmp_path.rglob("*.json"))
+
+
+def test_kept_answers_without_words_are_asked_for_again(tmp_path: Path) -> None:
+    with served(explains) as server:
+        first = said(provider(server, tmp_path))
+        kept = sorted(tmp_path.rglob("*.json"))
+        for path, raw in zip(kept, ("", "<think>so"), strict=False):
+            path.write_text(json.dumps(json.loads(path.read_text()) | {"raw": raw}))
+        again = provider(server, tmp_path)
+        found = said(again)
+        assert [one.text for one in found] == [one.text for one in first]
+        assert sum(one.again for one in found) == 2 and len(server.seen) == again.budget.requests == 10
+        assert not any(one.again for one in said(provider(server, tmp_path))) and len(server.seen) == 10
+
+
+def test_attempts_that_were_in_vain_are_remembered_with_the_answer(tmp_path: Path) -> None:
+    silent = iter([SILENT, SILENT])
+    with served(lambda asked: (200, next(silent, explains(asked)[1]))) as server:
+        (one,) = said(provider(server, tmp_path), PLACES[:1])
+        assert (one.requests, one.tokens) == (3, 300)
+        again = provider(server, tmp_path)
+        assert said(again, PLACES[:1]) == [one] and (again.budget.requests, again.budget.tokens) == (3, 300)
+
+
 def test_a_text_that_is_refused_is_dropped(tmp_path: Path) -> None:
     with served(lambda asked: (400, "") if "number 5" in asked else explains(asked)) as server:
         found = said(provider(server, tmp_path, concurrency=1))
@@ -128,7 +185,7 @@ def test_a_text_that_is_refused_is_dropped(tmp_path: Path) -> None:
 def test_what_does_not_lie_in_a_text_ends_it(tmp_path: Path, status: int, requests: int) -> None:
     with served(lambda asked: (status, "")) as server:
         with pytest.raises(InputError, match=f"status {status}"):
-            said(provider(server, tmp_path, concurrency=1, timeout_s=0.05))
+            said(provider(server, tmp_path, concurrency=1))
         assert len(server.seen) >= requests
 
 

@@ -18,8 +18,9 @@ from tests.providers.places import place, said
         ("Sure.\n<explanation>a\n \n\n b</explanation> more", Said("a\n\nb")),
         ("<explanation>a\n\nb", Said(None, "no closing tag")),
         ("a\n\nb", Said(None, "no closing tag")),
-        ("", Said(None, "no closing tag")),
-        ("<explanation>a\nb</explanation>", Said(None, "fewer than two features")),
+        ("", Said(None, "empty")),
+        ("<explanation>a\nb</explanation>", Said("a\n\nb")),
+        ("<explanation>a b</explanation>", Said(None, "fewer than two features")),
         ("<explanation></explanation>", Said(None, "fewer than two features")),
         (
             "<think>try <explanation>x\n\ny</explanation>, no</think><explanation>a\n\nb</explanation>",
@@ -30,7 +31,7 @@ from tests.providers.places import place, said
             Said("a\n\nb"),
         ),
         ("<explanation>a\n\nb, it ends with </think></explanation>", Said("a\n\nb, it ends with </think>")),
-        ("<think>try <explanation>x\n\ny</explanation>, or", Said(None, "the reasoning did not end")),
+        ("<think>try <explanation>x\n\ny</explanation>, or", Said(None, "nothing but reasoning")),
         ("<explanation>a\ud800\n\nb</explanation>", Said("a\ufffd\n\nb")),
     ],
 )

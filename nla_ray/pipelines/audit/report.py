@@ -41,11 +41,11 @@ def build_report(
     rows: Sequence[Row],
     verdict: tuple[ReportVerdict, tuple[str, ...]],
     change: Compared | None,
-    unasked: int,
+    unread: Mapping[str, int],
 ) -> Report:
     """The report. It depends on the arguments alone: no time, no path, no machine.
 
-    `unasked`: texts that the judge's budget did not reach.
+    `unread`: texts without a verdict of the judge, by the reason.
     """
     found = [one for one in runs if one.role == "audited"]
     shown = tuple(run_of(one) for one in runs)
@@ -65,7 +65,7 @@ def build_report(
         findings=tuple(_shown(found[0].connection, rows, change)),
         comparison=None if change is None else change.comparison,
         cannot_claim=cannot_claim(
-            config, packs.detectors, [one.tally for one in found], rows, unasked, recipes
+            config, packs.detectors, [one.tally for one in found], rows, unread, recipes
         ),
         method=method(config.evidence, [one.tally for one in found], SHOWN_FINDINGS, SHOWN_OTHERS),
         queries=QUERIES,

@@ -123,8 +123,8 @@ def audit(
     rows = [row for one in found for row in rows_of(one, packs, plan.run_id, reportable=reportable)]
     doing("comparing and writing the report")
     change = compared(config, packs, found, beside, rows)
-    unasked = 0 if helpers.judge is None else helpers.judge.unasked
-    report = build_report(config, packs, plan.run_id, (*found, *beside), rows, verdict, change, unasked)
+    unread = said_by(helpers.judge, doing)
+    report = build_report(config, packs, plan.run_id, (*found, *beside), rows, verdict, change, unread)
     if committed is not None:
         require_same(report, committed.record, store.url)
     written = [
@@ -243,6 +243,16 @@ def search(opened: Opened, packs: Packs, config: AuditConfig, helpers: Helpers =
                 f"run {run_id}: holds no explanation that can be searched; see the view failures"
             )
     return Searched(opened, tallies)
+
+
+def said_by(judge: Judge | None, doing: Doing) -> Mapping[str, int]:
+    """How many texts a judge, which is closed by this, has no verdict of, by the reason."""
+    if judge is None:
+        return {}
+    judge.close()
+    if judge.asked_again:
+        doing(f"{judge.asked_again} kept answers of the judge said nothing and were asked for again")
+    return judge.unread
 
 
 def judge_all(

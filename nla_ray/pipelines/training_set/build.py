@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -96,9 +97,10 @@ def build_training_set(config: TrainingSetConfig, *, report: Report = lambda _: 
         stage = ExplainStage(provider, EXPLAINED_SPLITS, work, ready.ref(BASE), ready.ref(EXPLAINED))
         local = isinstance(settings.provider, Local)
         runner = runner_of(settings, [stage]) if local else LocalRunner([stage])
-        explain(ready, work, provider, runner, Meter("explaining", ready, report))
+        with closing(provider):
+            explain(ready, work, provider, runner, Meter("explaining", ready, report))
     finished = write(ready, work, out, duplicates, report)
-    return Built(config.output, finished, False, ready.warnings)
+    return Built(config.output, finished, False, (*ready.warnings, *asked_again(ready, work)))
 
 
 def plan(config: TrainingSetConfig, *, report: Report = lambda _: None) -> tuple[Ready, Estimate]:
@@ -282,3 +284,10 @@ def explaining(ready: Ready, work: Store) -> Explaining:
         dropped.update(one["dropped"])
     sums = {name: sum(one[name] for one in found) for name in ("explained", "requests", "tokens")}
     return Explaining(dropped=dict(sorted(dropped.items())), **sums)
+
+
+def asked_again(ready: Ready, work: Store) -> Iterator[str]:
+    """A warning of kept answers that said nothing."""
+    found = tallies(ready, work, EXPLAINED) if ready.config.provider else ()
+    if blank := sum(one.get("asked_again", 0) for one in found):
+        yield f"{blank} kept answers were blank or nothing but reasoning; they were asked for again"

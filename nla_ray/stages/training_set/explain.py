@@ -90,6 +90,7 @@ def counts_of(said: Sequence[Said]) -> dict[str, Any]:
         "dropped": {str(reason): count for reason, count in dropped.items()},
         "requests": sum(one.requests for one in said),
         "tokens": sum(one.tokens for one in said),
+        "asked_again": sum(one.again for one in said),
     }
 
 

@@ -14,7 +14,9 @@ from nla_ray.audit.detect.others import Helpers
 from nla_ray.config.detectors.judge import JudgeConfig
 from nla_ray.errors import ConfigError, InputError
 from tests.audit.detect.test_hits import detector, hits, packs, row, tables
-from tests.chat_server import Server, served
+from tests.chat_server import Said, Server, served
+
+pytestmark = pytest.mark.usefixtures("soon")
 
 
 def judge(server: Server, folder: Path, **values: Any) -> Judge:
@@ -55,24 +57,69 @@ def test_the_budget_ends_the_asking(tmp_path: Path) -> None:
 def test_a_busy_server_is_asked_again_and_counted(tmp_path: Path) -> None:
     answers = iter([(503, ""), (429, ""), says("NO")])
     with served(lambda asked: next(answers)) as server:
-        one = judge(server, tmp_path, timeout_s=0.05, max_requests=10)
+        one = judge(server, tmp_path, max_requests=10)
         assert one.ask("Tides?", "the tide").verdict == "NO"
         assert one.requests_left == 7
 
 
-@pytest.mark.parametrize(("status", "words"), [(401, "401"), (400, "400"), (302, "302"), (500, "status 500")])
+@pytest.mark.parametrize(("status", "words"), [(401, "401"), (302, "302"), (500, "status 500")])
 def test_a_refusal_ends_it(tmp_path: Path, status: int, words: str) -> None:
     with served(lambda asked: (status, ""), headers={"Location": "/elsewhere"}) as server:
         with pytest.raises(InputError, match=words):
-            judge(server, tmp_path, timeout_s=0.05).ask("Tides?", "the tide")
+            judge(server, tmp_path).ask("Tides?", "the tide")
         assert len(server.seen) == (3 if status == 500 else 1)
+
+
+def test_no_words_are_no_verdict_and_never_kept(tmp_path: Path) -> None:
+    silent = {"content": None, "reasoning_content": "so"}
+    drafts = '<think>{"verdict": "YES", "evidence": "tide"}</think>{"verdict": "NO"}'
+    answers = {"the tide": (200, drafts), "the moon": (200, {"message": silent}), "the sun": (400, "")}
+    with served(lambda asked: answers[json.loads(asked)["text"]]) as server:
+        one = judge(server, tmp_path)
+        assert judged(one, "Tides?", list(answers)) == [Judgement("NO"), UNCLEAR, UNCLEAR]
+        assert one.unread == {"nothing but reasoning": 1, "refused by the endpoint (status 400)": 1}
+        assert len(server.seen) == 5 and len(list((tmp_path / "cache").iterdir())) == 1
+        server.answer = lambda asked: says("NO")
+        again = judge(server, tmp_path)
+        assert judged(again, "Tides?", list(answers)) == [Judgement("NO")] * 3 and len(server.seen) == 7
+        assert not again.unread and not again.asked_again
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"message": {"content": ""}}, "none of the first 5 requests had an answer"),
+        ("Yes, it does.", r"none of the first 5 answers is the JSON that is asked for, .* 'Yes, it does.'"),
+    ],
+)
+def test_a_judge_that_judges_nothing_ends_it(tmp_path: Path, said: Said, words: str) -> None:
+    with served(lambda asked: (200, said)) as server:
+        one = judge(server, tmp_path, attempts=1, concurrency=1)
+        with pytest.raises(InputError, match=words):
+            judged(one, "Tides?", [str(number) for number in range(9)])
+        assert len(server.seen) == 5 and sum(one.unread.values()) == 4
+
+
+def test_kept_answers_of_before_that_may_be_empty_are_asked_for_again(tmp_path: Path) -> None:
+    texts = ["the tide", "the moon"]
+    with served(lambda asked: says("NO")) as server:
+        judged(judge(server, tmp_path), "Tides?", texts)
+        for path in (tmp_path / "cache").iterdir():
+            path.write_text('{"verdict": "UNCLEAR", "evidence": ""}')
+        again = judge(server, tmp_path)
+        assert judged(again, "Tides?", texts) == [Judgement("NO")] * 2
+        assert again.asked_again == 2 and len(server.seen) == 4
+        for path in (tmp_path / "cache").iterdir():
+            path.write_text('{"verdict": "NO", "evidence": ""}')
+        assert judged(judge(server, tmp_path), "Tides?", texts) == [Judgement("NO")] * 2
+        assert len(server.seen) == 4
 
 
 def test_nobody_there(tmp_path: Path) -> None:
     with served(lambda asked: says("NO")) as server:
         pass
     with pytest.raises(InputError, match="no answer"):
-        judge(server, tmp_path, timeout_s=0.05).ask("Tides?", "the tide")
+        judge(server, tmp_path).ask("Tides?", "the tide")
 
 
 def test_the_key_is_read_from_the_named_variable_alone(
@@ -98,15 +145,19 @@ def test_the_key_is_read_from_the_named_variable_alone(
         ('{"verdict": "YES", "evidence": "tides"}', UNCLEAR),
         ('{"verdict": "YES", "evidence": " "}', UNCLEAR),
         ('{"verdict": "YES"}', UNCLEAR),
-        ('{"verdict": "MAYBE"}', UNCLEAR),
-        ('{"verdict": "YES", "evidence": ["tide"]}', UNCLEAR),
-        ("YES", UNCLEAR),
-        ("", UNCLEAR),
-        ("[" * 5000, UNCLEAR),
-        ("{" + '"a":{' * 5000 + "}", UNCLEAR),
+        ('{"verdict": "UNCLEAR"}', UNCLEAR),
+        ('<think>{"verdict": "YES", "evidence": "tide"}</think> {"verdict": "NO"}', Judgement("NO")),
+        ('so {"verdict": "YES", "evidence": "tide"}</think> {"verdict": "NO"}', Judgement("NO")),
+        ('<think>{"verdict": "YES", "evidence": "tide"}', None),
+        ('{"verdict": "MAYBE"}', None),
+        ('{"verdict": "YES", "evidence": ["tide"]}', None),
+        ("YES", None),
+        ("", None),
+        ("[" * 5000, None),
+        ("{" + '"a":{' * 5000 + "}", None),
     ],
 )
-def test_only_what_was_asked_for_counts(answer: str, expected: Judgement) -> None:
+def test_only_what_was_asked_for_counts(answer: str, expected: Judgement | None) -> None:
     assert parsed(answer, "the tide comes") == expected
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from nla_ray.store import connect
 from tests.audit.detect.test_judge import says
 from tests.audit.planted import at_random, corpus, in_documents, never
 from tests.audit.tables import write_pack, write_tables
-from tests.chat_server import Server, served
+from tests.chat_server import Said, Server, served
 from tests.pipelines.audit.test_embedder import tiny_encoder
 
+UNREAD = "What the judge has not read"
 QUESTION = {"question": {"question": "Does it speak of sabotage or privacy in earnest?"}}
 
 
@@ -33,9 +35,11 @@ def tables(tmp_path: Path) -> str:
     return write_tables(tmp_path / "tables", corpus(150, real, controls, places=6, share=0.2))
 
 
-def run(tmp_path: Path, tables: str, pack: Path, **values: Any) -> Outcome:
+def run(
+    tmp_path: Path, tables: str, pack: Path, doing: Callable[[str], None] = lambda _: None, **values: Any
+) -> Outcome:
     fixed = {"source": {"tables": tables}, "output": str(tmp_path / "report"), "packs": [str(pack)]}
-    return audit(AuditConfig.model_validate(fixed | values))
+    return audit(AuditConfig.model_validate(fixed | values), doing)
 
 
 def judged_by(server: Server, folder: Path, **values: Any) -> dict[str, Any]:
@@ -70,7 +74,29 @@ def test_a_spent_budget_is_told(tmp_path: Path, tables: str) -> None:
         outcome = run(tmp_path, tables, pack, judge=judged_by(server, tmp_path, max_requests=1))
     assert [name for name, _ in found(tables, outcome)] == ["sabotage"]
     notes = {note.title: note.text for note in outcome.report.cannot_claim}
-    assert "1 texts not asked about" in notes["What the judge has not read"]
+    assert "1 texts have no verdict of the judge (1: the budget is spent)" in notes[UNREAD]
+
+
+@pytest.mark.usefixtures("soon")
+def test_answers_without_words_are_told_and_kept_ones_asked_for_again(tmp_path: Path, tables: str) -> None:
+    pack = write_pack(tmp_path / "pack.yaml", "sabotage", "privacy", **QUESTION)
+    silent = {"message": {"content": None, "reasoning_content": "so"}}
+
+    def answer(asked: str) -> tuple[int, Said]:
+        return (200, silent) if "privacy" in json.loads(asked)["text"] else says("YES", "speaks of sabotage")
+
+    with served(answer) as server:
+        judge = judged_by(server, tmp_path)
+        notes = {
+            note.title: note.text for note in run(tmp_path, tables, pack, judge=judge).report.cannot_claim
+        }
+        assert "1 texts have no verdict of the judge (1: nothing but reasoning)" in notes[UNREAD]
+        (kept,) = (tmp_path / "cache").iterdir()
+        kept.write_text('{"verdict": "UNCLEAR", "evidence": ""}')
+        told: list[str] = []
+        again = run(tmp_path, tables, pack, told.append, judge=judge | {"max_requests": 99})
+    assert found(tables, again) == [("sabotage", 15)]
+    assert "1 kept answers of the judge said nothing and were asked for again" in told
 
 
 def test_a_report_made_again_is_that_of_the_tables(tmp_path: Path, tables: str) -> None:
