@@ -28,7 +28,7 @@ class Server(ThreadingHTTPServer):
         self.seen: list[dict[str, Any]] = []
         self.answered: list[str] = []
         self.keys: list[str | None] = []
-        self.at_once = self.most_at_once = 0
+        self.connections = self.at_once = self.most_at_once = 0
         self.lock = threading.Lock()
 
     @property
@@ -39,6 +39,12 @@ class Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: Server
+    protocol_version = "HTTP/1.1"
+
+    def setup(self) -> None:
+        super().setup()
+        with self.server.lock:
+            self.server.connections += 1
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import time
-import urllib.error
-import urllib.request
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import Message
 from email.utils import parsedate_to_datetime
-from http.client import HTTPException
-from typing import Any
+
+import httpx2
 
 RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 """Statuses after which a request is repeated, as after no answer at all; any other one is a refusal."""
 LONGEST_PAUSE_S = 60.0
 LONGEST_ANSWER = 1 << 20
-_CHUNK = 1 << 16
 
 
 class SilentError(Exception):
@@ -33,50 +31,47 @@ class Response:
     body: bytes
 
 
-class NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect would send what is secret to another place."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
-
-
 class Transport:
-    """Posts JSON; safe to use from several threads."""
+    """Posts JSON over connections that are kept; safe to use from several threads."""
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
-        self._opener = urllib.request.build_opener(NoRedirect)
+        # As many connections as are asked for at once; a redirect would send the key to another place.
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=60.0)
+        self._client = httpx2.Client(timeout=timeout_s, limits=limits, follow_redirects=False)
+        self._close = weakref.finalize(self, self._client.close)
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Response:
         """Send a request. Raises SilentError, in whose message nothing of the request stands."""
-        request = urllib.request.Request(url, body, {"Content-Type": "application/json", **headers})
+        # Not compressed: the limit is of what arrives and of what it means alike.
+        fixed = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         until = time.monotonic() + self._timeout_s
         try:
-            try:
-                answer = self._opener.open(request, timeout=self._timeout_s)
-            except urllib.error.HTTPError as error:
-                answer = error
-            with answer:
-                return Response(answer.status, answer.headers, _whole(answer, until))
-        except (OSError, HTTPException) as error:
-            raise SilentError(f"no answer ({type(getattr(error, 'reason', error)).__name__})") from None
+            with self._client.stream("POST", url, content=body, headers=fixed | dict(headers)) as answer:
+                return Response(answer.status_code, answer.headers, _whole(answer, until))
+        except httpx2.TransportError as error:
+            raise SilentError(f"no answer ({type(_first(error)).__name__})") from None
 
     def close(self) -> None:
-        """Nothing is sent after this."""
-        self._opener.close()
+        """Close the connections, as happens at the latest when this object goes."""
+        self._close()
 
 
-def _whole(answer: Any, until: float) -> bytes:
+def _first(error: BaseException) -> BaseException:
+    """What an error came of, such as a refused connection."""
+    before = error.__cause__ or error.__context__
+    return error if before is None else _first(before)
+
+
+def _whole(answer: httpx2.Response, until: float) -> bytes:
     """The body, if it comes in time: a server that trickles would otherwise hold a request for good."""
     data = bytearray()
-    while chunk := answer.read1(_CHUNK):
+    for chunk in answer.iter_raw():
         data += chunk
         if len(data) > LONGEST_ANSWER:
             raise SilentError(f"an answer of more than {LONGEST_ANSWER} bytes")
         if time.monotonic() > until:
             raise SilentError("no whole answer in time")
-    if answer.length:
-        raise SilentError("half an answer")
     return bytes(data)
 
 

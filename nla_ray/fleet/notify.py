@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-from nla_ray.chat.transport import LONGEST_PAUSE_S, RETRIED, NoRedirect, retry_after
+from nla_ray.chat.transport import LONGEST_PAUSE_S, RETRIED, retry_after
 from nla_ray.errors import ConfigError
 from nla_ray.fleet.layout import week_prefix
 from nla_ray.fleet.report.exits import STATES
@@ -119,7 +119,7 @@ def _post(url: str, body: bytes) -> tuple[str, float | None]:
     """Why a message was not taken, empty where it was; after how many seconds another attempt may help."""
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     try:
-        with urllib.request.build_opener(NoRedirect).open(request, timeout=TIMEOUT_S):
+        with urllib.request.build_opener(_NoRedirect).open(request, timeout=TIMEOUT_S):
             return "", None
     except urllib.error.HTTPError as error:
         with error:
@@ -127,6 +127,13 @@ def _post(url: str, body: bytes) -> tuple[str, float | None]:
     except (OSError, ValueError, HTTPException) as error:
         # The text of the error may show the address.
         return f"no answer ({type(getattr(error, 'reason', error)).__name__})", 0.0
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect would send what is secret to another place."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
 
 
 def _pauses(first: float) -> Iterator[float]:
