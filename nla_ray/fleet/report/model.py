@@ -262,6 +262,8 @@ class FleetReport(Config):
     models: tuple[Sum, ...] = ()
     """This week by model, in the order of the configuration."""
     changed: tuple[Changed, ...] = ()
+    unread: tuple[str, ...] = ()
+    """What of earlier weeks could not be read, each with the way out."""
     currency: str | None = None
     links: dict[str, str] = Field(default_factory=dict)
     """From a folder of an audit's report, as results name it, to its page's path from this folder."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.config.sweep import SweepConfig, SweepCorpus, Target
-from nla_ray.errors import ConfigError, NlaError
+from nla_ray.errors import ConfigError
 from nla_ray.fleet.cells import Cell
 from nla_ray.fleet.layout import TABLES, week_key
 from nla_ray.fleet.objects import put_object
@@ -93,8 +93,7 @@ def layer_of(config: SweepConfig, target: Target) -> int | None:
     try:
         directory = directory_of(models.av, weights=False)
         found = read_sidecar(directory, role="av", injection_scale_override=models.injection_scale).layer
-    except NlaError:
-        # What is wrong with the model is told by its cells, one by one.
+    except Exception:  # noqa: BLE001 (what is wrong with the model is told by its cells, one by one)
         return said
     if said not in (None, found):
         raise ConfigError(

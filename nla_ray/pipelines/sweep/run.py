@@ -35,6 +35,7 @@ from nla_ray.pipelines.sweep.group import Group, Say, failed
 from nla_ray.pipelines.sweep.place import CellWork, Place, begin_week, open_place, require_same_week
 from nla_ray.pipelines.sweep.plan import plan_sweep, require_budget
 from nla_ray.pipelines.sweep.report import build_fleet_report, write_fleet_report
+from nla_ray.store.places.address import open_store
 
 TRIES = 3
 """Of a cell that a passing fault ended."""
@@ -136,15 +137,18 @@ class Driver:
         """Cells that are to be decoded."""
         numbers = numbers_of(self.place.store, *self._names)
         results = {one.cell.pair: one for one in results_of(self.place.store, *self._names)}
+        runs = runs_of(self.place.store, *self._names)
         return [
             work
             for work in self.place.works
-            if self._open(work.cell.pair, numbers[work.cell.pair], results[work.cell.pair])
+            if self._open(numbers[work.cell.pair], results[work.cell.pair], runs.get(work.cell.pair))
         ]
 
-    def _open(self, pair: Pair, numbers: Numbers, result: CellResult) -> bool:
+    def _open(self, numbers: Numbers, result: CellResult, run: CellResult | None) -> bool:
+        pair = result.cell.pair
         if numbers.run > numbers.result:
-            return False
+            # What was decoded is in the tables; where the note of it cannot be read, another is made.
+            return run is not None and run.state == "failed" and self.tries[pair] < TRIES
         if not numbers.ended:
             return self.tries[pair] < TRIES
         passing = result.exit == Exit.TRY_AGAIN and self.tries[pair] < TRIES
@@ -215,7 +219,7 @@ class Driver:
         made = auditor.runs[work.cell.pair]
         for again in range(TRIES):
             try:
-                result = auditor.audited(work, made)
+                result = auditor.audited(work, made) if made.state == "done" else made
                 break
             except Exception as error:  # noqa: BLE001 (what ends a cell does not end the sweep)
                 ended = failed(work, error, made.started)
@@ -243,11 +247,13 @@ def run_sweep(
 ) -> Ended:
     """Make what is left of a week; `cells` are those to work on, `again` the states of those to make again.
 
-    Raises OverBudgetError before anything is written, ConfigError for another configuration of the week.
+    Raises OverBudgetError before anything of the week is written, ConfigError for another configuration of
+    the week, InputError where nothing can be written.
     """
     place = open_place(config, week)
     require_same_week(place)
     chosen, packs = place.only(cells), packs_of(config.audit)
+    open_store(place.tables, overwrites=config.overwrites).probe()
     with on_cluster(config):
         if config.budget.limited():
             require_budget(plan_sweep(place, measure=False, doing=lambda what: tell(f"{what}: planning")))

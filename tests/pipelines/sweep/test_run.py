@@ -188,7 +188,8 @@ def test_over_the_budget_nothing_is_written(make: Make) -> None:
     config = make(budget={"vectors": 31})
     with pytest.raises(OverBudgetError, match="would take 32 vectors where 31 are allowed") as refused:
         run_sweep(config, FIRST)
-    assert refused.value.exit_code == 9 and not Path(config.root).exists()
+    assert refused.value.exit_code == 9 and not (Path(config.root) / "sweeps").exists()
+    assert [path.name for path in Path(config.root).rglob("*") if path.is_file()] == ["write-once"]
     assert run_sweep(make(budget={"vectors": 32}), FIRST).over_budget == ()
 
 
