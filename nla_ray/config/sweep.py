@@ -17,6 +17,7 @@ Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0
 """A name that is a piece of a key: letters, digits, `.`, `_` and `-`."""
 
 WEEK, MODEL = "{week}", "{model}"
+_ADAPTERS = frozenset({"adapter", "adapters", "lora", "peft"})
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}|[{}]")
 
 
@@ -39,6 +40,16 @@ class Target(Config):
     """Takes the place of the injection scale in the verbalizer's sidecar, or of a missing one."""
     baseline: Baseline | None = None
     """The denominator of `fve_nrm`; without it the one in the reconstructor's sidecar."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_adapter(cls, values: object) -> object:
+        for key in _ADAPTERS & set(values if isinstance(values, dict) else ()):
+            raise ValueError(
+                f"{key}: adapters (LoRA) are not loaded; merge it into its base model, save that and name it "
+                "as the target, with base for the model that it was made from"
+            )
+        return values
 
 
 class SweepCorpus(Corpus):
