@@ -6,14 +6,20 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from nla_ray.config.audit import AuditPolicy, Marked
-from nla_ray.config.base import Config, Name
+from nla_ray.config.base import Config, EnvName, Name, Spelled
 from nla_ray.config.decode import Baseline, DecodeConfig, DecodePolicy, Models, Reference
 from nla_ray.config.reading.corpus import Corpus
 
-Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
+Label = Annotated[
+    str,
+    Spelled(
+        r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$",
+        "letters, digits, `.`, `_` and `-`, at most 64 and none of `.-` first",
+    ),
+]
 """A name that is a piece of a key: letters, digits, `.`, `_` and `-`."""
 
 WEEK, MODEL = "{week}", "{model}"
@@ -130,7 +136,7 @@ class Retention(Config):
 class Notify(Config):
     """Who is told when a week is done. The address is a secret: only its place is said here."""
 
-    url_env: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")]
+    url_env: EnvName
     """Name of the environment variable that holds the webhook's URL."""
 
 

@@ -53,7 +53,7 @@ class CellResult(Config):
     cell: Cell
     state: State
     reason: str | None = None
-    """Why it failed, what is missing, or what could not be compared."""
+    """Why it failed, what is missing, why its audit is not reportable, or what could not be compared."""
     exit: int = 0
     """Exit code that the cell alone would give, see the table of exit codes."""
     run_id: str | None = None

@@ -78,9 +78,9 @@ def test_each_model_may_have_documents_of_its_own() -> None:
         ({"leave_out": ["one/docs"]}, "leaves no cell"),
         ({"budget": {"money": 3}}, "say the price of a GPU-hour"),
         ({"targets_at_once": 2}, "use runner.name: ray"),
-        ({"name": "a/b"}, "String should match pattern"),
-        ({"targets": [TARGET | {"name": "../up"}]}, "String should match pattern"),
-        ({"notify": {"url_env": "https://hook"}}, "String should match pattern"),
+        ({"name": "a/b"}, "letters, digits, `.`, `_` and `-`, at most 64"),
+        ({"targets": [TARGET | {"name": "../up"}]}, "none of `.-` first"),
+        ({"notify": {"url_env": "https://hook"}}, "the name of an environment variable"),
         ({"positions": {"n": 1, "part": "response"}}, "there is no response without continuation"),
     ],
 )

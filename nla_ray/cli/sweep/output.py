@@ -141,6 +141,8 @@ def print_page(made: FleetReport, root: str, console: Console) -> None:
 
     page = f"{root}/{week_prefix(made.sweep, made.week)}{FOLDER}/report.html"
     _line(console, f"{made.sweep} {made.week}: {made.sentence}")
+    for one in made.unread:
+        _line(console, f"Not read: {one}")
     _line(console, f"The page: {page}")
 
 

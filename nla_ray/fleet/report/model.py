@@ -213,7 +213,10 @@ class Sum(Config):
     above: Count
     """Detectors above their controls, over all cells."""
     documents: Count
+    """Of audited cells."""
     vectors: Count
+    benign_vectors: Count = 0
+    """Of them, those of benign documents, which stand beside others and are not audited."""
     tokens: Count
     units: Count
     reused_units: Count

@@ -44,6 +44,7 @@ class Auditor:
         base, also = self._base(work, made)
         notes += [one for one in (said, also) if one]
         report, key = self._audit(work, made, last, "audit", notes)
+        notes += report.reasons
         found = made.model_copy(
             update={
                 "audit_id": report.audit_id,

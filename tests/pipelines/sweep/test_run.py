@@ -53,6 +53,7 @@ def test_a_week_is_done_once_and_the_next_is_compared_with_it_and_with_the_base(
     first = run_sweep(config, FIRST)
     assert [one.state for one in first.results] == ["done"] * 4 and len(first.worked) == 4
     assert first.exit == 3 and of(first).verdict == "not reportable" and of(first).last_run is None
+    assert all(one.reason for one in first.results), "what is not reportable says why"
     assert len({one.run_id for one in first.results}) == 4
     sound(tables(config))
     before = snapshot(Path(config.root))
