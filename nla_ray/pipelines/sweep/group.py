@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -24,6 +24,7 @@ from nla_ray.fleet.results import (
 )
 from nla_ray.pipelines.decode.planning import settled
 from nla_ray.pipelines.decode.run import Decoded, decode, runner_of
+from nla_ray.pipelines.sweep.board import Say
 from nla_ray.pipelines.sweep.place import CellWork, Place
 from nla_ray.runtime.progress import Labels, Progress
 from nla_ray.runtime.runner import Runner
@@ -31,9 +32,6 @@ from nla_ray.runtime.shared import Shared, StoppedError
 from nla_ray.stages.stage import Stage
 from nla_ray.store.places.address import open_store
 from nla_ray.store.runs.plan import get_plan
-
-Say = Callable[[str, Progress], None]
-"""Told how far a cell is, by its id."""
 
 
 @dataclass
