@@ -17,6 +17,7 @@ from nla_ray.nla.sidecar.read import read_sidecar
 from nla_ray.store.places.address import open_store
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.plan import differing_keys, some_of
+from nla_ray.text import masked_values
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,11 @@ class Place:
 
 
 def open_place(config: SweepConfig, week: str) -> Place:
-    """The cells of a week; nothing is written. Raises ConfigError where a layer is not the sidecar's."""
+    """The cells of a week; nothing is written.
+
+    Raises ConfigError where a layer is not the sidecar's, and where the configuration holds a secret.
+    """
+    require_no_secret(config)
     store = open_store(config.root, overwrites=config.overwrites)
     store.entries(week_key(config.name, week))
     layers = {target.name: layer_of(config, target) for target in config.targets}
@@ -77,6 +82,17 @@ def open_place(config: SweepConfig, week: str) -> Place:
         for target, corpus in config.pairs()
     )
     return Place(config, week, store, works)
+
+
+def require_no_secret(config: SweepConfig) -> None:
+    """Raise ConfigError where a value opens something: a week is begun with it, in everybody's sight."""
+    values = config.model_dump(mode="json")
+    keys = [key for key, value in values.items() if masked_values(value) != value]
+    if keys:
+        raise ConfigError(
+            f"{some_of(keys)}: holds a secret, which the sweep would store; take it out: credentials come "
+            "from the environment alone"
+        )
 
 
 def tables_of(store: Store) -> str:

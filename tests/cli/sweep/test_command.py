@@ -137,6 +137,17 @@ def test_a_root_that_cannot_be_written_is_noticed_before_anything_is_planned(
     assert refused.code == 2 and "planning" not in refused.out and "root/tables" in refused.err
 
 
+def test_a_configuration_that_holds_a_secret_is_refused_without_showing_it(
+    config: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLANTED_TOKEN", "planted-sweep-77e0")
+    refused = invoke(
+        "sweep", "run", config, "--week", FIRST, "sample.key=planted-sweep-77e0", "sample.vectors=4"
+    )
+    assert refused.code == 2 and "error: sample: holds a secret, which the sweep would store" in refused.err
+    assert "planted-sweep" not in refused.err + refused.out and not (config.parent / "root").exists()
+
+
 def test_a_week_of_another_version_is_named(config: Path, invoke: Invoke) -> None:
     week = {"version": 1, "sweep": "small", "week": FIRST, "config": {"later": 1}, "cells": []}
     begun(config, week_key("small", FIRST), json.dumps(week))
