@@ -133,6 +133,19 @@ def results_of(store: Store, sweep: str, week: str) -> list[CellResult]:
     return store.map(result, begun.cells)
 
 
+def earlier_results(store: Store, sweep: str, week: str) -> list[CellResult]:
+    """The same of a week that a later one looks back at; none where that cannot be read.
+
+    The page of the later week says so.
+    """
+    try:
+        return results_of(store, sweep, week)
+    except UnreachableError:
+        raise
+    except InputError:
+        return []
+
+
 def runs_of(store: Store, sweep: str, week: str) -> dict[Pair, CellResult]:
     """What was decoded, by cell, audited or not: the newest of each. One that cannot be read is failed."""
     newest = [(pair, one.run) for pair, one in numbers_of(store, sweep, week).items() if one.run]

@@ -16,6 +16,7 @@ from nla_ray.fleet.results import (
     Numbers,
     Week,
     begun_week,
+    earlier_results,
     numbers_of,
     put_attempt,
     put_result,
@@ -102,3 +103,4 @@ def test_a_damaged_week_is_named(store: Store) -> None:
     store.put_new(week_key("s", "2026-W01"), b"{")
     with pytest.raises(InputError, match=r"2026-W01/week.json: damaged: not a JSON object"):
         results_of(store, "s", "2026-W01")
+    assert earlier_results(store, "s", "2026-W01") == [] and len(earlier_results(store, "s", WEEK)) == 2

@@ -15,10 +15,10 @@ from nla_ray.fleet.lease import Leases, me, now_utc
 from nla_ray.fleet.results import (
     Attempt,
     CellResult,
+    earlier_results,
     put_attempt,
     put_result,
     put_run,
-    results_of,
     runs_of,
     weeks_of,
 )
@@ -181,7 +181,7 @@ def week_of_run(place: Place, work: CellWork, run_id: str) -> str | None:
     """The newest earlier week whose run of the same cell this is."""
     for week in reversed(weeks_of(place.store, place.config.name)):
         if week < place.week:
-            for result in results_of(place.store, place.config.name, week):
+            for result in earlier_results(place.store, place.config.name, week):
                 if result.cell.pair == work.cell.pair and result.run_id == run_id:
                     return week
     return None

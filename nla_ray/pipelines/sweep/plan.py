@@ -12,7 +12,7 @@ from nla_ray.errors import OverBudgetError
 from nla_ray.fleet.cells import Cell
 from nla_ray.fleet.costs import HOUR, Use, cost_of, over_budget, use_of
 from nla_ray.fleet.report.exits import gravest
-from nla_ray.fleet.results import CellResult, results_of, weeks_of
+from nla_ray.fleet.results import CellResult, earlier_results, weeks_of
 from nla_ray.pipelines.decode.estimate import estimated_seconds
 from nla_ray.pipelines.decode.meter import labels_of
 from nla_ray.pipelines.decode.planning import Decode
@@ -198,7 +198,7 @@ def known_results(place: Place) -> list[CellResult]:
     """The results of this week and of the one before, the newest first."""
     name = place.config.name
     weeks = [week for week in weeks_of(place.store, name) if week <= place.week]
-    return [one for week in reversed(weeks[-2:]) for one in results_of(place.store, name, week)]
+    return [one for week in reversed(weeks[-2:]) for one in earlier_results(place.store, name, week)]
 
 
 def recorded(results: list[CellResult], model: str) -> Speed | None:
