@@ -78,7 +78,7 @@ def build_fleet_report(
         trends=trends([(one.week, one.cells) for one in past] + [(week, cells)], detectors),
         weeks=tuple(summed(one.week, one.cells) for one in (*past, Past(week, cells))),
         models=by_model(cells),
-        changed=() if not past else _changed(store, sweep, past[-1].week, week),
+        changed=() if not past else _changed(store, sweep, past[-1].week, week, unread),
         unread=tuple(unread),
         currency=currency,
         links=dict(_links(results, week_prefix(sweep, week) + FOLDER)),
@@ -158,8 +158,15 @@ def _weight(read: Read, reading: Reading, cell: FleetCell) -> tuple[object, ...]
     return reading.standing != "new", GRAVEST_FIRST.index(level), reading.detector, cell.pair
 
 
-def _changed(store: Store, sweep: str, before: str, after: str) -> tuple[Changed, ...]:
-    was, now = get_week(store, sweep, before), get_week(store, sweep, after)
+def _changed(store: Store, sweep: str, before: str, after: str, unread: list[str]) -> tuple[Changed, ...]:
+    now = get_week(store, sweep, after)
+    try:
+        was = get_week(store, sweep, before)
+    except UnreachableError:
+        raise
+    except InputError as error:
+        unread.append(f"what changed since {before}: {error}")
+        return ()
     return () if was is None or now is None else changed_values(was.config, now.config)
 
 

@@ -131,6 +131,15 @@ def test_a_report_that_is_damaged_or_lost_fails_its_cell_and_a_week_that_is_lost
     assert [one.of for one in last.weeks] == [WEEKS[0], WEEKS[2]]
 
 
+def test_an_earlier_week_with_a_page_is_read_from_it_though_its_beginning_is_lost(tmp_path: Path) -> None:
+    write(tmp_path, Made(models=1, corpora=1), WEEKS[:2])
+    write_fleet_report(str(tmp_path), SWEEP, WEEKS[0], q=0.05)
+    (tmp_path / week_key(SWEEP, WEEKS[0])).write_text("{")
+    second = build_fleet_report(open_store(tmp_path), SWEEP, WEEKS[1], q=0.05)
+    assert [one.of for one in second.weeks] == list(WEEKS[:2]) and second.changed == ()
+    assert len(second.unread) == 1 and second.unread[0].startswith(f"what changed since {WEEKS[0]}: ")
+
+
 def test_a_key_that_leads_out_of_the_root_is_no_link(tmp_path: Path) -> None:
     leads = {"state": "failed", "report": "../../etc", "base_report": "/etc"}
     write(tmp_path, Made(models=1, corpora=1, states={WEEKS[0]: {("assistant", "notes"): leads}}), WEEKS[:1])
