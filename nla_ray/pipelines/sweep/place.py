@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -82,6 +83,16 @@ def open_place(config: SweepConfig, week: str) -> Place:
         for target, corpus in config.pairs()
     )
     return Place(config, week, store, works)
+
+
+def require_cells(config: SweepConfig, cells: Sequence[str]) -> None:
+    """Raise ConfigError for a cell that there cannot be, before any model is looked at for its layer."""
+    pairs = [(target.name, corpus.name) for target, corpus in config.pairs()]
+    forms = [rf"{re.escape(model)}(/|\.(L\d+\.)?){re.escape(corpus)}" for model, corpus in pairs]
+    for cell in cells:
+        if not any(re.fullmatch(form, cell) for form in forms):
+            known = some_of(["/".join(pair) for pair in pairs], 10)
+            raise ConfigError(f"--cell: {config.name} has no cell {cell}; there are {known}")
 
 
 def require_no_secret(config: SweepConfig) -> None:

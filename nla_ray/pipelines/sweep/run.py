@@ -33,7 +33,14 @@ from nla_ray.pipelines.audit.run import packs_of
 from nla_ray.pipelines.sweep.audits import Auditor
 from nla_ray.pipelines.sweep.board import Board, Say, Tell, counting
 from nla_ray.pipelines.sweep.group import Group, failed
-from nla_ray.pipelines.sweep.place import CellWork, Place, begin_week, open_place, require_same_week
+from nla_ray.pipelines.sweep.place import (
+    CellWork,
+    Place,
+    begin_week,
+    open_place,
+    require_cells,
+    require_same_week,
+)
 from nla_ray.pipelines.sweep.plan import plan_sweep, require_budget
 from nla_ray.pipelines.sweep.report import build_fleet_report, write_fleet_report
 from nla_ray.store.places.address import open_store
@@ -257,6 +264,7 @@ def run_sweep(
     Raises OverBudgetError before anything of the week is written, ConfigError for another configuration of
     the week, InputError where nothing can be written.
     """
+    require_cells(config, cells)
     place = open_place(config, week)
     require_same_week(place)
     chosen, packs = place.only(cells), packs_of(config.audit)

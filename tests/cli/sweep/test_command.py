@@ -61,7 +61,8 @@ def begun(config: Path, key: str, data: str) -> None:
     ("arguments", "code", "said"),
     [
         (("run", "CONFIG", "--week", "2026-W60"), 2, "--week: '2026-W60' is no ISO week; write it as"),
-        (("run", "CONFIG", "--cell", "base/none"), 2, "small has no cell base/none; there are base.L2.notes"),
+        (("run", "CONFIG", "--cell", "base/none"), 2, "small has no cell base/none; there are base/notes"),
+        (("run", "CONFIG", "--cell", "base.L9.notes"), 2, "no cell base.L9.notes; there are base.L2.notes"),
         (("run", "CONFIG", "sed=1"), 2, "sed: unknown key; did you mean 'seed'?"),
         (("run", "CONFIG", "budget.vectors=7", "--week", FIRST), 9, "would take 8 vectors where 7 are"),
         (("plan", "CONFIG", "budget.vectors=7", "--week", FIRST), 9, "raise the budget, take fewer cells"),
