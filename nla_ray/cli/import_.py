@@ -54,6 +54,10 @@ def import_command(
     activations: Annotated[
         bool, typer.Option("--activations", help="Keep the vectors of Parquet files, too.")
     ] = False,
+    redact: Annotated[
+        str | None,
+        typer.Option("--redact", metavar="FILE", help="YAML: what is hidden, see docs/guide.md."),
+    ] = None,
 ) -> None:
     """Import results of other tools: JSON, JSON lines, Parquet, transcripts. What they do not say is null.
 
@@ -61,13 +65,15 @@ def import_command(
     """
     from pydantic import ValidationError
 
+    from nla_ray.cli.settings import settings_of
     from nla_ray.config.importing import ImportOptions
+    from nla_ray.config.reading.redaction import Redact
     from nla_ray.pipelines.importing import import_files
 
     try:
         options = ImportOptions(
             run_name=run_name, layer=layer, target=target, av=av, ar=ar, activations=activations,
-            control=_words(control or ()),
+            control=_words(control or ()), redact=None if redact is None else settings_of(Redact, redact, ()),
         )  # fmt: skip
     except ValidationError as error:
         problem = error.errors()[0]

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
-from nla_ray.config.base import Config, Name, Place
+from nla_ray.config.base import Config, Name, Place, Spelled
 from nla_ray.config.decode import Reference
 from nla_ray.config.detectors.judge import JudgeConfig
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Fidelity = Annotated[float, Field(le=1)]
-FailOn = Annotated[str, StringConstraints(pattern=r"^(never|level>=(low|medium|high|critical))$")]
+FailOn = Annotated[
+    str,
+    Spelled(
+        r"^(never|level>=(low|medium|high|critical))$",
+        "`never` or `level>=` with low, medium, high or critical",
+    ),
+]
 
 
 class Source(Config):

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, GetJsonSchemaHandler, StringConstraints
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    StringConstraints,
+)
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, core_schema
 
 Name = Annotated[str, StringConstraints(min_length=1)]
 """A name that says something."""
@@ -39,6 +48,37 @@ class Config(BaseModel):
     def fingerprint(self) -> str:
         """Hex sha256 of `canonical()`: equal fingerprints mean equal recipes."""
         return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Spelled:
+    """A text of this form (a regular expression for all of it); one that is not is refused in words."""
+
+    pattern: str
+    words: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._checked, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return handler(schema) | {"pattern": self.pattern}
+
+    def _checked(self, text: str) -> str:
+        if not re.fullmatch(self.pattern, text):
+            raise ValueError(f"must be {self.words}")
+        return text
+
+
+Address = Annotated[str, Spelled(r"^(local|auto|[^:/\s]+:\d+)$", "HOST:PORT, `auto` or `local`")]
+"""Where Ray's head is."""
+
+EnvName = Annotated[
+    str,
+    Spelled(r"^[A-Z][A-Z0-9_]*$", "the name of an environment variable: capital letters, digits and _"),
+]
+"""Where a secret is, which itself is in no configuration."""
 
 
 class OrText:

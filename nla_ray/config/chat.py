@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints
 
-from nla_ray.config.base import Config
+from nla_ray.config.base import Config, EnvName, Spelled
 
 
 class ChatConfig(Config):
@@ -14,11 +14,13 @@ class ChatConfig(Config):
 
     without_effect: ClassVar[frozenset[str]] = frozenset({"key_env", "concurrency", "timeout_s", "attempts"})
 
-    base_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#@]+$")]
+    base_url: Annotated[
+        str, Spelled(r"^https?://[^\s?#@]+$", "a URL, http:// or https://, without a user name, ? and #")
+    ]
     """Of the endpoint; `/chat/completions` is added. Keys and passwords do not belong here."""
     model: Annotated[str, StringConstraints(min_length=1)]
     """Name of the model, as the endpoint knows it."""
-    key_env: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = None
+    key_env: EnvName | None = None
     """Name of the environment variable that holds the key; without it none is sent."""
     concurrency: Annotated[int, Field(ge=1, le=64)] = 4
     """Requests under way at once."""

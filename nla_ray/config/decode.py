@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
-from nla_ray.config.base import Config, Name, OrText
+from nla_ray.config.base import Config, Name, OrText, Spelled
 from nla_ray.config.reading.corpus import Continuation, Corpus
 from nla_ray.config.reading.positions import Choice, Positions
 from nla_ray.config.reading.redaction import Redact, StoreText
@@ -66,7 +66,7 @@ class Engine(Config):
     """The verbalizer's engine."""
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     """`auto`: bfloat16 on CUDA, float32 elsewhere."""
-    device: Annotated[str, StringConstraints(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    device: Annotated[str, Spelled(r"^(auto|cpu|cuda(:\d+)?)$", "`auto`, `cpu`, `cuda` or `cuda:N`")] = "auto"
     """`auto`, `cpu`, `cuda` or `cuda:N`; `auto`: CUDA where there is one."""
     slots: Annotated[int, Field(ge=1)] = 64
     """Answers that are generated at once; 512 fills a large GPU."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
 from nla_ray.config.base import Config
+from nla_ray.config.reading.redaction import Redact
 
 Control = Literal["real", "shuffled", "random", "mean", "none"]
 Said = Annotated[str, StringConstraints(min_length=1)]
@@ -14,6 +15,9 @@ Said = Annotated[str, StringConstraints(min_length=1)]
 
 class ImportOptions(Config):
     """Facts for all files of one import. What a file says of itself comes first."""
+
+    # An import without it is the run that it was before there was redaction; see `run_id_of`.
+    without_effect: ClassVar[frozenset[str]] = frozenset({"redact"})
 
     run_name: Said | None = None
     """Name of the run that made the files, in front of document numbers; else the file's own name for it."""
@@ -29,3 +33,5 @@ class ImportOptions(Config):
     """What a file's own words for controls mean here; without it an unknown word is refused."""
     activations: bool = False
     """Keep the vectors of Parquet files that hold them, for rows whose layer is known."""
+    redact: Redact | None = None
+    """What is hidden in texts before anything is stored, as in a decode; no token is stored then."""

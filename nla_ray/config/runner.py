@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
-from nla_ray.config.base import Config
+from nla_ray.config.base import Address, Config
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -40,7 +40,7 @@ class Runner(Config):
 
     name: Literal["local", "ray"] = "local"
     """`local`: one after the other in this process. `ray`: in actors, on this machine or on a cluster."""
-    address: Annotated[str, StringConstraints(pattern=r"^(local|auto|[^:/\s]+:\d+)$")] | None = None
+    address: Address | None = None
     """Ray's head as `HOST:PORT`; `auto`: a cluster on this machine; `local`: one of this job's own.
 
     Without it: RAY_ADDRESS, which `ray job submit` sets, else `local`.

@@ -6,17 +6,24 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from nla_ray.config.audit import AuditPolicy, Marked
-from nla_ray.config.base import Config, Name
+from nla_ray.config.base import Config, EnvName, Name, Spelled
 from nla_ray.config.decode import Baseline, DecodeConfig, DecodePolicy, Models, Reference
 from nla_ray.config.reading.corpus import Corpus
 
-Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
+Label = Annotated[
+    str,
+    Spelled(
+        r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$",
+        "letters, digits, `.`, `_` and `-`, at most 64 and none of `.-` first",
+    ),
+]
 """A name that is a piece of a key: letters, digits, `.`, `_` and `-`."""
 
 WEEK, MODEL = "{week}", "{model}"
+_ADAPTERS = frozenset({"adapter", "adapters", "lora", "peft"})
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}|[{}]")
 
 
@@ -39,6 +46,16 @@ class Target(Config):
     """Takes the place of the injection scale in the verbalizer's sidecar, or of a missing one."""
     baseline: Baseline | None = None
     """The denominator of `fve_nrm`; without it the one in the reconstructor's sidecar."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_adapter(cls, values: object) -> object:
+        for key in _ADAPTERS & set(values if isinstance(values, dict) else ()):
+            raise ValueError(
+                f"{key}: adapters (LoRA) are not loaded; merge it into its base model, save that and name it "
+                "as the target, with base for the model that it was made from"
+            )
+        return values
 
 
 class SweepCorpus(Corpus):
@@ -119,7 +136,7 @@ class Retention(Config):
 class Notify(Config):
     """Who is told when a week is done. The address is a secret: only its place is said here."""
 
-    url_env: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")]
+    url_env: EnvName
     """Name of the environment variable that holds the webhook's URL."""
 
 

@@ -11,7 +11,7 @@ from pydantic import Field, JsonValue, ValidationError
 
 from nla_ray.config.base import Config, Name
 from nla_ray.config.sweep import SweepConfig
-from nla_ray.errors import InputError, NoFileError
+from nla_ray.errors import InputError, NoFileError, UnreachableError
 from nla_ray.fleet.cells import Cell
 from nla_ray.fleet.layout import SWEEPS, attempt_key, result_key, run_key, sweep_prefix, week_key, week_prefix
 from nla_ray.fleet.objects import get_object, put_object
@@ -53,7 +53,7 @@ class CellResult(Config):
     cell: Cell
     state: State
     reason: str | None = None
-    """Why it failed, what is missing, or what could not be compared."""
+    """Why it failed, what is missing, why its audit is not reportable, or what could not be compared."""
     exit: int = 0
     """Exit code that the cell alone would give, see the table of exit codes."""
     run_id: str | None = None
@@ -119,24 +119,61 @@ def weeks_of(store: Store, sweep: str) -> list[str]:
 def results_of(store: Store, sweep: str, week: str) -> list[CellResult]:
     """The newest result of every cell of a week, in the order of its configuration.
 
-    Raises InputError for a week that was not begun, and for damaged objects.
+    One that cannot be read fails its cell alone. Raises NoFileError for a week that was not begun, InputError
+    where what it was begun with is damaged.
     """
     begun = begun_week(store, sweep, week)
     numbers = numbers_of(store, sweep, week)
 
     def result(cell: Cell) -> CellResult:
         n = numbers[cell.pair].result
-        found = get_object(store, result_key(sweep, week, cell.pair, n), CellResult) if n else None
+        found = _read(store, result_key(sweep, week, cell.pair, n), cell) if n else None
         return found or CellResult(cell=cell, state="not started")
 
     return store.map(result, begun.cells)
 
 
+def earlier_results(store: Store, sweep: str, week: str) -> list[CellResult]:
+    """The same of a week that a later one looks back at; none where that cannot be read.
+
+    The page of the later week says so.
+    """
+    try:
+        return results_of(store, sweep, week)
+    except UnreachableError:
+        raise
+    except InputError:
+        return []
+
+
 def runs_of(store: Store, sweep: str, week: str) -> dict[Pair, CellResult]:
-    """What was decoded, by cell, audited or not: the newest of each."""
+    """What was decoded, by cell, audited or not: the newest of each. One that cannot be read is failed."""
     newest = [(pair, one.run) for pair, one in numbers_of(store, sweep, week).items() if one.run]
-    found = store.map(lambda one: get_object(store, run_key(sweep, week, *one), CellResult), newest)
-    return {one.cell.pair: one for one in found if one is not None}
+
+    def run(one: tuple[Pair, int]) -> CellResult | None:
+        (model, corpus), _ = one
+        cell = Cell(sweep=sweep, week=week, model=model, corpus=corpus, layer=None)
+        return _read(store, run_key(sweep, week, *one), cell)
+
+    found = zip(newest, store.map(run, newest), strict=True)
+    return {pair: result for (pair, _), result in found if result is not None}
+
+
+def _read(store: Store, key: str, cell: Cell) -> CellResult | None:
+    """A result; of one that is damaged, newer or another cell's, a failed cell that says so.
+
+    None where there is none.
+    """
+    try:
+        found = get_object(store, key, CellResult)
+        if found is not None and found.cell.pair != cell.pair:
+            raise InputError(f"{store.url}/{key}: damaged: is of the cell {found.cell.id}")
+        return found
+    except UnreachableError:
+        raise
+    except InputError as error:
+        again = f"make the cell again: nla-ray sweep retry-failed {store.url}#{cell.sweep} --week {cell.week}"
+        return CellResult(cell=cell, state="failed", reason=f"{error}; or {again}", exit=error.exit_code)
 
 
 def begun_week(store: Store, sweep: str, week: str) -> Week:

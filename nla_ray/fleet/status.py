@@ -95,10 +95,13 @@ def cell_status(
     if result.state != "not started":
         state, doing = result.state, result.reason or ""
     elif decoded is not None:
-        made, doing = decoded, "decoded, not audited yet"
-        state = "running" if at_work else "left"
+        made = decoded
+        if decoded.state == "failed":
+            state, doing = "failed", decoded.reason or ""
+        else:
+            state, doing = "running" if at_work else "left", "decoded, not audited yet"
     return CellStatus(
-        cell=made.cell,
+        cell=result.cell,
         state=state,
         doing=doing,
         run_id=made.run_id,

@@ -33,6 +33,7 @@ from nla_ray.stages.device import device_of
 from nla_ray.store import connect
 from nla_ray.store.places.tree import Tree
 from nla_ray.tables import REAL
+from nla_ray.text import masked
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,7 @@ def provenance_of(config: EvaluateConfig, run: str, tables: Tables) -> Provenanc
         samples=config.sampling.samples,
         seed=config.seed,
         config_sha256=config.fingerprint(),
-        config=config.canonical(),
+        config=masked(config.canonical()),
         versions=tables.record["versions"] if "versions" in tables.record else facts["versions"],
     )
 

@@ -13,9 +13,10 @@ from pydantic import JsonValue
 
 import nla_ray
 from nla_ray.config.importing import ImportOptions
+from nla_ray.corpus.redaction.find import settled
 from nla_ray.errors import ConfigError
 from nla_ray.ids import digest
-from nla_ray.imports.pieces import Piece, Survey, made_of, pieces_of, survey
+from nla_ray.imports.pieces import Made, Piece, Survey, made_of, pieces_of, survey
 from nla_ray.imports.rows import Origin
 from nla_ray.imports.sources import Format, Source, find_sources
 from nla_ray.store import open_run, open_store
@@ -68,6 +69,7 @@ def import_files(
     believed instead of looking at the files. Raises NlaError; a fault of one result is a row instead.
     """
     started = time.perf_counter()
+    options = options.model_copy(update={"redact": settled(options.redact)})
     report(Progress("looking at the files", 0, None))
     sources = find_sources(files, form)
     store = open_store(to)
@@ -93,7 +95,8 @@ def import_files(
 def run_id_of(sources: Sequence[Source], options: ImportOptions) -> str:
     """Id of an import: equal files and options have the same one on every machine."""
     files = [part for source in sources for part in (source.name, source.format, source.sha256)]
-    return digest("import", VERSION, options.fingerprint(), *files)[:32]
+    hidden = () if options.redact is None else (options.redact.fingerprint(),)
+    return digest("import", VERSION, options.fingerprint(), *hidden, *files)[:32]
 
 
 def refuse_again(store: Store, sources: Sequence[Source]) -> None:
@@ -166,8 +169,19 @@ def write_missing(
     for source, header, some in zip(sources, counted.headers, pieces, strict=True):
         origin = Origin.of(run.plan.run_id, source, header, options, counted.layers)
         for piece, made in made_of(origin, some, missing, counted.samples, run.plan.sides, tick):
-            written.append(run.write(piece.unit_id, made.table, sides=made.sides, tally=made.tally))
+            kept = _kept(made, options)
+            written.append(run.write(piece.unit_id, kept.table, sides=kept.sides, tally=kept.tally))
     return written
+
+
+def _kept(made: Made, options: ImportOptions) -> Made:
+    """What of the tables may be stored."""
+    if options.redact is None:
+        return made
+    # Only redaction needs what reads documents, which takes long to load.
+    from nla_ray.pipelines.redacted import redacted
+
+    return redacted(made, options.redact)
 
 
 def baseline_of(sources: Sequence[Source], counted: Survey) -> dict[str, Any] | None:

@@ -1,10 +1,10 @@
-"""The metrics of a run, which Ray gives to Prometheus under the same names with `ray_` before them."""
+"""The metrics of runs and sweeps, which Ray gives to Prometheus by the same names after `ray_`."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter as Count
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 
 from ray.util.metrics import Counter, Gauge
@@ -29,6 +29,7 @@ COUNTERS = {
     "nla_retries": "Units that were tried again, whole or in part.",
 }
 ALIVE = "nla_actor_alive"
+CELLS = "nla_sweep_cells"
 
 
 class RunMetrics:
@@ -87,6 +88,20 @@ class RunMetrics:
         if so_far > self._counted[name]:
             self._counters[name].inc(so_far - self._counted[name])
             self._counted[name] = so_far
+
+
+class SweepMetrics:
+    """The metric of a week of a sweep: its cells by state, as its driver sees them."""
+
+    def __init__(self, sweep: str, week: str) -> None:
+        said = "Cells of the week by state: done, running, failed, missing, left."
+        self._gauge = Gauge(CELLS, said, tag_keys=("sweep", "week", "state"))
+        self._gauge.set_default_tags({"sweep": sweep, "week": week})
+
+    def tell(self, counts: Mapping[str, int]) -> None:
+        """So many cells are in each state."""
+        for state, n in counts.items():
+            self._gauge.set(n, {"state": state})
 
 
 def alive(labels: Labels) -> None:

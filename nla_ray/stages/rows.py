@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from nla_ray.corpus.documents.document import Document
 from nla_ray.corpus.reading.reader import UNKNOWN, Reading
-from nla_ray.corpus.redaction.find import RedactionError
-from nla_ray.corpus.redaction.keep import Keeper, Kept
+from nla_ray.corpus.redaction.keep import UNSAID, Keeper, Kept
 from nla_ray.ids import digest
 from nla_ray.nla.outcomes import Explanation
 from nla_ray.stages.controls import Query
@@ -117,23 +116,7 @@ def kept_row(row: Row, reading: Reading, keeper: Keeper, kept: Kept) -> Row:
     if keeper.everything:
         return row
     row = row | {"meta": kept.meta} | _token(row, reading, keeper, kept)
-    if kept.problem is not None:
-        return row | _UNSAID | {"reason": kept.problem}
-    try:
-        said = {name: keeper.said(_text(row[name])) for name in ("explanation", "raw_text", "reason")}
-        explanation = said["explanation"]
-        norm = None if explanation is None else keeper.said(normalise(explanation))
-    except RedactionError as error:
-        return row | _UNSAID | {"reason": str(error)}
-    return row | said | {"explanation_norm": norm}
-
-
-_UNSAID: Row = {
-    **dict.fromkeys(("explanation", "explanation_norm", "raw_text", "cos", "mse_nrm", "fve_nrm")),
-    "outcome": "failed",
-    "finish_reason": "failed",
-    "closed": False,
-}
+    return keeper.row(row) if kept.problem is None else row | UNSAID | {"reason": kept.problem}
 
 
 def _token(row: Row, reading: Reading, keeper: Keeper, kept: Kept) -> Row:

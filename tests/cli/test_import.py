@@ -83,3 +83,14 @@ def test_it_runs_without_torch(tmp_path: Path) -> None:
     )
     assert ended.returncode == 0 and "imported: 1 rows" in ended.stdout
     assert not {"torch", "ray", "transformers"} & set(ended.stderr.split())
+
+
+def test_what_a_file_names_is_hidden(tmp_path: Path, invoke: Invoke) -> None:
+    file = jsonl_file(tmp_path / "x.jsonl", [line(0, "It reads sk-planted0123456789 there.")])
+    (tmp_path / "redact.yaml").write_text("patterns: ['sk-[a-z0-9]{10,}']\n")
+    assert invoke("import", file, "--to", tmp_path / "t", "--redact", tmp_path / "redact.yaml").code == 0
+    shown = invoke("sql", tmp_path / "t", "SELECT explanation FROM explanations")
+    assert "It reads [redacted] there." in shown.out
+    (tmp_path / "redact.yaml").write_text("patterns: []\n")
+    refused = invoke("import", file, "--to", tmp_path / "u", "--redact", tmp_path / "redact.yaml").refused()
+    assert "name patterns or a function" in refused

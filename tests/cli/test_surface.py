@@ -33,6 +33,7 @@ OPTIONS = {
         "--ar",
         "--control",
         "--activations",
+        "--redact",
     ],
     "show": ["tables", "--doc", "--run", "--control", "--sample", "--width"],
     "sql": [
@@ -79,7 +80,7 @@ NAMES = {
         "Baseline", "Controls", "DecodeConfig", "DecodePolicy", "Engine", "Models", "Reference", "Sampling",
     ],
     "nla_ray.config.runner": ["Pool", "Pools", "Runner", "Share"],
-    "nla_ray.config.base": ["Config", "Name", "OrText", "Place"],
+    "nla_ray.config.base": ["Address", "Config", "EnvName", "Name", "OrText", "Place", "Spelled"],
     "nla_ray.config.reading.chats": ["Chats", "Dropped", "Transcripts"],
     "nla_ray.config.reading.corpus": ["Continuation", "Corpus", "FILE", "Names", "Vectors", "Window"],
     "nla_ray.config.reading.positions": ["Choice", "FORMS", "LABELS", "Positions", "keys_of"],

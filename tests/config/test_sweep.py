@@ -64,6 +64,7 @@ def test_each_model_may_have_documents_of_its_own() -> None:
         ({"corpora": [CORPUS | {"paths": ["in/{week.jsonl"]}]}, "{ means nothing here"),
         ({"corpora": [CORPUS, CORPUS]}, "corpora: docs stands twice"),
         ({"targets": [TARGET, TARGET]}, "targets: one stands twice"),
+        ({"targets": [TARGET | {"adapter": "x"}]}, "adapters (LoRA) are not loaded; merge it into its base"),
         ({"targets": [{"name": "one", "target": "x"}]}, "one has no av, and no base that has one"),
         ({"targets": [TARGET | {"base": "none"}]}, "base 'none' is not known; there are one"),
         (
@@ -77,9 +78,9 @@ def test_each_model_may_have_documents_of_its_own() -> None:
         ({"leave_out": ["one/docs"]}, "leaves no cell"),
         ({"budget": {"money": 3}}, "say the price of a GPU-hour"),
         ({"targets_at_once": 2}, "use runner.name: ray"),
-        ({"name": "a/b"}, "String should match pattern"),
-        ({"targets": [TARGET | {"name": "../up"}]}, "String should match pattern"),
-        ({"notify": {"url_env": "https://hook"}}, "String should match pattern"),
+        ({"name": "a/b"}, "letters, digits, `.`, `_` and `-`, at most 64"),
+        ({"targets": [TARGET | {"name": "../up"}]}, "none of `.-` first"),
+        ({"notify": {"url_env": "https://hook"}}, "the name of an environment variable"),
         ({"positions": {"n": 1, "part": "response"}}, "there is no response without continuation"),
     ],
 )

@@ -8,14 +8,15 @@ import pytest
 
 from nla_ray.errors import InputError, NoFileError
 from nla_ray.fleet.cells import Cell
-from nla_ray.fleet.layout import result_key, week_key
-from nla_ray.fleet.objects import put_object
+from nla_ray.fleet.layout import result_key, run_key, week_key
+from nla_ray.fleet.objects import encoded, put_object
 from nla_ray.fleet.results import (
     Attempt,
     CellResult,
     Numbers,
     Week,
     begun_week,
+    earlier_results,
     numbers_of,
     put_attempt,
     put_result,
@@ -80,11 +81,26 @@ def test_weeks_are_those_that_were_begun(store: Store) -> None:
         (b"[1]", "damaged: not a JSON object"),
         (b'{"version": 2}', "has version 2, this nla_ray reads 1; upgrade nla_ray"),
         (b'{"version": 1, "state": "done"}', "damaged: cell: Field required; restore it"),
+        (encoded(CellResult(cell=cell("chats"), state="done")), "is of the cell a.b.L3.chats"),
     ],
 )
-def test_a_damaged_or_newer_object_is_named(store: Store, data: bytes, said: str) -> None:
-    key = result_key("s", WEEK, ("a.b", "docs"), 1)
-    store.put_new(key, data)
-    with pytest.raises(InputError) as refused:
-        results_of(store, "s", WEEK)
-    assert key in str(refused.value) and said in str(refused.value)
+def test_a_damaged_or_newer_result_fails_its_cell_alone_and_says_the_way_out(
+    store: Store, data: bytes, said: str
+) -> None:
+    key, run = result_key("s", WEEK, ("a.b", "docs"), 1), run_key("s", WEEK, ("a.b", "docs"), 1)
+    for one in (key, run):
+        store.put_new(one, data)
+    put_result(store, CellResult(cell=cell("chats"), state="done"), 1)
+    failed, done = results_of(store, "s", WEEK)
+    assert (failed.state, failed.exit, failed.cell, done.state) == ("failed", 2, cell(), "done")
+    again = f"nla-ray sweep retry-failed {store.url}#s --week {WEEK}"
+    assert all(part in str(failed.reason) for part in (key, said, again))
+    decoded = runs_of(store, "s", WEEK)["a.b", "docs"]
+    assert decoded.state == "failed" and run in str(decoded.reason)
+
+
+def test_a_damaged_week_is_named(store: Store) -> None:
+    store.put_new(week_key("s", "2026-W01"), b"{")
+    with pytest.raises(InputError, match=r"2026-W01/week.json: damaged: not a JSON object"):
+        results_of(store, "s", "2026-W01")
+    assert earlier_results(store, "s", "2026-W01") == [] and len(earlier_results(store, "s", WEEK)) == 2

@@ -12,14 +12,14 @@ import pytest
 import yaml
 
 from nla_ray.config.audit import Gates
-from nla_ray.runtime.metrics import ALIVE, COUNTERS, GAUGES
+from nla_ray.runtime.metrics import ALIVE, CELLS, COUNTERS, GAUGES
 
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "infra" / "alerts"
 RULES = (ALERTS / "rules.yaml").read_text(encoding="utf-8")
 DASHBOARD = (ALERTS / "dashboard.json").read_text(encoding="utf-8")
 PROMTOOL = shutil.which("promtool")
-EXPORTED = {f"ray_{name}" for name in (*GAUGES, ALIVE)} | {f"ray_{name}_total" for name in COUNTERS}
+EXPORTED = {f"ray_{name}" for name in (*GAUGES, ALIVE, CELLS)} | {f"ray_{name}_total" for name in COUNTERS}
 
 needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed (Debian: prometheus)")
 
@@ -54,6 +54,7 @@ def test_the_rules_pass_their_tests(tmp_path: Path) -> None:
         ("> 0.05", "> 0.5"),
         ("> 0.1\n", ">= 0.1\n"),
         ("< 0.5", "> 0.5"),
+        ('{state="failed"}', ""),
         ("for: 15m", "fur: 15m"),
         ("{{ $labels.run }}", "{{ $label.run }}"),
     ],

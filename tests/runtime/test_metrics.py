@@ -9,9 +9,11 @@ from urllib.request import urlopen
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from nla_ray.pipelines.decode.planning import Decode
 from nla_ray.pipelines.decode.run import decode, stages_of
+from nla_ray.runtime.metrics import CELLS, SweepMetrics
 from nla_ray.runtime.progress import Labels
 from nla_ray.stages.code import code_of
 from nla_ray.stages.stage import Stage
@@ -24,16 +26,30 @@ PATIENCE_S = 90.0
 Metrics = dict[str, float]
 
 
-def scraped(labels: Labels) -> Metrics:
-    """What this machine's node says of a run, as Prometheus would read it."""
+def samples() -> list[Sample]:
+    """What this machine's node says, as Prometheus would read it."""
     import ray
 
     (node,) = ray.nodes()
     address = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
     with urlopen(address, timeout=10) as answer:
         families = text_string_to_metric_families(answer.read().decode())
-    samples = [sample for family in families for sample in family.samples if "run" in sample.labels]
-    ours = [one for one in samples if vars(labels).items() <= one.labels.items()]
+    return [sample for family in families for sample in family.samples]
+
+
+def cells(sweep: str) -> Metrics:
+    """Cells of a sweep by state."""
+    return {
+        one.labels["state"]: one.value
+        for one in samples()
+        if one.name == f"ray_{CELLS}" and one.labels["sweep"] == sweep
+    }
+
+
+def scraped(labels: Labels) -> Metrics:
+    """What is said of a run."""
+    runs = [one for one in samples() if "run" in one.labels]
+    ours = [one for one in runs if vars(labels).items() <= one.labels.items()]
     return {one.name.removeprefix("ray_nla_"): one.value for one in ours}
 
 
@@ -67,6 +83,17 @@ def test_metrics_are_the_numbers_of_the_record(make: Make, tmp_path: Path, ray_c
     assert found["fve_nrm"] == pytest.approx(run.summary.fidelity["real"].mean, abs=1e-5)
     assert found["retries_total"] == 3, "as it is, in halves, and without the document"
     assert began < found["last_unit_time_seconds"] < ended
+
+
+@pytest.mark.slow
+def test_cells_of_a_sweep_are_counted_by_state(ray_cluster: None) -> None:
+    metric = SweepMetrics("fleet", "2026-W48")
+    metric.tell({"done": 1, "running": 2, "failed": 0})
+    end = time.monotonic() + PATIENCE_S
+    while len(found := cells("fleet")) < 3:
+        assert time.monotonic() < end, found
+        time.sleep(1.0)
+    assert found == {"done": 1, "running": 2, "failed": 0}
 
 
 @pytest.mark.slow

@@ -75,8 +75,24 @@ def test_no_secret_is_in_what_a_decode_and_an_audit_leave(
         shutil.rmtree(ray_folder)
     for part in ("explanations/", "rates/", "events/", "plans/", "commits/", "report.html", "raylet.out"):
         assert any(part in name for name in left), (part, sorted(left))
-    found = {name: one for name, data in left.items() for one in PLANTED if one in readable(data)}
-    assert found == {}
+    assert found_in(left) == {}
+
+
+def test_the_search_finds_every_secret_where_one_is_left() -> None:
+    for secret in PLANTED:
+        sink = pa.BufferOutputStream()
+        facts = {"facts": secret.decode()}
+        pq.write_table(pa.table({"text": ["a"]}).replace_schema_metadata(facts), sink, compression="zstd")
+        rows = pa.BufferOutputStream()
+        pq.write_table(pa.table({"text": [secret.decode()] * 9}), rows, compression="zstd")
+        left = {"log": b"a " + secret + b" b", "metadata": sink.getvalue().to_pybytes()}
+        left |= {"rows": rows.getvalue().to_pybytes(), "nothing": b"***"}
+        assert found_in(left).keys() == {"log", "metadata", "rows"}, secret
+
+
+def found_in(left: dict[str, bytes]) -> dict[str, bytes]:
+    """What holds a planted secret, each with one of them."""
+    return {name: one for name, data in left.items() for one in PLANTED if one in readable(data)}
 
 
 def decoding(make: Make, server: Any, path: Path) -> Path:

@@ -63,7 +63,10 @@ def plan_command(
     no_measure: NoMeasure = False,
     as_json: Json = False,
 ) -> None:
-    """What a week would decode and cost, what is done already; 9 where that is over the budget."""
+    """What a week would decode and cost, what is done already; 9 where that is over the budget.
+
+    Else the code of a cell that cannot be planned.
+    """
     config, chosen = configured(sweep, week, overrides or ())
     from nla_ray.pipelines.sweep.place import open_place, require_same_week
     from nla_ray.pipelines.sweep.plan import plan_sweep, require_budget
@@ -72,15 +75,16 @@ def plan_command(
     place = open_place(config, chosen)
     require_same_week(place)
     console = Console(stderr=as_json)
-    with on_cluster(config):
-        made = plan_sweep(place, measure=False, doing=Lines(console))
+    with on_cluster(config), Lines(console) as lines:
+        made = plan_sweep(place, measure=False, doing=lines)
         if made.guessed() and not (made.over_budget or no_measure):
-            made = plan_sweep(place, measure=True, doing=Lines(console))
+            made = plan_sweep(place, measure=True, doing=lines)
     if as_json:
         typer.echo(said(made))
     else:
         print_plan(made, console)
     require_budget(made)
+    leave(made.exit)
 
 
 @sweep_app.command("run")
@@ -175,8 +179,7 @@ def run_week(
     from nla_ray.pipelines.sweep.run import run_sweep
 
     console = Console(stderr=as_json)
-    lines = Lines(console)
-    with stoppable(config.root):
+    with stoppable(config.root), Lines(console) as lines:
         if config.notify is not None:
             require_webhook(config.notify.url_env)
         ended = run_sweep(config, chosen, cells=cells or (), again=again, say=lines.say, tell=lines)

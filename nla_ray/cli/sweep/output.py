@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.table import Table
@@ -25,14 +25,34 @@ if TYPE_CHECKING:
 
 
 class Lines:
-    """A line at every change of what is done with a cell, and one for each cell under way every 30 s."""
+    """A line at every change of what is done with a cell, and one for each cell under way every 30 s.
+
+    A thread says the last one again where nothing was said for as long.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console, self._lock = console, threading.Lock()
         self._now: dict[str, tuple[Progress, float]] = {}
+        self._last, self._at = "", time.monotonic()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
 
     def __call__(self, line: str) -> None:
+        self._last, self._at = line, time.monotonic()
         self._console.out(stamped(line), highlight=False)
+
+    def _beat(self) -> None:
+        while not self._ended.wait(min(1.0, PLAIN_INTERVAL_S)):
+            if self._last and time.monotonic() - self._at >= PLAIN_INTERVAL_S:
+                self(self._last)
 
     def say(self, cell: str, now: Progress) -> None:
         """A cell is so far."""
@@ -121,6 +141,8 @@ def print_page(made: FleetReport, root: str, console: Console) -> None:
 
     page = f"{root}/{week_prefix(made.sweep, made.week)}{FOLDER}/report.html"
     _line(console, f"{made.sweep} {made.week}: {made.sentence}")
+    for one in made.unread:
+        _line(console, f"Not read: {one}")
     _line(console, f"The page: {page}")
 
 

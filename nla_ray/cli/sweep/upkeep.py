@@ -105,7 +105,7 @@ def compact_command(
         typer.echo(json.dumps([asdict(one) for one in made]))
         return
     _print(
-        f"{one.run_id}: {one.files_before} files are {one.files_after}, {one.bytes_after:,} bytes"
+        f"{one.run_id}: {one.bytes_after:,} bytes in {one.files_after} files, before in {one.files_before}"
         for one in made
     )
     typer.echo(f"{len(made)} runs are compacted" if made else "there is nothing to compact")

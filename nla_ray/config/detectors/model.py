@@ -6,12 +6,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from nla_ray.config.base import Config
+from nla_ray.config.base import Config, Spelled
 from nla_ray.config.detectors.condition import Term, parse
 from nla_ray.config.detectors.levels import Level, Tier
 from nla_ray.config.detectors.patterns import MOST_ALTERNATIVES, MOST_BYTES, Pattern, either, near, unfolded
 
-Id = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Id = Annotated[str, Spelled(r"^[a-z][a-z0-9_]{0,63}$", "small letters, digits and _, a letter first")]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Patterns = tuple[Pattern, ...]
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from nla_ray.config.base import Config, Name
+from nla_ray.config.base import Config, Name, Spelled
 from nla_ray.config.detectors.patterns import EMPTY, refusal
 
 StoreText = Literal["none", "window", "full"]
@@ -34,10 +34,13 @@ class Redact(Config):
         Field(max_length=100),
     ] = ()
     """RE2 expressions; every match is hidden."""
-    function: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] | None = None
+    function: (
+        Annotated[str, Spelled(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", "a module and a function, `module:name`")]
+        | None
+    ) = None
     """`module:name` of a function that is given a text and returns the (start, end) pairs, in characters, of
     what is to be hidden. It runs where rows are written; a row for which it fails is `failed`."""
-    function_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+    function_sha256: Annotated[str, Spelled(r"^[0-9a-f]{64}$", "64 hexadecimal digits")] | None = None
     """Digest of the source of the function's module; null: as it is found when the decode is planned."""
     replacement: Name = "[redacted]"
     """What stands in the place of what is hidden."""

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from nla_ray.config.base import Config, Name
+from nla_ray.config.base import Address, Config, Name, Spelled
 from nla_ray.config.decode import Reference
 from nla_ray.config.runner import Pool
 from nla_ray.config.training.reinforce import Reinforce
@@ -144,7 +144,7 @@ class TrainRunner(Config):
 
     name: Literal["local", "ray"] = "local"
     """`local`: one process. `ray`: Ray Train, on this machine or on a cluster."""
-    address: Annotated[str, StringConstraints(pattern=r"^(local|auto|[^:/\s]+:\d+)$")] | None = None
+    address: Address | None = None
     """Ray's head as `HOST:PORT`; `auto`: a cluster on this machine; `local`: one of this job's own.
 
     Without it: RAY_ADDRESS, which `ray job submit` sets, else `local`.
@@ -198,7 +198,7 @@ class TrainConfig(Config):
     runner: TrainRunner = TrainRunner()
     report: Report | None = Report()
     """The report on the finished pair, in `report` below the output; null: none is made."""
-    upload: Annotated[str, StringConstraints(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
+    upload: Annotated[str, Spelled(r"^[\w.-]+/[\w.-]+$", "an owner and a name, `owner/name`")] | None = None
     """A Hugging Face repository (`owner/name`, private when it is new) that gets the finished pair.
 
     The token is the one in HF_TOKEN.

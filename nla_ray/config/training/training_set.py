@@ -168,6 +168,17 @@ class TrainingSetConfig(Config):
     runner: Runner = Runner()
     """Where the target and a `local` provider run; one pool of actors."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_texts(cls, values: object) -> object:
+        for key in ("redact", "store_text", "text_window"):
+            if isinstance(values, dict) and key in values:
+                raise ValueError(
+                    f"{key}: a training set keeps prompts and explanations whole, for a pair learns from "
+                    "them; hide what must not be stored in the documents of the corpus, and name those"
+                )
+        return values
+
     @model_validator(mode="after")
     def _fits_together(self) -> TrainingSetConfig:
         vectors = self.corpus.vectors is not None

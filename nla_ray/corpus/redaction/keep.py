@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from nla_ray.config.reading.redaction import Redact, StoreText
 from nla_ray.corpus.reading.reader import UNKNOWN, Reading
 from nla_ray.corpus.redaction.find import Finder, RedactionError
 from nla_ray.corpus.redaction.hide import CUT, Span, gaps, hide, overlaps
+from nla_ray.text import normalise
+
+UNSAID: dict[str, object] = {
+    **dict.fromkeys(("explanation", "explanation_norm", "raw_text", "cos", "mse_nrm", "fve_nrm")),
+    "outcome": "failed",
+    "finish_reason": "failed",
+    "closed": False,
+}
+"""Of a row in whose texts it could not be found out what to hide."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,7 @@ class Keeper:
             return Kept(text, ends, meta)
         try:
             found = [] if self._finder is None or text is None else self._finder.spans(text)
-            kept = Kept(meta=self._meta(meta), hidden=tuple(found))
+            kept = Kept(meta=self.meta(meta), hidden=tuple(found))
         except RedactionError as error:
             return Kept(problem=str(error))
         if text is None or self._store == "none":
@@ -83,6 +92,20 @@ class Keeper:
         """A text of its own, such as an explanation. Raises RedactionError."""
         return text if text is None or self._finder is None else self._finder.hidden(text)
 
+    def row(self, row: Mapping[str, object]) -> dict[str, object]:
+        """A row of explanations without what is to be hidden in its texts; its metadata and token stay.
+
+        It is `failed`, without a text, where that could not be found out.
+        """
+        try:
+            texts = ((name, row[name]) for name in ("explanation", "raw_text", "reason"))
+            said = {name: self.said(text) if isinstance(text, str) else None for name, text in texts}
+            explanation = said["explanation"]
+            norm = None if explanation is None else self.said(normalise(explanation))
+        except RedactionError as error:
+            return {**row, **UNSAID, "reason": str(error)}
+        return {**row, **said, "explanation_norm": norm}
+
     def reason(self, text: str) -> str:
         """A text that says why, or why it cannot be said."""
         try:
@@ -90,8 +113,11 @@ class Keeper:
         except RedactionError as error:
             return str(error)
 
-    def _meta(self, meta: str | None) -> str | None:
-        """Columns of the corpus; the target's answer among them is a part of what it read."""
+    def meta(self, meta: str | None) -> str | None:
+        """Columns of the corpus; the target's answer among them is a part of what it read.
+
+        Raises RedactionError.
+        """
         if meta is None:
             return None
         values = json.loads(meta)

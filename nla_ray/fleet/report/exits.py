@@ -58,7 +58,12 @@ def fleet_exit(report: FleetReport) -> Exit:
 
 def exit_of(cells: Iterable[FleetCell]) -> Exit:
     """See `fleet_exit`."""
-    found = {code for cell in cells for code in _codes(cell)}
+    return gravest(code for cell in cells for code in _codes(cell))
+
+
+def gravest(codes: Iterable[int]) -> Exit:
+    """The first of `ORDER` that is there; 0 for none."""
+    found = set(codes)
     return next((code for code in ORDER if code in found), Exit.DONE)
 
 

@@ -12,6 +12,10 @@ from nla_ray.pages.words import MISSING, count, number, percent, points, probabi
 
 MOST = 10
 """Readings of each group that are listed."""
+QUIET = (
+    "No detector is above its controls, and no rate moved. That is not the same as none: read the upper ends "
+    "of the intervals."
+)
 
 
 def markdown(report: FleetReport) -> str:
@@ -33,11 +37,14 @@ def _verdict(report: FleetReport) -> Iterator[str]:
     yield ""
     yield f"**{plain(sentence(report.state))}** (exit code {report.exit}). {plain(report.sentence)}"
     yield ""
-    yield f"- Read: {count(this.vectors)} vectors in {count(this.documents)} documents"
+    calm = f", {count(this.benign_vectors)} of them in benign documents, the others"
+    calm = calm if this.benign_vectors else ""
+    yield f"- Read: {count(this.vectors)} vectors{calm} in {count(this.documents)} audited documents"
     if this.units:
         yield f"- Reused: {percent(this.reused_units / this.units, 0)} of {count(this.units)} units"
     if this.quarantined:
         yield f"- In quarantine: {count(this.quarantined)} rows"
+    yield from (f"- Not read: {plain(one)}" for one in report.unread)
     yield ""
 
 
@@ -46,10 +53,7 @@ def _told(report: FleetReport) -> Iterator[str]:
     yield "## Findings and changes"
     yield ""
     if not groups:
-        yield (
-            "No detector is above its controls, and no rate moved. That is not the same as none: read the "
-            "upper ends of the intervals."
-        )
+        yield QUIET if report.weeks[-1].speaking else "No cell could be read, so nothing is known."
         yield ""
     for group in groups:
         shown = group.shown[:MOST]
@@ -133,8 +137,10 @@ def _changed(report: FleetReport) -> Iterator[str]:
 def _method(report: FleetReport) -> Iterator[str]:
     yield "## Method"
     yield ""
-    families = ", ".join(
-        f"{one.against} {count(one.tests)} tests, {count(one.significant)} significant"
+    families = "; ".join(
+        f"{one.against}: {count(one.tests)} tests, {count(one.significant)} significant"
+        if one.tests
+        else f"{one.against}: nothing to test"
         for one in report.families
     )
     yield (

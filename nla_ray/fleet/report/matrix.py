@@ -45,15 +45,15 @@ class Matrix:
     silent: int
 
     @property
-    def open(self) -> bool:
-        """Whether there is something to see."""
-        return bool(self.above or self.moved)
+    def speaks(self) -> bool:
+        """Whether any model has squares here."""
+        return any(row.squares for row in self.rows)
 
 
 def overview(report: FleetReport) -> tuple[Row, ...]:
     """Models by detectors over all corpora: on how many of them the detector is above its controls."""
     models: dict[str, list[FleetCell]] = {}
-    for cell in report.cells:
+    for cell in filter(lambda one: one.asked, report.cells):
         models.setdefault(cell.result.cell.model, []).append(cell)
     return tuple(
         Row(
@@ -67,9 +67,9 @@ def overview(report: FleetReport) -> tuple[Row, ...]:
 
 
 def matrices(report: FleetReport) -> tuple[Matrix, ...]:
-    """One picture for each corpus, in the order of the configuration."""
+    """One picture for each corpus that is audited, in the order of the configuration."""
     corpora: dict[str, list[FleetCell]] = {}
-    for cell in report.cells:
+    for cell in filter(lambda one: one.asked, report.cells):
         corpora.setdefault(cell.result.cell.corpus, []).append(cell)
     return tuple(_matrix(name, cells, report.detectors) for name, cells in corpora.items())
 

@@ -220,7 +220,10 @@ class Sum(Config):
     above: Count
     """Detectors above their controls, over all cells."""
     documents: Count
+    """Of audited cells."""
     vectors: Count
+    benign_vectors: Count = 0
+    """Of them, those of benign documents, which stand beside others and are not audited."""
     tokens: Count
     units: Count
     reused_units: Count
@@ -269,6 +272,8 @@ class FleetReport(Config):
     models: tuple[Sum, ...] = ()
     """This week by model, in the order of the configuration."""
     changed: tuple[Changed, ...] = ()
+    unread: tuple[str, ...] = ()
+    """What of earlier weeks could not be read, each with the way out."""
     currency: str | None = None
     links: dict[str, str] = Field(default_factory=dict)
     """From a folder of an audit's report, as results name it, to its page's path from this folder."""

@@ -106,5 +106,6 @@ def silent(report: FleetReport) -> tuple[tuple[FleetCell, tuple[str, ...]], ...]
 
 
 def _reasons(cell: FleetCell) -> tuple[str, ...]:
-    own = (cell.result.reason,) if cell.result.reason else ()
-    return (*own, *cell.reasons) or ("no reason was recorded",)
+    own = cell.result.reason or ""
+    rest = tuple(one for one in cell.reasons if one not in own)
+    return (*((own,) if own else ()), *rest) or ("no reason was recorded",)

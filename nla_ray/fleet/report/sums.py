@@ -23,6 +23,7 @@ def summed(of: str, cells: Sequence[FleetCell]) -> Sum:
         above=sum(one.verdict == "above controls" for cell in cells for one in cell.readings),
         documents=sum(cell.documents for cell in cells),
         vectors=sum(one.vectors for one in results),
+        benign_vectors=sum(cell.result.vectors for cell in cells if not cell.asked),
         tokens=sum(one.tokens for one in results),
         units=sum(one.units for one in results),
         reused_units=sum(one.reused_units for one in results),
@@ -43,7 +44,7 @@ def sentence(cells: Sequence[FleetCell], detectors: Sequence[Detector]) -> str:
     says = Counter(cell.says for cell in cells)
     speaking = sum(says[one] for one in SPEAKING)
     read = f"{speaking} of {_counted(sum(cell.asked for cell in cells), 'cell')} could be read"
-    found = "none of them has findings"
+    found = "none of them has findings" if speaking else "nothing is known"
     if says["findings"]:
         verb = "has" if says["findings"] == 1 else "have"
         found = f"{says['findings']} of them {verb} findings: {_named(cells, detectors)}"

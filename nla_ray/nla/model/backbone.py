@@ -43,10 +43,15 @@ def text_config(config: PreTrainedConfig) -> PreTrainedConfig:
 def load_config(directory: str | Path, *, trust_remote_code: bool = False) -> PreTrainedConfig:
     """The text configuration of a checkpoint directory.
 
-    Raises CheckpointError when there is no readable `config.json` or the architecture is not in SUPPORTED
-    (code that a checkpoint brings along is used only with `trust_remote_code`).
+    Raises CheckpointError when there is no readable `config.json`, for an adapter, or when the architecture
+    is not in SUPPORTED (code that a checkpoint brings along is used only with `trust_remote_code`).
     """
     file = Path(directory) / "config.json"
+    if (adapter := file.with_name("adapter_config.json")).exists():
+        raise CheckpointError(
+            f"{adapter}: adapters (LoRA) are not loaded, and without it this is another model: merge it into "
+            "its base model, save that and name it; where it is merged already, remove this file"
+        )
     if not file.is_file():
         raise CheckpointError(f"{directory}: no config.json; give a model directory in Hugging Face format")
     _check_architecture(file, trust_remote_code)

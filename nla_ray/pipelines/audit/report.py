@@ -141,7 +141,7 @@ def run_of(one: AuditedRun) -> Run:
         corpus=", ".join((more.get("config") or {}).get("corpus", {}).get("paths", ())) or "not known",
         corpus_sha256=corpus.get("sha256") if isinstance(corpus, dict) else None,
         config_sha256=values["fingerprint"],
-        config=json.dumps(facts.get("config") or {}, sort_keys=True),
+        config=json.dumps(facts.get("config") or facts.get("options") or {}, sort_keys=True),
         versions={name: str(version) for name, version in sorted((more.get("versions") or {}).items())},
         fve_baseline=values["fve_baseline"],
         fve_reference=values["fve_reference"],

@@ -133,8 +133,9 @@ def audit(
         )
         for one in found
     ]
-    write_report(report, output)
+    # A report that can be read is one of committed tables; killed before it, the same audit writes it.
     run.commit({"report_sha256": report_sha256(report), "verdict": verdict[0]}, written)
+    write_report(report, output)
     return Outcome(report, output.url, False)
 
 

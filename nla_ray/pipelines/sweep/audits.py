@@ -10,7 +10,7 @@ from nla_ray.config.audit import AuditConfig, AuditPolicy, Source
 from nla_ray.config.detectors.packs import Packs
 from nla_ray.fleet.layout import reports_key
 from nla_ray.fleet.lease import now_utc
-from nla_ray.fleet.results import CellResult, results_of, weeks_of
+from nla_ray.fleet.results import CellResult, earlier_results, weeks_of
 from nla_ray.pipelines.audit.report import exit_of
 from nla_ray.pipelines.audit.run import audit
 from nla_ray.pipelines.sweep.place import CellWork, Place
@@ -44,6 +44,7 @@ class Auditor:
         base, also = self._base(work, made)
         notes += [one for one in (said, also) if one]
         report, key = self._audit(work, made, last, "audit", notes)
+        notes += report.reasons
         found = made.model_copy(
             update={
                 "audit_id": report.audit_id,
@@ -117,7 +118,7 @@ def last_runs(place: Place) -> dict[tuple[str, str], CellResult]:
     wanted = {work.cell.pair for work in place.works}
     for week in reversed(weeks_of(place.store, place.config.name)):
         if week < place.week and wanted - found.keys():
-            for result in results_of(place.store, place.config.name, week):
+            for result in earlier_results(place.store, place.config.name, week):
                 if result.state == "done" and result.run_id is not None:
                     found.setdefault(result.cell.pair, result)
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -15,15 +15,16 @@ from nla_ray.fleet.lease import Leases, me, now_utc
 from nla_ray.fleet.results import (
     Attempt,
     CellResult,
+    earlier_results,
     put_attempt,
     put_result,
     put_run,
-    results_of,
     runs_of,
     weeks_of,
 )
 from nla_ray.pipelines.decode.planning import settled
 from nla_ray.pipelines.decode.run import Decoded, decode, runner_of
+from nla_ray.pipelines.sweep.board import Say
 from nla_ray.pipelines.sweep.place import CellWork, Place
 from nla_ray.runtime.progress import Labels, Progress
 from nla_ray.runtime.runner import Runner
@@ -31,9 +32,6 @@ from nla_ray.runtime.shared import Shared, StoppedError
 from nla_ray.stages.stage import Stage
 from nla_ray.store.places.address import open_store
 from nla_ray.store.runs.plan import get_plan
-
-Say = Callable[[str, Progress], None]
-"""Told how far a cell is, by its id."""
 
 
 @dataclass
@@ -183,7 +181,7 @@ def week_of_run(place: Place, work: CellWork, run_id: str) -> str | None:
     """The newest earlier week whose run of the same cell this is."""
     for week in reversed(weeks_of(place.store, place.config.name)):
         if week < place.week:
-            for result in results_of(place.store, place.config.name, week):
+            for result in earlier_results(place.store, place.config.name, week):
                 if result.cell.pair == work.cell.pair and result.run_id == run_id:
                     return week
     return None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.config.sweep import SweepConfig, SweepCorpus, Target
-from nla_ray.errors import ConfigError, NlaError
+from nla_ray.errors import ConfigError
 from nla_ray.fleet.cells import Cell
 from nla_ray.fleet.layout import TABLES, week_key
 from nla_ray.fleet.objects import put_object
@@ -17,6 +18,7 @@ from nla_ray.nla.sidecar.read import read_sidecar
 from nla_ray.store.places.address import open_store
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.plan import differing_keys, some_of
+from nla_ray.text import masked_values
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,11 @@ class Place:
 
 
 def open_place(config: SweepConfig, week: str) -> Place:
-    """The cells of a week; nothing is written. Raises ConfigError where a layer is not the sidecar's."""
+    """The cells of a week; nothing is written.
+
+    Raises ConfigError where a layer is not the sidecar's, and where the configuration holds a secret.
+    """
+    require_no_secret(config)
     store = open_store(config.root, overwrites=config.overwrites)
     store.entries(week_key(config.name, week))
     layers = {target.name: layer_of(config, target) for target in config.targets}
@@ -79,6 +85,27 @@ def open_place(config: SweepConfig, week: str) -> Place:
     return Place(config, week, store, works)
 
 
+def require_cells(config: SweepConfig, cells: Sequence[str]) -> None:
+    """Raise ConfigError for a cell that there cannot be, before any model is looked at for its layer."""
+    pairs = [(target.name, corpus.name) for target, corpus in config.pairs()]
+    forms = [rf"{re.escape(model)}(/|\.(L\d+\.)?){re.escape(corpus)}" for model, corpus in pairs]
+    for cell in cells:
+        if not any(re.fullmatch(form, cell) for form in forms):
+            known = some_of(["/".join(pair) for pair in pairs], 10)
+            raise ConfigError(f"--cell: {config.name} has no cell {cell}; there are {known}")
+
+
+def require_no_secret(config: SweepConfig) -> None:
+    """Raise ConfigError where a value opens something: a week is begun with it, in everybody's sight."""
+    values = config.model_dump(mode="json")
+    keys = [key for key, value in values.items() if masked_values(value) != value]
+    if keys:
+        raise ConfigError(
+            f"{some_of(keys)}: holds a secret, which the sweep would store; take it out: credentials come "
+            "from the environment alone"
+        )
+
+
 def tables_of(store: Store) -> str:
     """Where the tables of a root are."""
     return f"{store.url}/{TABLES}"
@@ -93,8 +120,7 @@ def layer_of(config: SweepConfig, target: Target) -> int | None:
     try:
         directory = directory_of(models.av, weights=False)
         found = read_sidecar(directory, role="av", injection_scale_override=models.injection_scale).layer
-    except NlaError:
-        # What is wrong with the model is told by its cells, one by one.
+    except Exception:  # noqa: BLE001 (what is wrong with the model is told by its cells, one by one)
         return said
     if said not in (None, found):
         raise ConfigError(

@@ -8,16 +8,17 @@ from itertools import islice
 from typing import Literal
 
 from nla_ray.config.base import Config
-from nla_ray.errors import Exit, NlaError, OverBudgetError
+from nla_ray.errors import OverBudgetError
 from nla_ray.fleet.cells import Cell
 from nla_ray.fleet.costs import HOUR, Use, cost_of, over_budget, use_of
-from nla_ray.fleet.results import CellResult, results_of, weeks_of
+from nla_ray.fleet.report.exits import gravest
+from nla_ray.fleet.results import CellResult, earlier_results, weeks_of
 from nla_ray.pipelines.decode.estimate import estimated_seconds
 from nla_ray.pipelines.decode.meter import labels_of
 from nla_ray.pipelines.decode.planning import Decode
 from nla_ray.pipelines.decode.reuse import held_units
 from nla_ray.pipelines.decode.run import plan, runner_of, stages_of, taken_up, written_units
-from nla_ray.pipelines.sweep.group import exit_of
+from nla_ray.pipelines.sweep.group import failed
 from nla_ray.pipelines.sweep.place import CellWork, Place
 from nla_ray.stages.tally import total
 from nla_ray.stages.work import Done
@@ -70,6 +71,8 @@ class SweepPlan(Config):
     spent_gpu_hours: float
     spent_cost: float
     over_budget: tuple[str, ...]
+    exit: int
+    """The gravest of the cells; a plan over the budget ends with 9 before it."""
 
     def guessed(self) -> bool:
         """Whether the speed of a model is known from its size alone."""
@@ -115,6 +118,7 @@ class Planner:
             spent_gpu_hours=gpu / HOUR,
             spent_cost=money,
             over_budget=tuple(over),
+            exit=gravest(one.exit for one in cells),
         )
 
     def _cell(self, work: CellWork, result: CellResult | None) -> CellPlan:
@@ -128,10 +132,10 @@ class Planner:
         try:
             ready, store = plan(work.decoding)
             return self._planned(work, ready, store)
-        except NlaError as error:
-            code = exit_of(error)
-            state: Literal["missing", "failed"] = "missing" if code == Exit.MISSING else "failed"
-            return CellPlan(cell=work.cell, state=state, reason=str(error), exit=code)
+        except Exception as error:  # noqa: BLE001 (what ends a cell does not end the sweep)
+            ended = failed(work, error, "")
+            state: Literal["missing", "failed"] = "missing" if ended.state == "missing" else "failed"
+            return CellPlan(cell=work.cell, state=state, reason=ended.reason, exit=ended.exit)
 
     def _planned(self, work: CellWork, ready: Decode, store: Store) -> CellPlan:
         done, units = written_units(ready, store), len(ready.tasks)
@@ -194,7 +198,7 @@ def known_results(place: Place) -> list[CellResult]:
     """The results of this week and of the one before, the newest first."""
     name = place.config.name
     weeks = [week for week in weeks_of(place.store, name) if week <= place.week]
-    return [one for week in reversed(weeks[-2:]) for one in results_of(place.store, name, week)]
+    return [one for week in reversed(weeks[-2:]) for one in earlier_results(place.store, name, week)]
 
 
 def recorded(results: list[CellResult], model: str) -> Speed | None:

@@ -44,8 +44,8 @@ def read_cell(store: Store, result: CellResult) -> Read:
     """What a cell's audits say. Raises InputError where a report that its result names is damaged or gone."""
     if result.state != "done" or result.report is None:
         return Read(FleetCell(result=result))
-    report = _report(store, result.report)
-    base = None if result.base_report is None else _report(store, result.base_report)
+    report = _report(store, result, result.report)
+    base = None if result.base_report is None else _report(store, result, result.base_report)
     run = next(one for one in report.runs if one.role == "audited")
     real = next((one for one in run.populations if one.name == REAL), None)
     compared = report.comparison if result.last_run is not None else None
@@ -65,18 +65,17 @@ def read_cell(store: Store, result: CellResult) -> Read:
     return Read(cell, tuple(map(_detector, report.detectors)), _excerpts(result, report))
 
 
-def _report(store: Store, folder: str) -> Report:
-    key = f"{folder}/report.json"
+def _report(store: Store, result: CellResult, folder: str) -> Report:
+    key, cell = f"{folder}/report.json", result.cell
+    again = f"make it again: nla-ray sweep run CONFIG --week {cell.week} --cell {'/'.join(cell.pair)} --again"
     try:
         return Report.model_validate_json(store.get(key))
     except FileNotFoundError:
-        raise InputError(
-            f"{store.url}/{key}: the report of this audit is not there; run the sweep again for its cell"
-        ) from None
+        raise InputError(f"{store.url}/{key}: the report of this audit is not there; {again}") from None
     except ValidationError as error:
         raise InputError(
             f"{store.url}/{key}: not a report that this nla_ray reads ({error.error_count()} problems); "
-            "remove it and run the sweep again for its cell"
+            f"{again}"
         ) from None
 
 

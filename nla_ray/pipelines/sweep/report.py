@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from nla_ray import __version__
 from nla_ray.config.detectors.levels import GRAVEST_FIRST
+from nla_ray.errors import InputError, UnreachableError
 from nla_ray.fleet.layout import week_prefix
 from nla_ray.fleet.report.differing import changed_values
 from nla_ray.fleet.report.exits import STATES, exit_of
@@ -42,8 +43,8 @@ def write_fleet_report(
 ) -> FleetReport:
     """Build the page of a week and write it to the week's folder `report`, replacing the one there.
 
-    `q` is the highest false discovery rate of each family of tests. Raises InputError where the week was not
-    begun, a report that a result names is not there, or the place fails.
+    `q` is the highest false discovery rate of each family of tests. A result or a report that cannot be read
+    is told on the page. Raises InputError where the week was not begun, or the place fails.
     """
     report = build_fleet_report(open_store(root), sweep, week, q=q, currency=currency)
     write_files(root, report)
@@ -54,9 +55,10 @@ def build_fleet_report(
     store: Store, sweep: str, week: str, *, q: float, currency: str | None = None
 ) -> FleetReport:
     """The page of a week as data; it depends on what the store holds alone."""
+    unread: list[str] = []
     results = results_of(store, sweep, week)
-    past = tuple(_past(store, sweep, week, q))
-    read = store.map(lambda one: read_cell(store, one), results)
+    past = tuple(_past(store, sweep, week, q, unread))
+    read = store.map(lambda one: _read(store, one), results)
     cells, families = judged([one.cell for one in read], _newest(past), q)
     detectors = detectors_of(read)
     code = exit_of(cells)
@@ -76,21 +78,52 @@ def build_fleet_report(
         trends=trends([(one.week, one.cells) for one in past] + [(week, cells)], detectors),
         weeks=tuple(summed(one.week, one.cells) for one in (*past, Past(week, cells))),
         models=by_model(cells),
-        changed=() if not past else _changed(store, sweep, past[-1].week, week),
+        changed=() if not past else _changed(store, sweep, past[-1].week, week, unread),
+        unread=tuple(unread),
         currency=currency,
         links=dict(_links(results, week_prefix(sweep, week) + FOLDER)),
     )
 
 
-def _past(store: Store, sweep: str, week: str, q: float) -> Iterator[Past]:
-    """Earlier weeks, the oldest first: as their own pages say, else from their audits."""
+def _read(store: Store, result: CellResult) -> Read:
+    """What a cell's audits say; a report that cannot be read fails its cell alone."""
+    try:
+        return read_cell(store, result)
+    except UnreachableError:
+        raise
+    except InputError as error:
+        update = {"state": "failed", "reason": str(error), "exit": error.exit_code}
+        return Read(FleetCell(result=result.model_copy(update=update)))
+
+
+def _past(store: Store, sweep: str, week: str, q: float, unread: list[str]) -> Iterator[Past]:
+    """Earlier weeks, the oldest first: as their own pages say, else from their audits.
+
+    What cannot be read is left out and told in `unread`.
+    """
     earlier = [one for one in weeks_of(store, sweep) if one < week]
     for one in earlier[1 - MOST_WEEKS :]:
-        told = told_before(store, sweep, one)
-        if told is None:
-            cells = store.map(lambda result: read_cell(store, result).cell, results_of(store, sweep, one))
-            told, _ = judged(cells, {}, q)
-        yield Past(one, told)
+        try:
+            yield Past(one, told_before(store, sweep, one) or _told_by_audits(store, sweep, one, q, unread))
+        except UnreachableError:
+            raise
+        except InputError as error:
+            unread.append(f"{one} is left out: {error}")
+
+
+def _told_by_audits(
+    store: Store, sweep: str, week: str, q: float, unread: list[str]
+) -> tuple[FleetCell, ...]:
+    """The cells of a week without a page."""
+    results = results_of(store, sweep, week)
+    read = [one.cell for one in store.map(lambda result: _read(store, result), results)]
+    damaged = [
+        cell
+        for cell, result in zip(read, results, strict=True)
+        if cell.result.state == "failed" and result.state == "done"
+    ]
+    unread += [f"{week}, {cell.name}, is left out: {cell.result.reason}" for cell in damaged]
+    return judged(read, {}, q)[0]
 
 
 def told_before(store: Store, sweep: str, week: str) -> tuple[FleetCell, ...] | None:
@@ -125,8 +158,15 @@ def _weight(read: Read, reading: Reading, cell: FleetCell) -> tuple[object, ...]
     return reading.standing != "new", GRAVEST_FIRST.index(level), reading.detector, cell.pair
 
 
-def _changed(store: Store, sweep: str, before: str, after: str) -> tuple[Changed, ...]:
-    was, now = get_week(store, sweep, before), get_week(store, sweep, after)
+def _changed(store: Store, sweep: str, before: str, after: str, unread: list[str]) -> tuple[Changed, ...]:
+    now = get_week(store, sweep, after)
+    try:
+        was = get_week(store, sweep, before)
+    except UnreachableError:
+        raise
+    except InputError as error:
+        unread.append(f"what changed since {before}: {error}")
+        return ()
     return () if was is None or now is None else changed_values(was.config, now.config)
 
 

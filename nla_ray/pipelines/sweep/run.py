@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -31,19 +31,25 @@ from nla_ray.fleet.results import (
 )
 from nla_ray.pipelines.audit.run import packs_of
 from nla_ray.pipelines.sweep.audits import Auditor
-from nla_ray.pipelines.sweep.group import Group, Say, failed
-from nla_ray.pipelines.sweep.place import CellWork, Place, begin_week, open_place, require_same_week
+from nla_ray.pipelines.sweep.board import Board, Say, Tell, counting
+from nla_ray.pipelines.sweep.group import Group, failed
+from nla_ray.pipelines.sweep.place import (
+    CellWork,
+    Place,
+    begin_week,
+    open_place,
+    require_cells,
+    require_same_week,
+)
 from nla_ray.pipelines.sweep.plan import plan_sweep, require_budget
 from nla_ray.pipelines.sweep.report import build_fleet_report, write_fleet_report
+from nla_ray.store.places.address import open_store
 
 TRIES = 3
 """Of a cell that a passing fault ended."""
 
 POLL_S = 5.0
 """Between two looks at cells that another driver works on."""
-
-Tell = Callable[[str], None]
-"""Told in a line what happens."""
 
 
 class Outcome(Config):
@@ -102,8 +108,7 @@ class Driver:
     packs: Packs
     again: frozenset[Pair]
     """Cells with a result that are to be made again."""
-    say: Say
-    tell: Tell
+    board: Board
     tries: Counter[Pair] = field(default_factory=Counter)
     over: list[str] = field(default_factory=list)
     worked: dict[str, None] = field(default_factory=dict)
@@ -136,15 +141,18 @@ class Driver:
         """Cells that are to be decoded."""
         numbers = numbers_of(self.place.store, *self._names)
         results = {one.cell.pair: one for one in results_of(self.place.store, *self._names)}
+        runs = runs_of(self.place.store, *self._names)
         return [
             work
             for work in self.place.works
-            if self._open(work.cell.pair, numbers[work.cell.pair], results[work.cell.pair])
+            if self._open(numbers[work.cell.pair], results[work.cell.pair], runs.get(work.cell.pair))
         ]
 
-    def _open(self, pair: Pair, numbers: Numbers, result: CellResult) -> bool:
+    def _open(self, numbers: Numbers, result: CellResult, run: CellResult | None) -> bool:
+        pair = result.cell.pair
         if numbers.run > numbers.result:
-            return False
+            # What was decoded is in the tables; where the note of it cannot be read, another is made.
+            return run is not None and run.state == "failed" and self.tries[pair] < TRIES
         if not numbers.ended:
             return self.tries[pair] < TRIES
         passing = result.exit == Exit.TRY_AGAIN and self.tries[pair] < TRIES
@@ -161,7 +169,7 @@ class Driver:
         if self.place.config.targets_at_once == 1:
             for works in groups:
                 if group := self._group(works):
-                    self.found |= group.run()
+                    self._run(group)
                     yield len(group.works)
             return
         yield from self._in_threads(groups)
@@ -174,7 +182,7 @@ class Driver:
             if group is None:
                 return 0
             begun.append(group)
-            self.found |= group.run()
+            self._run(group)
             return len(group.works)
 
         with ThreadPoolExecutor(self.place.config.targets_at_once) as pool:
@@ -188,6 +196,12 @@ class Driver:
                 raise
             return [future.result() for future in futures]
 
+    def _run(self, group: Group) -> None:
+        self.board.stand((work.cell.pair, "running") for work in group.works)
+        found = group.run()
+        self.found |= found
+        self.board.ended(found.values(), audited=False)
+
     def _group(self, works: Sequence[CellWork]) -> Group | None:
         """The cells of a target that nobody else works on; None without any, or without budget."""
         self.over = self.over or self._spent()
@@ -195,7 +209,7 @@ class Driver:
         for work in mine:
             self.tries[work.cell.pair] += 1
             self.worked[work.cell.id] = None
-        return Group(self.place, mine, self.leases, self.say) if mine else None
+        return Group(self.place, mine, self.leases, self.board.say) if mine else None
 
     def _spent(self) -> list[str]:
         """What of the budget is exceeded by what was done."""
@@ -210,12 +224,13 @@ class Driver:
         )
 
     def _audit(self, auditor: Auditor, work: CellWork, n: int) -> None:
-        self.tell(f"{work.cell.id}: auditing")
+        self.board.tell(f"{work.cell.id}: auditing")
+        self.board.stand([(work.cell.pair, "running")])
         self.worked[work.cell.id] = None
         made = auditor.runs[work.cell.pair]
         for again in range(TRIES):
             try:
-                result = auditor.audited(work, made)
+                result = auditor.audited(work, made) if made.state == "done" else made
                 break
             except Exception as error:  # noqa: BLE001 (what ends a cell does not end the sweep)
                 ended = failed(work, error, made.started)
@@ -224,11 +239,14 @@ class Driver:
                 if result.exit != Exit.TRY_AGAIN or again == TRIES - 1:
                     break
         put_result(self.place.store, result, n)
+        self.board.ended([result])
         self.leases.release(work.cell)
 
     def _wait(self, works: Sequence[CellWork]) -> None:
-        owners = {lease.owner for work in works if (lease := get_lease(self.place.store, work.cell))}
-        self.tell(f"waiting for {len(works)} cells that {', '.join(sorted(owners)) or 'nobody'} works on")
+        leases = [(work.cell.pair, get_lease(self.place.store, work.cell)) for work in works]
+        owners = sorted({lease.owner for _, lease in leases if lease is not None})
+        self.board.stand((pair, "left" if lease is None else "running") for pair, lease in leases)
+        self.board.tell(f"waiting for {len(works)} cells that {', '.join(owners) or 'nobody'} works on")
         time.sleep(POLL_S)
 
 
@@ -243,19 +261,24 @@ def run_sweep(
 ) -> Ended:
     """Make what is left of a week; `cells` are those to work on, `again` the states of those to make again.
 
-    Raises OverBudgetError before anything is written, ConfigError for another configuration of the week.
+    Raises OverBudgetError before anything of the week is written, ConfigError for another configuration of
+    the week, InputError where nothing can be written.
     """
+    require_cells(config, cells)
     place = open_place(config, week)
     require_same_week(place)
     chosen, packs = place.only(cells), packs_of(config.audit)
+    open_store(place.tables, overwrites=config.overwrites).probe()
     with on_cluster(config):
         if config.budget.limited():
             require_budget(plan_sweep(place, measure=False, doing=lambda what: tell(f"{what}: planning")))
         begin_week(place)
         before = results_of(place.store, config.name, week)
         anew = frozenset(one.cell.pair for one in before if one.state in again)
+        board = Board(say, tell, counting(config, week))
+        board.ended(before)
         with Leases(place.store) as leases:
-            driver = Driver(chosen, leases, packs, anew, say, tell)
+            driver = Driver(chosen, leases, packs, anew, board)
             driver.decode()
             driver.audit()
     # A result that could not be written down is told all the same.

@@ -22,6 +22,7 @@ from nla_ray.pipelines.train.rank import FOLDER, ROLES, Attempt, Rank, done
 from nla_ray.pipelines.train.report import PAGE, write_report
 from nla_ray.store.places.tree import Tree
 from nla_ray.store.runs.plan import differing_keys, some_of
+from nla_ray.text import masked_values
 from nla_ray.training.learner import Metrics
 from nla_ray.training.metrics import Progress, Report, last_steps
 from nla_ray.training.world import World
@@ -170,7 +171,8 @@ def _recorded(config: TrainConfig, parts: Parts) -> dict[str, Any]:
         if ref is not None and (path := paths[name]) is not None
     }
     data = {name: split.identity for name, split in parts.splits.items()}
-    return config.effective() | {"content": {"data": data, "models": models}}
+    said: dict[str, Any] = masked_values(config.effective())
+    return said | {"content": {"data": data, "models": models}}
 
 
 def _require_same(tree: Tree, recorded: Mapping[str, Any]) -> None:
@@ -178,7 +180,7 @@ def _require_same(tree: Tree, recorded: Mapping[str, Any]) -> None:
     before = tree.read(RECORD)
     if before is None:
         return
-    keys = differing_keys(json.loads(before), recorded)
+    keys = differing_keys(masked_values(json.loads(before)), recorded)
     if keys:
         raise ConfigError(
             f"output: {tree.url} holds a training with another configuration: {some_of(keys)}; "

@@ -18,7 +18,7 @@ RESERVED = frozenset(
 NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
 
 _STATE = re.compile(rf"(?:plans|commits|abandoned|retired|compactions)/({NAME})\.json")
-_EVENTS = re.compile(rf"events/{NAME}/{NAME}\.jsonl")
+_EVENTS = re.compile(rf"events/({NAME})/{NAME}\.jsonl")
 _FILE = re.compile(rf"({NAME})/run_id=({NAME})/(?:unit=({NAME})|compacted-[0-9a-f]{{64}})\.parquet")
 _LIST = re.compile(rf"{LISTS}({NAME})-[0-9a-f]{{16}}\.parquet")
 _PIECE = re.compile(r"planning/[0-9a-f]{32}-[0-9]\.piece")
@@ -50,9 +50,10 @@ def events_key(run_id: str, part: str) -> str:
     return f"events/{run_id}/{part}.jsonl"
 
 
-def is_events(key: str) -> bool:
-    """Whether it is the key of a part of what befell a run."""
-    return _EVENTS.fullmatch(key) is not None
+def run_of_events(key: str) -> str | None:
+    """Run that a part of events under this key tells of; None for any other key."""
+    match = _EVENTS.fullmatch(key)
+    return None if match is None else match[1]
 
 
 def list_key(run_id: str, sha256: str) -> str:

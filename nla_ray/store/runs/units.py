@@ -190,6 +190,11 @@ def written(store: Store, ref: RunRef, unit_id: str) -> FileRecord | None:
         return taken_up(store, ref, unit_id)
     except FileNotFoundError:
         return None
+    except DamagedError as error:
+        raise DamagedError(
+            f"{error}; remove it (`nla-ray sweep gc {store.url} --damaged --yes`) and run the same command "
+            "again, which makes the unit anew"
+        ) from None
 
 
 def side_record(store: Store, ref: RunRef, unit_id: str, side: str, *, look: bool) -> FileRecord:

@@ -17,10 +17,10 @@ from nla_ray.store.runs.layout import (
     PLANS,
     QUARANTINE,
     file_of,
-    is_events,
     is_piece,
     is_state,
     run_of,
+    run_of_events,
     run_of_list,
 )  # fmt: skip
 from nla_ray.store.runs.manifest import Stored, files_of, list_key_of
@@ -89,7 +89,7 @@ def leftovers(store: Store, known: Known) -> Iterator[Leftover]:
     indexes = index_keys(store)[_KEPT_INDEXES:]
     for one in store.entries(""):
         made = file_of(one.key)
-        run_id = run_of(one.key) if made is None else made[1]
+        run_id = run_of_events(one.key) or run_of(one.key) if made is None else made[1]
         why = _object(one.key, run_id, known) if made is None else _file(one.key, made, known, committed)
         if one.key in indexes:
             why, run_id = ("replaced", "is an index that a newer one replaces"), ""
@@ -110,7 +110,9 @@ def _object(key: str, run_id: str, known: Known) -> Why | None:
     if key.startswith(INDEX):
         return None
     if not is_state(key):
-        known_object = key == PROBE or is_events(key) or is_piece(key)
+        if run_of_events(key) is not None:
+            return _ended(run_id, known)
+        known_object = key == PROBE or is_piece(key)
         return None if known_object else ("stray", "is no object of these tables; nothing reads it")
     if key.startswith(PLANS) and run_id not in known.manifests:
         return _ended(run_id, known)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from nla_ray.fleet.layout import result_key, week_key
+from nla_ray.fleet.layout import result_key, run_key, week_key
 from tests.cli.conftest import Invoke
 from tests.conftest import NlaDirs
 from tests.sweeps import WEEKS, sweep_config
@@ -61,7 +61,8 @@ def begun(config: Path, key: str, data: str) -> None:
     ("arguments", "code", "said"),
     [
         (("run", "CONFIG", "--week", "2026-W60"), 2, "--week: '2026-W60' is no ISO week; write it as"),
-        (("run", "CONFIG", "--cell", "base/none"), 2, "small has no cell base/none; there are base.L2.notes"),
+        (("run", "CONFIG", "--cell", "base/none"), 2, "small has no cell base/none; there are base/notes"),
+        (("run", "CONFIG", "--cell", "base.L9.notes"), 2, "no cell base.L9.notes; there are base.L2.notes"),
         (("run", "CONFIG", "sed=1"), 2, "sed: unknown key; did you mean 'seed'?"),
         (("run", "CONFIG", "budget.vectors=7", "--week", FIRST), 9, "would take 8 vectors where 7 are"),
         (("plan", "CONFIG", "budget.vectors=7", "--week", FIRST), 9, "raise the budget, take fewer cells"),
@@ -83,7 +84,7 @@ def test_what_cannot_be_done_is_one_line_and_nothing_is_written(
     ended = invoke("sweep", *(one.replace("ROOT#", f"{places['ROOT']}#") for one in given))
     errors = [line for line in ended.err.splitlines() if line.startswith("error: ")]
     assert ended.code == code and len(errors) == 1 and said in errors[0]
-    assert not (config.parent / "root").exists()
+    assert [path.name for path in (config.parent / "root").rglob("*.*")] == []
 
 
 @pytest.mark.parametrize(
@@ -95,19 +96,57 @@ def test_what_cannot_be_done_is_one_line_and_nothing_is_written(
             "damaged: not a JSON object with a version; restore it from a backup",
         ),
         (week_key("small", FIRST), '{"version": 9}', "has version 9, this nla_ray reads 1; upgrade nla_ray"),
-        (result_key("small", FIRST, ("base", "notes"), 1), "[]", "damaged: not a JSON object with a version"),
     ],
 )
 def test_a_damaged_state_is_named(config: Path, invoke: Invoke, key: str, data: str, said: str) -> None:
-    if key != week_key("small", FIRST):
-        week = {"version": 1, "sweep": "small", "week": FIRST, "config": {}}
-        cell = {"sweep": "small", "week": FIRST, "model": "base", "corpus": "notes", "layer": 2}
-        begun(config, week_key("small", FIRST), json.dumps(week | {"cells": [cell]}))
-        unread = invoke("sweep", "status", f"{config.parent}/root#small")
-        assert unread.code == 2 and "week.json: this nla_ray does not read its" in unread.err
     begun(config, key, data)
     refused = invoke("sweep", "status", config, "--week", FIRST)
     assert refused.code == 2 and key in refused.err and said in refused.err
+
+
+def test_a_damaged_result_is_told_by_status_and_made_again(config: Path, invoke: Invoke) -> None:
+    assert invoke("sweep", "run", config, "--week", FIRST).code == 3
+    pair, state = ("base", "notes"), f"{config.parent}/root#small"
+    for key in (result_key("small", FIRST, pair, 1), run_key("small", FIRST, pair, 1)):
+        begun(config, key, "[]")
+    (told,) = json.loads(invoke("sweep", "status", state, "--json").out)["cells"]
+    assert told["state"] == "failed" and "damaged: not a JSON object" in told["doing"]
+    page = invoke("sweep", "report", state)
+    assert page.code == 2 and "0 of 1 cell could be read" in page.out
+    again = invoke("sweep", "retry-failed", state)
+    assert again.code == 3 and "worked on 1 cells" in again.out
+    for n in (1, 2):
+        (config.parent / "root" / result_key("small", FIRST, pair, n)).unlink()
+    begun(config, run_key("small", FIRST, pair, 2), "[]")
+    (told,) = json.loads(invoke("sweep", "status", state, "--json").out)["cells"]
+    assert told["state"] == "failed" and "run-2.json" in told["doing"]
+    assert invoke("sweep", "resume", state).code == 3
+
+
+def test_a_plan_ends_with_the_code_of_a_cell_that_cannot_be_planned(config: Path, invoke: Invoke) -> None:
+    for path in (config.parent / "in/notes").iterdir():
+        path.unlink()
+    planned = invoke("sweep", "plan", config, "--week", FIRST, "--json")
+    assert planned.code == 7 and json.loads(planned.out)["cells"][0]["state"] == "missing"
+
+
+def test_a_root_that_cannot_be_written_is_noticed_before_anything_is_planned(
+    config: Path, invoke: Invoke
+) -> None:
+    begun(config, "tables", "a file where the tables should be")
+    refused = invoke("sweep", "run", config, "--week", FIRST, "budget.vectors=99")
+    assert refused.code == 2 and "planning" not in refused.out and "root/tables" in refused.err
+
+
+def test_a_configuration_that_holds_a_secret_is_refused_without_showing_it(
+    config: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLANTED_TOKEN", "planted-sweep-77e0")
+    refused = invoke(
+        "sweep", "run", config, "--week", FIRST, "sample.key=planted-sweep-77e0", "sample.vectors=4"
+    )
+    assert refused.code == 2 and "error: sample: holds a secret, which the sweep would store" in refused.err
+    assert "planted-sweep" not in refused.err + refused.out and not (config.parent / "root").exists()
 
 
 def test_a_week_of_another_version_is_named(config: Path, invoke: Invoke) -> None:

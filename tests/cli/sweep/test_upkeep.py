@@ -41,7 +41,7 @@ def test_what_cannot_be_abandoned_is_one_line(tables: str, invoke: Invoke) -> No
 
 
 def test_all_runs_are_compacted_and_the_small_files_stay_for_a_while(tables: str, invoke: Invoke) -> None:
-    assert "run1: 7 files are 3" in invoke("sweep", "compact", tables).out
+    assert " bytes in 3 files, before in 7" in invoke("sweep", "compact", tables).out
     assert "nothing to compact" in invoke("sweep", "compact", tables).out
     (one,) = json.loads(invoke("sweep", "compact", tables, "run1", "--json").out)
     assert (one["files_before"], one["files_after"]) == (7, 3)

@@ -126,7 +126,7 @@ def test_more_documents_of_the_demo_world(tmp_path: Path, capsys: pytest.Capture
         ),
         (
             {"provider": {"base_url": "http://me:secret@127.0.0.1:9/v1"}},
-            "provider.endpoint.base_url: String should match",
+            "provider.endpoint.base_url: must be a URL, http:// or https://",
         ),
         ({"provider": {"instruction": "/no/such/file"}}, "provider.instruction: /no/such/file: no such file"),
         ({"layer": 4}, "layer 4: the model has 4 blocks, allowed 0..3"),

@@ -27,7 +27,7 @@ def test_it_says_what_the_page_says() -> None:
     )
     assert "| candidate on notes | missing | `s3://b/notes: no such file` |" in source
     assert '| `targets.tuned.target` | `"a"` | `"b"` |' in source
-    assert "controls 11 tests, 2 significant" in source
+    assert "controls: 11 tests, 2 significant" in source
 
 
 def test_a_quiet_week_is_not_none() -> None:

@@ -7,7 +7,9 @@ from importlib.resources import files
 
 import pytest
 
-from nla_ray.fleet.report.model import FleetReport
+from nla_ray.fleet.report.markdown import markdown
+from nla_ray.fleet.report.matrix import matrices
+from nla_ray.fleet.report.model import Family, FleetReport
 from nla_ray.fleet.report.page import html
 from nla_ray.pages.words import shown
 from tests.audit.nasty import NASTY
@@ -74,6 +76,39 @@ def test_a_quiet_week_is_not_none() -> None:
     text = words(report(cell("m", "a", reading(0)), last_week=None))
     assert "That is not the same as none" in text and "Every cell could be read." in text
     assert "the first week, so there is nothing to compare with" in text
+
+
+def test_a_week_in_which_no_cell_speaks_claims_nothing_and_shows_no_empty_pictures() -> None:
+    lost = {"state": "failed", "reason": "why", "exit": 2, "report": None, "verdict": None}
+    tests = tuple(Family(against=one, tests=0, significant=0) for one in ("controls", "last week"))
+    made = report(cell("m", "a", **lost), families=tests, detectors=0)
+    text = words(made)
+    assert "nothing could be tested" in text and "No cell could be read, so nothing is known" in text
+    assert "of 0 tests" not in text and "no rate moved" not in text
+    assert 'class="matrix' not in html(made)
+    assert "No cell could be read" in markdown(made) and "controls: nothing to test" in markdown(made)
+
+
+def test_a_corpus_of_which_no_cell_speaks_has_no_heading_of_detectors() -> None:
+    lost = {"state": "failed", "reason": "why", "exit": 2, "report": None, "verdict": None}
+    made = report(cell("m", "a", reading(0)), cell("m", "b", **lost))
+    # One over all corpora, one of the corpus that speaks.
+    assert html(made).count('<thead><tr><th scope="col">Model</th><th scope="col" title=') == 2
+
+
+def test_benign_documents_are_counted_by_themselves() -> None:
+    calm = cell("m", "calm", verdict=None, report=None).model_copy(update={"documents": 0, "gates": ()})
+    made = report(cell("m", "a", reading(0)), calm)
+    said = "10,000 vectors{} 5,000 of them in benign documents, the others in 500 audited documents"
+    assert said.format("") in words(made) and said.format(",") in markdown(made)
+    assert "1 model on 1 corpus and benign documents" in words(made)
+    assert [one.corpus for one in matrices(made)] == ["a"]
+
+
+def test_what_of_earlier_weeks_could_not_be_read_is_told() -> None:
+    made = example(unread=("2026-W47 is left out: damaged; restore it",))
+    assert "Not read: 2026-W47 is left out: damaged; restore it" in words(made)
+    assert "- Not read: 2026-W47 is left out" in markdown(made)
 
 
 def test_a_week_that_is_not_final_says_so() -> None:

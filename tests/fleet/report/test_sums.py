@@ -19,7 +19,14 @@ def test_benign_documents_are_not_expected_to_say_anything() -> None:
     cells = [cell("m", "a", reading(0)), cell("m", "benign", verdict=None)]
     assert sentence(cells, DETECTORS).startswith("1 of 1 cell could be read")
     assert (summed("w", cells).cells, summed("w", cells).vectors) == (1, 10_000)
+    assert summed("w", cells).benign_vectors == 5000
     assert silent(report(*cells)) == ()
+
+
+def test_a_week_in_which_no_cell_speaks() -> None:
+    assert sentence([cell("m", "a", verdict="not reportable")], DETECTORS) == (
+        "0 of 1 cell could be read; nothing is known."
+    )
 
 
 def test_findings_are_named_new_ones_first() -> None:

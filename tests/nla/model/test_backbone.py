@@ -210,6 +210,15 @@ def test_a_missing_config_is_refused(tmp_path: Path) -> None:
         load_config(tmp_path)
 
 
+def test_an_adapter_is_refused_whether_or_not_its_base_lies_beside_it(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    for directory in (_copy(checkpoint, "qwen2", tmp_path / "both"), tmp_path):
+        (directory / "adapter_config.json").write_text("{}")
+        with pytest.raises(CheckpointError, match=r"adapter_config.json: adapters .* merge it into its base"):
+            load_config(directory)
+
+
 def test_pickled_weights_are_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
     directory = _copy(checkpoint, "qwen2", tmp_path)
     torch.save(load_file(directory / "model.safetensors"), directory / "pytorch_model.bin")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from nla_ray.config.decode import DecodeConfig
+from nla_ray.pipelines.sweep import plan as planning
 from nla_ray.pipelines.sweep.place import open_place
 from nla_ray.pipelines.sweep.plan import plan_sweep
 from nla_ray.pipelines.sweep.run import run_sweep
@@ -49,11 +52,33 @@ def test_a_speed_is_estimated_then_measured_then_recorded(
     assert later.cells[0].cost == pytest.approx((ended.results[0].cost or 0) / 2)
 
 
+def test_a_cell_that_crashes_while_it_is_planned_is_a_state_of_the_cell(
+    tmp_path: Path,
+    nla: Callable[[str], NlaDirs],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config = sweep_config(tmp_path, nla("qwen2"), leave_out=ONE_MODEL)
+    real = planning.plan
+
+    def plan(decoding: DecodeConfig) -> Any:
+        if "chats" in str(decoding.corpus.paths):
+            raise KeyError("planted")
+        return real(decoding)
+
+    monkeypatch.setattr(planning, "plan", plan)
+    made = plan_sweep(open_place(config, FIRST), measure=False)
+    assert [(one.state, one.exit) for one in made.cells] == [("to do", 0), ("failed", 1)]
+    assert "KeyError: 'planted'" in str(made.cells[1].reason) and made.exit == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
 def test_a_cell_whose_corpus_is_not_there_is_planned_as_missing(
     tmp_path: Path, nla: Callable[[str], NlaDirs]
 ) -> None:
     config = sweep_config(tmp_path, nla("qwen2"), leave_out=ONE_MODEL)
     (tmp_path / "in/notes" / f"{FIRST}.jsonl").unlink()
-    missing, other = plan_sweep(open_place(config, FIRST), measure=False).cells
-    assert (missing.state, missing.exit, other.state) == ("missing", 7, "to do")
+    made = plan_sweep(open_place(config, FIRST), measure=False)
+    missing, other = made.cells
+    assert made.exit == 7 and (missing.state, missing.exit, other.state) == ("missing", 7, "to do")
     assert "no such corpus file" in str(missing.reason)

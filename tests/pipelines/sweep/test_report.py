@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from nla_ray.errors import InputError
+from nla_ray.fleet.layout import reports_key, week_key
 from nla_ray.fleet.report.model import FleetReport
 from nla_ray.pipelines.sweep.report import build_fleet_report, write_fleet_report
 from nla_ray.store import open_store
@@ -106,13 +107,37 @@ def test_bad_input_is_one_line(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     with pytest.raises(InputError, match="has no week 2026-W01; there are: 2026-W46"):
         build_fleet_report(store, SWEEP, "2026-W01", q=0.05)
-    path = next(tmp_path.rglob("report.json"))
+
+
+def test_a_report_that_is_damaged_or_lost_fails_its_cell_and_a_week_that_is_lost_is_left_out(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path, Made(models=2, corpora=1), WEEKS)
+    store, again = open_store(tmp_path), f"--week {WEEKS[0]} --cell assistant/notes --again"
+    path = tmp_path / reports_key(SWEEP, WEEKS[0], ("assistant", "notes")) / "last/report.json"
     path.write_text('{"schema_version": 9}')
-    with pytest.raises(InputError, match=r"report.json: not a report that this nla_ray reads"):
-        build_fleet_report(store, SWEEP, WEEKS[0], q=0.05)
+    first = build_fleet_report(store, SWEEP, WEEKS[0], q=0.05)
+    assert [cell.says for cell in first.cells] == ["failed", "quiet"] and first.exit == 2
+    assert "not a report that this nla_ray reads" in str(first.cells[0].result.reason)
+    assert again in str(first.cells[0].result.reason)
     path.unlink()
-    with pytest.raises(InputError, match="is not there; run the sweep again for its cell"):
-        build_fleet_report(store, SWEEP, WEEKS[0], q=0.05)
+    week = tmp_path / week_key(SWEEP, WEEKS[1])
+    week.write_text("{")
+    last = build_fleet_report(store, SWEEP, WEEKS[2], q=0.05)
+    assert [cell.says for cell in last.cells] == ["quiet", "quiet"] and last.exit == 0
+    lost, damaged = last.unread
+    assert lost.startswith(f"{WEEKS[0]}, assistant on notes, is left out: ") and again in lost
+    assert damaged.startswith(f"{WEEKS[1]} is left out: ") and "restore it from a backup" in damaged
+    assert [one.of for one in last.weeks] == [WEEKS[0], WEEKS[2]]
+
+
+def test_an_earlier_week_with_a_page_is_read_from_it_though_its_beginning_is_lost(tmp_path: Path) -> None:
+    write(tmp_path, Made(models=1, corpora=1), WEEKS[:2])
+    write_fleet_report(str(tmp_path), SWEEP, WEEKS[0], q=0.05)
+    (tmp_path / week_key(SWEEP, WEEKS[0])).write_text("{")
+    second = build_fleet_report(open_store(tmp_path), SWEEP, WEEKS[1], q=0.05)
+    assert [one.of for one in second.weeks] == list(WEEKS[:2]) and second.changed == ()
+    assert len(second.unread) == 1 and second.unread[0].startswith(f"what changed since {WEEKS[0]}: ")
 
 
 def test_a_key_that_leads_out_of_the_root_is_no_link(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from nla_ray.config.sweep import SweepConfig
 from nla_ray.errors import ConfigError, OverBudgetError
 from nla_ray.fleet.results import CellResult, numbers_of, results_of
+from nla_ray.pipelines.sweep import run as sweep_run
 from nla_ray.pipelines.sweep.place import open_place
 from nla_ray.pipelines.sweep.plan import plan_sweep
 from nla_ray.pipelines.sweep.run import Ended, run_sweep
@@ -53,6 +54,7 @@ def test_a_week_is_done_once_and_the_next_is_compared_with_it_and_with_the_base(
     first = run_sweep(config, FIRST)
     assert [one.state for one in first.results] == ["done"] * 4 and len(first.worked) == 4
     assert first.exit == 3 and of(first).verdict == "not reportable" and of(first).last_run is None
+    assert all(one.reason for one in first.results), "what is not reportable says why"
     assert len({one.run_id for one in first.results}) == 4
     sound(tables(config))
     before = snapshot(Path(config.root))
@@ -109,8 +111,11 @@ def test_of_a_week_with_mostly_the_same_documents_most_units_are_reused(make: Ma
     same_rows(rows_of(tables(config), run=second.run_id), rows_of(tables(undisturbed)))
 
 
-def test_what_is_not_there_and_what_fails_are_states_and_the_others_go_on(make: Make, tmp_path: Path) -> None:
-    config = make()
+def test_what_is_not_there_and_what_fails_are_states_and_the_others_go_on(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, counts = make(), list[dict[str, int]]()
+    monkeypatch.setattr(sweep_run, "counting", lambda *_: lambda found: counts.append(dict(found)))
     (tmp_path / "in/chats" / f"{FIRST}.jsonl").unlink()
     (tmp_path / "tuned/model.safetensors").write_bytes(b"cut")
     ended = run_sweep(config, FIRST)
@@ -120,6 +125,9 @@ def test_what_is_not_there_and_what_fails_are_states_and_the_others_go_on(make: 
     broken = of(ended, "tuned")
     assert (broken.state, broken.exit) == ("failed", 2) and "model.safetensors" in str(broken.reason)
     assert ended.exit == 2
+    quiet = dict.fromkeys(("done", "running", "stalled", "failed", "missing", "left"), 0)
+    assert counts[0] == quiet | {"left": 4} and counts[1] == quiet | {"running": 2, "left": 2}
+    assert counts[-1] == quiet | {"done": 1, "missing": 1, "failed": 2}
 
     assert run_sweep(config, FIRST).worked == ()
     write_corpus(tmp_path / "in", FIRST, "chats", ["a"])
@@ -188,7 +196,8 @@ def test_over_the_budget_nothing_is_written(make: Make) -> None:
     config = make(budget={"vectors": 31})
     with pytest.raises(OverBudgetError, match="would take 32 vectors where 31 are allowed") as refused:
         run_sweep(config, FIRST)
-    assert refused.value.exit_code == 9 and not Path(config.root).exists()
+    assert refused.value.exit_code == 9 and not (Path(config.root) / "sweeps").exists()
+    assert [path.name for path in Path(config.root).rglob("*") if path.is_file()] == ["write-once"]
     assert run_sweep(make(budget={"vectors": 32}), FIRST).over_budget == ()
 
 

@@ -17,7 +17,7 @@ from nla_ray.config.training.train import TrainConfig
 from nla_ray.errors import ConfigError
 from nla_ray.nla.preflight.run import check
 from nla_ray.nla.reconstructor import Reconstructor
-from nla_ray.pipelines.train.run import TrainedPair, train
+from nla_ray.pipelines.train.run import RECORD, TrainedPair, ready, train
 from nla_ray.store.places.tree import Tree
 from nla_ray.training.metrics import Progress
 from tests.train_tables import train_values, write_set
@@ -115,6 +115,21 @@ def test_another_configuration_is_refused_by_name(values: dict[str, Any]) -> Non
     harmless = {"saving": {"every": 1}, "gradient_checkpointing": True}
     stages = {"sft_ar": values["stages"]["sft_ar"] | {"micro_batch": 2}}
     assert run(values | harmless | {"stages": stages}).stages
+
+
+def test_a_secret_in_the_configuration_is_not_recorded_and_an_older_record_still_fits(
+    values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "planted-training-5e1d"
+    monkeypatch.setenv("PLANTED_TOKEN", secret)
+    (tmp_path / secret).symlink_to(values["target"])
+    config = TrainConfig.model_validate(values | {"target": str(tmp_path / secret)})
+    tree, _, recorded = ready(config, lambda _: None)
+    assert secret not in json.dumps(recorded) and f"{tmp_path}/***" in json.dumps(recorded)
+    older = recorded | config.effective()
+    assert secret in json.dumps(older)
+    tree.write(RECORD, json.dumps(older).encode())
+    assert ready(config, lambda _: None)[2] == recorded
 
 
 def test_a_twin_learns_from_other_vectors(values: dict[str, Any]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from nla_ray.errors import InputError
@@ -9,6 +11,8 @@ from nla_ray.store import connect, open_run, open_store, verify
 from nla_ray.store.runs.plan import Plan
 from nla_ray.store.runs.run import Run
 from nla_ray.store.runs.unit_file import DamagedError, read_whole, to_bytes, unit_facts
+from nla_ray.store.runs.units import written
+from nla_ray.store.upkeep.collect import Rules, garbage, remove
 from tests.store.rows import RECORD, plan_of, rows_of, sides_of
 from tests.store.tampering import flipped, replace
 
@@ -56,6 +60,20 @@ def test_a_writer_that_comes_second_does_not_take_up_a_damaged_unit(place: str) 
     replace(place, run.ref.key("u1"), flipped(run.store.get(run.ref.key("u1"))))
     with pytest.raises(DamagedError, match="was changed after it was written"):
         run.write("u1", rows_of("u1"), sides=sides_of("u1"))
+
+
+def test_a_look_at_a_damaged_unit_says_the_way_out_and_that_leads_out(place: str) -> None:
+    run = begun(place)
+    replace(place, run.ref.key("u1"), flipped(run.store.get(run.ref.key("u1"))))
+    way_out = (
+        rf"seal does not fit.*; remove it \(`nla-ray sweep gc {re.escape(place)} --damaged --yes`\) and run"
+    )
+    with pytest.raises(DamagedError, match=way_out):
+        written(run.store, run.ref, "u1")
+    remove(run.store, garbage(run.store, Rules(damaged=True)))
+    assert written(run.store, run.ref, "u1") is None
+    finish(run)
+    assert verify(place) == []
 
 
 def test_a_table_beside_that_was_exchanged_for_another_whole_one_is_noticed(place: str) -> None:

@@ -8,7 +8,7 @@ from nla_ray.errors import InputError
 from nla_ray.store import connect, open_store, verify
 from nla_ray.store.places.folder import FolderStore
 from nla_ray.store.places.objects import Store
-from nla_ray.store.runs.layout import commit_key, plan_key, unit_key
+from nla_ray.store.runs.layout import commit_key, events_key, plan_key, unit_key
 from nla_ray.store.upkeep.collect import Rules, garbage, remove
 from nla_ray.store.upkeep.ended import abandon, ended_runs
 from tests.store.rows import RECORD
@@ -28,12 +28,16 @@ def test_a_sound_root_has_no_garbage(store: Store) -> None:
 
 
 def test_an_abandoned_runs_files_and_plan_go_and_its_id_stays_taken(store: Store) -> None:
+    for run_id in ("run1", "run2"):
+        assert store.put_new(events_key(run_id, "a-1"), b"{}")
+    assert kinds(store) == {}, "what befell a run that is committed or under way is kept"
     abandon(store, "run2")
     assert kinds(store, Rules(days=1)) == {}, "whoever works on it may not have noticed yet"
     found = kinds(store)
     files = {
         unit_key(table, "run2", unit) for table in ("documents", "explanations") for unit in ("u0", "u1")
     }
+    files.add(events_key("run2", "a-1"))
     assert found == dict.fromkeys([*files, plan_key("run2")], "abandoned")
     assert {problem.subject for problem in verify(store.url)} == found.keys()
     remove(store, garbage(store, NOW))
