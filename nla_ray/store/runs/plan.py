@@ -133,7 +133,7 @@ def other_plans(store: Store, plan: Plan) -> list[Plan]:
     run_ids = [
         run_id
         for run_id in planned_runs(store)
-        if run_id != plan.run_id and run_id not in ended and store.entries(unit_prefix(plan.table, run_id))
+        if run_id != plan.run_id and run_id not in ended and store.keys(unit_prefix(plan.table, run_id))
     ]
     found = store.map(lambda run_id: get_plan(store, run_id), run_ids)
     others = [other for other in found if other is not None and other.table == plan.table]
@@ -175,7 +175,7 @@ def refuse_any_other_plan(store: Store, plan: Plan) -> None:
 
 def planned_runs(store: Store) -> list[str]:
     """Ids of all runs that have a plan."""
-    return [listed.key.removeprefix(PLANS).removesuffix(".json") for listed in store.entries(PLANS)]
+    return [key.removeprefix(PLANS).removesuffix(".json") for key in store.keys(PLANS)]
 
 
 def require_version(name: str, data: bytes, newest: int = VERSION) -> dict[str, Any]:

@@ -295,7 +295,7 @@ def _left(store: Store, known: Known) -> Iterator[Problem]:
     """Runs without a commit, and files that belong to no run at all or to one that ended."""
     for run_id in sorted(known.plans.keys() - known.manifests.keys() - known.ended.keys()):
         plan = known.plans[run_id]
-        there = (file_of(one.key) for one in store.entries(unit_prefix(plan.table, run_id)))
+        there = map(file_of, store.keys(unit_prefix(plan.table, run_id)))
         done = sum(made is not None and made[2] in plan.units for made in there)
         detail = f"{done} of {len(plan.units)} units are written, nothing is committed; run it again"
         yield Problem("unfinished", run_id, detail)

@@ -40,7 +40,9 @@ def test_objects_are_listed_read_and_identified(place: str) -> None:
         store.put_new(key, key.encode())
     assert [entry.key for entry in store.entries("t/run_id=a/")] == ["t/run_id=a/1", "t/run_id=a/2"]
     assert [entry.bytes for entry in store.entries("u/")] == [3]
-    assert store.entries("nothing/") == []
+    assert store.entries("nothing/") == store.keys("nothing/") == []
+    for prefix in ("", "t/", "t/run_id=a/", "t/run_id=a/2"):
+        assert store.keys(prefix) == [entry.key for entry in store.entries(prefix)]
     assert store.tail("u/1", 2) == b"/1" and store.tail("u/1", 100) == b"u/1"
     assert store.identify("u/1") == (3, hashlib.sha256(b"u/1").hexdigest())
 
@@ -142,6 +144,8 @@ def test_no_key_leads_out_of_the_root(place: str, key: str) -> None:
 def test_no_listing_leads_out_of_the_root(place: str) -> None:
     with pytest.raises(InputError, match="is no key of an object below it"):
         open_store(place).entries("../")
+    with pytest.raises(InputError, match="no key of an object below it"):
+        open_store(place).keys("../")
 
 
 def test_unfinished_files_are_not_seen(tmp_path: Path) -> None:
