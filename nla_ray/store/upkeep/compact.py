@@ -176,14 +176,12 @@ def same_rows(
     connection: duckdb.DuckDBPyConnection, originals: Sequence[Path], merged: Sequence[Path]
 ) -> bool:
     """Whether every unit has the same rows in both sets of files, by their number and a sum of hashes."""
+    columns = "unit_id VARCHAR, n HUGEINT, hashes HUGEINT"
     for name, paths in (("before", originals), ("after", merged)):
-        connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE {name} (unit_id VARCHAR, n HUGEINT, hashes HUGEINT)"
-        )
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} ({columns})")
         for some in read_some(paths):
-            connection.execute(
-                f"INSERT INTO {name} SELECT unit_id, count(*), sum(hash(one)) FROM {some} one GROUP BY unit_id"
-            )
+            sums = f"SELECT unit_id, count(*), sum(hash(one)) FROM {some} one GROUP BY unit_id"
+            connection.execute(f"INSERT INTO {name} {sums}")
     before, after = (
         f"SELECT unit_id, sum(n), sum(hashes) FROM {name} GROUP BY unit_id" for name in ("before", "after")
     )

@@ -93,7 +93,7 @@ def test_a_run_under_way_is_named(tables: str) -> None:
 
 @pytest.mark.parametrize("files", [1, parquet.AT_ONCE])
 def test_duplicates_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: int) -> None:
-    """No writer makes them; a hand that forges files and manifest does. However many files are read at once."""
+    """No writer makes them; a hand that forges files and manifest does. So many files are read at once."""
     monkeypatch.setattr(parquet, "AT_ONCE", files)
     run = open_run(open_store(tmp_path), plan_of(units=2))
     run.write("u0", rows_of("u0"))
