@@ -103,6 +103,13 @@ class FolderStore(Store):
         with self._explained(""):
             return self._files("", hidden=True)
 
+    def folders(self, prefix: str) -> list[str]:
+        """See Store; one whose objects were all removed is named too."""
+        start = self.folder / require_prefix(self.url, prefix)
+        with self._explained(prefix), suppress(FileNotFoundError, NotADirectoryError):
+            return sorted(one.name for one in os.scandir(start) if one.is_dir() and one.name[0] != ".")
+        return []
+
     def _files(self, prefix: str, *, hidden: bool) -> list[Listed]:
         found = []
         for key, entry in self._named(prefix, hidden=hidden):

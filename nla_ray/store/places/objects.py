@@ -92,6 +92,13 @@ class Store(ABC):
         return [one.key for one in self.entries(prefix)]
 
     @abstractmethod
+    def folders(self, prefix: str) -> list[str]:
+        """Names of the folders directly below `prefix`, which ends in `/`, in order; no key in them is read.
+
+        A folder is there while an object lies in it.
+        """
+
+    @abstractmethod
     def remove(self, key: str) -> None:
         """Remove an object, if it is there; a bucket with versions keeps the old one by its own rules."""
 

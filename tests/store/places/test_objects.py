@@ -43,6 +43,8 @@ def test_objects_are_listed_read_and_identified(place: str) -> None:
     assert store.entries("nothing/") == store.keys("nothing/") == []
     for prefix in ("", "t/", "t/run_id=a/", "t/run_id=a/2"):
         assert store.keys(prefix) == [entry.key for entry in store.entries(prefix)]
+    assert store.folders("") == ["t", "u"] and store.folders("t/") == ["run_id=a", "run_id=ab"]
+    assert store.folders("u/") == store.folders("nothing/") == []
     assert store.tail("u/1", 2) == b"/1" and store.tail("u/1", 100) == b"u/1"
     assert store.identify("u/1") == (3, hashlib.sha256(b"u/1").hexdigest())
 
