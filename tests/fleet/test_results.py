@@ -72,6 +72,7 @@ def test_the_newest_result_counts_and_a_cell_without_one_was_not_started(store: 
 
 
 def test_weeks_are_those_that_were_begun(store: Store) -> None:
+    Path(store.url, "sweeps/s/weeks/2026-W47").mkdir()
     put_object(store, week_key("s", "2026-W02"), Week(sweep="s", week="2026-W02", config={}, cells=()))
     assert weeks_of(store, "s") == ["2026-W02", WEEK] and weeks_of(store, "other") == []
     with pytest.raises(NoFileError, match="other has no week 2026-W02; sweeps that are here: s; nla-ray"):

@@ -189,10 +189,8 @@ class S3Store(Store):
             ]
 
     def _pages(self, prefix: str, **options: str) -> Iterable[Any]:
-        lister = self._client.get_paginator("list_objects_v2")
-        return cast(
-            Iterable[Any], lister.paginate(Bucket=self._bucket, Prefix=self._root + prefix, **options)
-        )
+        lister, where = self._client.get_paginator("list_objects_v2"), self._root + prefix
+        return cast(Iterable[Any], lister.paginate(Bucket=self._bucket, Prefix=where, **options))
 
     def remove(self, key: str) -> None:
         """See Store; needs s3:DeleteObject, which writers need not have."""
