@@ -73,9 +73,9 @@ def plan_command(
     require_same_week(place)
     console = Console(stderr=as_json)
     with on_cluster(config):
-        made = plan_sweep(place, measure=False, doing=Lines(console))
+        made = plan_sweep(place, measure=False, keep=not no_measure, doing=Lines(console))
         if made.guessed() and not (made.over_budget or no_measure):
-            made = plan_sweep(place, measure=True, doing=Lines(console))
+            made = plan_sweep(place, measure=True, keep=True, doing=Lines(console))
     if as_json:
         typer.echo(said(made))
     else:
