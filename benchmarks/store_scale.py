@@ -317,6 +317,9 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--name")
     parser.add_argument("--of", default="units")
+    parser.add_argument(
+        "--skip", nargs="*", default=[], help="Phases to leave out; to compact takes longest."
+    )
     given = parser.parse_args()
     if given.question == "phase":
         phase(given.name, given.of, given.folder, given.sizes[0])
@@ -324,10 +327,10 @@ def main() -> None:
     results = []
     for n in given.sizes:
         root = given.folder / str(n) / "tables"
+        skipped = {*given.skip, *(["query"] if n > FILES_AT_ONCE else [])}
         for name in PHASES if given.question == "units" else RUNS:
-            if name == "query" and n > FILES_AT_ONCE:
-                continue
-            results.append(measured(given.question, name, root, n))
+            if name not in skipped:
+                results.append(measured(given.question, name, root, n))
         shutil.rmtree(given.folder / str(n), ignore_errors=True)
     from benchmarks._common import environment, write_result
 
