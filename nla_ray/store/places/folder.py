@@ -105,10 +105,11 @@ class FolderStore(Store):
 
     def folders(self, prefix: str) -> list[str]:
         """See Store; one whose objects were all removed is named too."""
-        start = self.folder / require_prefix(self.url, prefix)
-        with self._explained(prefix), suppress(FileNotFoundError, NotADirectoryError):
-            return sorted(one.name for one in os.scandir(start) if one.is_dir() and one.name[0] != ".")
-        return []
+        with self._explained(prefix):
+            start = self._start(prefix)
+            with suppress(FileNotFoundError, NotADirectoryError), os.scandir(start) as entries:
+                return sorted(one.name for one in entries if one.is_dir() and not one.name.startswith("."))
+            return []
 
     def _files(self, prefix: str, *, hidden: bool) -> list[Listed]:
         found = []
@@ -118,12 +119,15 @@ class FolderStore(Store):
                 found.append(Listed(key, state.st_size, state.st_mtime))
         return sorted(found, key=attrgetter("key"))
 
-    def _named(self, prefix: str, *, hidden: bool) -> Iterator[tuple[str, os.DirEntry[str]]]:
-        start = self.folder / require_prefix(self.url, prefix)
+    def _start(self, prefix: str) -> Path:
+        within = require_prefix(self.url, prefix)
         if self.folder.exists() and not self.folder.is_dir():
             raise NotADirectoryError(20, "is a file; name a folder")
+        return self.folder / within
+
+    def _named(self, prefix: str, *, hidden: bool) -> Iterator[tuple[str, os.DirEntry[str]]]:
         root = len(str(self.folder)) + 1
-        for entry in _below(start):
+        for entry in _below(self._start(prefix)):
             key = entry.path[root:]
             if key.startswith(prefix) and entry.name.startswith(".") == hidden:
                 yield key, entry

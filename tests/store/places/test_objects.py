@@ -12,6 +12,7 @@ import pytest
 
 from nla_ray.errors import InputError
 from nla_ray.store.places.address import open_store
+from nla_ray.store.places.folder import FolderStore
 from nla_ray.store.places.objects import PROBE
 from tests.store.conftest import SECRET
 
@@ -102,8 +103,9 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="file"):
         open_store(tmp_path / "file").put_new("a/b", b"")
-    with pytest.raises(InputError, match="is a file"):
-        open_store(tmp_path / "file").entries("")
+    for look in (FolderStore.entries, FolderStore.keys, FolderStore.folders):
+        with pytest.raises(InputError, match="is a file"):
+            look(FolderStore(tmp_path / "file"), "")
 
 
 def test_what_is_removed_is_gone_and_its_name_free_again(place: str) -> None:
