@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from nla_ray.config.base import Config
 from nla_ray.config.runner import Pool, Runner
 from nla_ray.config.sweep import Budget
 
@@ -22,6 +23,25 @@ class Use:
     def times(self, factor: float) -> Use:
         """So many times as much."""
         return Use(self.busy * factor, self.gpu * factor, self.paid * factor)
+
+
+class Throughput(Config):
+    """What a vector of a model was measured to cost; kept for whoever plans next."""
+
+    busy_seconds: float
+    gpu_seconds: float
+    paid_seconds: float
+    said: str
+    """The same in words, with where it was measured."""
+
+    @classmethod
+    def of(cls, use: Use, said: str) -> Throughput:
+        """The use of one vector."""
+        return cls(busy_seconds=use.busy, gpu_seconds=use.gpu, paid_seconds=use.paid, said=said)
+
+    def use(self) -> Use:
+        """The use of one vector."""
+        return Use(self.busy_seconds, self.gpu_seconds, self.paid_seconds)
 
 
 def use_of(busy: Mapping[str, float], runner: Runner, device: str) -> Use:

@@ -28,6 +28,11 @@ def cell_prefix(sweep: str, week: str, pair: tuple[str, str]) -> str:
     return f"{week_prefix(sweep, week)}cells/{'/'.join(pair)}/"
 
 
+def speed_key(sweep: str, week: str, model: str) -> str:
+    """Key of how fast a model was found to be while a week was planned."""
+    return f"{sweep_prefix(sweep)}speeds/{week}/{model}.json"
+
+
 def attempt_key(sweep: str, week: str, pair: tuple[str, str], n: int) -> str:
     """Key of the n-th attempt at a cell, counted from 1."""
     return f"{cell_prefix(sweep, week, pair)}attempt-{n}.json"

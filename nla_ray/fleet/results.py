@@ -13,7 +13,16 @@ from nla_ray.config.base import Config, Name
 from nla_ray.config.sweep import SweepConfig
 from nla_ray.errors import InputError, NoFileError, UnreachableError
 from nla_ray.fleet.cells import Cell
-from nla_ray.fleet.layout import SWEEPS, attempt_key, result_key, run_key, sweep_prefix, week_key, week_prefix
+from nla_ray.fleet.layout import (
+    SWEEPS,
+    attempt_key,
+    cell_prefix,
+    result_key,
+    run_key,
+    sweep_prefix,
+    week_key,
+    week_prefix,
+)
 from nla_ray.fleet.objects import get_object, put_object
 from nla_ray.store.places.objects import Store
 
@@ -111,9 +120,15 @@ def settings_of_week(store: Store, week: Week) -> SweepConfig:
 
 def weeks_of(store: Store, sweep: str) -> list[str]:
     """The weeks of a sweep that were begun, in order."""
-    prefix = f"{sweep_prefix(sweep)}weeks/"
-    keys = (listed.key.removeprefix(prefix) for listed in store.entries(prefix))
-    return sorted(key.removesuffix("/week.json") for key in keys if key.endswith("/week.json"))
+
+    def begun(week: str) -> bool:
+        try:
+            return bool(store.tail(week_key(sweep, week), 1))
+        except FileNotFoundError:
+            return False
+
+    named = store.folders(f"{sweep_prefix(sweep)}weeks/")
+    return [week for week, there in zip(named, store.map(begun, named), strict=True) if there]
 
 
 def results_of(store: Store, sweep: str, week: str) -> list[CellResult]:
@@ -146,17 +161,31 @@ def earlier_results(store: Store, sweep: str, week: str) -> list[CellResult]:
         return []
 
 
+def result_of_cell(store: Store, sweep: str, week: str, pair: Pair) -> CellResult | None:
+    """The newest result of one cell; None where it has none. One that cannot be read is failed."""
+    n = numbers_of(store, sweep, week, pair)[pair].result
+    return _read(store, result_key(sweep, week, pair, n), _cell(sweep, week, pair)) if n else None
+
+
+def run_of_cell(store: Store, sweep: str, week: str, pair: Pair) -> CellResult | None:
+    """What was decoded for one cell, audited or not: the newest; None where nothing was, failed as above."""
+    n = numbers_of(store, sweep, week, pair)[pair].run
+    return _read(store, run_key(sweep, week, pair, n), _cell(sweep, week, pair)) if n else None
+
+
 def runs_of(store: Store, sweep: str, week: str) -> dict[Pair, CellResult]:
     """What was decoded, by cell, audited or not: the newest of each. One that cannot be read is failed."""
     newest = [(pair, one.run) for pair, one in numbers_of(store, sweep, week).items() if one.run]
 
     def run(one: tuple[Pair, int]) -> CellResult | None:
-        (model, corpus), _ = one
-        cell = Cell(sweep=sweep, week=week, model=model, corpus=corpus, layer=None)
-        return _read(store, run_key(sweep, week, *one), cell)
+        return _read(store, run_key(sweep, week, *one), _cell(sweep, week, one[0]))
 
     found = zip(newest, store.map(run, newest), strict=True)
     return {pair: result for (pair, _), result in found if result is not None}
+
+
+def _cell(sweep: str, week: str, pair: Pair) -> Cell:
+    return Cell(sweep=sweep, week=week, model=pair[0], corpus=pair[1], layer=None)
 
 
 def _read(store: Store, key: str, cell: Cell) -> CellResult | None:
@@ -188,7 +217,7 @@ def begun_weeks(store: Store, sweep: str) -> str:
     """The weeks of a sweep that were begun, in words; without any, the sweeps that are there."""
     if weeks := weeks_of(store, sweep):
         return f"there are: {', '.join(weeks)}"
-    names = sorted({listed.key.split("/")[1] for listed in store.entries(f"{SWEEPS}/")})
+    names = store.folders(f"{SWEEPS}/")
     return f"sweeps that are here: {', '.join(names) or 'none'}; nla-ray sweep run CONFIG begins one"
 
 
@@ -206,23 +235,23 @@ class Numbers:
         return self.result > 0 and self.result >= self.run
 
 
-def numbers_of(store: Store, sweep: str, week: str) -> defaultdict[Pair, Numbers]:
-    """What is there of every cell, by one listing."""
+def numbers_of(store: Store, sweep: str, week: str, pair: Pair | None = None) -> defaultdict[Pair, Numbers]:
+    """What is there of every cell, or of one, by one listing."""
     prefix = week_prefix(sweep, week)
     found: defaultdict[Pair, Numbers] = defaultdict(Numbers)
-    for listed in store.entries(f"{prefix}cells/"):
-        match = _NUMBERED.fullmatch(listed.key.removeprefix(prefix))
+    for key in store.keys(f"{prefix}cells/" if pair is None else cell_prefix(sweep, week, pair)):
+        match = _NUMBERED.fullmatch(key.removeprefix(prefix))
         if match is not None:
-            pair, kind = (match[1], match[2]), match[3]
-            highest = max(getattr(found[pair], kind), int(match[4]))
-            found[pair] = replace(found[pair], **{kind: highest})
+            cell, kind = (match[1], match[2]), match[3]
+            highest = max(getattr(found[cell], kind), int(match[4]))
+            found[cell] = replace(found[cell], **{kind: highest})
     return found
 
 
 def put_attempt(store: Store, attempt: Attempt) -> int:
     """Write that a cell is begun; returns the number of the attempt."""
     cell = attempt.cell
-    n = numbers_of(store, cell.sweep, cell.week)[cell.pair].attempt + 1
+    n = numbers_of(store, cell.sweep, cell.week, cell.pair)[cell.pair].attempt + 1
     while not put_object(store, attempt_key(cell.sweep, cell.week, cell.pair, n), attempt):
         n += 1
     return n

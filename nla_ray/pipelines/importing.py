@@ -21,9 +21,10 @@ from nla_ray.imports.rows import Origin
 from nla_ray.imports.sources import Format, Source, find_sources
 from nla_ray.store import open_run, open_store
 from nla_ray.store.catalog.files import FileRecord
+from nla_ray.store.catalog.index import known_runs
 from nla_ray.store.places.objects import Store
-from nla_ray.store.runs.manifest import committed_runs, get_manifest
-from nla_ray.store.runs.plan import Plan, get_plan
+from nla_ray.store.runs.manifest import get_manifest
+from nla_ray.store.runs.plan import EXPLANATIONS_TABLE, Plan, get_plan
 from nla_ray.store.runs.run import Run
 from nla_ray.store.upkeep.ended import ended_runs, next_id
 from nla_ray.tables import IMPORTED
@@ -103,7 +104,9 @@ def refuse_again(store: Store, sources: Sequence[Source]) -> None:
     """Raise ConfigError for a file whose results are in the tables already: they would count twice."""
     paths = {source.sha256: source.path for source in sources}
     ended = ended_runs(store)
-    there = [run_id for run_id in committed_runs(store) if run_id not in ended]
+    # What was decoded here has a recipe, so that of such runs no plan is read.
+    known = [one for one in known_runs(store).entries if one.table_name == EXPLANATIONS_TABLE]
+    there = [one.run_id for one in known if one.recipe is None and one.run_id not in ended]
     plans = store.map(lambda run_id: get_plan(store, run_id), there)
     for plan in plans:
         facts = {} if plan is None else plan.facts

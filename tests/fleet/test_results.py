@@ -21,7 +21,9 @@ from nla_ray.fleet.results import (
     put_attempt,
     put_result,
     put_run,
+    result_of_cell,
     results_of,
+    run_of_cell,
     runs_of,
     weeks_of,
 )
@@ -59,6 +61,11 @@ def test_the_newest_result_counts_and_a_cell_without_one_was_not_started(store: 
     assert not put_result(store, CellResult(cell=cell(), state="done"), 1)
     assert put_run(store, CellResult(cell=cell(), state="done", run_id="r"), 2)
     assert numbers_of(store, "s", WEEK)["a.b", "docs"] == Numbers(attempt=2, run=2, result=1)
+    assert numbers_of(store, "s", WEEK, ("a.b", "docs")) == numbers_of(store, "s", WEEK)
+    assert result_of_cell(store, "s", WEEK, ("a.b", "docs")) == results_of(store, "s", WEEK)[0]
+    assert run_of_cell(store, "s", WEEK, ("a.b", "docs")) == runs_of(store, "s", WEEK)["a.b", "docs"]
+    assert result_of_cell(store, "s", WEEK, ("a.b", "chats")) is None
+    assert run_of_cell(store, "s", WEEK, ("a.b", "chats")) is None
     assert [one.state for one in results_of(store, "s", WEEK)] == ["failed", "not started"]
     put_result(store, CellResult(cell=cell(), state="done", run_id="r"), 2)
     assert [one.state for one in results_of(store, "s", WEEK)] == ["done", "not started"]
@@ -66,6 +73,7 @@ def test_the_newest_result_counts_and_a_cell_without_one_was_not_started(store: 
 
 
 def test_weeks_are_those_that_were_begun(store: Store) -> None:
+    Path(store.url, "sweeps/s/weeks/2026-W47").mkdir()
     put_object(store, week_key("s", "2026-W02"), Week(sweep="s", week="2026-W02", config={}, cells=()))
     assert weeks_of(store, "s") == ["2026-W02", WEEK] and weeks_of(store, "other") == []
     with pytest.raises(NoFileError, match="other has no week 2026-W02; sweeps that are here: s; nla-ray"):

@@ -76,9 +76,9 @@ def plan_command(
     require_same_week(place)
     console = Console(stderr=as_json)
     with on_cluster(config), Lines(console) as lines:
-        made = plan_sweep(place, measure=False, doing=lines)
+        made = plan_sweep(place, measure=False, keep=not no_measure, doing=lines)
         if made.guessed() and not (made.over_budget or no_measure):
-            made = plan_sweep(place, measure=True, doing=lines)
+            made = plan_sweep(place, measure=True, keep=True, doing=lines)
     if as_json:
         typer.echo(said(made))
     else:

@@ -71,13 +71,17 @@ class Decoded:
     note: str | None = None
 
 
-def plan(config: DecodeConfig, *, report: Report = lambda _: None) -> tuple[Decode, Store]:
+def plan(
+    config: DecodeConfig, *, keep: bool = False, report: Report = lambda _: None
+) -> tuple[Decode, Store]:
     """What a decode would do, and the place where it would write; nothing is written.
+
+    With `keep`, what is read of the corpus is written there all the same, so that it need not be read again.
 
     Whether it may write there is for `require_place` to say: one may look at any plan.
     """
     store = reachable(config)
-    with Workers(config.runner) as workers, Cache(store) as cache:
+    with Workers(config.runner) as workers, Cache(store, at_once=keep) as cache:
         return named_anew(plan_decode(config, reads_of(workers, cache, report)), store), store
 
 

@@ -15,11 +15,11 @@ from nla_ray.fleet.lease import Leases, me, now_utc
 from nla_ray.fleet.results import (
     Attempt,
     CellResult,
-    earlier_results,
     put_attempt,
     put_result,
     put_run,
-    runs_of,
+    result_of_cell,
+    run_of_cell,
     weeks_of,
 )
 from nla_ray.pipelines.decode.planning import settled
@@ -132,8 +132,8 @@ def exit_of(error: Exception) -> Exit:
 def result_of(place: Place, work: CellWork, made: Decoded, started: str) -> CellResult:
     """What a cell's decode came to. The run of another cell, week or sweep costs nothing again."""
     record, budget = made.summary.record, place.config.budget
-    there = runs_of(place.store, place.config.name, place.week) if made.again else {}
-    before = there.get(work.cell.pair)
+    name, pair = place.config.name, work.cell.pair
+    before = run_of_cell(place.store, name, place.week, pair) if made.again else None
     if before is not None and before.run_id == made.run_id:
         return before.model_copy(
             update={"started": started, "finished": now_utc().isoformat(timespec="seconds")}
@@ -181,7 +181,7 @@ def week_of_run(place: Place, work: CellWork, run_id: str) -> str | None:
     """The newest earlier week whose run of the same cell this is."""
     for week in reversed(weeks_of(place.store, place.config.name)):
         if week < place.week:
-            for result in earlier_results(place.store, place.config.name, week):
-                if result.cell.pair == work.cell.pair and result.run_id == run_id:
-                    return week
+            found = result_of_cell(place.store, place.config.name, week, work.cell.pair)
+            if found is not None and found.run_id == run_id:
+                return week
     return None

@@ -10,7 +10,9 @@ from typing import Literal
 from nla_ray.config.base import Config
 from nla_ray.errors import OverBudgetError
 from nla_ray.fleet.cells import Cell
-from nla_ray.fleet.costs import HOUR, Use, cost_of, over_budget, use_of
+from nla_ray.fleet.costs import HOUR, Throughput, Use, cost_of, over_budget, use_of
+from nla_ray.fleet.layout import speed_key
+from nla_ray.fleet.objects import get_object, put_object
 from nla_ray.fleet.report.exits import gravest
 from nla_ray.fleet.results import CellResult, earlier_results, weeks_of
 from nla_ray.pipelines.decode.estimate import estimated_seconds
@@ -91,8 +93,8 @@ class Speed:
 class Planner:
     """Plans the cells of a week; a speed that was found holds for all cells of its target."""
 
-    def __init__(self, place: Place, *, measure: bool, doing: Doing) -> None:
-        self._place, self._measure, self._doing = place, measure, doing
+    def __init__(self, place: Place, *, measure: bool, keep: bool, doing: Doing) -> None:
+        self._place, self._measure, self._keep, self._doing = place, measure, keep, doing
         self._results = known_results(place)
         self._speeds: dict[str, Speed] = {}
 
@@ -130,7 +132,7 @@ class Planner:
             )  # fmt: skip
         self._doing(work.cell.id)
         try:
-            ready, store = plan(work.decoding)
+            ready, store = plan(work.decoding, keep=self._keep)
             return self._planned(work, ready, store)
         except Exception as error:  # noqa: BLE001 (what ends a cell does not end the sweep)
             ended = failed(work, error, "")
@@ -170,19 +172,24 @@ class Planner:
     def _speed(self, work: CellWork, ready: Decode, store: Store) -> Speed | None:
         """What a vector of a target costs: recorded, else measured, else estimated from its size."""
         name = work.target.name
-        known = self._speeds.get(name) or recorded(self._results, name)
+        known = self._speeds.get(name) or recorded(self._results, name) or kept(self._place, name)
         if known is None and self._measure:
             self._doing(f"{work.cell.id}: measuring the speed on {MEASURED_UNITS} units")
-            known = measured(work, ready, store)
+            known = measured(self._place, work, ready, store)
         if known is None:
             return estimated(work, ready)
         self._speeds[name] = known
         return known
 
 
-def plan_sweep(place: Place, *, measure: bool, doing: Doing = lambda what: None) -> SweepPlan:
-    """The plan of a week. With `measure`, a few units of targets of unknown speed are decoded."""
-    return Planner(place, measure=measure, doing=doing).plan()
+def plan_sweep(
+    place: Place, *, measure: bool = False, keep: bool = False, doing: Doing = lambda what: None
+) -> SweepPlan:
+    """The plan of a week. With `measure`, a few units of targets of unknown speed are decoded.
+
+    With `keep`, what is read of the corpora stays beside the tables, for whoever plans or decodes next.
+    """
+    return Planner(place, measure=measure, keep=keep, doing=doing).plan()
 
 
 def require_budget(made: SweepPlan) -> None:
@@ -212,8 +219,26 @@ def recorded(results: list[CellResult], model: str) -> Speed | None:
     return None
 
 
-def measured(work: CellWork, ready: Decode, store: Store) -> Speed | None:
-    """What a vector costs in a few units of a cell, which are decoded for good; None where that fails."""
+def kept(place: Place, model: str) -> Speed | None:
+    """What a vector of a model cost when it was measured for this week or for the one before."""
+    for week in reversed(_two_weeks(place)):
+        found = get_object(place.store, speed_key(place.config.name, week, model), Throughput)
+        if found is not None:
+            return Speed(found.use(), "measured", found.said)
+    return None
+
+
+def _two_weeks(place: Place) -> list[str]:
+    """The newest week before this one that was begun, and this one, begun or not."""
+    earlier = [week for week in weeks_of(place.store, place.config.name) if week < place.week]
+    return [*earlier[-1:], place.week]
+
+
+def measured(place: Place, work: CellWork, ready: Decode, store: Store) -> Speed | None:
+    """What a vector costs in a few units of a cell, which are decoded for good; None where that fails.
+
+    It is kept with the week, so that it is measured once.
+    """
     labelled = ready.plan.model_copy(update={"labels": work.cell.labels()})
     ready = taken_up(store, replace(ready, plan=labelled))
     run = open_run(store, ready.plan, add=True)
@@ -229,7 +254,9 @@ def measured(work: CellWork, ready: Decode, store: Store) -> Speed | None:
     real = tally.vectors * ready.survey.vectors * ready.config.sampling.samples / rows
     use = use_of(tally.seconds, ready.config.runner, ready.config.engine.device).times(1 / real)
     on = "1 unit" if len(tallies) == 1 else f"{len(tallies)} units"
-    said = f"{1 / use.busy:.3g} vectors/s a worker, measured on {on} of {work.cell.id}"
+    said = f"{1 / use.busy:.3g} vectors/s a worker, measured in {place.week} on {on} of {work.cell.id}"
+    key = speed_key(place.config.name, place.week, work.target.name)
+    put_object(place.store, key, Throughput.of(use, said))
     return Speed(use, "measured", said)
 
 

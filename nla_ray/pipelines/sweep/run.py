@@ -261,8 +261,8 @@ def run_sweep(
 ) -> Ended:
     """Make what is left of a week; `cells` are those to work on, `again` the states of those to make again.
 
-    Raises OverBudgetError before anything of the week is written, ConfigError for another configuration of
-    the week, InputError where nothing can be written.
+    Raises OverBudgetError before anything is decoded (what was read of the corpora is kept), ConfigError for
+    another configuration of the week, InputError where nothing can be written.
     """
     require_cells(config, cells)
     place = open_place(config, week)
@@ -271,7 +271,8 @@ def run_sweep(
     open_store(place.tables, overwrites=config.overwrites).probe()
     with on_cluster(config):
         if config.budget.limited():
-            require_budget(plan_sweep(place, measure=False, doing=lambda what: tell(f"{what}: planning")))
+            made = plan_sweep(place, keep=True, doing=lambda what: tell(f"{what}: planning"))
+            require_budget(made)
         begin_week(place)
         before = results_of(place.store, config.name, week)
         anew = frozenset(one.cell.pair for one in before if one.state in again)

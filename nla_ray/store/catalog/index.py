@@ -121,7 +121,7 @@ def newest_index(store: Store) -> dict[str, Entry]:
 
 def index_keys(store: Store) -> list[str]:
     """Keys of all indexes, the newest first."""
-    return sorted((listed.key for listed in store.entries(INDEX)), reverse=True)
+    return store.keys(INDEX)[::-1]
 
 
 def read_index(store: Store, key: str) -> dict[str, Entry]:

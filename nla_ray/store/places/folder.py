@@ -93,24 +93,44 @@ class FolderStore(Store):
         with self._explained(prefix):
             return self._files(prefix, hidden=False)
 
+    def keys(self, prefix: str) -> list[str]:
+        """See Store; of no file more than its name is asked, which counts among a million."""
+        with self._explained(prefix):
+            return sorted(key for key, _ in self._named(prefix, hidden=False))
+
     def unfinished(self) -> list[Listed]:
         """See Store; temporary files, and others that no listing shows."""
         with self._explained(""):
             return self._files("", hidden=True)
 
+    def folders(self, prefix: str) -> list[str]:
+        """See Store; one whose objects were all removed is named too."""
+        with self._explained(prefix):
+            start = self._start(prefix)
+            with suppress(FileNotFoundError, NotADirectoryError), os.scandir(start) as entries:
+                return sorted(one.name for one in entries if one.is_dir() and not one.name.startswith("."))
+            return []
+
     def _files(self, prefix: str, *, hidden: bool) -> list[Listed]:
+        found = []
+        for key, entry in self._named(prefix, hidden=hidden):
+            with suppress(FileNotFoundError):
+                state = entry.stat()
+                found.append(Listed(key, state.st_size, state.st_mtime))
+        return sorted(found, key=attrgetter("key"))
+
+    def _start(self, prefix: str) -> Path:
         within = require_prefix(self.url, prefix)
-        start = self.folder / within
         if self.folder.exists() and not self.folder.is_dir():
             raise NotADirectoryError(20, "is a file; name a folder")
-        found, root = [], len(str(self.folder)) + 1
-        for entry in _below(start):
+        return self.folder / within
+
+    def _named(self, prefix: str, *, hidden: bool) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        root = len(str(self.folder)) + 1
+        for entry in _below(self._start(prefix)):
             key = entry.path[root:]
             if key.startswith(prefix) and entry.name.startswith(".") == hidden:
-                with suppress(FileNotFoundError):
-                    state = entry.stat()
-                    found.append(Listed(key, state.st_size, state.st_mtime))
-        return sorted(found, key=attrgetter("key"))
+                yield key, entry
 
     def remove(self, key: str) -> None:
         """See Store."""

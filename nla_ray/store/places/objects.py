@@ -87,6 +87,17 @@ class Store(ABC):
     def entries(self, prefix: str) -> list[Listed]:
         """All objects whose key starts with `prefix`, in the order of their keys."""
 
+    def keys(self, prefix: str) -> list[str]:
+        """Their keys alone, in order."""
+        return [one.key for one in self.entries(prefix)]
+
+    @abstractmethod
+    def folders(self, prefix: str) -> list[str]:
+        """Names of the folders directly below `prefix`, which ends in `/`, in order; no key in them is read.
+
+        A folder is there while an object lies in it.
+        """
+
     @abstractmethod
     def remove(self, key: str) -> None:
         """Remove an object, if it is there; a bucket with versions keeps the old one by its own rules."""

@@ -106,7 +106,7 @@ def list_key_of(manifest: Manifest) -> str:
 
 def committed_runs(store: Store) -> list[str]:
     """Ids of all committed runs."""
-    return [listed.key.removeprefix(COMMITS).removesuffix(".json") for listed in store.entries(COMMITS)]
+    return [key.removeprefix(COMMITS).removesuffix(".json") for key in store.keys(COMMITS)]
 
 
 def get_manifests(store: Store, run_ids: Collection[str] | None = None) -> list[Stored]:

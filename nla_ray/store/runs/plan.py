@@ -73,12 +73,22 @@ class Plan(Config):
         """Digest of all that the run is: everything in the plan but its labels."""
         return self.fingerprint()
 
+    def canonical(self) -> str:
+        """See Config."""
+        return self._text(self.without_effect)
+
     def to_bytes(self) -> bytes:
         """The plan as it is stored, which its digest is of where it has no labels."""
-        if not self.labels:
-            return self.canonical().encode()
-        values = self.effective() | {"labels": self.labels}
-        return json.dumps(values, sort_keys=True, separators=(",", ":")).encode()
+        return self._text(frozenset() if self.labels else self.without_effect).encode()
+
+    def _text(self, without: frozenset[str]) -> str:
+        """The JSON of any configuration. Units are sorted as text: looked up in another order than they lie
+        in, each of a million would be a cache miss."""
+        values = self.model_dump(mode="json", exclude={"units", *without})
+        parts = {key: json.dumps(one, sort_keys=True, separators=(",", ":")) for key, one in values.items()}
+        units = sorted([f'"{unit}":{"null" if n is None else n}' for unit, n in self.units.items()])
+        parts["units"] = "{" + ",".join(units) + "}"
+        return "{" + ",".join(f'"{key}":{parts[key]}' for key in sorted(parts)) + "}"
 
 
 def put_plan(store: Store, plan: Plan) -> bool:
@@ -86,9 +96,10 @@ def put_plan(store: Store, plan: Plan) -> bool:
 
     Raises ConfigError that names the differing keys where another plan has the run's id.
     """
-    if store.put_new(plan_key(plan.run_id), plan.to_bytes()):
+    key, data = plan_key(plan.run_id), plan.to_bytes()
+    if store.put_new(key, data):
         return True
-    there = get_plan(store, plan.run_id)
+    there = None if store.get(key) == data else get_plan(store, plan.run_id)
     if there is None or there.sha256() == plan.sha256():
         return False
     keys = differing_keys(there.effective(), plan.effective())
@@ -122,7 +133,7 @@ def other_plans(store: Store, plan: Plan) -> list[Plan]:
     run_ids = [
         run_id
         for run_id in planned_runs(store)
-        if run_id != plan.run_id and run_id not in ended and store.entries(unit_prefix(plan.table, run_id))
+        if run_id != plan.run_id and run_id not in ended and store.keys(unit_prefix(plan.table, run_id))
     ]
     found = store.map(lambda run_id: get_plan(store, run_id), run_ids)
     others = [other for other in found if other is not None and other.table == plan.table]
@@ -164,7 +175,7 @@ def refuse_any_other_plan(store: Store, plan: Plan) -> None:
 
 def planned_runs(store: Store) -> list[str]:
     """Ids of all runs that have a plan."""
-    return [listed.key.removeprefix(PLANS).removesuffix(".json") for listed in store.entries(PLANS)]
+    return [key.removeprefix(PLANS).removesuffix(".json") for key in store.keys(PLANS)]
 
 
 def require_version(name: str, data: bytes, newest: int = VERSION) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def find_held(store: Store, plan: Plan, units: Collection[str]) -> dict[str, Hel
         files = files_of(store, manifest).with_units(wanted)
         if not len(files):
             continue
-        there = {one.key for one in store.entries(unit_prefix(manifest.table, manifest.run_id))}
+        there = set(store.keys(unit_prefix(manifest.table, manifest.run_id)))
         beside = {side: {file.unit_id: file for file in files.records(side)} for side in plan.sides}
         for file in files.records(manifest.table):
             if not file.quarantined and file.key in there and _alone(manifest, file):

@@ -153,7 +153,7 @@ def _check_keys(unit_id: str, name: str, table: pa.Table, quarantined: Sequence[
 def done_units(store: Store, ref: RunRef, side: str | None = None) -> frozenset[str]:
     """Ids of the units that are written. Raises InputError for a file that is not a unit's."""
     prefix = unit_prefix(side or ref.table, ref.run_id)
-    return frozenset(unit_of(listed.key) for listed in store.entries(prefix))
+    return frozenset(map(unit_of, store.keys(prefix)))
 
 
 def taken_up(store: Store, ref: RunRef, unit_id: str) -> FileRecord:

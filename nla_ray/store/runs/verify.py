@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
-import duckdb
-
 from nla_ray.errors import InputError, NoFileError
 from nla_ray.store.catalog.files import FileList, FileRecord
 from nla_ray.store.catalog.index import Entry, heads, index_keys, read_index
-from nla_ray.store.parquet import OFFLINE, exact_glob, read_files
+from nla_ray.store.parquet import read_some, spilling
 from nla_ray.store.places.address import open_store
 from nla_ray.store.places.objects import ChangedError, Store
 from nla_ray.store.runs.layout import QUARANTINE, commit_key, compaction_key, file_of, plan_key, unit_prefix
@@ -259,11 +257,10 @@ def _counted(
     committed = Counter[str]()
     for file in files.records():
         committed[file.unit_id] += file.rows
-    with duckdb.connect(config=OFFLINE) as connection:
+    with spilling() as connection:
         made = Counter[str]()
-        if paths:
-            names = read_files([*map(exact_glob, paths)])
-            rows = connection.sql(f"SELECT unit_id, count(*) FROM {names} GROUP BY unit_id").fetchall()
+        for some in read_some(paths):
+            rows = connection.sql(f"SELECT unit_id, count(*) FROM {some} GROUP BY unit_id").fetchall()
             made.update(dict(rows))
         if +made != +committed:
             units = sorted(unit for unit in {*made, *committed} if made[unit] != committed[unit])
@@ -276,13 +273,16 @@ def _duplicates(table: str, paths: Sequence[Path]) -> list[Problem]:
     """Rows whose key another row has too, over all sound files of a table; one problem per run."""
     if not paths:
         return []
-    connection = duckdb.connect(config=OFFLINE)
     key = ", ".join(KEYS[table])
-    found = connection.execute(
-        f"""SELECT run_id, count(*), min(({key}))::VARCHAR FROM (
-            SELECT {key} FROM {read_files([*map(exact_glob, paths)])} GROUP BY ALL HAVING count(*) > 1
-        ) GROUP BY run_id ORDER BY run_id"""
-    ).fetchall()
+    with spilling() as connection:
+        for number, some in enumerate(read_some(paths)):
+            into = "INSERT INTO keys" if number else "CREATE TABLE keys AS"
+            connection.execute(f"{into} SELECT {key} FROM {some}")
+        found = connection.execute(
+            f"""SELECT run_id, count(*), min(({key}))::VARCHAR FROM (
+                SELECT {key} FROM keys GROUP BY ALL HAVING count(*) > 1
+            ) GROUP BY run_id ORDER BY run_id"""
+        ).fetchall()
     return [
         Problem(
             "duplicate", run_id, f"{count} keys ({key}) of {table} are there more than once: {first}, ..."
@@ -295,7 +295,7 @@ def _left(store: Store, known: Known) -> Iterator[Problem]:
     """Runs without a commit, and files that belong to no run at all or to one that ended."""
     for run_id in sorted(known.plans.keys() - known.manifests.keys() - known.ended.keys()):
         plan = known.plans[run_id]
-        there = (file_of(one.key) for one in store.entries(unit_prefix(plan.table, run_id)))
+        there = map(file_of, store.keys(unit_prefix(plan.table, run_id)))
         done = sum(made is not None and made[2] in plan.units for made in there)
         detail = f"{done} of {len(plan.units)} units are written, nothing is committed; run it again"
         yield Problem("unfinished", run_id, detail)

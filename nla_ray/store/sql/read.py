@@ -212,4 +212,4 @@ def _wanted(known: Sequence[Entry], labels: Mapping[str, str]) -> str:
 
 
 def _done(store: Store, plan: Plan) -> int:
-    return len(store.entries(unit_prefix(plan.table, plan.run_id)))
+    return len(store.keys(unit_prefix(plan.table, plan.run_id)))

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from nla_ray.errors import InputError
 from nla_ray.store.catalog.files import StoredFile
-from nla_ray.store.parquet import OFFLINE, exact_glob, read_files
+from nla_ray.store.parquet import AT_ONCE, exact_glob, read_files, read_some, spilling
 from nla_ray.store.parts import FILE_BYTES, GROUP_ROWS, groups, parts
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.layout import QUARANTINE, commit_key, compacted_key, compaction_key
@@ -30,12 +30,6 @@ from nla_ray.store.upkeep.compaction import (
 )
 from nla_ray.store.upkeep.ended import ended_runs, require_open
 from nla_ray.tables import SCHEMAS
-
-MEMORY = "1GB"
-"""Rows that are sorted take this much; the rest of them waits in temporary files."""
-
-AT_ONCE = 4096
-"""Files that are merged together: each takes about 100 kB while it is read."""
 
 BATCH_ROWS = 2048
 _ORDERS = {
@@ -129,9 +123,7 @@ class _Merge:
 
     def _written(self, table: str, paths: Sequence[Path]) -> list[CompactedFile]:
         """The merged files, in temporary places. Raises InputError unless they hold the same rows."""
-        with duckdb.connect(config=OFFLINE) as connection:
-            connection.execute("SET temp_directory = $spill", {"spill": str(self.spill)})
-            connection.execute("SET memory_limit = $memory", {"memory": MEMORY})
+        with spilling() as connection:
             made = [self._keep(table, data, rows) for data, rows in self._parts(connection, table, paths)]
             if not same_rows(connection, paths, [self._path(one) for one in made]):
                 raise InputError(
@@ -184,10 +176,14 @@ def same_rows(
     connection: duckdb.DuckDBPyConnection, originals: Sequence[Path], merged: Sequence[Path]
 ) -> bool:
     """Whether every unit has the same rows in both sets of files, by their number and a sum of hashes."""
+    columns = "unit_id VARCHAR, n HUGEINT, hashes HUGEINT"
+    for name, paths in (("before", originals), ("after", merged)):
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} ({columns})")
+        for some in read_some(paths):
+            sums = f"SELECT unit_id, count(*), sum(hash(one)) FROM {some} one GROUP BY unit_id"
+            connection.execute(f"INSERT INTO {name} {sums}")
     before, after = (
-        "SELECT unit_id, count(*) AS n, sum(hash(one)) AS hashes "
-        f"FROM {read_files([*map(exact_glob, paths)])} one GROUP BY unit_id"
-        for paths in (originals, merged)
+        f"SELECT unit_id, sum(n), sum(hashes) FROM {name} GROUP BY unit_id" for name in ("before", "after")
     )
     unlike = connection.sql(
         f"SELECT count(*) FROM ((({before}) EXCEPT ({after})) UNION ALL (({after}) EXCEPT ({before})))"

@@ -76,7 +76,7 @@ def get_compaction(store: Store, run_id: str) -> StoredCompaction | None:
 
 def compacted_runs(store: Store) -> frozenset[str]:
     """Ids of the runs that are compacted."""
-    return frozenset(run_of(listed.key) for listed in store.entries(COMPACTIONS))
+    return frozenset(map(run_of, store.keys(COMPACTIONS)))
 
 
 def objects_of(

@@ -33,10 +33,10 @@ class Ending(Config):
 
 def ended_runs(store: Store) -> dict[str, State]:
     """How each run ended that did so without its rows. A run that was committed was not abandoned."""
-    retired = {run_of(one.key): "retired" for one in store.entries(RETIRED)}
-    given_up = {run_of(one.key) for one in store.entries(ABANDONED)}
+    retired = map(run_of, store.keys(RETIRED))
+    given_up = {run_of(key) for key in store.keys(ABANDONED)}
     if given_up:
-        given_up -= {run_of(one.key) for one in store.entries(COMMITS)}
+        given_up -= {run_of(key) for key in store.keys(COMMITS)}
     states: dict[str, State] = dict.fromkeys(given_up, "abandoned")
     return states | dict.fromkeys(retired, "retired")
 

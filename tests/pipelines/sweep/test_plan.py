@@ -37,10 +37,13 @@ def test_a_speed_is_estimated_then_measured_then_recorded(
         ("measured", 2, True),
         ("measured", 0, False),
     ]
-    assert "measured on 2 units of base.L2.notes" in measured.cells[1].assumption
+    assert f"measured in {FIRST} on 2 units of base.L2.notes" in measured.cells[1].assumption
     assert (measured.cost or 0) > 10 * (guessed.cost or 0)
-    again = plan_sweep(place, measure=False)
-    assert [one.done_units for one in again.cells] == [2, 0]
+    for measure in (False, True):
+        again = plan_sweep(place, measure=measure)
+        assert [one.done_units for one in again.cells] == [2, 0], "nothing more is decoded to measure it"
+        assert again.cells[1].assumption == measured.cells[1].assumption
+        assert again.cost == pytest.approx(measured.cost)
 
     ended = run_sweep(config, FIRST)
     sound(f"{config.root}/tables")

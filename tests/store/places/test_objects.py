@@ -12,6 +12,7 @@ import pytest
 
 from nla_ray.errors import InputError
 from nla_ray.store.places.address import open_store
+from nla_ray.store.places.folder import FolderStore
 from nla_ray.store.places.objects import PROBE
 from tests.store.conftest import SECRET
 
@@ -40,7 +41,11 @@ def test_objects_are_listed_read_and_identified(place: str) -> None:
         store.put_new(key, key.encode())
     assert [entry.key for entry in store.entries("t/run_id=a/")] == ["t/run_id=a/1", "t/run_id=a/2"]
     assert [entry.bytes for entry in store.entries("u/")] == [3]
-    assert store.entries("nothing/") == []
+    assert store.entries("nothing/") == store.keys("nothing/") == []
+    for prefix in ("", "t/", "t/run_id=a/", "t/run_id=a/2"):
+        assert store.keys(prefix) == [entry.key for entry in store.entries(prefix)]
+    assert store.folders("") == ["t", "u"] and store.folders("t/") == ["run_id=a", "run_id=ab"]
+    assert store.folders("u/") == store.folders("nothing/") == []
     assert store.tail("u/1", 2) == b"/1" and store.tail("u/1", 100) == b"u/1"
     assert store.identify("u/1") == (3, hashlib.sha256(b"u/1").hexdigest())
 
@@ -98,8 +103,9 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="file"):
         open_store(tmp_path / "file").put_new("a/b", b"")
-    with pytest.raises(InputError, match="is a file"):
-        open_store(tmp_path / "file").entries("")
+    for look in (FolderStore.entries, FolderStore.keys, FolderStore.folders):
+        with pytest.raises(InputError, match="is a file"):
+            look(FolderStore(tmp_path / "file"), "")
 
 
 def test_what_is_removed_is_gone_and_its_name_free_again(place: str) -> None:
@@ -142,6 +148,8 @@ def test_no_key_leads_out_of_the_root(place: str, key: str) -> None:
 def test_no_listing_leads_out_of_the_root(place: str) -> None:
     with pytest.raises(InputError, match="is no key of an object below it"):
         open_store(place).entries("../")
+    with pytest.raises(InputError, match="no key of an object below it"):
+        open_store(place).keys("../")
 
 
 def test_unfinished_files_are_not_seen(tmp_path: Path) -> None:

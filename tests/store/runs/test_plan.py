@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+
 import pytest
 
 from nla_ray.errors import ConfigError, EngineError, InputError
 from nla_ray.store import open_run, open_store, verify
 from nla_ray.store.places.objects import Store
+from nla_ray.store.runs.layout import plan_key
 from nla_ray.store.runs.plan import Plan, get_plan, other_plans
 from nla_ray.store.runs.run import Run
 from nla_ray.store.runs.unit_file import QuarantinedRow, to_bytes, unit_facts
@@ -103,6 +107,27 @@ def test_runs_of_other_tables_are_no_obstacle(tmp_path: str) -> None:
 
     for plan in (notes("audit1"), notes("audit2"), plan_of("run1"), notes("audit3")):
         open_run(open_store(tmp_path), plan)
+
+
+@pytest.mark.parametrize("labels", [{}, {"week": "2026-W01", "model": "m"}])
+def test_stored_plans_are_json_with_sorted_keys(labels: dict[str, str]) -> None:
+    """The bytes are those of `json`, so that plans that were written before keep their digests."""
+    units = {"u10": 4, "u1": None, "u1-a": 0, "U1": 1, "u1.b": 2, "u1_c": 3, "9": 10**12}
+    plan = plan_of(said='an "units":{} of é').model_copy(update={"units": units, "labels": labels})
+
+    def written(values: object) -> bytes:
+        return json.dumps(values, sort_keys=True, separators=(",", ":")).encode()
+
+    assert plan.to_bytes() == written(plan.effective() | ({"labels": labels} if labels else {}))
+    assert plan.sha256() == hashlib.sha256(written(plan.effective())).hexdigest()
+    assert Plan.model_validate_json(plan.to_bytes()) == plan
+
+
+def test_an_equal_plan_of_other_bytes_is_as_good(place: str) -> None:
+    """Another attempt goes on whether or not it found the very bytes that it would have written."""
+    store, plan = open_store(place), plan_of()
+    store.put_new(plan_key(plan.run_id), json.dumps(plan.effective(), indent=1).encode())
+    assert not open_run(store, plan).first
 
 
 def labelled(run_id: str = "run1", **labels: str) -> Plan:

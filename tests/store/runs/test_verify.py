@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nla_ray.errors import InputError
-from nla_ray.store import connect, open_run, open_store, verify
+from nla_ray.store import connect, open_run, open_store, parquet, verify
 from nla_ray.store.runs.layout import commit_key, plan_key, unit_key
 from nla_ray.store.runs.unit_file import QuarantinedRow, to_bytes, unit_facts
 from tests.store.rows import RECORD, plan_of, rows_of
@@ -91,8 +91,10 @@ def test_a_run_under_way_is_named(tables: str) -> None:
     assert (problem.kind, problem.subject) == ("unfinished", "run3") and "1 of 3 units" in problem.detail
 
 
-def test_duplicates_are_found(tmp_path: Path) -> None:
-    """No writer makes them; a hand that forges files and manifest does."""
+@pytest.mark.parametrize("files", [1, parquet.AT_ONCE])
+def test_duplicates_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: int) -> None:
+    """No writer makes them; a hand that forges files and manifest does. So many files are read at once."""
+    monkeypatch.setattr(parquet, "AT_ONCE", files)
     run = open_run(open_store(tmp_path), plan_of(units=2))
     run.write("u0", rows_of("u0"))
     run.store.put_new(

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nla_ray.errors import InputError
-from nla_ray.store import connect, open_store, verify
+from nla_ray.store import connect, open_store, parquet, verify
 from nla_ray.store.places.folder import FolderStore
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.layout import COMPACTIONS, commit_key, compaction_key, unit_key
@@ -150,13 +150,19 @@ def test_merged_files_with_other_rows_than_the_manifest_are_found(tables: Store)
     assert ("rows", key) in problems(tables.url) and not tables.entries(other)
 
 
-def test_other_rows_are_not_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize("files", [1, parquet.AT_ONCE])
+def test_other_rows_are_not_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: int) -> None:
+    """However many files are read at once, and although a unit's rows are in several."""
+    monkeypatch.setattr(parquet, "AT_ONCE", files)
     names = []
-    for name, value in (("a", 1), ("b", 2)):
+    for name, values in (("a", "1"), ("b", "2"), ("ab", "1), ('u0', 2")):
         path = tmp_path / f"{name}.parquet"
-        duckdb.sql(f"COPY (SELECT 'u0' AS unit_id, {value} AS value) TO '{path}' (FORMAT parquet)")
+        rows = f"FROM (VALUES ('u0', {values})) AS one (unit_id, value)"
+        duckdb.sql(f"COPY ({rows}) TO '{path}' (FORMAT parquet)")
         names.append(path)
+    *names, both = names
     with duckdb.connect() as connection:
+        assert module.same_rows(connection, names, [both]) and module.same_rows(connection, [both], names)
         assert module.same_rows(connection, names[:1], names[:1])
         for before, after in ((names[:1], names[1:]), (names, names[:1]), (names[:1], names)):
             assert not module.same_rows(connection, before, after)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -172,14 +172,25 @@ class S3Store(Store):
         """See Store."""
         require_prefix(self.url, prefix)
         with self._explained(prefix):
-            pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=self._root + prefix
-            )
             return [
                 Listed(one["Key"].removeprefix(self._root), one["Size"], one["LastModified"].timestamp())
-                for page in pages
+                for page in self._pages(prefix)
                 for one in page.get("Contents", ())
             ]
+
+    def folders(self, prefix: str) -> list[str]:
+        """See Store."""
+        require_prefix(self.url, prefix)
+        with self._explained(prefix):
+            return [
+                one["Prefix"].removeprefix(self._root + prefix).removesuffix("/")
+                for page in self._pages(prefix, Delimiter="/")
+                for one in page.get("CommonPrefixes", ())
+            ]
+
+    def _pages(self, prefix: str, **options: str) -> Iterable[Any]:
+        lister, where = self._client.get_paginator("list_objects_v2"), self._root + prefix
+        return cast(Iterable[Any], lister.paginate(Bucket=self._bucket, Prefix=where, **options))
 
     def remove(self, key: str) -> None:
         """See Store; needs s3:DeleteObject, which writers need not have."""
