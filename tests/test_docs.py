@@ -86,7 +86,7 @@ def connection(tables: Path) -> duckdb.DuckDBPyConnection:
 
 def ask(connection: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
     out = io.BytesIO()
-    send(connection, Request(sql, {}, [], Limits()), out)
+    send(connection, Request(sql, {}, [], [], Limits()), out)
     return list(pa.ipc.open_stream(out.getvalue()).read_all().to_pylist())
 
 
