@@ -165,6 +165,10 @@ def test_a_run_of_two_weeks_is_found_by_both_and_stays_while_one_of_them_needs_i
         return result.cell.week, str(result.run_id), str(result.audit_id)
 
     assert seen() == [of_week(first), of_week(second)]
+    shutil.rmtree(Path(tables(config)) / "cells")
+    assert seen() == [of_week(first)], "a root that was written before cells were given runs"
+    second = of(run_sweep(config, SECOND, again=["done"]))
+    assert second.cost in (None, 0.0) and seen() == [of_week(first), of_week(second)]
     weeks = select(tables(config), "SELECT week, count(*) AS n FROM rates GROUP BY week ORDER BY week")
     assert [row["week"] for row in weeks] == [FIRST, SECOND] and len({row["n"] for row in weeks}) == 1
     (count,) = select(tables(config), "SELECT count(*) AS n, count(DISTINCT row_id) AS ids FROM explanations")
