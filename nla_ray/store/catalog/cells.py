@@ -86,11 +86,10 @@ def assign(store: Store, committed: Manifest, labels: Mapping[str, str]) -> None
 
 
 def _assignments(known: Known) -> Iterator[Assignment]:
-    there = {one.run_id for one in known.entries}
     for one in known.entries:
         if one.labels:
             yield Assignment(one.run_id, one.labels, one.commit_order)
-    yield from (one for one in known.assigned if one.run_id in there)
+    yield from known.assigned
 
 
 def _cell(one: Assignment, table: str) -> tuple[str, ...]:

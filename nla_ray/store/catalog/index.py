@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -71,7 +71,7 @@ class Known:
     entries: tuple[Entry, ...]
     lacking: int
     assigned: tuple[Assignment, ...] = ()
-    """What was said of cells beside the labels that runs were committed with; of any run ids."""
+    """Cells that these runs were given beside those that they were committed for."""
 
     def next_order(self) -> int:
         """Greater than that of every commit and assignment."""
@@ -94,13 +94,13 @@ def known_runs(store: Store) -> Known:
     fresh = {stored.manifest.run_id: Entry.of(stored) for stored in get_manifests(store, lacking)}
     found = indexed | fresh
     entries = tuple(found[run_id] for run_id in run_ids if run_id in found)
-    return Known(entries, len(lacking), assigned_runs(store))
+    return Known(entries, len(lacking), _assigned(store, {one.run_id for one in entries}))
 
 
-def assigned_runs(store: Store) -> tuple[Assignment, ...]:
-    """What was said of cells after a commit, by one listing; keys that say nothing are passed over."""
-    said = (cell_of(listed.key) for listed in store.entries(CELLS))
-    return tuple(Assignment(run_id, labels, order) for labels, order, run_id in filter(None, said))
+def _assigned(store: Store, committed: Container[str]) -> tuple[Assignment, ...]:
+    """What cells were given after a commit, by one listing; what says nothing of a committed run is left."""
+    said = filter(None, (cell_of(listed.key) for listed in store.entries(CELLS)))
+    return tuple(Assignment(run_id, labels, order) for labels, order, run_id in said if run_id in committed)
 
 
 def runs_with(store: Store, *, recipe: str | None = None, table: str | None = None) -> list[Entry]:

@@ -11,7 +11,7 @@ import pytest
 from nla_ray.errors import InputError
 from nla_ray.store import connect, open_run, open_store, verify
 from nla_ray.store.catalog import index
-from nla_ray.store.catalog.cells import called, superseded_runs
+from nla_ray.store.catalog.cells import assign, called, superseded_runs
 from nla_ray.store.catalog.index import (
     Entry,
     heads,
@@ -124,8 +124,12 @@ def test_an_index_that_is_not_what_the_manifests_say_is_named(place: str) -> Non
 def test_a_run_that_is_not_committed_any_more_is_in_the_index_alone(place: str) -> None:
     for number in range(3):
         commit(place, f"run{number}")
+    last = get_manifests(open_store(place), ["run2"])[0].manifest
+    assign(open_store(place), last, CELL)
     replace(place, commit_key("run2"), None)
-    assert [one.run_id for one in known_runs(open_store(place)).entries] == ["run0", "run1"]
+    known = known_runs(open_store(place))
+    assert [one.run_id for one in known.entries] == ["run0", "run1"] and known.assigned == ()
+    assert connect(place).sql("FROM cells").fetchall() == []
 
 
 @pytest.mark.usefixtures("often")
