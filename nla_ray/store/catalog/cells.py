@@ -37,21 +37,22 @@ class Called:
 
 
 def called(known: Known) -> dict[str, list[Called]]:
-    """What every labelled run is called by, the latest last; of a cell that it was given twice, once.
+    """What every run is called by, the latest last; of a cell that it was given twice, once.
 
     The order is that of commits and assignments, not of clocks; of two that did not know each other the
-    greater run id is the later one. Labels that name no whole cell are superseded by nobody.
+    greater run id is the later one. What was committed without labels that name a whole cell stands for
+    itself: it is superseded by nobody, whatever cells it is given.
     """
     tables = {one.run_id: one.table_name for one in known.entries}
     every = sorted(_assignments(known), key=lambda one: (one.order, one.run_id))
     latest = {cell: one for one in every if (cell := _cell(one, tables[one.run_id]))}
-    found = defaultdict[str, dict[tuple[str, ...], Called]](dict)
+    found = defaultdict[str, dict[tuple[object, ...], Called]](dict)
     for one in every:
         cell = _cell(one, tables[one.run_id])
         by = latest[cell].run_id if cell else one.run_id
-        mine = Called(one.run_id, one.labels, None if by == one.run_id else by)
-        found[one.run_id].pop(cell, None)
-        found[one.run_id][cell] = mine
+        name = cell or tuple(sorted(one.labels.items()))
+        found[one.run_id].pop(name, None)
+        found[one.run_id][name] = Called(one.run_id, one.labels, None if by == one.run_id else by)
     return {run_id: list(cells.values()) for run_id, cells in found.items()}
 
 
@@ -87,8 +88,7 @@ def assign(store: Store, committed: Manifest, labels: Mapping[str, str]) -> None
 
 def _assignments(known: Known) -> Iterator[Assignment]:
     for one in known.entries:
-        if one.labels:
-            yield Assignment(one.run_id, one.labels, one.commit_order)
+        yield Assignment(one.run_id, one.labels, one.commit_order)
     yield from known.assigned
 
 

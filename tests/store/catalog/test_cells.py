@@ -142,6 +142,15 @@ def test_a_run_that_another_cell_finishes_is_that_cells(place: str) -> None:
     assert verify(place) == []
 
 
+def test_a_run_that_was_made_for_itself_stays_when_a_cell_that_shared_it_goes_on(place: str) -> None:
+    give(place, commit(place, "own", {}), W1)
+    assert ask(connect(place), CELLS) == [(W1, "own")]
+    commit(place, "again", cell(W1))
+    assert superseded(place) == {} and garbage(open_store(place), OLD) == []
+    assert ask(connect(place), "SELECT run_id, week FROM runs ORDER BY 1") == [("again", [W1]), ("own", None)]
+    assert ask(connect(place, labels={"week": W1}), "SELECT run_id FROM runs") == [("again",)]
+
+
 @pytest.mark.parametrize("again", [False, True])
 def test_the_audit_of_a_cell_is_that_of_its_run_and_may_be_that_of_two(place: str, again: bool) -> None:
     give(place, commit(place, "shared", cell(W1)), W2)
