@@ -50,7 +50,7 @@ def called(known: Known) -> dict[str, list[Called]]:
     for one in every:
         cell = _cell(one, tables[one.run_id])
         by = latest[cell].run_id if cell else one.run_id
-        name = cell or tuple(sorted(one.labels.items()))
+        name: tuple[object, ...] = cell or tuple(sorted(one.labels.items()))
         found[one.run_id].pop(name, None)
         found[one.run_id][name] = Called(one.run_id, one.labels, None if by == one.run_id else by)
     return {run_id: list(cells.values()) for run_id, cells in found.items()}
