@@ -31,7 +31,7 @@ from nla_ray.store.catalog.index import Entry, known_runs, put_index
 from nla_ray.store.places.folder import FolderStore
 from nla_ray.store.places.objects import Listed
 from nla_ray.store.runs.commit import commit
-from nla_ray.store.runs.layout import commit_key, list_key, plan_key
+from nla_ray.store.runs.layout import cell_key, commit_key, list_key, plan_key
 from nla_ray.store.runs.manifest import Manifest, Stored, files_of, get_manifest
 from nla_ray.store.runs.plan import Plan
 from nla_ray.store.runs.run import open_run
@@ -210,7 +210,10 @@ def compact_phase(folder: Path, n: int) -> dict[str, Any]:
 
 
 def many_runs(folder: Path, n: int) -> dict[str, Any]:
-    """A root of many committed runs in the format of commits, each with its labels and two units."""
+    """A root of many committed runs in the format of commits, each of two units and that of two cells.
+
+    The second cell is one of the next year, to which the run was assigned later.
+    """
     store, entries, previous = FolderStore(folder), list[Entry](), dict[str, str]()
     for number in range(n):
         run_id = sha256(f"run{number}".encode()).hexdigest()[:32]
@@ -233,6 +236,8 @@ def many_runs(folder: Path, n: int) -> dict[str, Any]:
         _write(folder / plan_key(run_id), plan.to_bytes())
         _write(folder / list_key(run_id, digest), listed)
         _write(folder / commit_key(run_id), head)
+        later = labels | {"week": f"2027-W{number // CELLS:02}"}
+        _write(folder / cell_key(later, n + number + 1, run_id), b"{}")
         stored = Stored(manifest, sha256(head).hexdigest())
         previous = {run_id: stored.sha256}
         if number < n - 63:
@@ -247,9 +252,9 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def open_cell(folder: Path, n: int) -> dict[str, Any]:
-    """Open one cell of one week, as an audit does, where 63 runs are not in the index yet."""
+    """Open one cell of a week that shares its run, where 63 runs are not in the index yet."""
     setattr(reading, "open_store", Counting)  # noqa: B010 (a name that the module does not export)
-    labels = {"sweep": "s", "week": "2026-W07", "model": "m3", "corpus": "c4"}
+    labels = {"sweep": "s", "week": "2027-W07", "model": "m3", "corpus": "c4"}
     with connect(folder, labels=labels) as connection:
         (found,) = connection.sql("SELECT count(*), count(DISTINCT run_id) FROM activations").fetchall()
     return {"rows": found[0], "runs": found[1]}

@@ -1,15 +1,31 @@
 -- The views of `nla_ray.store.connect`. They stand on relations that hold committed data only:
 -- committed_<table> for each table with a schema of its own (the files that the manifests name, digests
--- verified), and committed_runs (one row per manifest).
+-- verified), committed_runs (one row per manifest) and committed_cells (one row per run and what it is
+-- called by; `shown` are the cells that need it, or those that did where none does).
 
 CREATE VIEW all_runs AS
+WITH called AS (
+    SELECT
+        run_id,
+        list_sort(list(DISTINCT sweep) FILTER (sweep IS NOT NULL)) AS sweep,
+        list_sort(list(DISTINCT week) FILTER (week IS NOT NULL)) AS week,
+        list_sort(list(DISTINCT model) FILTER (model IS NOT NULL)) AS model,
+        list_sort(list(DISTINCT base) FILTER (base IS NOT NULL)) AS base,
+        list_sort(list(DISTINCT corpus) FILTER (corpus IS NOT NULL)) AS corpus,
+        max(try_cast(layer AS SMALLINT)) AS layer,
+        max(superseded_by) AS superseded_by
+    FROM committed_cells
+    WHERE shown
+    GROUP BY run_id
+)
+
 SELECT
     run_id,
-    labels->>'$.sweep' AS sweep,
-    labels->>'$.week' AS week,
-    labels->>'$.model' AS model,
-    labels->>'$.base' AS base,
-    labels->>'$.corpus' AS corpus,
+    called.sweep,
+    called.week,
+    called.model,
+    called.base,
+    called.corpus,
     table_name,
     units,
     rows,
@@ -19,27 +35,67 @@ SELECT
     facts->>'$.models.target' AS target,
     facts->>'$.models.av' AS av,
     facts->>'$.models.ar' AS ar,
-    coalesce((facts->>'$.layer')::SMALLINT, try_cast(labels->>'$.layer' AS SMALLINT)) AS layer,
+    coalesce((facts->>'$.layer')::SMALLINT, called.layer) AS layer,
     (facts->>'$.seed')::BIGINT AS seed,
     (record->>'$.baseline.value')::DOUBLE AS fve_baseline,
     record->>'$.baseline.reference' AS fve_reference,
     record->>'$.finished_at' AS finished_at,
     plan_sha256,
     manifest_sha256,
-    labels::JSON AS labels,
     facts::JSON AS facts,
     record::JSON AS record,
-    superseded_by
-FROM committed_runs;
+    called.superseded_by
+FROM committed_runs
+LEFT JOIN called USING (run_id);
 
-COMMENT ON VIEW all_runs IS 'runs, and those that a later run of the same cell supersedes: their rows are in no view';
+COMMENT ON VIEW all_runs IS
+'runs, and those that no cell needs any more, for later ones supersede them: their rows are in no view';
 
 CREATE VIEW runs AS
 FROM all_runs
 SEMI JOIN (FROM committed_runs WHERE read) AS read USING (run_id);
 
 COMMENT ON VIEW runs IS
-'one row per committed run; sweep to corpus are its labels; fve_baseline is the denominator of its fve_nrm';
+'one row per committed run; sweep to corpus are lists, for it may have several cells; fve_baseline: of its fve_nrm';
+
+CREATE VIEW all_cells AS
+SELECT sweep, week, model, base, corpus, try_cast(layer AS SMALLINT) AS layer, table_name, run_id, superseded_by
+FROM committed_cells
+WHERE
+    table_name IN ('explanations', 'rates')
+    AND (sweep || week || model || corpus || layer) IS NOT NULL;
+
+COMMENT ON VIEW all_cells IS
+'one row per cell and run or audit that is or was its own; superseded_by is the one that took its place';
+
+-- The audit of a cell is that of its run: one of an earlier run is none.
+CREATE VIEW cells AS
+WITH audits AS (
+    SELECT cell.*, json_keys(runs.facts, '$.tables.audited') AS audited
+    FROM all_cells AS cell
+    INNER JOIN runs ON runs.run_id = cell.run_id
+    WHERE cell.table_name = 'rates' AND cell.superseded_by IS NULL
+)
+
+SELECT
+    cell.sweep,
+    cell.week,
+    cell.model,
+    cell.base,
+    cell.corpus,
+    cell.layer,
+    audits.run_id AS audit_id,
+    runs.* EXCLUDE (sweep, week, model, base, corpus, layer, table_name, superseded_by)
+FROM all_cells AS cell
+INNER JOIN runs ON runs.run_id = cell.run_id
+LEFT JOIN audits
+    ON (audits.sweep, audits.week, audits.model, audits.corpus, audits.layer)
+        = (cell.sweep, cell.week, cell.model, cell.corpus, cell.layer)
+        AND list_contains(audits.audited, cell.run_id)
+WHERE cell.table_name = 'explanations' AND cell.superseded_by IS NULL;
+
+COMMENT ON VIEW cells IS
+'one row per cell of a sweep: its labels, its run with the columns of runs, and the audit of that run';
 
 -- A unit is written before a run's own baseline is known; fve_nrm is then filled in here.
 CREATE VIEW all_explanations AS
@@ -96,17 +152,22 @@ CREATE VIEW rates AS
 SELECT
     found.run_id AS audit_id,
     found.audited_run AS run_id,
-    audit.sweep,
-    audit.week,
-    audit.model,
-    audit.base,
-    audit.corpus,
-    coalesce(audited.layer, audit.layer) AS layer,
+    cell.sweep,
+    cell.week,
+    cell.model,
+    cell.base,
+    cell.corpus,
+    coalesce(audited.layer, try_cast(cell.layer AS SMALLINT)) AS layer,
     found.* EXCLUDE (run_id, unit_id, audited_run)
 FROM committed_rates AS found
 LEFT JOIN runs AS audited ON audited.run_id = found.audited_run
-LEFT JOIN runs AS audit ON audit.run_id = found.run_id
+LEFT JOIN committed_cells AS cell ON cell.run_id = found.run_id AND cell.shown
+-- An audit may still be that of a cell whose run was made again and waits for its own.
+ANTI JOIN (FROM committed_cells WHERE superseded_by IS NOT NULL) AS gone
+    ON gone.run_id = found.audited_run
+        AND (gone.sweep, gone.week, gone.model, gone.corpus, gone.layer)
+        = (cell.sweep, cell.week, cell.model, cell.corpus, cell.layer)
 WHERE found.audited_run NOT IN (SELECT run_id FROM committed_runs WHERE NOT read);
 
 COMMENT ON VIEW rates IS
-'rates of detectors beside their controls, by audit; sweep to corpus are the labels of the audit';
+'rates of detectors beside their controls, by audit and by cell where it is that of several: sweep to corpus';

@@ -16,6 +16,7 @@ from nla_ray.cli import app
 from nla_ray.cli.entry import run as run_cli
 from nla_ray.ids import digest
 from nla_ray.store import open_run, open_store
+from nla_ray.store.catalog.cells import assign
 from nla_ray.store.runs.plan import Plan
 from nla_ray.store.sql.fence import closed, send
 from nla_ray.store.sql.query import Limits, Request, request_of
@@ -26,6 +27,7 @@ ROOT = Path(__file__).parents[1]
 DOC = (ROOT / "docs" / "sql.md").read_text(encoding="utf-8")
 QUERIES = re.findall(r"^```sql\n(.*?)^```$", DOC, re.S | re.M)
 TEXT = "one two three four five six seven eight"
+CELL = {"sweep": "weekly", "model": "base", "corpus": "chats", "layer": "3"}
 DOCUMENTS_PER_RUN, POSITIONS, SAMPLES = 20, 4, 2
 
 
@@ -67,15 +69,19 @@ def text_of(run_id: str, number: int) -> Mapping[str, object]:
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two weeks; 4 of 20 documents mention it in the first, 9 in the second."""
+    """Two weeks; 4 of 20 documents mention it in the first, 9 in the second, whose run a third shares."""
     path = tmp_path_factory.mktemp("tables")
     for run_id, finished, hits in (("week1", "2026-01-05", 4), ("week2", "2026-01-12", 9)):
         table = table_of(rows(run_id, hits), EXPLANATIONS)
         texts = table_of((text_of(run_id, number) for number in range(DOCUMENTS_PER_RUN)), DOCUMENTS)
-        plan = Plan(run_id=run_id, units={"u0": table.num_rows}, sides=("documents",), facts={"layer": 3})
+        plan = Plan(
+            run_id=run_id, units={"u0": table.num_rows}, sides=("documents",), facts={"layer": 3},
+            labels=CELL | {"week": run_id},
+        )  # fmt: skip
         run = open_run(open_store(path), plan, add=True)
         run.write("u0", table, sides={"documents": texts})
-        run.commit({"baseline": {"value": 0.8, "reference": "test vectors"}, "finished_at": finished})
+        made = run.commit({"baseline": {"value": 0.8, "reference": "test vectors"}, "finished_at": finished})
+    assign(open_store(path), made, CELL | {"week": "week3"})
     return path
 
 
@@ -86,7 +92,7 @@ def connection(tables: Path) -> duckdb.DuckDBPyConnection:
 
 def ask(connection: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
     out = io.BytesIO()
-    send(connection, Request(sql, {}, [], Limits()), out)
+    send(connection, Request(sql, {}, [], [], Limits()), out)
     return list(pa.ipc.open_stream(out.getvalue()).read_all().to_pylist())
 
 
@@ -111,6 +117,15 @@ def test_rates_are_those_that_were_planted(connection: duckdb.DuckDBPyConnection
     ]
     assert [one["low"] > 0 for one in lifts] == [True, False]
     assert all(one["low"] < one["lift"] < one["high"] for one in lifts)
+
+
+def test_a_run_of_two_weeks_counts_in_each(connection: duckdb.DuckDBPyConnection) -> None:
+    found = ask(connection, the_query("JOIN cells"))
+    assert [(one["week"], one["run_id"], one["documents"], one["hits"]) for one in found] == [
+        ("week1", "week1", 20, 4),
+        ("week2", "week2", 20, 9),
+        ("week3", "week2", 20, 9),
+    ]
 
 
 def test_weeks_are_compared_from_old_to_new(connection: duckdb.DuckDBPyConnection) -> None:

@@ -125,7 +125,7 @@ def require_condition(where: str) -> None:
 
     It is tried on empty tables, behind the fence: a condition reads no file and changes nothing.
     """
-    nowhere = closed(Question("", {name: [] for name in SCHEMAS}, [], Limits()))
+    nowhere = closed(Question("", {name: [] for name in SCHEMAS}, [], [], Limits()))
     rows = nowhere.view("all_explanations")
     try:
         rows.filter(where).fetchall()

@@ -12,7 +12,7 @@ from nla_ray.tables.explanations import (
     TEMPLATE,
 )
 from nla_ray.tables.findings import FINDINGS, RATES
-from nla_ray.tables.runs import COMMITTED_RUNS, FILES, INDEX, LABELS, QUARANTINE
+from nla_ray.tables.runs import COMMITTED_CELLS, COMMITTED_RUNS, FILES, INDEX, LABELS, QUARANTINE
 from nla_ray.tables.schema import column, ddl, table_of
 
 SCHEMAS = {
@@ -23,6 +23,7 @@ SCHEMAS = {
 
 __all__ = [
     "ACTIVATIONS",
+    "COMMITTED_CELLS",
     "COMMITTED_RUNS",
     "CONTROLS",
     "DECODED",

@@ -33,13 +33,22 @@ COMMITTED_RUNS = pa.schema(
         column("bytes", pa.int64(), "size of its files"),
         column("plan_sha256", pa.string(), "digest of the plan"),
         column("manifest_sha256", pa.string(), "digest of the manifest"),
-        column("labels", pa.string(), "what the run is called by: sweep, week, model, ..., as JSON"),
         column("facts", pa.string(), "plan: what the rows follow from, as JSON"),
         column("record", pa.string(), "what became known by running, as JSON"),
-        column("superseded_by", pa.string(), "later run of the same cell", nullable=True),
         column("read", pa.bool_(), "whether its rows are read here"),
     ],
     metadata={"table": "committed_runs", "comment": "one row per committed run"},
+)
+
+COMMITTED_CELLS = pa.schema(
+    [
+        column("run_id", pa.string(), "run that is or was that of the cell"),
+        column("table_name", pa.string(), "table that its rows are in"),
+        *(column(label, pa.string(), "what the run is called by there", nullable=True) for label in LABELS),
+        column("superseded_by", pa.string(), "later run, which is that of the cell now", nullable=True),
+        column("shown", pa.bool_(), "whether the run is known by it: by past cells where it has no other"),
+    ],
+    metadata={"table": "committed_cells", "comment": "one row per run and what it is called by"},
 )
 
 FILES = pa.schema(

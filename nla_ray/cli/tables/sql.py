@@ -19,7 +19,7 @@ nla-ray sql out/tables "FROM document_rates('refus')" --format csv -o rates.csv
 
 nla-ray sql s3://bucket/tables -f weekly.sql -o weekly.parquet --timeout 600 --memory 8GB
 
-nla-ray sql s3://bucket/tables --label week=2026-W48 --label model=base "FROM runs"
+nla-ray sql s3://bucket/tables --label week=2026-W48 --label model=base "FROM cells"
 
 nla-ray sql out/tables "DESCRIBE explanations"
 
@@ -44,7 +44,7 @@ def sql_command(
     ] = None,
     labels: Annotated[
         list[str] | None,
-        typer.Option("--label", metavar="LABEL=VALUE", help="Read runs with this label alone, as week=W."),
+        typer.Option("--label", metavar="LABEL=VALUE", help="Read cells with this label alone, as week=W."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file of -o.")] = False,
     timeout: Annotated[float, typer.Option(min=0.1, help="Most seconds to wait for the answer.")] = 60,
@@ -54,7 +54,7 @@ def sql_command(
 ) -> None:
     """Ask one SELECT of committed tables. It reads nothing but these, and changes nothing.
 
-    Views: explanations, controls, all_explanations, runs, failures, documents; SHOW TABLES lists all.
+    Views: explanations, controls, all_explanations, runs, cells, failures, documents; SHOW TABLES lists all.
     """
     text = _text(sql, file)
     write = destination(form, None if output is None else local_file("-o", output), force=force)

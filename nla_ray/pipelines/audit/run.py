@@ -33,6 +33,7 @@ from nla_ray.ids import digest
 from nla_ray.pipelines.audit.audited import AuditedRun, Compared, Role
 from nla_ray.pipelines.audit.report import build_report
 from nla_ray.store import connect, open_run, open_store
+from nla_ray.store.catalog.cells import assign
 from nla_ray.store.places.files import expand, read_bytes
 from nla_ray.store.places.tree import Tree
 from nla_ray.store.runs.plan import Plan
@@ -114,6 +115,7 @@ def audit(
     if committed is not None:
         report = finished(output, committed.record)
         if report is not None:
+            assign(store, committed, labels)
             return Outcome(report, output.url, True)
     doing("searching for what the detectors describe")
     searched = search(subject, packs, config, helpers)
@@ -134,7 +136,9 @@ def audit(
         for one in found
     ]
     # A report that can be read is one of committed tables; killed before it, the same audit writes it.
-    run.commit({"report_sha256": report_sha256(report), "verdict": verdict[0]}, written)
+    manifest = run.commit({"report_sha256": report_sha256(report), "verdict": verdict[0]}, written)
+    if committed is not None or manifest.labels != labels:
+        assign(store, manifest, labels)
     write_report(report, output)
     return Outcome(report, output.url, False)
 

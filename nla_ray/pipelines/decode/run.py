@@ -37,6 +37,7 @@ from nla_ray.stages.tally import Reused, peak_bytes, total, worker_id
 from nla_ray.stages.verbalize import VerbalizeStage
 from nla_ray.stages.work import Done, Task
 from nla_ray.stages.write import WriteStage, keeper_of
+from nla_ray.store.catalog.cells import assign
 from nla_ray.store.catalog.files import FileList, FileRecord
 from nla_ray.store.places.address import open_store
 from nla_ray.store.places.objects import Store
@@ -156,6 +157,7 @@ def decode(
         ready = named_anew(ready, store)
         there = get_manifest(store, ready.plan.run_id)
         if there is not None:
+            assign(store, there.manifest, labels)
             note = other_code(ready, get_plan(store, ready.plan.run_id))
             return decoded(ready, there.manifest, again=True, note=note)
         require_place(store, ready, add=add)
@@ -165,6 +167,8 @@ def decode(
         with Events(store, ready.plan.run_id, ready.plan.labels, hidden) as events:
             meter = Meter(ready, report, events)
             manifest = carried_out(store, ready, meter, stages, running or runner_of, add=add)
+        if manifest.labels != labels:
+            assign(store, manifest, labels)
     return decoded(ready, manifest, again=False)
 
 
@@ -215,6 +219,7 @@ def taken_up(store: Store, ready: Decode) -> Decode:
     if same != (ready.plan.facts["recipe"], ready.plan.units, ready.plan.sides):
         return ready
     names = cast(dict[str, Any], there.facts["models"])
+    there = there.model_copy(update={"labels": ready.plan.labels})
     return replace(ready, plan=there, identity=replace(ready.identity, **names))
 
 

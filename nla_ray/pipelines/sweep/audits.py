@@ -27,7 +27,7 @@ class Auditor:
     packs: Packs
     last: dict[tuple[str, str], CellResult] = field(init=False)
     gone: Collection[str] = field(init=False)
-    """Runs whose rows were removed: a run of two cells goes when a later one of either supersedes it."""
+    """Runs whose rows were removed."""
 
     def __post_init__(self) -> None:
         self.last = last_runs(self.place)

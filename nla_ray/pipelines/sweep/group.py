@@ -31,7 +31,7 @@ from nla_ray.runtime.runner import Runner
 from nla_ray.runtime.shared import Shared, StoppedError
 from nla_ray.stages.stage import Stage
 from nla_ray.store.places.address import open_store
-from nla_ray.store.runs.plan import get_plan
+from nla_ray.store.runs.manifest import get_manifest
 
 
 @dataclass
@@ -172,9 +172,9 @@ def result_of(place: Place, work: CellWork, made: Decoded, started: str) -> Cell
 
 
 def _made_for(place: Place, work: CellWork, run_id: str) -> bool:
-    """Whether a run was planned for this very cell."""
-    plan = get_plan(open_store(place.tables), run_id)
-    return plan is not None and plan.labels == work.cell.labels()
+    """Whether a run was committed for this very cell."""
+    stored = get_manifest(open_store(place.tables), run_id)
+    return stored is not None and stored.manifest.labels == work.cell.labels()
 
 
 def week_of_run(place: Place, work: CellWork, run_id: str) -> str | None:

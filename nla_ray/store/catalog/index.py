@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from nla_ray.errors import InputError
 from nla_ray.store.places.objects import Store
-from nla_ray.store.runs.layout import INDEX, index_key
+from nla_ray.store.runs.layout import CELLS, INDEX, cell_of, index_key
 from nla_ray.store.runs.manifest import Stored, committed_runs, get_manifests
 from nla_ray.store.runs.unit_file import to_bytes
 from nla_ray.tables import INDEX as INDEX_SCHEMA
@@ -27,9 +27,6 @@ from nla_ray.tables import table_of
 
 MOST_LACKING = 64
 """Runs that an index may lack before a commit writes a new one: what a reader fetches one by one."""
-
-CELL = ("sweep", "week", "model", "corpus", "layer")
-"""Labels that name a cell of a sweep."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +54,14 @@ class Entry:
             one.units, one.rows, one.quarantined, tuple(sorted(one.previous)),
         )  # fmt: skip
 
-    def labelled(self, labels: Mapping[str, str]) -> bool:
-        """Whether the run has all these labels."""
-        return labels.items() <= self.labels.items()
+
+@dataclass(frozen=True)
+class Assignment:
+    """From the commit with this order on, a run is that of the cell with these labels."""
+
+    run_id: str
+    labels: Mapping[str, str]
+    order: int
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,13 @@ class Known:
 
     entries: tuple[Entry, ...]
     lacking: int
+    assigned: tuple[Assignment, ...] = ()
+    """Cells that these runs were given beside those that they were committed for."""
+
+    def next_order(self) -> int:
+        """Greater than that of every commit and assignment."""
+        orders = [one.commit_order for one in self.entries] + [one.order for one in self.assigned]
+        return 1 + max(orders, default=0)
 
 
 def heads(entries: Iterable[Entry]) -> dict[str, str]:
@@ -77,18 +86,6 @@ def heads(entries: Iterable[Entry]) -> dict[str, str]:
     return {one.run_id: one.manifest_sha256 for one in every if one.run_id not in named}
 
 
-def superseded_runs(entries: Iterable[Entry]) -> dict[str, str]:
-    """Runs of explanations, and audits, that a later commit of the same cell supersedes, and by which.
-
-    A cell is named by all labels of `CELL`: a run that lacks one is superseded by none. The order is that of
-    commits, not of clocks; of two that did not know each other the greater id is the later one.
-    """
-    runs, latest = [one for one in entries if _in_cell(one)], dict[tuple[str, ...], Entry]()
-    for one in sorted(runs, key=lambda one: (one.commit_order, one.run_id)):
-        latest[_cell(one)] = one
-    return {one.run_id: latest[_cell(one)].run_id for one in runs if latest[_cell(one)] is not one}
-
-
 def known_runs(store: Store) -> Known:
     """All committed runs. Raises InputError for a manifest that the index lacks and that cannot be read."""
     run_ids = committed_runs(store)
@@ -96,17 +93,22 @@ def known_runs(store: Store) -> Known:
     lacking = [run_id for run_id in run_ids if run_id not in indexed]
     fresh = {stored.manifest.run_id: Entry.of(stored) for stored in get_manifests(store, lacking)}
     found = indexed | fresh
-    return Known(tuple(found[run_id] for run_id in run_ids if run_id in found), len(lacking))
+    entries = tuple(found[run_id] for run_id in run_ids if run_id in found)
+    return Known(entries, len(lacking), _assigned(store, {one.run_id for one in entries}))
 
 
-def runs_with(
-    store: Store, *, recipe: str | None = None, table: str | None = None, labels: Mapping[str, str] = {}
-) -> list[Entry]:
-    """The committed runs with this recipe, table and labels, the latest commit first."""
+def _assigned(store: Store, committed: Container[str]) -> tuple[Assignment, ...]:
+    """What cells were given after a commit, by one listing; what says nothing of a committed run is left."""
+    said = filter(None, (cell_of(listed.key) for listed in store.entries(CELLS)))
+    return tuple(Assignment(run_id, labels, order) for labels, order, run_id in said if run_id in committed)
+
+
+def runs_with(store: Store, *, recipe: str | None = None, table: str | None = None) -> list[Entry]:
+    """The committed runs with this recipe and table, the latest commit first."""
     found = [
         one
         for one in known_runs(store).entries
-        if recipe in (None, one.recipe) and table in (None, one.table_name) and one.labelled(labels)
+        if recipe in (None, one.recipe) and table in (None, one.table_name)
     ]
     return sorted(found, key=lambda one: (-one.commit_order, one.run_id))
 
@@ -160,14 +162,6 @@ def put_index(store: Store, entries: Sequence[Entry]) -> str:
     key = index_key(order, hashlib.sha256(data).hexdigest())
     store.put_new(key, data)
     return key
-
-
-def _in_cell(one: Entry) -> bool:
-    return one.table_name in ("explanations", "rates") and one.labels.keys() >= set(CELL)
-
-
-def _cell(one: Entry) -> tuple[str, ...]:
-    return (one.table_name, *(one.labels[label] for label in CELL))
 
 
 def _row(one: Entry) -> dict[str, object]:

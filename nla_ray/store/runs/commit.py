@@ -18,7 +18,7 @@ from nla_ray.store.catalog.index import heads, keep_index, known_runs
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.layout import QUARANTINE, commit_key, list_key, unit_key
 from nla_ray.store.runs.manifest import Manifest, Stored, files_of, get_manifest, get_manifests
-from nla_ray.store.runs.plan import Plan, get_plan
+from nla_ray.store.runs.plan import Plan
 from nla_ray.store.runs.unit_file import DamagedError, Footer, to_bytes, unit_facts
 from nla_ray.store.runs.units import RunRef, done_units, footer_of, record_of, side_record
 from nla_ray.store.upkeep.compaction import links
@@ -172,9 +172,9 @@ def _put_manifest(
         table=plan.table,
         sides=plan.sides,
         plan_sha256=ref.plan_sha256,
-        labels=_labels(store, plan),
+        labels=plan.labels,
         recipe=recipe if isinstance(recipe, str) else None,
-        order=1 + max((one.commit_order for one in known.entries), default=0),
+        order=known.next_order(),
         units=len(own),
         rows=pc.sum(own["rows"]).as_py() or 0,
         quarantined=pc.sum(own["quarantined"]).as_py() or 0,
@@ -190,12 +190,6 @@ def _put_manifest(
         keep_index(store, known, Stored(manifest, hashlib.sha256(head).hexdigest()))
         return manifest
     return _put_manifest(store, plan, ref, files, record)
-
-
-def _labels(store: Store, plan: Plan) -> dict[str, str]:
-    """The labels that the run was begun with."""
-    there = get_plan(store, plan.run_id)
-    return dict(plan.labels if there is None else there.labels)
 
 
 def _require_same(store: Store, there: Manifest, plan_sha256: str, files: FileList) -> Manifest:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from nla_ray.errors import InputError
+from nla_ray.tables import LABELS
 
 PLANS, COMMITS, QUARANTINE = "plans/", "commits/", "quarantine"
 LISTS, INDEX = "manifests/", "index/"
 ABANDONED, RETIRED, COMPACTIONS = "abandoned/", "retired/", "compactions/"
+CELLS = "cells/"
 PLANNING = "planning/"
 """What was read of corpora to plan runs: a cache that anybody may remove."""
 RESERVED = frozenset(
     {"plans", "planning", "commits", "manifests", "index", "abandoned", "retired", "compactions", "events"}
-    | {"probe", QUARANTINE}
+    | {"cells", "probe", QUARANTINE}
 )
 NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
 
+_ASSIGNED = re.compile(
+    rf"{CELLS}({NAME})/({NAME})/({NAME})/({NAME}|-)/({NAME})/([0-9]{{1,9}})/([0-9]{{10}})-({NAME})\.json"
+)
 _STATE = re.compile(rf"(?:plans|commits|abandoned|retired|compactions)/({NAME})\.json")
 _EVENTS = re.compile(rf"events/({NAME})/{NAME}\.jsonl")
 _FILE = re.compile(rf"({NAME})/run_id=({NAME})/(?:unit=({NAME})|compacted-[0-9a-f]{{64}})\.parquet")
@@ -43,6 +49,22 @@ def is_piece(key: str) -> bool:
 def commit_key(run_id: str) -> str:
     """Key of a run's manifest, whose existence is its commit."""
     return f"{COMMITS}{run_id}.json"
+
+
+def cell_key(labels: Mapping[str, str], order: int, run_id: str) -> str:
+    """Key of what makes a run that of a cell; it says all, so that a listing of many is enough."""
+    names = [labels.get(name, "-") for name in LABELS]
+    return f"{CELLS}{'/'.join(names)}/{order:010d}-{run_id}.json"
+
+
+def cell_of(key: str) -> tuple[dict[str, str], int, str] | None:
+    """Labels, order and run id of such a key; None for any other key."""
+    match = _ASSIGNED.fullmatch(key)
+    if match is None:
+        return None
+    *names, order, run_id = match.groups()
+    labels = {label: name for label, name in zip(LABELS, names, strict=True) if name != "-"}
+    return labels, int(order), run_id
 
 
 def events_key(run_id: str, part: str) -> str:

@@ -32,7 +32,7 @@ class Manifest(Config):
     """Tables beside it, of which every unit has a file too."""
     plan_sha256: Sha256
     labels: dict[str, LabelText] = Field(default={})
-    """The plan's labels, which its digest does not cover."""
+    """What the run was committed as, which the plan's digest does not cover; see `catalog.cells`."""
     recipe: str | None = None
     """Digest of what a unit's rows follow from beside its documents, where the plan says."""
     order: Count = 0

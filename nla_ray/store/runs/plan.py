@@ -43,8 +43,8 @@ class Plan(Config):
     facts: dict[str, JsonValue]
     """What the rows follow from: configuration, fingerprint, corpus and model digests, seeds, code."""
     labels: dict[str, LabelText] = Field(default={})
-    """What the run is called by: its place in a sweep. No part of its identity: a run that is planned again
-    under others keeps those that it was begun with."""
+    """What the run is called by: its place in a sweep. No part of its identity: those of the attempt that
+    commits it count, and it may be that of other cells too, see `catalog.cells`."""
 
     @field_validator("labels")
     @classmethod

@@ -23,7 +23,7 @@ from nla_ray.store.parquet import OFFLINE
 from nla_ray.store.sql.query import Limits, Request
 from nla_ray.store.sql.read import add_views
 from nla_ray.store.sql.readonly import SCHEME, ReadOnlyFiles
-from nla_ray.tables import COMMITTED_RUNS, table_of
+from nla_ray.tables import COMMITTED_CELLS, COMMITTED_RUNS, table_of
 
 BATCH_ROWS = 2048
 SLACK_BYTES = 512 << 20
@@ -89,7 +89,8 @@ def closed(request: Request) -> duckdb.DuckDBPyConnection:
     }
     connection = duckdb.connect(config=OFFLINE)
     connection.register_filesystem(ReadOnlyFiles(paths))
-    add_views(connection, names, table_of(request.runs, COMMITTED_RUNS))
+    runs, cells = table_of(request.runs, COMMITTED_RUNS), table_of(request.cells, COMMITTED_CELLS)
+    add_views(connection, names, runs, cells)
     connection.execute(
         "SET allowed_paths = $urls", {"urls": [url for urls in names.values() for url in urls]}
     )

@@ -41,11 +41,12 @@ class Limits:
 
 @dataclass(frozen=True)
 class Request:
-    """What to answer, over which local files of each table and which rows of `runs`."""
+    """What to answer, over which local files of each table and which rows of `runs` and `cells`."""
 
     sql: str
     files: Mapping[str, list[str]]
     runs: list[dict[str, Any]]
+    cells: list[dict[str, Any]]
     limits: Limits
 
     def to_json(self) -> bytes:
@@ -106,7 +107,7 @@ def request_of(
     without = [table for table in LARGE if table not in sql.casefold()]
     found = committed(path, runs=runs, labels=labels, without=without)
     files = {table: [str(path.absolute()) for path in paths] for table, paths in found.files.items()}
-    return Request(sql, files, found.runs.to_pylist(), limits)
+    return Request(sql, files, found.runs.to_pylist(), found.cells.to_pylist(), limits)
 
 
 def _batches(

@@ -12,8 +12,9 @@ import pyarrow as pa
 
 from nla_ray.contract import contract
 from nla_ray.errors import InputError, NoFileError
+from nla_ray.store.catalog.cells import Called, called, superseded_runs
 from nla_ray.store.catalog.files import StoredFile
-from nla_ray.store.catalog.index import Entry, known_runs, superseded_runs
+from nla_ray.store.catalog.index import Known, known_runs
 from nla_ray.store.parquet import OFFLINE, exact_glob, read_files
 from nla_ray.store.places.address import open_store
 from nla_ray.store.places.objects import Store
@@ -22,7 +23,7 @@ from nla_ray.store.runs.manifest import Stored, get_manifests
 from nla_ray.store.runs.plan import EXPLANATIONS_TABLE, Plan, get_plan, planned_runs, some_of
 from nla_ray.store.upkeep.compaction import compacted_runs, objects_of
 from nla_ray.store.upkeep.ended import ended_runs, require_open
-from nla_ray.tables import COMMITTED_RUNS, SCHEMAS, ddl, table_of
+from nla_ray.tables import COMMITTED_CELLS, COMMITTED_RUNS, LABELS, SCHEMAS, ddl, table_of
 
 LARGE = ("activations", "documents")
 """Tables that are many times the others' size, and that most questions do not need."""
@@ -40,24 +41,25 @@ def connect(
     Views: `explanations` (about the own vectors), `controls`, `all_explanations`, `runs`, `failures`, and
     what runs keep beside: `documents`, `activations` (empty where none does). Every file is verified against
     its manifest once, here; those on S3 are kept in a local cache. `runs` are ids, and `labels` are those
-    that a run must have: of other runs nothing is read. A run that a later one of its cell supersedes is in
-    `all_runs` alone, unless `runs` names it. `without` names tables (of `LARGE`) that are not even fetched;
-    to ask about them is then an error. Raises NoFileError where there are no tables or none is committed,
-    InputError where a file is missing or changed, or a newer nla_ray wrote it.
+    that a run must have in a cell: of other runs and cells nothing is read. A run that no cell needs any more
+    is in `all_runs` and `all_cells` alone, unless `runs` names it. `without` names tables (of `LARGE`) that
+    are not even fetched; to ask about them is then an error. Raises NoFileError where there are no tables or
+    none is committed, InputError where a file is missing or changed, or a newer nla_ray wrote it.
     """
     found = committed(path, runs=runs, labels=labels, without=without)
     connection = duckdb.connect(config=OFFLINE)
     names = {table: [exact_glob(path) for path in paths] for table, paths in found.files.items()}
-    add_views(connection, names, found.runs)
+    add_views(connection, names, found.runs, found.cells)
     return connection
 
 
 @dataclass(frozen=True)
 class Committed:
-    """What manifests vouch for: verified local files of each table not left out, and a row per run."""
+    """What manifests vouch for: verified local files of each table not left out, a row per run and cell."""
 
     files: dict[str, list[Path]]
     runs: pa.Table
+    cells: pa.Table
 
 
 def committed(
@@ -69,13 +71,15 @@ def committed(
 ) -> Committed:
     """Find and verify what is committed at a folder or `s3://bucket/prefix`; raises as `connect` does."""
     store = open_store(path)
-    known = _readable_runs(store, runs or ())
-    chosen = [one.run_id for one in known if (runs is None or one.run_id in runs) and one.labelled(labels)]
+    known = known_runs(store)
+    readable, every = _readable_runs(store, known, runs or ()), called(known)
+    named = {one: [each for each in every.get(one, ()) if each.labelled(labels)] for one in readable}
+    chosen = [one for one in readable if (runs is None or one in runs) and (named[one] or not labels)]
     if not chosen:
-        raise NoFileError(_nothing_chosen(store, known, labels))
-    superseded = superseded_runs(known)
+        raise NoFileError(_nothing_chosen(store, named, every, labels))
+    named = {one: named[one] for one in chosen if named[one]}
     manifests = get_manifests(store, chosen)
-    rows = runs_table(store, manifests, superseded, hidden=superseded.keys() if runs is None else ())
+    rows = runs_table(store, manifests, hidden=superseded_runs(named) if runs is None else ())
     read = {row["run_id"] for row in rows.select(["run_id", "read"]).to_pylist() if row["read"]}
     names, merged = [name for name in SCHEMAS if name not in without], compacted_runs(store)
 
@@ -86,26 +90,29 @@ def committed(
     local = {
         name: local_files(store, [file for one in found for file in one[at]]) for at, name in enumerate(names)
     }
-    return Committed(local, rows)
+    return Committed(local, rows, cells_table(named, {one.run_id: one.table_name for one in known.entries}))
 
 
-def _readable_runs(store: Store, named: Collection[str]) -> list[Entry]:
-    """All committed runs whose rows are there. Raises InputError unless the named ones are among them."""
+def _readable_runs(store: Store, known: Known, named: Collection[str]) -> list[str]:
+    """Runs whose rows are there. Raises InputError unless the named ones are among them."""
     for run_id in named:
         require_open(store, run_id)
     ended = ended_runs(store)
-    known = [one for one in known_runs(store).entries if one.run_id not in ended]
-    unknown = sorted(set(named) - {one.run_id for one in known})
-    if known and unknown:
-        there = [one.run_id for one in known if one.table_name == EXPLANATIONS_TABLE]
+    entries = [one for one in known.entries if one.run_id not in ended]
+    unknown = sorted(set(named) - {one.run_id for one in entries})
+    if entries and unknown:
+        there = [one.run_id for one in entries if one.table_name == EXPLANATIONS_TABLE]
         raise NoFileError(
             f"{store.url}: has no run {unknown[0]}; there are {some_of(there) or 'only audits'}"
         )
-    return known
+    return [one.run_id for one in entries]
 
 
 def add_views(
-    connection: duckdb.DuckDBPyConnection, names: Mapping[str, Sequence[str]], runs: pa.Table
+    connection: duckdb.DuckDBPyConnection,
+    names: Mapping[str, Sequence[str]],
+    runs: pa.Table,
+    cells: pa.Table,
 ) -> None:
     """Views and macros over each table's Parquet files, which DuckDB knows under these names.
 
@@ -116,9 +123,10 @@ def add_views(
             connection.execute(_relation(f"committed_{name}", schema, names[name]))
         else:
             _leave_out(connection, name, schema)
-    connection.register("found_runs", runs)
-    connection.execute("CREATE TABLE committed_runs AS FROM found_runs")
-    connection.unregister("found_runs")
+    for table, rows in (("committed_runs", runs), ("committed_cells", cells)):
+        connection.register("found", rows)
+        connection.execute(f"CREATE TABLE {table} AS FROM found")
+        connection.unregister("found")
     for name in ("views.sql", "macros.sql"):
         connection.execute(contract(name).read_text(encoding="utf-8"))
 
@@ -137,17 +145,25 @@ def local_files(store: Store, records: Sequence[StoredFile]) -> list[Path]:
     return store.map(local, records)
 
 
-def runs_table(
-    store: Store, manifests: Sequence[Stored], superseded: Mapping[str, str], hidden: Collection[str]
-) -> pa.Table:
+def runs_table(store: Store, manifests: Sequence[Stored], hidden: Collection[str]) -> pa.Table:
     """One row per manifest, with the facts of its plan. Raises InputError where the plan is another one."""
 
     def row(stored: Stored) -> dict[str, object]:
-        run_id = stored.manifest.run_id
-        by = {"superseded_by": superseded.get(run_id), "read": run_id not in hidden}
-        return _run_row(store, stored) | by
+        return _run_row(store, stored) | {"read": stored.manifest.run_id not in hidden}
 
     return table_of(store.map(row, manifests), COMMITTED_RUNS)
+
+
+def cells_table(named: Mapping[str, Sequence[Called]], tables: Mapping[str, str]) -> pa.Table:
+    """One row per run and what it is called by. A run that some cell needs shows the names of such alone."""
+    rows = [
+        {"run_id": one.run_id, "table_name": tables[one.run_id], "superseded_by": one.superseded_by}
+        | {label: one.labels.get(label) for label in LABELS}
+        | {"shown": (one.superseded_by is None) == any(each.superseded_by is None for each in cells)}
+        for cells in named.values()
+        for one in cells
+    ]
+    return table_of(rows, COMMITTED_CELLS)
 
 
 def _run_row(store: Store, stored: Stored) -> dict[str, object]:
@@ -166,7 +182,6 @@ def _run_row(store: Store, stored: Stored) -> dict[str, object]:
         "bytes": manifest.bytes,
         "plan_sha256": manifest.plan_sha256,
         "manifest_sha256": stored.sha256,
-        "labels": json.dumps(manifest.labels),
         "facts": json.dumps(plan.facts),
         "record": json.dumps(manifest.record),
     }
@@ -190,10 +205,13 @@ def _leave_out(connection: duckdb.DuckDBPyConnection, table: str, schema: pa.Sch
     connection.execute(f"CREATE VIEW committed_{table} AS SELECT {chosen} WHERE {never}")
 
 
-def _nothing_chosen(store: Store, known: Sequence[Entry], labels: Mapping[str, str]) -> str:
+def _nothing_chosen(
+    store: Store, readable: Collection[str], named: Mapping[str, Sequence[Called]], labels: Mapping[str, str]
+) -> str:
     """Why there is nothing to read."""
-    if known:
-        return f"{store.url}: none of {len(known)} runs has {_wanted(known, labels)}"
+    if readable:
+        every = [one.labels for run_id in readable for one in named.get(run_id, ())]
+        return f"{store.url}: none of {len(readable)} runs has {_wanted(every, labels)}"
     planned = planned_runs(store)
     if not planned:
         return f"{store.url}: holds no tables (no commits/); name the folder that a run wrote its tables to"
@@ -202,10 +220,10 @@ def _nothing_chosen(store: Store, known: Sequence[Entry], labels: Mapping[str, s
     return f"{store.url}: no run is committed yet ({progress}); run it again until it is finished"
 
 
-def _wanted(known: Sequence[Entry], labels: Mapping[str, str]) -> str:
+def _wanted(known: Sequence[Mapping[str, str]], labels: Mapping[str, str]) -> str:
     """What no run is, and what of it there is instead."""
     for label, value in labels.items():
-        there = sorted({one.labels[label] for one in known if label in one.labels})
+        there = sorted({one[label] for one in known if label in one})
         if value not in there:
             return f"{label} {value}; there are {some_of(there) or 'none with this label'}"
     return " and ".join(f"{label} {value}" for label, value in labels.items())

@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from nla_ray.store.catalog.index import known_runs, superseded_runs
+from nla_ray.store.catalog.cells import called, superseded_runs
+from nla_ray.store.catalog.index import known_runs
 from nla_ray.store.places.objects import Listed, Store
 from nla_ray.store.runs.layout import (
     ABANDONED,
@@ -23,7 +24,7 @@ from nla_ray.store.runs.manifest import get_manifests
 from nla_ray.store.runs.plan import Plan, get_plan, planned_runs
 from nla_ray.store.upkeep.compact import require_compacted
 from nla_ray.store.upkeep.damaged import damaged_files
-from nla_ray.store.upkeep.ended import abandon, retire
+from nla_ray.store.upkeep.ended import abandon, retire, take_back
 from nla_ray.store.upkeep.strays import Known, Leftover, is_ours, leftovers
 
 DAY = 86_400.0
@@ -92,11 +93,23 @@ def remove(store: Store, found: Sequence[Leftover]) -> None:
         require_compacted(store, run_id)
     for run_id in _runs(found, "stale"):
         abandon(store, run_id, "nothing was written to it for a long time")
-    for run_id in _runs(found, "superseded"):
-        retire(store, run_id, "a newer run of the same cell replaces it")
-    going = [one for one in found if one.kind != "stale"]
+    kept = _kept(store, _runs(found, "superseded"))
+    going = [one for one in found if one.kind != "stale" and one.run_id not in kept]
     for phase in sorted(set(map(_phase, going))):
         store.map(store.remove, [one.key for one in going if _phase(one) == phase])
+
+
+def _kept(store: Store, superseded: Sequence[str]) -> set[str]:
+    """Retire superseded runs; those of them that are not to be removed now.
+
+    A cell may have been given one of them after `garbage` looked: whoever does so sees that it is retired, or
+    is seen here. One that was retired by somebody else is theirs.
+    """
+    mine = [one for one in superseded if retire(store, one, "no cell needs it: newer runs replace it")]
+    needed = set(mine) - superseded_runs(called(known_runs(store))).keys() if mine else set[str]()
+    for run_id in needed:
+        take_back(store, run_id)
+    return needed | (set(superseded) - set(mine))
 
 
 def _runs(found: Sequence[Leftover], kind: str) -> list[str]:
@@ -116,12 +129,12 @@ def _caches(store: Store, before: float) -> Iterator[Leftover]:
 
 def _superseded(store: Store, known: Known, before: float) -> Iterator[Leftover]:
     committed = {run_of(one.key): one.modified for one in store.entries(COMMITS)}
-    for run_id, by in superseded_runs(known_runs(store).entries).items():
+    for run_id, by in superseded_runs(called(known_runs(store))).items():
         stored = known.manifests.get(run_id)
         if stored is not None and run_id not in known.ended and committed[run_id] <= before:
             tables = (stored.manifest.table, QUARANTINE, *stored.manifest.sides)
             for one in _files(store, run_id, tables):
-                detail = f"is of run {run_id}, which run {by} supersedes"
+                detail = f"is of run {run_id}, which no cell needs: run {by} supersedes it"
                 yield Leftover("superseded", one.key, one.bytes, one.modified, detail, run_id)
 
 

@@ -88,29 +88,34 @@ def abandon(store: Store, run_id: str, because: str = "") -> Ending:
             f"{store.url}: has no plan of run {run_id}; `nla-ray verify` names the runs"
         ) from None
     _refuse_committed(store, run_id)
-    made = _put(store, "abandoned", run_id, because or "no reason was given", plan)
+    _, made = _put(store, "abandoned", run_id, because or "no reason was given", plan)
     _refuse_committed(store, run_id)
     return made
 
 
-def retire(store: Store, run_id: str, because: str) -> Ending:
+def retire(store: Store, run_id: str, because: str) -> bool:
     """Say that a committed run's files are to be removed: nobody reads it any more. Its manifest stays.
 
-    Raises InputError where it is not committed.
+    False where somebody said so before. Raises InputError where it is not committed.
     """
     try:
         manifest = store.get(commit_key(run_id))
     except FileNotFoundError:
         raise InputError(f"{store.url}: run {run_id} is not committed, so it cannot be retired") from None
-    return _put(store, "retired", run_id, because, manifest)
+    return _put(store, "retired", run_id, because, manifest)[0]
 
 
-def _put(store: Store, state: State, run_id: str, because: str, of: bytes) -> Ending:
+def take_back(store: Store, run_id: str) -> None:
+    """Take back that a run is retired, before any of its files was removed."""
+    store.remove(_key(run_id, "retired"))
+
+
+def _put(store: Store, state: State, run_id: str, because: str, of: bytes) -> tuple[bool, Ending]:
     at = datetime.now(UTC).isoformat(timespec="seconds")
     ending = Ending(run_id=run_id, state=state, because=because, at=at, sha256=hashlib.sha256(of).hexdigest())
     if store.put_new(_key(run_id, state), ending.canonical().encode()):
-        return ending
-    return ending_of(store, run_id, state) or ending
+        return True, ending
+    return False, ending_of(store, run_id, state) or ending
 
 
 def _refuse_committed(store: Store, run_id: str) -> None:

@@ -13,9 +13,11 @@ from nla_ray.errors import InputError
 from nla_ray.store.catalog.index import index_keys
 from nla_ray.store.places.objects import PROBE, Listed, Store
 from nla_ray.store.runs.layout import (
+    CELLS,
     INDEX,
     PLANS,
     QUARANTINE,
+    cell_of,
     file_of,
     is_piece,
     is_state,
@@ -109,6 +111,8 @@ def _object(key: str, run_id: str, known: Known) -> Why | None:
         return _list(key, of_list, known)
     if key.startswith(INDEX):
         return None
+    if key.startswith(CELLS):
+        return _cell(key, known)
     if not is_state(key):
         if run_of_events(key) is not None:
             return _ended(run_id, known)
@@ -117,6 +121,16 @@ def _object(key: str, run_id: str, known: Known) -> Why | None:
     if key.startswith(PLANS) and run_id not in known.manifests:
         return _ended(run_id, known)
     return None
+
+
+def _cell(key: str, known: Known) -> Why | None:
+    """What is wrong with what makes a run that of a cell."""
+    said = cell_of(key)
+    if said is not None and said[2] in known.manifests:
+        return None
+    if said is None:
+        return "stray", "does not say which run a cell is given; nothing reads it"
+    return "stray", f"gives a cell run {said[2]}, which is not committed; nothing reads it"
 
 
 def _list(key: str, run_id: str, known: Known) -> Why | None:

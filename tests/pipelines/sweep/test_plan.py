@@ -38,7 +38,7 @@ def test_a_speed_is_estimated_then_measured_then_recorded(
         ("measured", 0, False),
     ]
     assert f"measured in {FIRST} on 2 units of base.L2.notes" in measured.cells[1].assumption
-    assert (measured.cost or 0) > 10 * (guessed.cost or 0)
+    assert (measured.cost or 0) > (guessed.cost or 0)
     for measure in (False, True):
         again = plan_sweep(place, measure=measure)
         assert [one.done_units for one in again.cells] == [2, 0], "nothing more is decoded to measure it"

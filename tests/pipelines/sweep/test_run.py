@@ -19,6 +19,7 @@ from nla_ray.pipelines.sweep.place import open_place
 from nla_ray.pipelines.sweep.plan import plan_sweep
 from nla_ray.pipelines.sweep.run import Ended, run_sweep
 from nla_ray.store import open_store
+from nla_ray.store.upkeep.collect import Rules, garbage, remove
 from nla_ray.store.upkeep.ended import retire
 from tests.conftest import NlaDirs
 from tests.decoded import rows_of, same_rows, select, snapshot, sound
@@ -69,7 +70,7 @@ def test_a_week_is_done_once_and_the_next_is_compared_with_it_and_with_the_base(
         assert [one["run_id"] for one in report["runs"] if one["role"] == "before"] == [role]
     assert of(second).base_report is None
     labels = select(
-        tables(config), f"SELECT DISTINCT week, model, base, corpus FROM runs WHERE run_id = '{tuned.run_id}'"
+        tables(config), f"SELECT week, model, base, corpus FROM cells WHERE run_id = '{tuned.run_id}'"
     )
     assert labels == [{"week": SECOND, "model": "tuned", "base": "base", "corpus": "notes"}]
     assert Path(second.page).is_file()
@@ -147,6 +148,55 @@ def test_a_cell_that_is_made_again_leaves_its_earlier_run_out_of_the_views(
     assert again.run_id != first.run_id and (again.units, again.reused_units) == (2, 1)
     (seen,) = select(tables(config), "SELECT list(DISTINCT run_id) AS runs FROM explanations")
     assert seen["runs"] == [again.run_id]
+    write_corpus(tmp_path / "in", FIRST, "notes", [f"notes-{one}" for one in "abcd"])
+    assert of(run_sweep(config, FIRST, again=["done"])).run_id == first.run_id
+    (seen,) = select(tables(config), "SELECT run_id, audit_id, week FROM cells")
+    assert seen == {"run_id": first.run_id, "audit_id": first.audit_id, "week": FIRST}
+    assert {row["audit_id"] for row in select(tables(config), "FROM rates")} == {first.audit_id}
+
+
+def test_a_run_of_two_weeks_is_found_by_both_and_stays_while_one_of_them_needs_it(
+    make: Make, tmp_path: Path
+) -> None:
+    config = make(leave_out=["base/chats", "tuned/chats", "tuned/notes"])
+    first = of(run_sweep(config, FIRST))
+    shutil.copy(tmp_path / "in/notes" / f"{FIRST}.jsonl", tmp_path / "in/notes" / f"{SECOND}.jsonl")
+    second = of(run_sweep(config, SECOND))
+    assert (second.run_id, second.same_run_as) == (first.run_id, FIRST)
+
+    def seen() -> list[tuple[str, ...]]:
+        names = ("week", "run_id", "audit_id")
+        rows = select(tables(config), "SELECT * FROM cells ORDER BY week")
+        return [tuple(row[name] for name in names) for row in rows]
+
+    def of_week(result: CellResult) -> tuple[str, ...]:
+        return result.cell.week, str(result.run_id), str(result.audit_id)
+
+    assert seen() == [of_week(first), of_week(second)]
+    shutil.rmtree(Path(tables(config)) / "cells")
+    assert seen() == [of_week(first)], "a root that was written before cells were given runs"
+    second = of(run_sweep(config, SECOND, again=["done"]))
+    assert second.cost in (None, 0.0) and seen() == [of_week(first), of_week(second)]
+    weeks = select(tables(config), "SELECT week, count(*) AS n FROM rates GROUP BY week ORDER BY week")
+    assert [row["week"] for row in weeks] == [FIRST, SECOND] and len({row["n"] for row in weeks}) == 1
+    (count,) = select(tables(config), "SELECT count(*) AS n, count(DISTINCT row_id) AS ids FROM explanations")
+
+    write_corpus(tmp_path / "in", FIRST, "notes", ["notes-a", "notes-b", "late"])
+    again = of(run_sweep(config, FIRST, again=["done"]))
+    assert again.run_id != first.run_id and seen() == [of_week(again), of_week(second)]
+    kept = snapshot(Path(tables(config)))
+    store = open_store(tables(config))
+    found = garbage(store, Rules(days=0, superseded_days=0))
+    assert second.run_id not in {one.run_id for one in found}
+    remove(store, found)
+    assert {key for key in kept if str(second.run_id) in key} <= snapshot(Path(tables(config))).keys()
+    (left,) = select(
+        tables(config),
+        f"""SELECT count(*) AS n, count(DISTINCT row_id) AS ids FROM explanations
+        SEMI JOIN (FROM cells WHERE week = '{SECOND}') AS cells USING (run_id)""",
+    )
+    assert left == count
+    sound(tables(config))
 
 
 def test_a_model_that_is_not_there_is_a_missing_cell(make: Make, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from nla_ray.errors import InputError
 from nla_ray.store import connect, open_run, open_store, verify
 from nla_ray.store.catalog import index
+from nla_ray.store.catalog.cells import assign, called, superseded_runs
 from nla_ray.store.catalog.index import (
     Entry,
     heads,
@@ -19,7 +20,6 @@ from nla_ray.store.catalog.index import (
     put_index,
     read_index,
     runs_with,
-    superseded_runs,
 )
 from nla_ray.store.places.folder import FolderStore
 from nla_ray.store.runs.layout import commit_key
@@ -124,8 +124,12 @@ def test_an_index_that_is_not_what_the_manifests_say_is_named(place: str) -> Non
 def test_a_run_that_is_not_committed_any_more_is_in_the_index_alone(place: str) -> None:
     for number in range(3):
         commit(place, f"run{number}")
+    last = get_manifests(open_store(place), ["run2"])[0].manifest
+    assign(open_store(place), last, CELL)
     replace(place, commit_key("run2"), None)
-    assert [one.run_id for one in known_runs(open_store(place)).entries] == ["run0", "run1"]
+    known = known_runs(open_store(place))
+    assert [one.run_id for one in known.entries] == ["run0", "run1"] and known.assigned == ()
+    assert connect(place).sql("FROM cells").fetchall() == []
 
 
 @pytest.mark.usefixtures("often")
@@ -148,13 +152,12 @@ def test_runs_of_the_first_version_are_in_the_index_too(place: str) -> None:
     assert connect(place).sql("SELECT count(*) FROM all_explanations").fetchall() == [(12,)]
 
 
-def test_runs_are_found_by_recipe_and_labels_the_latest_first(place: str) -> None:
+def test_runs_are_found_by_recipe_the_latest_first(place: str) -> None:
     for number in range(3):
         commit(place, f"run{number}", {"recipe": "r"}, week=f"W{number}")
     commit(place, "other", {"recipe": "x"})
     store = open_store(place)
     assert [one.run_id for one in runs_with(store, recipe="r")] == ["run2", "run1", "run0"]
-    assert [one.run_id for one in runs_with(store, recipe="r", labels={"week": "W1"})] == ["run1"]
     assert runs_with(store, recipe="r", table="rates") == []
 
 
@@ -164,7 +167,7 @@ def test_a_later_run_of_a_cell_supersedes_the_earlier_one(place: str) -> None:
     commit(place, "aa", **CELL)
     commit(place, "week2", **CELL | {"week": "2026-W02"})
     commit(place, "partly", **{label: value for label, value in CELL.items() if label != "layer"})
-    assert superseded_runs(known_runs(open_store(place)).entries) == {"zz": "aa"}
+    assert superseded_runs(called(known_runs(open_store(place)))) == {"zz": "aa"}
     connection = connect(place)
     assert connection.sql("SELECT run_id, superseded_by FROM all_runs ORDER BY ALL").fetchall() == [
         ("aa", None),

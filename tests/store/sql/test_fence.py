@@ -36,7 +36,7 @@ def connection(tables: Path) -> duckdb.DuckDBPyConnection:
 
 def ask(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     with explained(Limits()):
-        send(connection, Request(sql, {}, [], Limits()), io.BytesIO())
+        send(connection, Request(sql, {}, [], [], Limits()), io.BytesIO())
 
 
 def digests(tables: Path) -> dict[Path, str]:

@@ -13,7 +13,7 @@ from nla_ray.tables import RATES, table_of
 from tests.store.rows import RECORD, plan_of, rows_of
 
 VIEWS = {"explanations": 9, "controls": 3, "all_explanations": 12, "runs": 1, "all_runs": 1, "failures": 3}
-EMPTY = {"documents": 0, "activations": 0, "findings": 0, "rates": 0}
+EMPTY = {"documents": 0, "activations": 0, "findings": 0, "rates": 0, "cells": 0, "all_cells": 0}
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_labels_are_columns_and_null_where_there_are_none(tmp_path: Path) -> Non
     committed_run(tmp_path, plan_of("run1").model_copy(update={"labels": labels}))
     committed_run(tmp_path, plan_of("run2"))
     found = connect(tmp_path).sql("SELECT sweep, week, model, base, corpus, layer FROM runs ORDER BY run_id")
-    assert found.fetchall() == [("s", "2026-W01", "m", "b", "c", 3), (None,) * 5 + (3,)]
+    assert found.fetchall() == [(["s"], ["2026-W01"], ["m"], ["b"], ["c"], 3), (None,) * 5 + (3,)]
 
 
 def test_rates_have_the_labels_of_the_audit(tmp_path: Path) -> None:
