@@ -20,9 +20,12 @@ import yaml
 from botocore.exceptions import ClientError, ParamValidationError
 
 from nla_ray.errors import Exit
+from nla_ray.store import open_store
+from nla_ray.store.runs.run import open_run
 from tests.conftest import NlaDirs
 from tests.store.conftest import BUCKET, SECRET, client_of, use_s3
 from tests.store.faults import Request, faulty
+from tests.store.rows import plan_of
 from tests.store.seaweed import ALL, BINARY, seaweedfs
 
 ROOT = Path(__file__).parents[2]
@@ -122,13 +125,25 @@ def place(tmp_path_factory: pytest.TempPathFactory, nla: Callable[[str], NlaDirs
     with seaweedfs(tmp_path_factory.mktemp("seaweedfs"), users) as server:
         owner = client_of(server)
         owner.create_bucket(Bucket=BUCKET)
-        rows = [{"id": f"doc{i}", "text": f"{i} apples and pears in a basket" * 3} for i in range(8)]
-        body = "".join(json.dumps(row) + "\n" for row in rows).encode()
-        owner.put_object(Bucket=BUCKET, Key="chats/2026-W48/corpus.jsonl", Body=body)
+        put_corpus(server, documents=8)
         owner.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps(of_the_test(POLICY)))
         made = Place("", folder, config)
         with faulty(server, made.see) as made.endpoint:
             yield made
+
+
+def put_corpus(endpoint: str, *, documents: int) -> None:
+    """What the week reads."""
+    rows = [{"id": f"doc{i}", "text": f"{i} apples and pears in a basket" * 3} for i in range(documents)]
+    body = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    client_of(endpoint).put_object(Bucket=BUCKET, Key="chats/2026-W48/corpus.jsonl", Body=body)
+
+
+def begin_a_run(place: Place) -> None:
+    """A run that nobody goes on with."""
+    with pytest.MonkeyPatch.context() as environment:
+        use_s3(environment, place.endpoint, place.folder / "cache-begun")
+        open_run(open_store(TABLES), plan_of("begun"), add=True)
 
 
 def put_stray(place: Place) -> None:
@@ -150,8 +165,15 @@ def used(place: Place) -> dict[str, set[Use]]:
         read = place.run("reader", *command)
         assert read.returncode == 0, read.stdout + read.stderr
     put_stray(place)
-    kept = place.run("keeper", "sweep", "gc", TABLES, "--yes", "--days=0")
-    assert "removed" in kept.stdout and kept.returncode == 0, kept.stdout + kept.stderr
+    put_corpus(place.endpoint, documents=9)
+    again = place.run("writer", "sweep", "run", "config.yaml", "--week=2026-W48", "--again", **place.config)
+    assert again.returncode in AUDITED, again.stdout + again.stderr
+    begin_a_run(place)
+    old = ["--days=0", "--superseded-weeks=0"]
+    for command in (["abandon", TABLES, "begun"], ["gc", f"{ROOT_URL}#weekly", "--yes", *old]):
+        kept = place.run("keeper", "sweep", *command)
+        assert kept.returncode == 0, kept.stdout + kept.stderr
+    assert "removed" in kept.stdout and "superseded" in kept.stdout
     return {who: set(place.uses[who]) for who in IDENTITIES}
 
 
