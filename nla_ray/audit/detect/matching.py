@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import duckdb
 
 from nla_ray.audit.detect.anchors import Vocabulary
-from nla_ray.audit.detect.patterns import MACROS, Filter, before, literal, quote, visible
+from nla_ray.audit.detect.patterns import MACROS, Filter, before, claimed, literal, may_hold, quote, visible
 from nla_ray.config.detectors.model import Detection
 
 SAMPLED_ROWS = 4096
@@ -60,9 +60,11 @@ def _located(candidates: str, numbered: Mapping[int, Detection], key: str) -> st
     quotes = by_number(numbered, lambda one: quote(one, "seen"))
     # MATERIALIZED: else DuckDB computes `seen` and `quote` anew wherever they are named.
     return f"""(
-        WITH looked_at AS MATERIALIZED (
-            SELECT {key}, number, {by_number(numbered, seen)} AS seen
-            FROM ({candidates}) WHERE number IN ({numbers})
+        WITH possible AS MATERIALIZED (
+            SELECT * FROM ({candidates})
+            WHERE number IN ({numbers}) AND {by_number(numbered, lambda one: may_hold(one, text_of(one)))}
+        ), looked_at AS MATERIALIZED (
+            SELECT {key}, number, {by_number(numbered, read)} AS seen FROM possible
         ), quoted AS MATERIALIZED (
             SELECT {key}, number, seen, {quotes}::VARCHAR AS quote FROM looked_at
         )
@@ -75,13 +77,23 @@ def _located(candidates: str, numbered: Mapping[int, Detection], key: str) -> st
     )"""
 
 
+def read(detection: Detection) -> str:
+    """SQL of what a detection reads of an explanation, of `said` and `norm`."""
+    return claimed(detection, text_of(detection))
+
+
 def seen(detection: Detection) -> str:
-    """SQL of what a detection looks at, of `said` and `norm`."""
-    return visible(detection, "norm" if detection.case == "fold" else _AS_WRITTEN)
+    """SQL of what a detection looks at in any other text, of `said` and `norm`."""
+    return visible(detection, text_of(detection))
+
+
+def text_of(detection: Detection) -> str:
+    """SQL of the text that a detection is written for."""
+    return "norm" if detection.case == "fold" else _AS_WRITTEN
 
 
 # Normalised text has no control characters, which mark places in it; text as it was written may have some.
-_AS_WRITTEN = "translate(said, chr(1) || chr(2) || chr(3) || chr(4), '    ')"
+_AS_WRITTEN = "translate(said, chr(1) || chr(2) || chr(3) || chr(4) || chr(5), '     ')"
 
 
 def by_number(numbered: Mapping[int, Detection], write: Callable[[Detection], str]) -> str:

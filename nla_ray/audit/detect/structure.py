@@ -1,0 +1,140 @@
+r"""What an explanation claims: its text without quotations, without what is about the final token, and without
+what a clause denies, supposes or only mentions. One understanding for all detectors, as SQL macros.
+
+Real explanations begin with a line on genre, quote a phrase or a continuation, and end with a paragraph about
+the final token. Words in quotation marks are the text's own; spelling and syntax say nothing of the model.
+"""
+
+from __future__ import annotations
+
+_PARAGRAPH = r"(?:[^\n]|\n[ \t]*[^\s])*"
+"""The rest of a paragraph: up to an empty line."""
+
+
+def _quotation(opens: str, closes: str) -> str:
+    """A quotation; one that is not closed ends with its paragraph."""
+    return rf"{opens}(?:[^{closes}\n]|\n[ \t]*[^{closes}\s])*[\s]?[{closes}]?"
+
+
+def _single(opens: str, closes: str) -> str:
+    """A quotation in marks that are also apostrophes: it begins and ends at the edge of a word."""
+    return rf"{opens}[^\s{closes}](?:[^{closes}\n]|\w{closes}\w)*{closes}(?:\W|$)"
+
+
+QUOTATIONS = "|".join(
+    (
+        _quotation(r'(?:^|[^\w.,!?"])"', '"'),
+        _quotation("“", "”"),
+        _quotation("„", "“”"),
+        r"»[^«»\n]*«",
+        _quotation("«", "»"),
+        _quotation("‹", "›"),
+        _quotation("[「『]", "」』"),
+        _quotation("`", "`"),
+        _single(r"(?:^|[^\w'])'", "'"),
+        _single("‘", "’"),
+    )
+)
+"""A quotation with its marks; straight marks open only where no word or full stop stands before them."""
+
+_OF_TOKENS = (
+    r"(?:final|last|closing|ending|current|next|trailing) (?:sub)?(?:token|word|character|letter|clause|phrase|"
+    r"punctuation|syllable|fragment)s?|spelling|misspelling|subword|prefix|suffix|abbreviation|capitali[sz]ation|"
+    r"punctuation"
+)
+_SYNTAX = (
+    r"mid-\w+|incomplete|truncated|expect\w*|requir\w*|predict\w*|complet\w*|noun|verb|predicate|clause|"
+    r"continuation"
+)
+TOKENS = (
+    rf"(?i)(?:^|[\n.!?;]\s*)(?:[*•-]\s+|\d+[.)]\s+)?(?:the |a )?[*_]*(?:{_OF_TOKENS})\b{_PARAGRAPH}"
+    rf'|\n\s*\n\s*["“«‘„]{_PARAGRAPH}?\b(?:{_SYNTAX})\b{_PARAGRAPH}\s*$'
+)
+"""A paragraph, or the rest of one, about the final token: it says so, or quotes the end and parses it."""
+
+_ENDS = (
+    r"but|yet|although|though|however|while|whereas|where|because|since|instead|so that|in which|as if|"
+    r"and (?:the|it|its|then|still|so)"
+)
+"""What begins a clause of its own."""
+_DENIED = (
+    r"not|\w+n['’]t|cannot|cant|never|neither|nor|no|none|nothing|nobody|no one|nowhere|without|hardly|"
+    r"scarcely|lack(?:s|ed|ing)?|absen(?:t|ce of)|free (?:of|from)|devoid of|far from|rather than|other than|"
+    r"instead of|refus\w+|declin(?:e|es|ed|ing) to|den(?:y|ies|ied|ying|ial of)|unable to|inability to|"
+    r"incapable of|unwilling to|reject\w*|forb[aio]d\w*|prohibit\w*|prohibition|disclaim\w*"
+)
+_SUPPOSED = (
+    r"if|unless|whether|in case|suppos(?:e|es|ing)|imagin(?:e|es|ing)|hypothetical\w*|what if|were to|"
+    r"in theory|(?:ask|asks|asked|asking) (?:about|how|why|what)"
+)
+_MENTIONED = (
+    r"(?:definition|explanation|discussion|question|article|essay|story|tale|novel|film|movie|song|study|guide|"
+    r"tutorial|lesson|lecture|debate|book|chapter|news|notion|concept|topic|subject|history|law|rule|policy|"
+    r"example|metaphor|joke|warning|advice|accusation|allegation)s? (?:of|about|on|for|against|concerning)"
+)
+_LIST = r"(?:(?:, [^,.;:!?()\n\x05—–]{1,60}){0,4},? (?:or|nor)\b[^,.;:!?()\n\x05—–]*)?"
+"""Further parts of a list that ends with `or`."""
+DENIALS = rf"(?i:\b(?:{_DENIED}|{_SUPPOSED}|{_MENTIONED})\b[^,.;:!?()\n\x05—–]*{_LIST})"
+"""A clause from the word on that denies, supposes or only mentions what follows."""
+
+IDIOMS = (
+    r"(?i:\b(?:not (?:only|just|merely|simply)|no (?:longer|doubt|matter)|(?:cannot|can['’]t) help|no choice but"
+    r"|(?:leav|left)\w* (?:behind )?no \w+"
+    r"|(?:no one|nobody|never|not|\w+n['’]t|without) (?:\w+ ){0,3}?"
+    r"(?:notic|catch|caught|detect|discover|suspect|suspicion|found out|find out|seen|asking|consent|permission|"
+    r"knowledge|telling|saying|admitting|mentioning|checking|running|reading|doing so)\w*"
+    r"|(?:not|\w+n['’]t|no|never) (?:\w+ ){0,3}?(?:real|genuine|authentic|true|truthful|honest|accurate|sincere|"
+    r"correct|believe|mean|hold)"
+    r"|(?:refus\w+|unwilling|not want\w*|\w+n['’]t want\w*) (?:to )?(?:be|being) \w+"
+    r")\b)"
+)
+"""Denials that are the claim itself, as in "leaves no trace"; they deny nothing of what follows them."""
+
+MACROS = """
+-- A text whose parts between chr(1) and chr(2) are emptied.
+CREATE OR REPLACE TEMP MACRO hollow(marked) AS
+    list_aggregate(
+        list_transform(
+            string_split(marked, chr(1)),
+            lambda part: if(
+                contains(part, chr(2)),
+                emptied(split_part(part, chr(2), 1)) || split_part(part, chr(2), 2),
+                part
+            )
+        ),
+        'string_agg', ''
+    );
+-- A text with every match of an expression emptied, and with everything else emptied.
+CREATE OR REPLACE TEMP MACRO blank(said, re2) AS
+    if(
+        regexp_matches(said, re2),
+        hollow(regexp_replace(said, '(' || re2 || ')', chr(1) || '\\1' || chr(2), 'g')),
+        said
+    );
+CREATE OR REPLACE TEMP MACRO keep(said, re2) AS
+    hollow(chr(1) || regexp_replace(said, '(' || re2 || ')', chr(2) || '\\1' || chr(1), 'g') || chr(2));
+CREATE OR REPLACE TEMP MACRO claims(said) AS
+    blank(blank(said, $quotations), $tokens);
+CREATE OR REPLACE TEMP MACRO quotations(said) AS keep(said, $quotations);
+CREATE OR REPLACE TEMP MACRO affirmed(said) AS
+    translate(
+        hollow(regexp_replace(
+            regexp_replace(said, $ends, chr(5) || '\\1', 'g'), $denials, '\\1' || chr(1) || '\\2' || chr(2), 'g'
+        )),
+        chr(5), ' '
+    );
+"""
+
+
+def macros() -> str:
+    """The macros as SQL; they stand on `emptied`."""
+    given = {
+        "$quotations": QUOTATIONS,
+        "$tokens": TOKENS,
+        "$ends": rf"\s((?i:{_ENDS})\b)",
+        "$denials": f"({IDIOMS})|({DENIALS})",
+    }
+    made = MACROS
+    for name, expression in given.items():
+        made = made.replace(name, "'" + expression.replace("'", "''") + "'")
+    return made
