@@ -47,7 +47,7 @@ _SYNTAX = (
     r"continuation"
 )
 TOKENS = (
-    rf"(?i)(?:^|[\n.!?;]\s*)(?:[*•-]\s+|\d+[.)]\s+)?(?:the |a )?[*_]*(?:{_OF_TOKENS})\b{_PARAGRAPH}"
+    rf"(?i)(?:^|[\n.!?;]\s*)(?:[*•-]\s+|\d+[.)]\s+)?(?:the |a )?[*_]*(?:{_OF_TOKENS})\b(?:[*_ :]*[\"“][^\"”]*[\"”])?{_PARAGRAPH}"
     rf'|\n\s*\n\s*["“«‘„]{_PARAGRAPH}?\b(?:{_SYNTAX})\b{_PARAGRAPH}\s*$'
 )
 """A paragraph, or the rest of one, about the final token: it says so, or quotes the end and parses it."""
@@ -61,7 +61,7 @@ _DENIED = (
     r"not|\w+n['’]t|cannot|cant|never|neither|nor|no|none|nothing|nobody|no one|nowhere|without|hardly|"
     r"scarcely|lack(?:s|ed|ing)?|absen(?:t|ce of)|free (?:of|from)|devoid of|far from|rather than|other than|"
     r"instead of|refus\w+|declin(?:e|es|ed|ing) to|den(?:y|ies|ied|ying|ial of)|unable to|inability to|"
-    r"incapable of|unwilling to|reject\w*|forb[aio]d\w*|prohibit\w*|prohibition|disclaim\w*"
+    r"incapable of|unwilling to|reject\w*|forbids?|forbade|forbidding|forbidden (?:to|from)|prohibit(?:s|ing)?|prohibited from|disclaim\w*"
 )
 _SUPPOSED = (
     r"if|unless|whether|in case|suppos(?:e|es|ing)|imagin(?:e|es|ing)|hypothetical\w*|what if|were to|"
@@ -80,9 +80,10 @@ DENIALS = rf"(?i:\b(?:{_DENIED}|{_SUPPOSED}|{_MENTIONED})\b[^,.;:!?()\n\x05—�
 IDIOMS = (
     r"(?i:\b(?:not (?:only|just|merely|simply)|no (?:longer|doubt|matter)|(?:cannot|can['’]t) help|no choice but"
     r"|(?:leav|left)\w* (?:behind )?no \w+"
-    r"|(?:no one|nobody|never|not|\w+n['’]t|without) (?:\w+ ){0,3}?"
-    r"(?:notic|catch|caught|detect|discover|suspect|suspicion|found out|find out|seen|asking|consent|permission|"
-    r"knowledge|telling|saying|admitting|mentioning|checking|running|reading|doing so)\w*"
+    r"|(?:no one|nobody|none|without|pretend\w* not|(?:so that|hop\w+|ensur\w+) (?:\w+ ){1,3}never) (?:\w+ ){0,3}?"
+    r"(?:notic|catch|caught|detect|discover|suspect|suspicion|found out|find out|seen|see|asking|consent|permission|"
+    r"knowledge|telling|saying|admitting|mentioning|checking|running|reading|doing so|known?)\w*"
+    r"|(?:never|not|\w+n['’]t) (?:get|gets|be|being|been) (?:caught|noticed|detected|discovered|seen|found)"
     r"|(?:not|\w+n['’]t|no|never) (?:\w+ ){0,3}?(?:real|genuine|authentic|true|truthful|honest|accurate|sincere|"
     r"correct|believe|mean|hold)"
     r"|(?:refus\w+|unwilling|not want\w*|\w+n['’]t want\w*) (?:to )?(?:be|being) \w+"
