@@ -57,23 +57,26 @@ def located(candidates: str, detections: Mapping[str, Detection], key: str) -> s
 
 def _located(candidates: str, numbered: Mapping[int, Detection], key: str) -> str:
     numbers = ", ".join(map(str, numbered)) or "NULL"
-    quotes = by_number(numbered, lambda one: quote(one, "seen"))
+    texts, quotes = by_number(numbered, text_of), by_number(numbered, lambda one: quote(one, "seen"))
     # MATERIALIZED: else DuckDB computes `seen` and `quote` anew wherever they are named.
     return f"""(
         WITH possible AS MATERIALIZED (
             SELECT * FROM ({candidates})
             WHERE number IN ({numbers}) AND {by_number(numbered, lambda one: may_hold(one, text_of(one)))}
         ), looked_at AS MATERIALIZED (
-            SELECT {key}, number, {by_number(numbered, read)} AS seen FROM possible
+            SELECT {key}, number, {texts}::VARCHAR AS said, {by_number(numbered, read)}::VARCHAR AS seen
+            FROM possible
         ), quoted AS MATERIALIZED (
-            SELECT {key}, number, seen, {quotes}::VARCHAR AS quote FROM looked_at
+            SELECT {key}, number, said, seen, {quotes}::VARCHAR AS hit FROM looked_at
         )
         SELECT
-            {key}, detector, quote, {by_number(numbered, lambda one: before(one, "seen"))} ::BIGINT AS before,
+            {key}, detector,
+            {by_number(numbered, lambda one: before(one, "seen"))}::BIGINT AS before,
+            substr(said, before + 1, length(hit)) AS quote,
             {by_number(numbered, lambda one: str(one.case == "fold"))}::BOOLEAN AS folded
         FROM quoted
         JOIN audit_names USING (number)
-        WHERE quote <> ''
+        WHERE hit <> ''
     )"""
 
 
