@@ -34,12 +34,6 @@ def visible(detection: Detection, text: str) -> str:
     return f"blank({text}, {literal(either(detection.exclude))})" if detection.exclude else text
 
 
-def claimed(detection: Detection, text: str) -> str:
-    """SQL of what a detection reads of an explanation."""
-    part = {"claims": "claims({})", "quotations": "quotations({})", "all": "{}"}[detection.reads].format(text)
-    return visible(detection, part if detection.denied else f"affirmed({part})")
-
-
 def quote(detection: Detection, text: str) -> str:
     """SQL of the first quotable match in a visible text that satisfies the detection, else the empty text."""
     first = f"regexp_extract({text}, {_quotable(detection)})"

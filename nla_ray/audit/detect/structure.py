@@ -114,9 +114,10 @@ CREATE OR REPLACE TEMP MACRO blank(said, re2) AS
     );
 CREATE OR REPLACE TEMP MACRO keep(said, re2) AS
     hollow(chr(1) || regexp_replace(said, '(' || re2 || ')', chr(2) || '\\1' || chr(1), 'g') || chr(2));
-CREATE OR REPLACE TEMP MACRO claims(said) AS
-    blank(blank(said, $quotations), $tokens);
+CREATE OR REPLACE TEMP MACRO unquoted(said) AS blank(said, $quotations);
 CREATE OR REPLACE TEMP MACRO quotations(said) AS keep(said, $quotations);
+-- What is left of an unquoted text without what is about the final token.
+CREATE OR REPLACE TEMP MACRO claims(unquoted) AS blank(unquoted, $tokens);
 CREATE OR REPLACE TEMP MACRO affirmed(said) AS
     translate(
         hollow(regexp_replace(
