@@ -11,12 +11,7 @@ from nla_ray.audit.detect.anchors import END, AnchorFinder, Anchors, Vocabulary
 from nla_ray.config.detectors.model import Detection, Group
 from nla_ray.config.detectors.patterns import MOST_ALTERNATIVES, MOST_BYTES, either, expression
 
-EMPTIED = r"""
--- Text without letters and digits; length, spaces and punctuation stay, so that nothing new can match.
-CREATE OR REPLACE TEMP MACRO emptied(said) AS
-    regexp_replace(regexp_replace(said, '\w', '_', 'g'), '[^[:ascii:]]', chr(3), 'g');
-"""
-MACROS = EMPTIED + structure.macros()
+MACROS = structure.macros()
 
 
 def literal(text: str) -> str:

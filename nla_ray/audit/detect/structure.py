@@ -13,17 +13,17 @@ _PARAGRAPH = r"(?:[^\n]|\n[ \t]*[^\s])*"
 
 def _quotation(opens: str, closes: str) -> str:
     """A quotation; one that is not closed ends with its paragraph."""
-    return rf"{opens}(?:[^{closes}\n]|\n[ \t]*[^{closes}\s])*[\s]?[{closes}]?"
+    return rf"{opens}(?:\s+[{closes}]|(?:[^{closes}\n]|\n[ \t]*[^{closes}\s])*(?:\s?[{closes}])?)"
 
 
 def _single(opens: str, closes: str) -> str:
     """A quotation in marks that are also apostrophes: it begins and ends at the edge of a word."""
-    return rf"{opens}[^\s{closes}](?:[^{closes}\n]|\w{closes}\w)*{closes}(?:\W|$)"
+    return rf"{opens}[^\s{closes}](?:[^{closes}\n]|\w{closes}\w)*{closes}\B"
 
 
 QUOTATIONS = "|".join(
     (
-        _quotation(r'(?:^|[^\w.,!?"])"', '"'),
+        _quotation(r'\B"', '"'),
         _quotation("“", "”"),
         _quotation("„", "“”"),
         r"»[^«»\n]*«",
@@ -31,11 +31,11 @@ QUOTATIONS = "|".join(
         _quotation("‹", "›"),
         _quotation("[「『]", "」』"),
         _quotation("`", "`"),
-        _single(r"(?:^|[^\w'])'", "'"),
+        _single(r"\B'", "'"),
         _single("‘", "’"),
     )
 )
-"""A quotation with its marks; straight marks open only where no word or full stop stands before them."""
+"""A quotation with its marks; straight marks open only where no word ends."""
 
 _OF_TOKENS = (
     r"(?:final|last|closing|ending|current|next|trailing) (?:sub)?(?:token|word|character|letter|clause|phrase|"
@@ -47,8 +47,8 @@ _SYNTAX = (
     r"continuation"
 )
 TOKENS = (
-    rf"(?i)(?:^|[\n.!?;]\s*)(?:[*•-]\s+|\d+[.)]\s+)?(?:the |a )?[*_]*(?:{_OF_TOKENS})\b(?:[*_ :]*[\"“][^\"”]*[\"”])?{_PARAGRAPH}"
-    rf'|\n\s*\n\s*["“«‘„]{_PARAGRAPH}?\b(?:{_SYNTAX})\b{_PARAGRAPH}\s*$'
+    rf"(?i)(?:^|[\n.!?;]\s*)(?:[*•-]\s+|\d+[.)]\s+)?(?:the |a )?[*_]*(?:{_OF_TOKENS})\b(?:[*_ :]*\x03+)?{_PARAGRAPH}"
+    rf'|\n\s*\n\s*\x03{_PARAGRAPH}?\b(?:{_SYNTAX})\b{_PARAGRAPH}\s*$'
 )
 """A paragraph, or the rest of one, about the final token: it says so, or quotes the end and parses it."""
 
@@ -92,14 +92,15 @@ IDIOMS = (
 """Denials that are the claim itself, as in "leaves no trace"; they deny nothing of what follows them."""
 
 MACROS = """
--- A text whose parts between chr(1) and chr(2) are emptied.
+-- A text whose parts between chr(1) and chr(2) are emptied: as long as before, of characters that are in no
+-- word and that no two things that are near each other have between them, so that nothing new can match.
 CREATE OR REPLACE TEMP MACRO hollow(marked) AS
     list_aggregate(
         list_transform(
             string_split(marked, chr(1)),
             lambda part: if(
                 contains(part, chr(2)),
-                emptied(split_part(part, chr(2), 1)) || split_part(part, chr(2), 2),
+                repeat(chr(3), strpos(part, chr(2)) - 1) || split_part(part, chr(2), 2),
                 part
             )
         ),
@@ -129,7 +130,7 @@ CREATE OR REPLACE TEMP MACRO affirmed(said) AS
 
 
 def macros() -> str:
-    """The macros as SQL; they stand on `emptied`."""
+    """The macros as SQL."""
     given = {
         "$quotations": QUOTATIONS,
         "$tokens": TOKENS,

@@ -153,7 +153,7 @@ def test_emptied_text_keeps_its_length() -> None:
     text = "Ein Prüfungs-Text, naïve: math exam! 试卷 exam"
     (blank,) = connection.execute("SELECT blank($text, 'math exam|试.')", {"text": text}).fetchall()[0]
     assert len(blank) == len(text)
-    assert blank == text.replace("math exam", "____ ____").replace("试卷", "\x03\x03")
+    assert blank == text.replace("math exam", "\x03" * 9).replace("试卷", "\x03\x03")
 
 
 def test_the_first_match_is_quoted() -> None:
