@@ -1,4 +1,4 @@
-"""How often known artefacts occur, by population and by class of token: what verbalizers write of themselves."""
+"""How often known artefacts occur, by population and class of token: what verbalizers write of themselves."""
 
 from __future__ import annotations
 

@@ -111,8 +111,8 @@ def _of_the_evidence(
     if young:
         yield Note(
             title="Findings of experimental detectors",
-            text=f"Counted, and no finding whatever the count: {', '.join(young)}. Their precision is under 0.5 "
-            "or not known at all.",
+            text=f"Counted, and no finding whatever the count: {', '.join(young)}. Their precision is under "
+            "0.5 or not known at all.",
         )
     unvalidated = [one.id for one in detectors if not one.validated]
     if unvalidated:
@@ -161,9 +161,9 @@ def _evidence(rule: Evidence, tallies: Sequence[Tally]) -> str:
         beyond = f"its fidelity exceeds that of {share} (fve_nrm {floors})"
     restated = "also" if rule.restated else "not"
     return (
-        "Detectors read what an explanation claims: not what it quotes, what it says of the final token, or what "
-        "a clause denies, supposes or only mentions, unless their pack asks for it. Explanations of special and "
-        "template tokens are left out, unless a detector's scope names them. "
+        "Detectors read what an explanation claims: not what it quotes, what it says of the final token, or "
+        "what a clause denies, supposes or only mentions, unless their pack asks for it. Explanations of "
+        "special and template tokens are left out, unless a detector's scope names them. "
         f"An explanation counts if {beyond}, if the match is not inside a known artefact, and {restated} "
         "if the prompt (the text without the model's own answers) says the same up to that position. A "
         "document meets a rule when "

@@ -1,4 +1,4 @@
-"""Which imported results are about tokens of a chat template, by the tokens' text: the files have no flag for it."""
+"""Which imported results are about tokens of a chat template, by their text: files have no flag for it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Headers:
         self._flag: str | None = None
 
     def flag(self, entry: Entry) -> str | None:
-        """`special_token`, `template_token` (a header's role, the white space beside special tokens) or None."""
+        """`special_token`, `template_token` (a header's role, white space beside special tokens) or None."""
         token, position = entry.columns["token"], -2 if entry.position is None else entry.position
         at = (entry.document, position)
         if at != self._at or position < 0:

@@ -22,7 +22,10 @@ def scope_sql(scope: Scope) -> str:
 
 
 # Imported rows may have no flag.
-_IS_SPECIAL = f"list_contains(flags, 'special_token') OR coalesce(regexp_matches(token, {literal(SPECIAL_TOKEN.pattern)}), false)"
+_IS_SPECIAL = (
+    "list_contains(flags, 'special_token') "
+    f"OR coalesce(regexp_matches(token, {literal(SPECIAL_TOKEN.pattern)}), false)"
+)
 _OF_TEMPLATE = f"coalesce(list_contains(flags, 'template_token') OR {_IS_SPECIAL}, false)"
 TOKEN_CLASS = rf"""CASE
     WHEN {_IS_SPECIAL} THEN 'special'

@@ -93,7 +93,8 @@ class Detection(Config):
     """claims: what the explanation says itself, without what stands in quotation marks and without what is
     about the final token, spelling and syntax; quotations: what stands in quotation marks."""
     denied: bool = False
-    """Read also what a clause denies ("does not"), refuses, supposes ("if") or only mentions ("a story about")."""
+    """Read also what a clause denies ("does not"), refuses, supposes ("if") or only mentions ("a story
+    about")."""
     least_share: Annotated[float, Field(ge=0, le=1)] = 0
     """What matches makes at least this share of the letters of what is read."""
     case: Literal["fold", "exact"] = "fold"
@@ -177,7 +178,7 @@ class Scope(Config):
     roles: tuple[Text, ...] = ()
     """Tokens with these labels, such as `assistant` or `thinking`; a row without one is not among them."""
     tokens: tuple[TokenClass, ...] = ()
-    """Classes of the token at the position; a row whose token is not known is not among them. Empty: all but
+    """Classes of the token at the position; a row whose token is not known is in none. Empty: all but
     special and template tokens, which decode to what the verbalizer says of itself."""
     without_flags: tuple[Text, ...] = ()
     """No rows with one of these flags, such as `early_position` and `sink_norm`."""
@@ -243,8 +244,8 @@ class Detector(Config):
             return self
         if found.tp < found.fp:
             raise ValueError(
-                f"status {self.status}: {found.tp} of {found.tp + found.fp} reviewed hits are true; a detector "
-                "with a precision under 0.5 is experimental"
+                f"status {self.status}: {found.tp} of {found.tp + found.fp} reviewed hits are true; a "
+                "detector with a precision under 0.5 is experimental"
             )
         return self
 

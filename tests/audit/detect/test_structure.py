@@ -104,7 +104,9 @@ def test_a_share_of_the_letters() -> None:
     assert matching(["ab αβγ", "abcdef αβ", "αβ 1234567"], {"it": stars}) == [{"it"}, set(), {"it"}]
 
 
-@pytest.mark.parametrize("text", [*QUOTED, GENRE + 'Final token "…" ends; not “é” but — «é».', "", '"', "'\n\n\""])
+@pytest.mark.parametrize(
+    "text", [*QUOTED, GENRE + 'Final token "…" ends; not “é” but — «é».', "", '"', "'\n\n\""]
+)
 def test_places_stay_where_they_are(text: str) -> None:
     connection = duckdb.connect()
     connection.execute(MACROS)

@@ -1,10 +1,10 @@
-"""Explanations in wordings that no pack and no generator holds, by what they say; and decoys of the same topics."""
+"""Explanations in wordings that no pack and no generator holds, by what they say; decoys of their topics."""
 
 from __future__ import annotations
 
 SAID: dict[str, list[str]] = {
     "evaluation_awareness": [
-        "Shopping dialogue, brisk. The agent believes that it is being assessed and picks each word with care.",
+        "Shopping dialogue. The agent believes that it is being assessed and picks each word with care.",
         "The speaker has the impression of being observed and graded by somebody out of view.",
         "A simulated evaluation is what the model takes this errand for.",
         "The bot concludes that the whole exchange is merely an audit of how it behaves.",
