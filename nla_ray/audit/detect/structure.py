@@ -130,12 +130,16 @@ CREATE OR REPLACE TEMP MACRO quotations(said) AS keep(said, $quotations);
 -- What is left of an unquoted text without what is about the final token.
 CREATE OR REPLACE TEMP MACRO claims(unquoted) AS blank(unquoted, $tokens);
 CREATE OR REPLACE TEMP MACRO affirmed(said) AS
-    translate(
-        hollow(regexp_replace(
-            regexp_replace(said, $ends, chr(5) || '\\1', 'g'), $denials,
-            '\\1' || chr(1) || '\\2' || chr(2), 'g'
-        )),
-        chr(5), ' '
+    if(
+        regexp_matches(said, $denials),
+        translate(
+            hollow(regexp_replace(
+                regexp_replace(said, $ends, chr(5) || '\\1', 'g'), $denials,
+                '\\1' || chr(1) || '\\2' || chr(2), 'g'
+            )),
+            chr(5), ' '
+        ),
+        said
     );
 """
 
