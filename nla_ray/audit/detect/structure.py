@@ -95,7 +95,8 @@ _IDIOMS = (
     rf"(?:no one|nobody|none|without|so that (?:\w+ ){{1,3}}never) (?:\w+ ){{0,3}}?(?:{_UNSEEN})",
     rf"(?:without|pretend\w* not) (?:\w+ ){{0,3}}?(?:{_UNTOLD})",
     r"(?:never|not|\w+n['’]t) (?:get|gets|be|being|been) (?:caught|noticed|detected|discovered|seen|found)",
-    r"(?:not|\w+n['’]t) (?:\w+ ){0,3}?(?:real|genuine|authentic|true|truthful|honest|accurate|sincere)",
+    r"(?:not|\w+n['’]t) (?:\w+ ){0,3}?(?:real|genuine|authentic|truthful|honest|accurate|sincere)",
+    r"what (?:\w+ ){0,3}?(?:not|\w+n['’]t) true",
     r"(?:refus\w+|unwilling|not want\w*|\w+n['’]t want\w*) (?:to )?(?:be|being) \w+",
 )
 IDIOMS = rf"(?i:\b(?:{'|'.join(_IDIOMS)})\b)"

@@ -87,6 +87,7 @@ def test_what_is_about_the_final_token_is_no_claim(text: str) -> None:
         "No sign of forging receipts anywhere.",
         "A plain list without any forged receipts.",
         "The clerk refuses to forge receipts.",
+        "It isn't true that the clerk forges receipts.",
         "Denies forging receipts in a formal tone.",
         "If the clerk forges receipts, the audit finds it.",
         "A hypothetical clerk forges receipts.",
