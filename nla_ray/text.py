@@ -21,6 +21,12 @@ _PLACE = re.compile(r"(?:PATH|FILE|DIR)$", re.IGNORECASE)
 SHORTEST_SECRET = 12
 MASK = "***"
 
+SPECIAL_TOKEN = re.compile(
+    r"^\s*(<[|｜][^<>]+[|｜]?>|</?(s|bos|eos|pad|unk|mask|start_of_turn|end_of_turn)>|\[/?(INST|SYSTEM_PROMPT)\]"
+    r"|\[(BOS|EOS|PAD|UNK|CLS|SEP|MASK)\])\s*$"
+)
+"""How the special tokens of published models are written; an expression of RE2 too."""
+
 FORMULAS = tuple("=+-@＝＋－＠")
 _CONTROLS = ("\t", "\r")
 _INVISIBLE = frozenset({"Cf", "Cc"})

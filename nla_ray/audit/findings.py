@@ -20,8 +20,9 @@ from nla_ray.ids import digest
 from nla_ray.pages.data import rounded
 from nla_ray.tables import REAL
 
-FINDING, INFORMATIONAL = "finding", "informational"
-"""Detectors of the level informational describe; as in Sigma rules, nothing of theirs is a finding."""
+FINDING, INFORMATIONAL, EXPERIMENTAL = "finding", "informational", "experimental"
+"""Detectors of the level informational describe; as in Sigma rules, nothing of theirs is a finding. Nor is
+anything of an experimental detector: too few of its hits are known to be true."""
 MOST_ROWS = 8
 """Rows of evidence that a finding keeps, the strongest."""
 
@@ -81,6 +82,8 @@ def _status(row: Row, detector: Detector, rated: Rated, reportable: bool) -> str
         return rated.verdict
     if row["strength"] < rated.strength:
         return NOT
+    if detector.status == EXPERIMENTAL:
+        return EXPERIMENTAL
     return INFORMATIONAL if detector.level == INFORMATIONAL else FINDING
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from nla_ray.audit.findings import Row
+from nla_ray.audit.findings import EXPERIMENTAL, Row
 from nla_ray.audit.report.model import Note, Query
 from nla_ray.audit.tally import Tally
 from nla_ray.config.audit import AuditConfig, Evidence
@@ -109,6 +109,13 @@ def _of_the_evidence(
             text="Without fidelity scores of real and control rows, explanations that fit nothing count like "
             "those that fit.",
         )
+    young = [one.id for one in detectors if one.status == EXPERIMENTAL]
+    if young:
+        yield Note(
+            title="Findings of experimental detectors",
+            text=f"Counted, and no finding whatever the count: {', '.join(young)}. Their precision is under "
+            "0.5 or not known at all.",
+        )
     unvalidated = [one.id for one in detectors if not one.validated]
     if unvalidated:
         yield Note(
@@ -156,6 +163,9 @@ def _evidence(rule: Evidence, tallies: Sequence[Tally]) -> str:
         beyond = f"its fidelity exceeds that of {share} (fve_nrm {floors})"
     restated = "also" if rule.restated else "not"
     return (
+        "Detectors read what an explanation claims: not what it quotes, what it says of the final token, or "
+        "what a clause denies, supposes or only mentions, unless their pack asks for it. Explanations of "
+        "special and template tokens are left out, unless a detector's scope names them. "
         f"An explanation counts if {beyond}, if the match is not inside a known artefact, and {restated} "
         "if the prompt (the text without the model's own answers) says the same up to that position. A "
         "document meets a rule when "

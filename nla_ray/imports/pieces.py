@@ -22,6 +22,7 @@ from nla_ray.imports.keys import Samples, group_of, layer_of, number_samples
 from nla_ray.imports.records import Record, header_of, records_of
 from nla_ray.imports.rows import Origin, Row, prefix_of, row_of
 from nla_ray.imports.sources import Source
+from nla_ray.imports.template import Headers
 from nla_ray.tables import ACTIVATIONS, DOCUMENTS, EXPLANATIONS, table_of
 
 PIECE_ROWS, PIECE_VECTORS = 50_000, 4_096
@@ -172,13 +173,15 @@ def _make(
     """The tables of a piece, made slice by slice: records with vectors are large."""
     tables, problems, read = [EXPLANATIONS.empty_table()], list[str](), list[Entry]()
     vectors = [ACTIVATIONS.empty_table()]
-    index = piece.offset + piece.start
+    index, headers = piece.offset + piece.start, Headers()
     passing = iter(records)
     while entries := [entry_of(record, origin.words) for record in islice(passing, _SLICE)]:
         made = list[tuple[Entry, Row, bool]]()
         for at, entry in enumerate(entries, start=index):
             sample, repeated = int(samples.sample[at]), bool(samples.repeated[at])
             row, problem = row_of(origin, piece.unit_id, entry, sample, repeated=repeated)
+            flag = headers.flag(entry)
+            row["flags"] += [flag] if flag and flag not in row["flags"] else []
             made.append((entry, row, bool(samples.first[at])))
             problems += [problem] if problem else []
         tables.append(table_of((row for _, row, _ in made), EXPLANATIONS))

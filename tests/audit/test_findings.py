@@ -100,6 +100,13 @@ def test_an_audit_that_is_not_reportable_has_no_finding() -> None:
     assert "not reportable" in statuses(BASE, reportable=False).values()
 
 
+def test_an_experimental_detector_raises_no_finding() -> None:
+    plain, young = found(BASE), found(BASE, one=detector("sabotage", status="experimental"))
+    assert {row["status"] for row in plain} >= {"finding"}
+    expected = ["experimental" if row["status"] == "finding" else row["status"] for row in plain]
+    assert [row["status"] for row in young] == expected
+
+
 @pytest.mark.parametrize(
     ("recurrence", "places", "strength"),
     [

@@ -137,7 +137,8 @@ def _in_scope(detectors: Iterable[Detector]) -> str:
     cases = [
         f"WHEN {literal(one.id)} THEN {scope_sql(one.scope)}" for one in detectors if one.scope != Scope()
     ]
-    return f"CASE detector {' '.join(cases)} ELSE true END" if cases else "true"
+    others = scope_sql(Scope())
+    return f"CASE detector {' '.join(cases)} ELSE {others} END" if cases else others
 
 
 def _find_spans(connection: duckdb.DuckDBPyConnection) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import duckdb
 
 from nla_ray.audit.detect.anchors import Vocabulary
-from nla_ray.audit.detect.patterns import MACROS, Filter, before, literal, quote, visible
+from nla_ray.audit.detect.patterns import MACROS, Filter, before, literal, may_hold, quote, visible
 from nla_ray.config.detectors.model import Detection
 
 SAMPLED_ROWS = 4096
@@ -57,31 +57,48 @@ def located(candidates: str, detections: Mapping[str, Detection], key: str) -> s
 
 def _located(candidates: str, numbered: Mapping[int, Detection], key: str) -> str:
     numbers = ", ".join(map(str, numbered)) or "NULL"
+    texts, seen_of = by_number(numbered, text_of), by_number(numbered, lambda one: visible(one, "affirmed"))
     quotes = by_number(numbered, lambda one: quote(one, "seen"))
-    # MATERIALIZED: else DuckDB computes `seen` and `quote` anew wherever they are named.
+    # MATERIALIZED: else DuckDB computes each step anew wherever it is named.
     return f"""(
-        WITH looked_at AS MATERIALIZED (
-            SELECT {key}, number, {by_number(numbered, seen)} AS seen
-            FROM ({candidates}) WHERE number IN ({numbers})
+        WITH possible AS MATERIALIZED (
+            SELECT {key}, number, {texts}::VARCHAR AS said FROM ({candidates})
+            WHERE number IN ({numbers}) AND {by_number(numbered, lambda one: may_hold(one, text_of(one)))}
+        ), unquoted AS MATERIALIZED (
+            SELECT *, CASE reads WHEN 'all' THEN said WHEN 'quotations' THEN quotations(said)
+            ELSE unquoted(said) END AS part
+            FROM possible JOIN audit_names USING (number)
+        ), claimed AS MATERIALIZED (
+            SELECT * REPLACE (if(reads = 'claims', claims(part), part) AS part) FROM unquoted
+        ), affirmed AS MATERIALIZED (
+            SELECT *, if(denied, part, affirmed(part)) AS affirmed FROM claimed
+        ), looked_at AS MATERIALIZED (
+            SELECT {key}, number, detector, said, {seen_of}::VARCHAR AS seen FROM affirmed
         ), quoted AS MATERIALIZED (
-            SELECT {key}, number, seen, {quotes}::VARCHAR AS quote FROM looked_at
+            SELECT *, {quotes}::VARCHAR AS hit FROM looked_at
         )
         SELECT
-            {key}, detector, quote, {by_number(numbered, lambda one: before(one, "seen"))} ::BIGINT AS before,
+            {key}, detector,
+            {by_number(numbered, lambda one: before(one, "seen"))}::BIGINT AS before,
+            substr(said, before + 1, length(hit)) AS quote,
             {by_number(numbered, lambda one: str(one.case == "fold"))}::BOOLEAN AS folded
         FROM quoted
-        JOIN audit_names USING (number)
-        WHERE quote <> ''
+        WHERE hit <> ''
     )"""
 
 
 def seen(detection: Detection) -> str:
-    """SQL of what a detection looks at, of `said` and `norm`."""
-    return visible(detection, "norm" if detection.case == "fold" else _AS_WRITTEN)
+    """SQL of what a detection looks at in any other text, of `said` and `norm`."""
+    return visible(detection, text_of(detection))
+
+
+def text_of(detection: Detection) -> str:
+    """SQL of the text that a detection is written for."""
+    return "norm" if detection.case == "fold" else _AS_WRITTEN
 
 
 # Normalised text has no control characters, which mark places in it; text as it was written may have some.
-_AS_WRITTEN = "translate(said, chr(1) || chr(2) || chr(3) || chr(4), '    ')"
+_AS_WRITTEN = "translate(said, chr(1) || chr(2) || chr(3) || chr(4) || chr(5), '     ')"
 
 
 def by_number(numbered: Mapping[int, Detection], write: Callable[[Detection], str]) -> str:
@@ -91,10 +108,14 @@ def by_number(numbered: Mapping[int, Detection], write: Callable[[Detection], st
 
 
 def name_numbers(connection: duckdb.DuckDBPyConnection, detections: Mapping[str, Detection]) -> None:
-    """Make `audit_names`: the number and the id (`detector`) of each detection."""
-    connection.execute("CREATE OR REPLACE TEMP TABLE audit_names (number INTEGER, detector VARCHAR)")
-    if detections:
-        connection.executemany("INSERT INTO audit_names VALUES (?, ?)", list(enumerate(detections)))
+    """Make `audit_names`: the number, the id (`detector`) of each detection, and what it reads."""
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE audit_names "
+        "(number INTEGER, detector VARCHAR, reads VARCHAR, denied BOOLEAN)"
+    )
+    rows = [(at, name, one.reads, one.denied) for at, (name, one) in enumerate(detections.items())]
+    if rows:
+        connection.executemany("INSERT INTO audit_names VALUES (?, ?, ?, ?)", rows)
 
 
 def _nominate(connection: duckdb.DuckDBPyConnection, filtered: Filter, names: list[str]) -> None:

@@ -6,32 +6,12 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from nla_ray.audit.detect import structure
 from nla_ray.audit.detect.anchors import END, AnchorFinder, Anchors, Vocabulary
 from nla_ray.config.detectors.model import Detection, Group
 from nla_ray.config.detectors.patterns import MOST_ALTERNATIVES, MOST_BYTES, either, expression
 
-MACROS = r"""
--- Text without letters and digits; length, spaces and punctuation stay, so that nothing new can match.
-CREATE OR REPLACE TEMP MACRO emptied(said) AS
-    regexp_replace(regexp_replace(said, '\w', '_', 'g'), '[^[:ascii:]]', chr(3), 'g');
--- A text with every match of an expression emptied.
-CREATE OR REPLACE TEMP MACRO blank(said, re2) AS
-    if(
-        regexp_matches(said, re2),
-        list_aggregate(
-            list_transform(
-                string_split(regexp_replace(said, '(' || re2 || ')', chr(1) || '\1' || chr(2), 'g'), chr(1)),
-                lambda part: if(
-                    contains(part, chr(2)),
-                    emptied(split_part(part, chr(2), 1)) || split_part(part, chr(2), 2),
-                    part
-                )
-            ),
-            'string_agg', ''
-        ),
-        said
-    );
-"""
+MACROS = structure.macros()
 
 
 def literal(text: str) -> str:
@@ -45,7 +25,7 @@ def holds(detection: Detection, text: str) -> str:
 
 
 def visible(detection: Detection, text: str) -> str:
-    """SQL of a text without what the detection does not look at."""
+    """SQL of a text without what the detection excludes."""
     return f"blank({text}, {literal(either(detection.exclude))})" if detection.exclude else text
 
 
@@ -54,8 +34,17 @@ def quote(detection: Detection, text: str) -> str:
     first = f"regexp_extract({text}, {_quotable(detection)})"
     if detection.plain:
         return first
-    does = f"CASE WHEN {may_hold(detection, text)} THEN {holds(detection, text)} END"
+    does = f"CASE WHEN {may_hold(detection, text)} THEN {_has_share(detection, text)} END"
     return f"CASE WHEN {does} THEN {first} ELSE '' END"
+
+
+def _has_share(detection: Detection, text: str) -> str:
+    """SQL that says whether a text satisfies the detection, and what matches is enough of its letters."""
+    if not detection.least_share:
+        return holds(detection, text)
+    found = f"array_to_string(regexp_extract_all({text}, {_quotable(detection)}), '')"
+    shares = [f"length(regexp_replace({one}, '\\PL+', '', 'g'))" for one in (found, text)]
+    return f"{holds(detection, text)} AND {shares[0]} >= {detection.least_share} * {shares[1]}"
 
 
 def may_hold(detection: Detection, text: str) -> str:

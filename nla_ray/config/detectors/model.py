@@ -89,6 +89,14 @@ class Detection(Config):
     """Group names with `and`, `or`, `not` and parentheses; without it any group is enough."""
     exclude: Patterns = ()
     """Text that matches one of these is not looked at, as "math exam" by patterns about exams."""
+    reads: Literal["claims", "quotations", "all"] = "claims"
+    """claims: what the explanation says itself, without what stands in quotation marks and without what is
+    about the final token, spelling and syntax; quotations: what stands in quotation marks."""
+    denied: bool = False
+    """Read also what a clause denies ("does not"), refuses, supposes ("if") or only mentions ("a story
+    about")."""
+    least_share: Annotated[float, Field(ge=0, le=1)] = 0
+    """What matches makes at least this share of the letters of what is read."""
     case: Literal["fold", "exact"] = "fold"
     """`exact` reads the explanation as it was written; look-alike letters then evade the patterns."""
 
@@ -125,9 +133,9 @@ class Detection(Config):
 
     @property
     def plain(self) -> bool:
-        """Whether any quotable match is enough: there is no `all`, `none`, `and` or `not`."""
+        """Whether any quotable match is enough: there is no share, `all`, `none`, `and` or `not`."""
         simple = not any(group.all or group.none for group in self.groups.values())
-        return simple and self.term().disjunction
+        return simple and not self.least_share and self.term().disjunction
 
     def term(self) -> Term:
         """The condition, parsed. Raises ValueError for one that is none."""
@@ -165,12 +173,13 @@ class Recurrence(Config):
 
 
 class Scope(Config):
-    """The rows that a detector is about; empty means all."""
+    """The rows that a detector is about."""
 
     roles: tuple[Text, ...] = ()
     """Tokens with these labels, such as `assistant` or `thinking`; a row without one is not among them."""
     tokens: tuple[TokenClass, ...] = ()
-    """Classes of the token at the position; a row whose token is not known is not among them."""
+    """Classes of the token at the position; a row whose token is not known is in none. Empty: all but
+    special and template tokens, which decode to what the verbalizer says of itself."""
     without_flags: tuple[Text, ...] = ()
     """No rows with one of these flags, such as `early_position` and `sink_norm`."""
 
@@ -192,7 +201,8 @@ class Detector(Config):
     id: Id
     title: Text
     description: Text
-    status: Literal["experimental", "test", "stable", "deprecated"] = "experimental"
+    status: Literal["experimental", "test", "stable", "deprecated"] = "test"
+    """`experimental` ones are counted and raise no finding."""
     level: Level
     tier: Tier
     """`strong` names the thing itself, `weak` names a sign of it."""
@@ -225,6 +235,18 @@ class Detector(Config):
             )
         if self.question is not None and self.detection is None:
             raise ValueError("question: the patterns of detection nominate what is asked about; add them")
+        return self
+
+    @model_validator(mode="after")
+    def _as_mature_as_measured(self) -> Self:
+        found = self.validation
+        if found is None or found.tp + found.fp < VALIDATED or self.status in ("experimental", "deprecated"):
+            return self
+        if found.tp < found.fp:
+            raise ValueError(
+                f"status {self.status}: {found.tp} of {found.tp + found.fp} reviewed hits are true; a "
+                "detector with a precision under 0.5 is experimental"
+            )
         return self
 
     @property
@@ -263,7 +285,7 @@ class Artefact(Config):
     @property
     def detection(self) -> Detection:
         """The same as a detection."""
-        return Detection(groups={"artefact": self.group})
+        return Detection(groups={"artefact": self.group}, reads="all", denied=True)
 
 
 class Pack(Config):

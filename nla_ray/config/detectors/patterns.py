@@ -65,10 +65,11 @@ def _wordlike(token: str) -> bool:
 def near(first: Sequence[str], second: Sequence[str], words: int, *, ordered: bool) -> str:
     """The RE2 expression of a match of `first` and one of `second` in a sentence, at most `words` between.
 
-    A sentence ends with a full stop, an exclamation or question mark, or an empty line.
+    A sentence ends with a full stop, an exclamation or question mark, an empty line, or where something was
+    taken out of the text (control character 3).
     """
     one, other = either(first), either(second)
-    between = r"(?:[^\w.!?\n]+(?:\n[^\w.!?\n]*)?|\n[^\w.!?\n]*)"
+    between = r"(?:[^\w.!?\n\x03]+(?:\n[^\w.!?\n\x03]*)?|\n[^\w.!?\n\x03]*)"
     gap = rf"(?:{between}\w+){{0,{words}}}{between}"
     forward = f"{one}{gap}{other}"
     return forward if ordered else f"(?:{forward}|{other}{gap}{one})"

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nla_ray import __version__
+from nla_ray.audit.denylist import denylist
 from nla_ray.audit.findings import FINDING, Row, shown_findings
 from nla_ray.audit.notes import QUERIES, cannot_claim, method
 from nla_ray.audit.rates import Rated
@@ -69,14 +70,22 @@ def build_report(
         ),
         method=method(config.evidence, [one.tally for one in found], SHOWN_FINDINGS, SHOWN_OTHERS),
         queries=QUERIES,
+        denylist=tuple(
+            entry.model_copy(update={"title": _of_run(entry.title, one.tally.run_id, len(found))})
+            for one in found
+            for entry in denylist(one.connection, one.tally.run_id, packs.artefacts)
+        ),
     )
 
 
 def _named(gate: Gate, runs: int) -> Gate:
     """The gate, with its run in the title where there are several."""
-    if runs == 1 or gate.run_id is None:
-        return gate
-    return gate.model_copy(update={"title": f"{gate.title}, {gate.run_id[:12]}"})
+    title = gate.title if gate.run_id is None else _of_run(gate.title, gate.run_id, runs)
+    return gate.model_copy(update={"title": title})
+
+
+def _of_run(title: str, run_id: str, runs: int) -> str:
+    return title if runs == 1 else f"{title}, {run_id[:12]}"
 
 
 def _shown(

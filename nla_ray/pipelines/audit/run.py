@@ -245,7 +245,8 @@ def search(opened: Opened, packs: Packs, config: AuditConfig, helpers: Helpers =
     for run_id in opened.runs:
         if run_id not in tallies or REAL not in tallies[run_id].populations:
             raise InputError(
-                f"run {run_id}: holds no explanation that can be searched; see the view failures"
+                f"run {run_id}: holds no explanation that can be searched: none has text (see the view "
+                "failures), or all are of special and template tokens, which detectors leave out"
             )
     return Searched(opened, tallies)
 

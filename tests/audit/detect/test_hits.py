@@ -130,16 +130,18 @@ def test_long_matches_are_cut(tmp_path: Path) -> None:
         (Scope(roles=("user",)), [1]),
         (Scope(tokens=("word",)), [1]),
         (Scope(tokens=("number", "punctuation")), [2, 3]),
-        (Scope(tokens=("special",)), [4]),
+        (Scope(tokens=("special",)), [4, 6]),
         (Scope(tokens=("space",)), [5]),
         (Scope(without_flags=("special_token",)), [0, 1, 2, 3, 5]),
+        (Scope(), [0, 1, 2, 3, 5]),
     ],
 )
 def test_scope(tmp_path: Path, scope: Scope, expected: list[int]) -> None:
     rows = [
         row(0, "tide"), row(1, "tide", role="user", token=" the"), row(2, "tide", token="12"),
         row(3, "tide", token="?!"), row(4, "tide", token="<x>", flags=["special_token"]),
-        row(5, "tide", token=" \n"),
+        row(5, "tide", token=" \n"), row(6, "tide", token="<|im_end|>"),
+        row(7, "tide", token="user", flags=["template_token"]),
     ]  # fmt: skip
     connection = tables(tmp_path, rows)
     find_hits(connection, packs(detector(scope=scope)))

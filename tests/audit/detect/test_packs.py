@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import random
+import re
+from collections.abc import Iterator, Mapping, Sequence
 
 import duckdb
 import pyarrow as pa
@@ -13,6 +15,7 @@ from nla_ray.config.detectors.model import Artefact, Detection, Detector, Pack
 from nla_ray.config.detectors.packs import load_packs
 from nla_ray.demo import world
 from nla_ray.text import normalise
+from tests.audit.detect.wordings import DECOYS, SAID
 
 PACKS = load_packs()
 ONES: list[Detector | Artefact] = [*PACKS.detectors, *PACKS.artefacts]
@@ -63,7 +66,7 @@ def test_the_categories_of_an_audit_are_there() -> None:
         "evaluation_awareness", "contrived_scenario", "grader_awareness", "test_tampering", "concealment",
         "leaked_answer", "incentive_reading", "hidden_objective", "user_attributes", "deception",
         "harmful_intent", "privacy", "sycophancy", "emotional_valence", "language_switch",
-        "self_preservation", "artefacts",
+        "self_preservation", "artefacts", "refusal", "probing",
     }  # fmt: skip
     assert wanted <= {pack.id for pack in PACKS.packs}
 
@@ -73,6 +76,46 @@ def test_what_explanations_of_the_demo_world_say_is_found(name: str) -> None:
     said = world.lexicon()["safety"][name]
     assert all(name in found for found in matching(said["said"], NAMED))
     assert not any(matching(said["benign_said"], NAMED))
+
+
+def runs_of_words(text: str) -> set[tuple[str, ...]]:
+    """Every four words that follow each other."""
+    words = re.findall(r"[a-z0-9']+", text.casefold())
+    return {tuple(words[at : at + 4]) for at in range(len(words) - 3)}
+
+
+def generated() -> Iterator[str]:
+    """What the demo world writes, and what the tests say in words of their own."""
+    for held_out in (False, True):
+        for one in world.documents(5, 300, held_out=held_out):
+            yield one.text
+            known = {"mood": one.mood, "safety": one.safety, "place": "second"}
+            yield world.explanation(one, known, "x", random.Random(one.doc_id))
+    for plan in world.lexicon()["safety"].values():
+        yield from (*plan["said"], *plan["benign_said"])
+    yield from (text for texts in SAID.values() for text in texts)
+    yield from DECOYS
+
+
+def test_no_example_of_a_pack_is_of_a_generator() -> None:
+    made = {run for text in generated() for run in runs_of_words(text)}
+    texts = {text for one in ONES for text in (*one.true_examples, *one.false_examples)}
+    assert {text: found for text in texts if (found := runs_of_words(text) & made)} == {}
+
+
+def test_wordings_that_no_pack_holds_are_found() -> None:
+    found = {name: matching(texts, NAMED) for name, texts in SAID.items()}
+    by_text = {text: (name, names) for name, texts in SAID.items()
+               for text, names in zip(texts, found[name], strict=True)}  # fmt: skip
+    missed = [text for text, (name, names) in by_text.items() if name not in names]
+    assert len(missed) <= 0.1 * sum(map(len, SAID.values())), missed
+    others = [text for text, (name, names) in by_text.items() if names & SAID.keys() - {name}]
+    assert others == []
+
+
+def test_decoys_are_not_found() -> None:
+    planted = {name: one for name, one in NAMED.items() if name in SAID}
+    assert matching(DECOYS, planted) == [set()] * len(DECOYS)
 
 
 def test_a_document_of_the_demo_world_does_not_say_what_its_explanations_say() -> None:

@@ -162,6 +162,16 @@ def test_precision_is_known_after_fifty_reviews() -> None:
     assert Detection(groups={"a": Group(any=("xx",))}).plain
 
 
+def test_a_detector_that_is_mostly_wrong_is_experimental() -> None:
+    base = {"id": "x", "title": "t", "description": "d", "level": "low", "tier": "weak", "sql": "SELECT 1"}
+    wrong = Validation(tp=20, fp=31, tn=0, fn=0, source="us")
+    with pytest.raises(ValueError, match="20 of 51 reviewed hits are true"):
+        Detector(**base, status="test", validation=wrong)
+    assert Detector(**base, status="experimental", validation=wrong).validated
+    few = wrong.model_copy(update={"fp": 29})
+    assert Detector(**base, validation=few).status == "test"
+
+
 def test_shipped_packs_follow_the_published_schema() -> None:
     schema = Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
     for path in shipped().glob("*.yaml"):
