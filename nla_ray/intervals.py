@@ -85,6 +85,20 @@ def difference(a: float, of_a: Interval, b: float, of_b: Interval) -> Interval:
     return Interval(max(low, -1.0), min(high, 1.0))
 
 
+def standardised(k: Floats, n: Floats, weights: Floats, level: float = LEVEL) -> tuple[float, Interval]:
+    """The rate of strata [strata] at common weights, with Wilson's interval on the effective sample.
+
+    Rate and weights as in direct standardisation; the sample is worth p (1 - p) over the variance of the
+    weighted rate (Dean and Pagano 2015, JSSAM 3:484), and without contrast 1 / sum(w^2 / n). Of one stratum
+    it is Wilson's interval.
+    """
+    share, rates = weights / weights.sum(), k / n
+    rate = float(share @ rates)
+    spread = float((share**2) @ (rates * (1 - rates) / n))
+    size = rate * (1 - rate) / spread if spread > 0 else 1 / float((share**2) @ (1 / n))
+    return rate, wilson(rate * size, size, level)
+
+
 def newcombe_paired(both: int, only_a: int, only_b: int, neither: int, level: float = LEVEL) -> Interval:
     """Interval of rate a minus rate b on the same units (Newcombe 1998, Stat Med 17:2635, method 10)."""
     n = both + only_a + only_b + neither

@@ -14,7 +14,7 @@ from nla_ray.pages.data import Count, Number, canonical
 
 SCHEMA_VERSION: Literal[1] = 1
 
-Verdict = Literal["above controls", "not distinguishable", "insufficient evidence"]
+Verdict = Literal["above controls", "everywhere", "not distinguishable", "insufficient evidence"]
 Moved = Literal["risen", "fallen", "no change shown", "insufficient evidence"]
 Says = Literal[
     "findings", "below policy", "quiet", "not reportable", "insufficient evidence", "failed", "missing",

@@ -203,6 +203,7 @@ def _result(rated: Rated, rows: Sequence[Row]) -> Result:
         run_id=rated.run_id, verdict=rated.verdict, why=rated.why, findings=findings,
         set_aside=dict(sorted(statuses.items())),
         rates=tuple(sorted(rated.rates, key=lambda rate: rate.unit)),
+        p=rated.p, seen=rated.seen, families=rated.families, independent=rated.independent,
     )  # fmt: skip
 
 

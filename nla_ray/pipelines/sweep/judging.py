@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from nla_ray.audit.statistics import benjamini_hochberg
+from nla_ray.audit.inference.statistics import benjamini_hochberg
 from nla_ray.fleet.report.model import Against, Change, Family, FleetCell, Reading
 from nla_ray.pages.data import rounded
 
@@ -61,7 +61,12 @@ def _above(one: Reading, p: float | None, q: float) -> Reading:
     if one.alone == "above controls" and p <= q:
         return one.model_copy(update={"p_adjusted": p})
     return one.model_copy(
-        update={"p_adjusted": p, "verdict": "not distinguishable", "findings": 0, "counted": False}
+        update={
+            "p_adjusted": p,
+            "verdict": one.alone if one.alone == "everywhere" else "not distinguishable",
+            "findings": 0,
+            "counted": False,
+        }
     )
 
 
