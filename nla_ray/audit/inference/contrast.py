@@ -13,6 +13,8 @@ from nla_ray.config.detectors.model import Detector
 from nla_ray.intervals import Interval, difference, newcombe_paired, standardised
 
 UNBOUNDED = Interval(-1.0, 1.0)
+TESTED = 0.75
+"""Share of the error that tests use; the rest is for what is approximate: mid-p, design effects, strata."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class Contrast:
     """Two-sided, or of "after is not above before" where that was asked; None: nothing to compare."""
     effect: float = 1.0
     """Documents that are worth one, because of families."""
+    went: int = 0
+    """In pairs: those that met the rule before and do not after, as independent ones."""
     unshared: tuple[str, ...] = ()
     """Strata that one side alone has; left out."""
 
@@ -64,6 +68,10 @@ class Contrast:
         if self.before.rate is None or self.after.rate is None:
             return None
         return self.after.rate - self.before.rate
+
+
+def _kept(p: float) -> float:
+    return min(1.0, p / TESTED)
 
 
 def match(before: np.ndarray, after: np.ndarray) -> Matched:
@@ -126,7 +134,7 @@ def _in_pairs(drawn: tuple[Drawn, ...], family: Ints, exposure: Exposure, *, gre
     return Contrast(
         Side(int(was.sum()), n, float(was.mean()), left), Side(int(now.sum()), n, float(now.mean()), left),
         paired=True, exposure=exposure, interval=newcombe_paired(both, came, went, neither),
-        p=test(came, went), effect=effect,
+        p=_kept(test(came, went)), effect=effect, went=went,
     )  # fmt: skip
 
 
@@ -164,6 +172,6 @@ def _apart(
         Side(int(k[0].sum()), int(n[0].sum()), was, left[0]),
         Side(int(k[1].sum()), int(n[1].sum()), now, left[1]),
         paired=False, exposure=exposure, interval=difference(now, of_now, was, of_was),
-        p=stratified(list(zip(*counts, strict=True)), greater=greater), effect=effect,
+        p=_kept(stratified(list(zip(*counts, strict=True)), greater=greater)), effect=effect,
         unshared=tuple(unshared.tolist()),
     )  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from nla_ray.audit.inference.clusters import worth
-from nla_ray.audit.inference.contrast import Contrast
+from nla_ray.audit.inference.contrast import TESTED, Contrast
 from nla_ray.audit.inference.statistics import binomial_tail, mcnemar, two_samples
 
 POWER = 0.8
@@ -34,7 +34,8 @@ def smallest_rise(found: Contrast, alpha: float) -> float | None:
         return None
     effect = found.effect
     k, n, m = (worth(count, effect) for count in (found.before.k, found.before.n, found.after.n))
-    return _rise_in_pairs(k, n, alpha) if found.paired else _rise(k, n, m, alpha)
+    level = TESTED * alpha
+    return _rise_in_pairs(found.went, n, level) if found.paired else _rise(k, n, m, level)
 
 
 @lru_cache(maxsize=4096)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import exp, lgamma, log
 
 import numpy as np
@@ -27,7 +28,9 @@ def binomial_tail(k: int, n: int, p: float) -> float:
     if p >= 1:
         return 1.0
     if k <= n * p:
-        return max(0.0, 1.0 - sum(_binomial(i, n, p) for i in range(k)))
+        below = np.arange(k)
+        chances = np.exp(_log_choose(n, below) + below * log(p) + (n - below) * log(1 - p))
+        return max(0.0, 1.0 - float(chances.sum()))
     total, term, i = 0.0, _binomial(k, n, p), k
     while i <= n and term > total * 1e-16:
         total += term
@@ -121,7 +124,14 @@ def _margins(total: int, n1: int, n2: int) -> tuple[int, Floats]:
 
 
 def _log_choose(n: int, k: np.ndarray) -> Floats:
-    return np.array([lgamma(n + 1) - lgamma(i + 1) - lgamma(n - i + 1) for i in k.tolist()])
+    factorials = _log_factorials(n.bit_length())
+    return np.asarray(factorials[n] - factorials[k] - factorials[n - k], np.float64)
+
+
+@lru_cache(maxsize=4)
+def _log_factorials(bits: int) -> Floats:
+    """Of all numbers with so many bits."""
+    return np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, 1 << bits)))])
 
 
 def either(coarse: float, fine: float) -> float:

@@ -124,6 +124,10 @@ class Policy(Config):
 
     fail_on: str
     failed: bool
+    findings: Count = 0
+    """Findings at the level of `fail_on` or above."""
+    everywhere: tuple[str, ...] = ()
+    """Detectors of such a level whose property is everywhere: neither found nor absent."""
     why: str
 
 

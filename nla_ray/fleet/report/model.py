@@ -17,11 +17,11 @@ SCHEMA_VERSION: Literal[1] = 1
 Verdict = Literal["above controls", "everywhere", "not distinguishable", "insufficient evidence"]
 Moved = Literal["risen", "fallen", "no change shown", "insufficient evidence"]
 Says = Literal[
-    "findings", "below policy", "quiet", "not reportable", "insufficient evidence", "failed", "missing",
-    "not started", "not audited",
+    "findings", "everywhere", "below policy", "quiet", "not reportable", "insufficient evidence", "failed",
+    "missing", "not started", "not audited",
 ]  # fmt: skip
-"""What a cell says; all but the first three: nothing, and why. Benign documents are not audited."""
-SPEAKING: tuple[Says, ...] = ("findings", "below policy", "quiet")
+"""What a cell says; all but the first four: nothing, and why. Benign documents are not audited."""
+SPEAKING: tuple[Says, ...] = ("findings", "everywhere", "below policy", "quiet")
 
 Against = Literal["controls", "last week", "base model"]
 
@@ -67,6 +67,8 @@ class Reading(Config):
     """Documents that are findings, where the verdict is "above controls"."""
     counted: bool = False
     """Whether these findings are of the policy's level or above."""
+    grave: bool = False
+    """Whether its detector is of the policy's level or above."""
     standing: Literal["new", "still", "gone"] | None = None
     """Above the controls against the newest earlier week of the cell; null: in neither, or no such week."""
     last: Change | None = None
@@ -124,6 +126,8 @@ class FleetCell(Config):
             return "insufficient evidence"
         if any(one.counted for one in self.readings):
             return "findings"
+        if any(one.verdict == "everywhere" and one.grave for one in self.readings):
+            return "everywhere"
         return "below policy" if any(one.findings for one in self.readings) else "quiet"
 
     @property

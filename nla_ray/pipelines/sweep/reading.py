@@ -103,6 +103,7 @@ def _readings(report: Report, run_id: str, last: bool, base: Report | None) -> t
                 reading.model_copy(
                     update={
                         "counted": detector.level in counted and reading.findings > 0,
+                        "grave": detector.level in counted,
                         "last": changes.get(detector.id),
                         "base": against.get(detector.id),
                     }
