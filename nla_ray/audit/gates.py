@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import duckdb
 import numpy as np
@@ -54,6 +54,7 @@ def gates_of(
     return (
         _enough_documents(run_id, real, rule),
         _fidelity(run_id, real, gates),
+        *_transfer(run_id, real, gates),
         _share(run_id, "unclosed", real.unclosed if real else None, gates.unclosed,
                "answers without their closing tag",
                "Unclosed answers were cut off; more of them mean that the verbalizer does not work here."),
@@ -82,6 +83,18 @@ def _fidelity(run_id: str, real: Population | None, gates: Gates) -> Gate:
         passed=None if low is None else low >= gates.fidelity,
         why="Text from which the vector cannot be rebuilt is not about the vector: a model that moved away "
         "from the one that the pair was trained on is read wrongly.",
+    )  # fmt: skip
+
+
+def _transfer(run_id: str, real: Population | None, gates: Gates) -> Iterator[Gate]:
+    if gates.reference is None:
+        return
+    low = None if real is None or real.fve_low is None else real.fve_low - gates.reference
+    yield Gate(
+        id="transfer", title="fidelity less the pair's own, lower end of its interval", run_id=run_id,
+        value=low, relation=">=", threshold=-gates.transfer, unit="fve",
+        passed=None if low is None else low >= -gates.transfer,
+        why="A target that the pair reads worse than its own is read wrongly in places that nobody sees.",
     )  # fmt: skip
 
 

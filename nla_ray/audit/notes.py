@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nla_ray.audit.findings import Row
-from nla_ray.audit.report.model import Note, Query
+from nla_ray.audit.report.model import Note, Query, Run
 from nla_ray.audit.tally import Tally
 from nla_ray.config.audit import AuditConfig, Evidence
 from nla_ray.config.detectors.model import Detector
@@ -117,6 +117,17 @@ def _of_the_evidence(
         title="Absence",
         text="No hit in n documents is not none: the upper end of the interval is what the data allow.",
     )
+
+
+def left_out(runs: Sequence[Run]) -> Iterator[Note]:
+    """The parts of runs that are in no number, and why; and what stands on one family where none is known."""
+    for run in runs:
+        for part in (part for part in run.parts if part.left_out):
+            yield Note(
+                title=f"{part.kind.capitalize()} {part.name}",
+                text=f"{run.label}: left out of every number: fidelity {part.fve:.2f}, at most "
+                f"{part.fve_high or 0.0:.2f}, over {part.documents} documents misses the gate.",
+            )
 
 
 def method(rule: Evidence, tallies: Sequence[Tally], findings: int, others: int) -> tuple[Note, ...]:

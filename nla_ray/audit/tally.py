@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nla_ray.audit.detect.scope import scope_sql
-from nla_ray.audit.families import describe
+from nla_ray.audit.documents.families import describe
 from nla_ray.audit.inference.clusters import Ints, numbered
 from nla_ray.config.audit import Evidence, Marked, Units
 from nla_ray.config.detectors.model import Detector, Scope

@@ -65,6 +65,10 @@ class Gates(Config):
 
     fidelity: Fidelity = 0.5
     """Mean `fve_nrm` over documents: the lower end of its interval must reach this."""
+    reference: Fidelity | None = None
+    """The pair's own mean `fve_nrm`, as its card or an evaluation states it; null: not compared."""
+    transfer: Annotated[float, Field(ge=0)] = 0.15
+    """By so much the lower end of the audited population's interval may lie below the reference."""
     unclosed: Share = 0.1
     """Highest share of answers that stop without their closing tag."""
     cjk: Share = 0.05

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from nla_ray.audit.compare import Week
-from nla_ray.audit.readings import readings
+from nla_ray.audit.documents.readings import readings
 from nla_ray.audit.tally import Tally, tally
 from nla_ray.config.audit import Evidence, Units
 from nla_ray.config.detectors.model import Detector
@@ -113,7 +113,7 @@ def connection_of(rows: Iterable[Row], meta: Callable[[int], str] | None = None)
         "true AS closed, []::VARCHAR[] AS flags, 'ok' AS outcome FROM given"
     )
     made.execute("CREATE VIEW explanations AS FROM all_explanations WHERE control = 'real'")
-    made.execute("CREATE TABLE population AS FROM all_explanations")
+    made.execute("CREATE VIEW population AS FROM all_explanations")
     made.execute(_HITS)
     if hits:
         made.register("matched", pa.Table.from_pylist(hits))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nla_ray import __version__
 from nla_ray.audit.findings import FINDING, Row, shown_findings
 from nla_ray.audit.measured import EVERYWHERE
-from nla_ray.audit.notes import QUERIES, cannot_claim, method
+from nla_ray.audit.notes import QUERIES, cannot_claim, left_out, method
 from nla_ray.audit.rates import Rated
 from nla_ray.audit.report.evidence import Finding
 from nla_ray.audit.report.model import Gate, Policy, Report, ReportVerdict, Run
@@ -68,7 +68,8 @@ def build_report(
         comparison=None if change is None else _compared(change, shown),
         cannot_claim=cannot_claim(
             config, packs.detectors, [one.tally for one in found], rows, unasked, recipes
-        ),
+        )
+        + tuple(left_out(shown)),
         method=method(config.evidence, [one.tally for one in found], SHOWN_FINDINGS, SHOWN_OTHERS),
         queries=QUERIES,
     )
@@ -167,6 +168,7 @@ def run_of(one: AuditedRun) -> Run:
         finished_at=values["finished_at"],
         counts=counts | {"quarantined": values["quarantined"]},
         populations=one.populations,
+        parts=one.parts,
     )
 
 

@@ -19,14 +19,15 @@ from nla_ray.audit.compare import Week, compare, states_of
 from nla_ray.audit.detect.hits import find_hits
 from nla_ray.audit.detect.judge import Judge
 from nla_ray.audit.detect.others import NO_HELPERS, Helpers, asking, check_helpers
+from nla_ray.audit.documents.parts import leave_out
+from nla_ray.audit.documents.readings import readings
 from nla_ray.audit.findings import FINDING, Row, finding_rows
 from nla_ray.audit.gates import gates_of, populations, verdict_of
 from nla_ray.audit.inference.contrast import UNMATCHED, in_strata, match
 from nla_ray.audit.inference.exposure import joined
 from nla_ray.audit.measured import BENIGN, Beside
 from nla_ray.audit.rates import rate_all
-from nla_ray.audit.readings import readings
-from nla_ray.audit.report.model import Report
+from nla_ray.audit.report.model import Part, Report
 from nla_ray.audit.report.write import FORMATS, write_report
 from nla_ray.audit.tally import Tally, tally
 from nla_ray.config.audit import AuditConfig, AuditPolicy, Source, Units
@@ -73,6 +74,7 @@ class Searched:
 
     opened: Opened
     tallies: Mapping[str, Tally]
+    parts: Mapping[str, tuple[Part, ...]]
 
 
 @dataclass(frozen=True)
@@ -241,6 +243,7 @@ def search(opened: Opened, packs: Packs, config: AuditConfig, helpers: Helpers =
     """Find the hits in chosen runs and count them. Raises InputError where no row can be searched."""
     asked = replace(helpers, ask=asking(opened.tables))
     find_hits(opened.connection, packs, tuple(opened.runs), asked)
+    parts = leave_out(opened.connection, config.gates)
     tallies = tally(
         opened.connection, packs.detectors, config.evidence, config.benign_documents, config.units
     )
@@ -249,7 +252,7 @@ def search(opened: Opened, packs: Packs, config: AuditConfig, helpers: Helpers =
             raise InputError(
                 f"run {run_id}: holds no explanation that can be searched; see the view failures"
             )
-    return Searched(opened, tallies)
+    return Searched(opened, tallies, parts)
 
 
 def judge_all(
@@ -283,7 +286,17 @@ def judge_runs(
         gates = gates_of(run_id, found, config.gates, config.evidence, controls=role != "benign")
         beside = beside_of(searched, run_id, calm, packs.detectors, config.units)
         rated = rate_all(counted, packs.detectors, config.evidence, beside)
-        made.append(AuditedRun(role, searched.opened.connection, counted, found, gates, tuple(rated)))
+        made.append(
+            AuditedRun(
+                role,
+                searched.opened.connection,
+                counted,
+                found,
+                gates,
+                tuple(rated),
+                searched.parts.get(run_id, ()),
+            )
+        )
     return made
 
 

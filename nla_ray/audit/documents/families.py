@@ -8,6 +8,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from nla_ray.audit.documents.parts import PLACE
 from nla_ray.config.audit import Units
 from nla_ray.errors import InputError
 from nla_ray.likeness import HASHES, Groups, near_pairs, signature
@@ -30,7 +31,7 @@ def describe(connection: duckdb.DuckDBPyConnection, units: Units) -> None:
     columns = {name: column for name, column in units if column is not None}
     said = "".join(f", min(json_extract_string(meta, ${name})) AS {name}_said" for name in columns)
     family = "dense_rank() OVER (ORDER BY family_said)" if "family" in columns else "NULL::BIGINT"
-    stratum = "stratum_said" if "stratum" in columns else f"regexp_replace(source, '{_PLACE}', '')"
+    stratum = "stratum_said" if "stratum" in columns else f"regexp_replace(source, '{PLACE}', '')"
     pair = "benign_pair_said" if "benign_pair" in columns else "NULL::VARCHAR"
     connection.execute(
         _ABOUT.format(
@@ -59,9 +60,6 @@ def _require(connection: duckdb.DuckDBPyConnection, option: str, column: str) ->
             "a column of corpus.meta that all of them have, or fill it"
         )
 
-
-_PLACE = "[:#][^:#/]*$"
-"""What follows the file in `documents.source`."""
 
 _ABOUT = """
 CREATE OR REPLACE TABLE audit_about AS
