@@ -273,7 +273,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--repeats", type=int, default=400)
-    parser.add_argument("--only", default="", help="cases whose name has this")
+    parser.add_argument("--group", choices=("weeks", "audits", "seen"), help="of the cases, only these")
+    parser.add_argument("--only", default="", help="cases whose name has this; no result is written")
     args = parser.parse_args()
     weeks: dict[str, Case] = {}
     for name, pair in WEEKS.items():
@@ -285,13 +286,12 @@ def main() -> None:
         "audits": AUDITS,
         "seen": {"smallest rate (flagged)": seen_rate, "smallest rise (flagged)": seen_rise},
     }
-    chosen = {
-        group: {name: case for name, case in cases.items() if args.only in name}
-        for group, cases in groups.items()
-    }
-    result = {group: list(shares(cases, args.repeats)) for group, cases in chosen.items()}
-    if not args.only:
-        write_result("audit-null", "cpu", {"config": vars(args), "documents": DOCUMENTS, **result})
+    for group in [args.group] if args.group else list(groups):
+        chosen = {name: case for name, case in groups[group].items() if args.only in name}
+        found = list(shares(chosen, args.repeats))
+        if not args.only:
+            config = {"repeats": args.repeats, "documents": DOCUMENTS, "detectors": DETECTORS}
+            write_result("audit-null", "cpu", {"config": config, "cases": found}, label=group)
 
 
 if __name__ == "__main__":

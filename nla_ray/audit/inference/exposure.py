@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -28,20 +29,30 @@ class Reads:
     documents: int
     """How many there are, with those that have no row here."""
 
-    @property
+    @cached_property
     def samples(self) -> Ints:
         """Rows of each place."""
         return np.bincount(self.place) if len(self.place) else np.empty(0, np.int64)
 
-    @property
+    @cached_property
     def some(self) -> Mask:
         """Which documents have any row [documents]."""
         return np.bincount(self.document, minlength=self.documents) > 0
 
-    @property
+    @cached_property
+    def first(self) -> Ints:
+        """The first row of each place."""
+        return np.flatnonzero(np.diff(self.place, prepend=-1))
+
+    @cached_property
     def owners(self) -> Ints:
         """The document of each place."""
-        return self.document[_starts(self.place)]
+        return self.document[self.first]
+
+    @cached_property
+    def ordinals(self) -> Ints:
+        """How many places of the same document come before each place."""
+        return np.arange(len(self.owners)) - np.searchsorted(self.owners, self.owners)
 
 
 @dataclass(frozen=True)
@@ -121,7 +132,7 @@ class Drawn:
 
 def common(sides: Sequence[tuple[Reads, Ints]], rule: Recurrence) -> Exposure:
     """The exposure that nearly all documents of every side have, each side with the documents that count."""
-    samples = min(_low(reads.samples[np.isin(reads.owners, of)]) for reads, of in sides)
+    samples = min(_low(reads.samples[_among(of, reads)]) for reads, of in sides)
     if rule.over == "samples":
         samples = max(min(samples, rule.n or samples), rule.k)
     samples = max(samples, 1)
@@ -136,10 +147,10 @@ def common(sides: Sequence[tuple[Reads, Ints]], rule: Recurrence) -> Exposure:
 def draw(readings: Readings, detector: str, rule: Recurrence, exposure: Exposure) -> Drawn:
     """The rule on the drawn positions and samples of each document."""
     reads = readings.reads[detector]
-    first, owners = _starts(reads.place), reads.owners
-    enough = reads.samples >= exposure.samples
+    first, owners, samples = reads.first, reads.owners, reads.samples
+    enough = samples >= exposure.samples
     before = np.concatenate([[0], np.cumsum(enough)])
-    rank = before[:-1] - before[np.searchsorted(owners, owners)]
+    rank = before[:-1] - before[np.arange(len(owners)) - reads.ordinals]
     drawn = enough & (rank < exposure.positions)
     rows = readings.hits.get(detector, _NONE)
     at = reads.place[rows]
@@ -152,13 +163,16 @@ def draw(readings: Readings, detector: str, rule: Recurrence, exposure: Exposure
     )
 
 
+def _among(documents: Ints, reads: Reads) -> Mask:
+    """Which places are of these documents."""
+    among = np.zeros(reads.documents, np.bool_)
+    among[documents] = True
+    return among[reads.owners]
+
+
 def _places(reads: Reads, samples: int) -> Ints:
     """How many places of each document have enough samples."""
     return np.bincount(reads.owners[reads.samples >= samples], minlength=reads.documents)
-
-
-def _starts(place: Ints) -> Ints:
-    return np.flatnonzero(np.diff(place, prepend=-1))
 
 
 def _low(counts: Ints) -> int:

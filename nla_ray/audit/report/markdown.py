@@ -90,13 +90,13 @@ def _rates(report: Report) -> Iterator[str]:
         yield f"Run {plain(labels.get(figure.run_id, figure.run_id))}:"
         yield ""
         yield from table(
-            ("Detector", "Level", "From", *figure.populations, "Would be seen", "Verdict"),
+            ("Detector", "Level", *figure.populations, "From", "Would be seen", "Verdict"),
             (
                 (
                     plain(line.detector.title),
                     line.detector.level,
-                    MISSING if line.rates[0].least is None else str(line.rates[0].least),
                     *(_rate(line.result, name, figure.digits) for name in figure.populations),
+                    MISSING if line.rates[0].least is None else str(line.rates[0].least),
                     percent(line.result.seen, figure.digits),
                     headings[group.verdict].lower(),
                 )
