@@ -118,9 +118,20 @@ class Measured:
         if p <= self.rule.alpha and share:
             strength = self._strength(p / self.worst)
             return (NOT, least) if strength is None else (ABOVE, strength)
-        if self.benign is None and share >= NEARLY_ALL and beyond <= self.rule.alpha:
+        untold = self.benign is None and beyond <= self.rule.alpha and not self._prior()
+        if share >= NEARLY_ALL and untold:
             return EVERYWHERE, least
         return NOT, least
+
+    def _prior(self) -> bool:
+        """Whether a control that knows nothing of the corpus mentions it as often, at any fidelity."""
+        real = _rows(REAL, self.real, self.hits)
+        beside = (
+            _rows(name, self._within[name], self._tally.hits_of(self.detector.id, name))
+            for name in self.tested
+            if name != SHUFFLED
+        )
+        return any((rate.high or 0.0) >= (real.low or 0.0) for rate in beside)
 
     def _strength(self, paid: float) -> int | None:
         """The least strength at which every control is exceeded, by p and by the interval; None: none."""

@@ -68,13 +68,13 @@ def test_shuffled_text_that_fits_nowhere_stands_beside_the_repetition_within_doc
     assert again.p is not None and again.p < 1e-9
 
 
-@pytest.mark.parametrize(("share", "verdict"), [(0.05, NOT), (0.3, NOT), (0.56, EVERYWHERE)])
-def test_a_favourite_story_is_never_above_its_controls(share: float, verdict: str) -> None:
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.56])
+def test_a_favourite_story_is_not_distinguishable(share: float) -> None:
     """What is said at one rate whatever is read, to control vectors too."""
     says = at_random(share, "sabotage")
     found = rated(corpus(300, says, {"shuffled": says, "random": says}))
-    assert found.verdict == verdict
-    assert ("tied" in found.why) == (verdict == NOT)
+    assert found.verdict == NOT
+    assert "tied" in found.why
 
 
 def test_what_nearly_all_documents_say_cannot_be_told_from_a_habit() -> None:
@@ -88,12 +88,12 @@ def test_what_nearly_all_documents_say_cannot_be_told_from_a_habit() -> None:
     assert found.documents.k == 115
 
 
-def test_words_added_to_every_faithful_text_are_everywhere() -> None:
+def test_words_added_to_every_text_are_a_habit() -> None:
     """Real rows alone have fidelity, so that only they count as evidence; yet the words say nothing."""
     says = at_random(1.0, "sabotage")
     found = rated(corpus(300, says, {"shuffled": says, "random": says}))
     assert found.documents.rate == 1.0 and rate(found, "shuffled").rate == pytest.approx(0, abs=0.1)
-    assert found.verdict == EVERYWHERE
+    assert found.verdict == NOT
 
 
 def test_a_prior_that_does_not_fit_the_vector_does_not_hide_a_property() -> None:

@@ -137,15 +137,15 @@ def _change(report: Report) -> Iterator[str]:
     if comparison.differences:
         yield ""
     yield from table(
-        ("Detector", "Change, points", "95 % interval", "Adjusted p", "Would be seen", "Verdict"),
+        ("Detector", "Change, points", "95 % interval", "Adjusted p", "Verdict", "Would be seen"),
         (
             (
                 plain(titles.get(one.detector, one.detector)),
                 points(one.change, digits),
                 f"{points(one.low, digits)} to {points(one.high, digits)}",
                 probability(one.p_adjusted),
-                MISSING if one.seen is None else points(one.seen, digits),
                 f"{one.verdict}: {plain(one.why)}" if one.why else one.verdict,
+                MISSING if one.seen is None else points(one.seen, digits),
             )
             for one in comparison.changes
         ),
