@@ -13,7 +13,7 @@ from nla_ray.audit.measured import EVERYWHERE
 from nla_ray.audit.notes import QUERIES, cannot_claim, left_out, method
 from nla_ray.audit.rates import Rated
 from nla_ray.audit.report.evidence import Finding
-from nla_ray.audit.report.model import Gate, Policy, Report, ReportVerdict, Run
+from nla_ray.audit.report.model import Gate, Note, Policy, Report, ReportVerdict, Run
 from nla_ray.audit.report.rates import Comparison, Result
 from nla_ray.audit.report.rates import Detector as ShownDetector
 from nla_ray.config.audit import AuditConfig
@@ -69,7 +69,8 @@ def build_report(
         cannot_claim=cannot_claim(
             config, packs.detectors, [one.tally for one in found], rows, unasked, recipes
         )
-        + tuple(left_out(shown)),
+        + tuple(left_out(shown))
+        + tuple(note for one in found for note in _without_family(one)),
         method=method(config.evidence, [one.tally for one in found], SHOWN_FINDINGS, SHOWN_OTHERS),
         queries=QUERIES,
     )
@@ -78,6 +79,20 @@ def build_report(
 def _compared(change: Compared, runs: Sequence[Run]) -> Comparison:
     before, after = (next(run for run in runs if run.role == role) for role in ("before", "audited"))
     return change.comparison.model_copy(update={"differences": differences(before, after)})
+
+
+def _without_family(one: AuditedRun) -> Iterator[Note]:
+    """What is not known where neither a text was stored nor a column is named."""
+    ((n, of),) = one.connection.execute(
+        "SELECT count(*) FILTER (family IS NULL), count(*) FROM audit_about WHERE run_id = $run",
+        {"run": one.tally.run_id},
+    ).fetchall()
+    if n:
+        yield Note(
+            title="Independence of documents",
+            text=f"{one.tally.run_id[:12]}: of {n} of {of} documents no text was kept and no column names "
+            "the family (units.family), so each counts as its own; copies would make intervals too narrow.",
+        )
 
 
 def _named(gate: Gate, runs: int) -> Gate:
