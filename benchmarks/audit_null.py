@@ -5,7 +5,8 @@
 Worlds of 22 detectors without any difference between two weeks (or between documents and controls), simulated
 as counts: no model, no store. Each share is of repeats in which any detector alarmed, with Wilson's interval;
 at most 5 % should. `everywhere` is the share with that verdict, which should be all. `seen` plants the
-smallest rate and rise that the audit says it would have flagged in 80 % of cases.
+smallest rate and rise that the audit says it would have flagged in 80 % of cases; `power` plants rises of
+stated size.
 """
 
 from __future__ import annotations
@@ -256,6 +257,21 @@ def seen_rise(rng: np.random.Generator) -> bool:
     return verdicts(was, calm.week(rng, documents))[0] == "risen"
 
 
+def rise(rng: np.random.Generator, n: int, before: float, after: float) -> bool:
+    """Whether a rise in one detector of two weeks of `n` documents, read alike, is flagged."""
+    calm = World(rate=before, read=1.0)
+    documents = calm.documents(rng, n, n)
+    documents.has[:, 0] = rng.random(n) < after
+    return verdicts(calm.week(rng, calm.documents(rng, n=n)), calm.week(rng, documents))[0] == "risen"
+
+
+POWER: dict[str, Case] = {
+    f"{n} documents, {before:.0%} -> {after:.0%} (flagged)": partial(rise, n=n, before=before, after=after)
+    for n in (200, 500, 1000, 2000)
+    for before, after in ((0.05, 0.07), (0.05, 0.10), (0.01, 0.03), (0.01, 0.06))
+}
+
+
 def shares(cases: Mapping[str, Case], repeats: int) -> Iterator[dict[str, Any]]:
     """Each case's share, with its interval and seconds a repeat."""
     for number, (name, case) in enumerate(cases.items()):
@@ -273,7 +289,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--repeats", type=int, default=400)
-    parser.add_argument("--group", choices=("weeks", "audits", "seen"), help="of the cases, only these")
+    parser.add_argument(
+        "--group", choices=("weeks", "audits", "power", "seen"), help="of the cases, only these"
+    )
     parser.add_argument("--only", default="", help="cases whose name has this; no result is written")
     args = parser.parse_args()
     weeks: dict[str, Case] = {}
@@ -284,6 +302,7 @@ def main() -> None:
     groups: dict[str, dict[str, Case]] = {
         "weeks": weeks,
         "audits": AUDITS,
+        "power": POWER,
         "seen": {"smallest rate (flagged)": seen_rate, "smallest rise (flagged)": seen_rise},
     }
     for group in [args.group] if args.group else list(groups):
