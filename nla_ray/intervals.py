@@ -147,10 +147,11 @@ def mean_interval(values: Floats, level: float = LEVEL) -> Interval:
     return Interval(float(values.mean()) - half, float(values.mean()) + half)
 
 
-def mean_difference(a: Floats, b: Floats, level: float = LEVEL) -> Interval:
-    """Interval of mean(a) - mean(b) for samples of unequal variance (Welch 1947, normal quantile)."""
-    if min(len(a), len(b)) < 2:
+def clustered_mean(values: Floats, cluster: npt.NDArray[np.int64], level: float = LEVEL) -> Interval:
+    """`mean_interval` for values in clusters, numbered from 0: by the variance of sums over clusters."""
+    rest = np.bincount(cluster, weights=values - values.mean()) if len(values) else np.empty(0)
+    clusters = int(np.count_nonzero(np.bincount(cluster))) if len(values) else 0
+    if clusters < 2:
         return Interval(-np.inf, np.inf)
-    half = z_of(level) * (float(a.var(ddof=1)) / len(a) + float(b.var(ddof=1)) / len(b)) ** 0.5
-    change = float(a.mean() - b.mean())
-    return Interval(change - half, change + half)
+    half = z_of(level) * (float(rest @ rest) * clusters / (clusters - 1)) ** 0.5 / len(values)
+    return Interval(float(values.mean()) - half, float(values.mean()) + half)

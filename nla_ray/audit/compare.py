@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from nla_ray.audit.inference.clusters import Ints
 from nla_ray.audit.inference.contrast import Contrast, Matched, contrast, in_strata, match
 from nla_ray.audit.inference.exposure import Readings
 from nla_ray.audit.inference.seen import smallest_rise
@@ -16,7 +17,7 @@ from nla_ray.audit.report.rates import Change, Comparison, Drift
 from nla_ray.audit.tally import Tally
 from nla_ray.config.audit import Evidence
 from nla_ray.config.detectors.model import Detector
-from nla_ray.intervals import mean_difference, mean_interval
+from nla_ray.intervals import Floats, Interval, clustered_mean
 from nla_ray.tables import CONTROLS, REAL
 
 State = Literal["new", "unchanged", "absent"]
@@ -136,16 +137,20 @@ def _why_not(one: Contrast) -> str:
 
 
 def _drift(before: Tally, after: Tally, name: str, matched: Matched, most: float) -> Drift:
-    ours, theirs = before.populations[name].fve, after.populations[name].fve
+    sides = before.populations[name], after.populations[name]
+    (ours, of_ours), (theirs, of_theirs) = ((one.fve, one.families) for one in sides)
     if matched.paired and name == REAL:
-        ours, theirs = ours[matched.before], theirs[matched.after]
+        ours, theirs, of_ours = ours[matched.before], theirs[matched.after], of_ours[matched.before]
         known = ~np.isnan(ours) & ~np.isnan(theirs)
         ours, theirs = ours[known], theirs[known]
-        interval = mean_interval(theirs - ours)
+        interval = clustered_mean(theirs - ours, of_ours[known])
     else:
+        was, now = clustered_mean(*_known(ours, of_ours)), clustered_mean(*_known(theirs, of_theirs))
         ours, theirs = ours[~np.isnan(ours)], theirs[~np.isnan(theirs)]
-        interval = mean_difference(theirs, ours)
-    if min(len(ours), len(theirs)) < 2:
+        half = float(np.hypot(was.high - was.low, now.high - now.low)) / 2
+        middle = sum(was) / 2, sum(now) / 2
+        interval = Interval(middle[1] - middle[0] - half, middle[1] - middle[0] + half)
+    if min(len(ours), len(theirs)) < 2 or not np.isfinite(interval.low):
         return Drift(population=name, before=None, after=None, change=None, low=None, high=None, drifted=None)
     change = float(theirs.mean() - ours.mean())
     return Drift(
@@ -153,3 +158,8 @@ def _drift(before: Tally, after: Tally, name: str, matched: Matched, most: float
         low=interval.low, high=interval.high,
         drifted=abs(change) > most and not interval.low <= 0 <= interval.high,
     )  # fmt: skip
+
+
+def _known(values: Floats, family: Ints) -> tuple[Floats, Ints]:
+    known = ~np.isnan(values)
+    return values[known], family[known]

@@ -10,7 +10,7 @@ import numpy as np
 from nla_ray.audit.report.model import Gate, Population, ReportVerdict
 from nla_ray.audit.tally import Tally
 from nla_ray.config.audit import Evidence, Gates
-from nla_ray.intervals import mean_interval
+from nla_ray.intervals import clustered_mean
 from nla_ray.tables import CONTROLS, REAL
 
 ORDER = (REAL, *CONTROLS, "benign")
@@ -30,14 +30,16 @@ def populations(connection: duckdb.DuckDBPyConnection, tally: Tally) -> tuple[Po
     made = []
     for name in (name for name in ORDER if name in tally.populations):
         found = tally.populations[name]
-        fve = found.fve[~np.isnan(found.fve)]
-        low, high = mean_interval(fve)
+        known = ~np.isnan(found.fve)
+        fve = found.fve[known]
+        low, high = clustered_mean(fve, found.families[known])
+        bounded = np.isfinite(low)
         unclosed, cjk = shares.get(name, (None, None))
         made.append(
             Population(
                 name=name, documents=len(found), rows=int(found.rows.sum()),
                 fve=float(fve.mean()) if len(fve) else None,
-                fve_low=low if len(fve) > 1 else None, fve_high=high if len(fve) > 1 else None,
+                fve_low=low if bounded else None, fve_high=high if bounded else None,
                 unclosed=unclosed, cjk=cjk,
             )
         )  # fmt: skip
