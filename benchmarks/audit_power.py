@@ -29,10 +29,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks._common import write_result
-from nla_ray.audit.compare import compare
+from nla_ray.audit.compare import Week, compare
+from nla_ray.audit.documents.readings import readings
 from nla_ray.audit.findings import FINDING, finding_rows
+from nla_ray.audit.inference.exposure import Readings, Reads
 from nla_ray.audit.rates import rate_all
-from nla_ray.audit.tally import Hits, Population, Tally, needed
+from nla_ray.audit.tally import Population, Tally, needed
 from nla_ray.config.audit import AuditConfig, Evidence, Source
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.config.detectors.packs import Packs, load_packs
@@ -75,7 +77,9 @@ def main() -> None:
     }
     for name, rule in (("all_evidence", ALL), ("default_policy", DEFAULT)):
         mixed, full, calm = (searched(args.folder, seed, packs, rule) for seed in (MIXED, FULL, BENIGN))
-        pool = Pool(one_tally(mixed), truth_of(mixed))
+        tally = one_tally(mixed)
+        found = readings(mixed.opened.connection, tally, packs.detectors, "real")
+        pool = Pool(tally, found, truth_of(mixed))
         result[name] = {
             "real": found_in(mixed, packs, "real"),
             "controls": {subject: found_in(full, packs, subject) for subject in ("shuffled", "random")},
@@ -197,12 +201,12 @@ class Pool:
     """Decoded documents of which weeks are drawn."""
 
     tally: Tally
+    readings: Readings
     truth: Mapping[str, str]
 
-    def week(self, shares: Mapping[str, float], rng: np.random.Generator) -> Tally:
+    def week(self, shares: Mapping[str, float], rng: np.random.Generator) -> Week:
         """`WEEK` documents drawn with replacement: each with its property's share, the rest without any."""
-        real = self.tally.populations["real"]
-        values = np.array([self.truth[doc_id] for doc_id in real.doc_ids.tolist()])
+        values = np.array([self.truth[doc_id] for doc_id in self.readings.doc_ids.tolist()])
         names = [*shares, world.NONE]
         chances = [*shares.values(), 1 - sum(shares.values())]
         wanted = rng.choice(len(names), WEEK, p=chances)
@@ -213,16 +217,26 @@ class Pool:
             ]
         )
         ids = np.array([f"{rng.integers(1 << 62):016x}-{at}" for at in range(WEEK)])
-        ids.sort()
+        real = self.tally.populations["real"]
         population = Population(ids, real.places[drawn], real.rows[drawn], real.fve[drawn])
-        hits = {
-            key: Hits(
-                one.rows[drawn], one.places[drawn], one.evident[drawn], one.strength[drawn], one.weights
+        nothing = np.full(WEEK, "")
+        found = Readings(ids, np.arange(WEEK), nothing, nothing, *self._rows(drawn))
+        return Week("week", dataclasses.replace(self.tally, populations={"real": population}), found)
+
+    def _rows(self, drawn: np.ndarray) -> tuple[dict[str, Reads], dict[str, np.ndarray]]:
+        """The rows of drawn documents, in their order, by detector."""
+        reads, hits = {}, {}
+        for name, one in self.readings.reads.items():
+            first = np.searchsorted(one.document, drawn)
+            sizes = np.searchsorted(one.document, drawn, side="right") - first
+            owner = np.repeat(np.arange(len(drawn)), sizes)
+            rows = (
+                np.arange(len(owner)) - np.repeat(np.cumsum(sizes) - sizes, sizes) + np.repeat(first, sizes)
             )
-            for key, one in self.tally.hits.items()
-            if key[1] == "real"
-        }
-        return dataclasses.replace(self.tally, populations={"real": population}, hits=hits)
+            moved = (np.diff(owner, prepend=-1) != 0) | (np.diff(one.place[rows], prepend=-1) != 0)
+            reads[name] = Reads(owner, np.cumsum(moved) - 1, len(drawn))
+            hits[name] = np.flatnonzero(np.isin(rows, self.readings.hits.get(name, [])))
+        return reads, hits
 
 
 def weeks(pool: Pool, packs: Packs, repeats: int, seed: int) -> dict[str, Any]:
@@ -246,9 +260,9 @@ def weeks(pool: Pool, packs: Packs, repeats: int, seed: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def changes(before: Tally, after: Tally, packs: Packs) -> dict[str, str]:
+def changes(before: Week, after: Week, packs: Packs) -> dict[str, str]:
     """The verdict on each detector."""
-    found = compare(before, after, packs.detectors, DEFAULT, drift=1.0, labels=("before", "after"), states={})
+    found = compare(before, after, packs.detectors, DEFAULT, drift=1.0, states={})
     return {change.detector: change.verdict for change in found.changes}
 
 

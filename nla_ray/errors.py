@@ -33,6 +33,10 @@ class Exit(IntEnum):
     TRY_AGAIN = 8, "a passing fault of a store, a network, a disk or a cluster: the same command goes on"
     OVER_BUDGET = 9, "the budget is spent, or would be"
     NO = 10, "the command says no: a failed check, damaged tables, nothing explained, a guard of the training"
+    EVERYWHERE = (
+        11,
+        "a property of nearly all documents, at a level that the policy fails on: not told from a habit",
+    )
     HUNG_UP = 129, "stopped by SIGHUP; what is written stays"
     INTERRUPTED = 130, "stopped by SIGINT (Ctrl-C), or nobody read the output on; what is written stays"
     TERMINATED = 143, "stopped by SIGTERM; what is written stays"

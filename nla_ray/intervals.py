@@ -85,6 +85,20 @@ def difference(a: float, of_a: Interval, b: float, of_b: Interval) -> Interval:
     return Interval(max(low, -1.0), min(high, 1.0))
 
 
+def standardised(k: Floats, n: Floats, weights: Floats, level: float = LEVEL) -> tuple[float, Interval]:
+    """The rate of strata [strata] at common weights, with Wilson's interval on the effective sample.
+
+    Rate and weights as in direct standardisation; the sample is worth p (1 - p) over the variance of the
+    weighted rate (Dean and Pagano 2015, JSSAM 3:484), and without contrast 1 / sum(w^2 / n). Of one stratum
+    it is Wilson's interval.
+    """
+    share, rates = weights / weights.sum(), k / n
+    rate = float(share @ rates)
+    spread = float((share**2) @ (rates * (1 - rates) / n))
+    size = rate * (1 - rate) / spread if spread > 0 else 1 / float((share**2) @ (1 / n))
+    return rate, wilson(rate * size, size, level)
+
+
 def newcombe_paired(both: int, only_a: int, only_b: int, neither: int, level: float = LEVEL) -> Interval:
     """Interval of rate a minus rate b on the same units (Newcombe 1998, Stat Med 17:2635, method 10)."""
     n = both + only_a + only_b + neither
@@ -133,10 +147,11 @@ def mean_interval(values: Floats, level: float = LEVEL) -> Interval:
     return Interval(float(values.mean()) - half, float(values.mean()) + half)
 
 
-def mean_difference(a: Floats, b: Floats, level: float = LEVEL) -> Interval:
-    """Interval of mean(a) - mean(b) for samples of unequal variance (Welch 1947, normal quantile)."""
-    if min(len(a), len(b)) < 2:
+def clustered_mean(values: Floats, cluster: npt.NDArray[np.int64], level: float = LEVEL) -> Interval:
+    """`mean_interval` for values in clusters, numbered from 0: by the variance of sums over clusters."""
+    rest = np.bincount(cluster, weights=values - values.mean()) if len(values) else np.empty(0)
+    clusters = int(np.count_nonzero(np.bincount(cluster))) if len(values) else 0
+    if clusters < 2:
         return Interval(-np.inf, np.inf)
-    half = z_of(level) * (float(a.var(ddof=1)) / len(a) + float(b.var(ddof=1)) / len(b)) ** 0.5
-    change = float(a.mean() - b.mean())
-    return Interval(change - half, change + half)
+    half = z_of(level) * (float(rest @ rest) * clusters / (clusters - 1)) ** 0.5 / len(values)
+    return Interval(float(values.mean()) - half, float(values.mean()) + half)

@@ -73,18 +73,33 @@ CREATE MACRO difference_high(k1, n1, k2, n2) AS
 
 COMMENT ON MACRO difference_high IS 'upper end of the 95 % interval of k1/n1 - k2/n2; below 0: the first is lower';
 
-CREATE MACRO document_rates(pattern, k := 1) AS TABLE
-WITH each AS (
+-- As an audit counts (docs/method.md): text that fits the vector no better than most control text is no evidence.
+CREATE MACRO fidelity_floors(beyond) AS TABLE
+SELECT run_id, CASE WHEN beyond IS NOT NULL THEN quantile_cont(fve_nrm, coalesce(beyond, 0.0)) END AS floor
+FROM controls
+WHERE outcome <> 'failed' AND explanation_norm IS NOT NULL
+GROUP BY run_id;
+
+COMMENT ON MACRO TABLE fidelity_floors IS
+'per run, the fve_nrm that the share beyond of its control answers does not exceed; null: every answer counts';
+
+CREATE MACRO documents_mentioning(pattern, beyond) AS TABLE
+SELECT run_id, control, doc_id, count(*) AS positions, count(*) FILTER (found) AS found
+FROM (
     SELECT
-        run_id,
-        control,
-        doc_id,
-        count(DISTINCT position) AS positions,
-        count(DISTINCT position) FILTER (mentions(explanation_norm, pattern)) AS found
+        run_id, control, doc_id, coalesce(position::VARCHAR, row_id) AS place,
+        bool_or(mentions(explanation_norm, pattern) AND coalesce(fve_nrm > floor, floor IS NULL)) AS found
     FROM all_explanations
-    WHERE explanation_norm IS NOT NULL
-    GROUP BY run_id, control, doc_id
+    LEFT JOIN fidelity_floors(beyond) USING (run_id)
+    WHERE outcome <> 'failed' AND explanation_norm IS NOT NULL
+    GROUP BY ALL
 )
+GROUP BY run_id, control, doc_id;
+
+COMMENT ON MACRO TABLE documents_mentioning IS
+'per run, control and document, the positions that were searched and those whose evidence mentions the pattern';
+
+CREATE MACRO document_rates(pattern, k := 1, beyond := 0.95) AS TABLE
 SELECT
     run_id,
     control,
@@ -94,36 +109,57 @@ SELECT
     wilson_low(count(*) FILTER (found >= k), count(*)) AS low,
     wilson_high(count(*) FILTER (found >= k), count(*)) AS high,
     avg(positions) AS positions
-FROM each
+FROM documents_mentioning(pattern, beyond)
 GROUP BY run_id, control;
 
 COMMENT ON MACRO TABLE document_rates IS
-'per run and control, documents where k or more positions mention the pattern; compare only where positions, the mean number searched per document, is alike';
+'per run and control, documents where evidence at k or more positions mentions the pattern; compare only where positions, the mean number searched per document, is alike; beyond := NULL counts at any fidelity';
 
-CREATE MACRO against_controls(pattern, k := 1) AS TABLE
-WITH each AS (
+-- P(at least k of n) at a rate each: what a rate per position amounts to over a document.
+CREATE MACRO at_least(k, n, each) AS
+    CASE
+        WHEN k <= 0 THEN 1.0::DOUBLE
+        WHEN k > n THEN 0.0::DOUBLE
+        ELSE greatest(0.0, 1.0 - list_sum([
+            exp(lgamma(n + 1) - lgamma(i + 1) - lgamma(n - i + 1)) * pow(each, i) * pow(1 - each, n - i)
+            FOR i IN range(k)
+        ]))
+    END;
+
+COMMENT ON MACRO at_least IS 'chance of k or more of n independent cases at the rate each';
+
+CREATE MACRO against_controls(pattern, k := 1, beyond := 0.95) AS TABLE
+WITH found_in AS MATERIALIZED (
+    FROM documents_mentioning(pattern, beyond)
+), beside AS (
+    SELECT run_id, control, sum(found) AS hits, sum(positions) AS searched
+    FROM found_in
+    WHERE control <> 'real'
+    GROUP BY run_id, control
+), rated AS (
     SELECT
-        injected.run_id,
-        injected.control,
-        doc_id,
-        count(DISTINCT position) FILTER (mentions(real_row.explanation_norm, pattern)) AS own,
-        count(DISTINCT position) FILTER (mentions(injected.explanation_norm, pattern)) AS other
-    FROM controls AS injected
-    INNER JOIN explanations AS real_row USING (run_id, doc_id, position, sample)
-    WHERE real_row.explanation_norm IS NOT NULL AND injected.explanation_norm IS NOT NULL
-    GROUP BY injected.run_id, injected.control, doc_id
+        run_id,
+        beside.control,
+        count(*) AS documents,
+        count(*) FILTER (found >= k) AS hit,
+        avg(at_least(k, positions, hits / searched)) AS control_rate,
+        avg(at_least(k, positions, wilson_high(hits, searched))) AS control_high,
+        avg(at_least(k, positions, wilson_low(hits, searched))) AS control_low
+    FROM found_in
+    INNER JOIN beside USING (run_id)
+    WHERE found_in.control = 'real'
+    GROUP BY run_id, beside.control
 )
 SELECT
     run_id,
     control,
-    count(*) AS documents,
-    count(*) FILTER (own >= k) / count(*) AS rate,
-    count(*) FILTER (other >= k) / count(*) AS control_rate,
-    (count(*) FILTER (own >= k) - count(*) FILTER (other >= k)) / count(*) AS lift,
-    difference_low(count(*) FILTER (own >= k), count(*), count(*) FILTER (other >= k), count(*)) AS low,
-    difference_high(count(*) FILTER (own >= k), count(*), count(*) FILTER (other >= k), count(*)) AS high
-FROM each
-GROUP BY run_id, control;
+    documents,
+    hit / documents AS rate,
+    control_rate,
+    hit / documents - control_rate AS lift,
+    lift - sqrt((rate - wilson_low(hit, documents)) ** 2 + (control_high - control_rate) ** 2) AS low,
+    lift + sqrt((wilson_high(hit, documents) - rate) ** 2 + (control_rate - control_low) ** 2) AS high
+FROM rated;
 
 COMMENT ON MACRO TABLE against_controls IS
-'per run and control, the rate of documents that mention the pattern, the control''s rate at the same positions and samples, and the lift with its interval';
+'per run and control, the rate of documents whose evidence at k or more positions mentions the pattern, the rate that the control''s positions would give as many documents, and the lift with its interval; as an audit counts, but for what prompts say themselves, families and the correction over patterns';

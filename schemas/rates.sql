@@ -5,7 +5,8 @@ CREATE TABLE rates (
     audited_run VARCHAR NOT NULL,  -- run_id of the explanations
     detector VARCHAR NOT NULL,  -- id of the detector
     population VARCHAR NOT NULL,  -- real, shuffled, random, mean, none, benign
-    unit VARCHAR NOT NULL,  -- document: all rules of evidence; row: any mention
+    unit VARCHAR NOT NULL,  -- document: all rules; row: any mention; repeat: repeated ones
+    least BIGINT,  -- what a document has at least to be counted
     k BIGINT NOT NULL,  -- documents or rows that meet it
     n BIGINT NOT NULL,  -- documents or rows that were searched
     rate DOUBLE,  -- share; a control by document: corrected for any of n
@@ -18,5 +19,5 @@ CREATE TABLE rates (
     p DOUBLE,  -- of: real is not above this population
     p_adjusted DOUBLE,  -- after Benjamini-Hochberg over detectors
     verdict VARCHAR,  -- of real against this population
-    detector_verdict VARCHAR NOT NULL  -- above controls, not distinguishable, insufficient evidence
+    detector_verdict VARCHAR NOT NULL  -- above controls, everywhere, not distinguishable, ...
 );

@@ -12,6 +12,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from nla_ray.audit.inference.statistics import any_of_n
 from nla_ray.cli import app
 from nla_ray.cli.entry import run as run_cli
 from nla_ray.ids import digest
@@ -115,7 +116,7 @@ def test_rates_are_those_that_were_planted(connection: duckdb.DuckDBPyConnection
         (0.45, 0.0, 20),
         (0.2, 0.0, 20),
     ]
-    assert [one["low"] > 0 for one in lifts] == [True, False]
+    assert [one["low"] > 0.1 for one in lifts] == [True, False]
     assert all(one["low"] < one["lift"] < one["high"] for one in lifts)
 
 
@@ -126,6 +127,23 @@ def test_a_run_of_two_weeks_counts_in_each(connection: duckdb.DuckDBPyConnection
         ("week2", "week2", 20, 9),
         ("week3", "week2", 20, 9),
     ]
+
+
+def test_a_rate_per_position_over_a_document_is_that_of_an_audit(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    (found,) = ask(connection, "SELECT at_least(2, 8, 0.1) AS two, at_least(1, 3, 0.5) AS one")
+    assert found["one"] == pytest.approx(0.875)
+    assert found["two"] == pytest.approx(any_of_n([0.9, 0.1], 8, 2))
+
+
+def test_what_fits_no_vector_is_no_evidence_in_sql(connection: duckdb.DuckDBPyConnection) -> None:
+    """Controls say "tea" at every position, and fit nothing; real answers say it too, and fit."""
+    (strict,) = ask(connection, "FROM against_controls('tea', k := 2) WHERE run_id = 'week1'")
+    (loose,) = ask(connection, "FROM against_controls('tea', k := 2, beyond := NULL) WHERE run_id = 'week1'")
+    assert (strict["rate"], loose["rate"]) == (0.8, 0.8)
+    assert strict["control_rate"] == 0 and strict["low"] > 0.5
+    assert loose["control_rate"] == 1 and loose["lift"] == pytest.approx(-0.2)
 
 
 def test_weeks_are_compared_from_old_to_new(connection: duckdb.DuckDBPyConnection) -> None:

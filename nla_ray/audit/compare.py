@@ -3,76 +3,90 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from nla_ray.audit.inference.clusters import Ints
+from nla_ray.audit.inference.contrast import Contrast, Matched, contrast, in_strata, match
+from nla_ray.audit.inference.exposure import Readings
+from nla_ray.audit.inference.seen import smallest_rise
+from nla_ray.audit.inference.statistics import benjamini_hochberg
 from nla_ray.audit.report.rates import Change, Comparison, Drift
-from nla_ray.audit.statistics import benjamini_hochberg, mcnemar, two_samples
-from nla_ray.audit.tally import Ints, Population, Tally, needed
+from nla_ray.audit.tally import Tally
 from nla_ray.config.audit import Evidence
-from nla_ray.config.detectors.model import Detector, Scope
-from nla_ray.intervals import Interval, mean_difference, mean_interval, newcombe, newcombe_paired
+from nla_ray.config.detectors.model import Detector
+from nla_ray.intervals import Floats, Interval, clustered_mean
 from nla_ray.tables import CONTROLS, REAL
 
 State = Literal["new", "unchanged", "absent"]
+Verdict = Literal["risen", "fallen", "no change shown", "insufficient evidence", "not comparable"]
 
 
 @dataclass(frozen=True)
-class Matched:
-    """Documents that both runs have: where they stand in each, in the same order."""
+class Week:
+    """One side of a comparison."""
 
-    before: Ints
-    after: Ints
-    paired: bool
-    """Whether they are at least half of the smaller run, and so are what is compared."""
+    label: str
+    tally: Tally
+    readings: Readings
+    """Of its real rows."""
+    named: bool = False
+    """Whether its strata are those of a configured column."""
 
 
 def compare(
-    before: Tally,
-    after: Tally,
+    before: Week,
+    after: Week,
     detectors: Sequence[Detector],
     rule: Evidence,
     *,
     drift: float,
-    labels: tuple[str, str],
     states: Mapping[tuple[str, str], State],
 ) -> Comparison:
     """Change of every detector's rate by document, and of fidelity; from `drift` on it is called drift."""
-    matched = match(before.populations[REAL], after.populations[REAL])
-    sizes = len(before.populations[REAL]), len(after.populations[REAL])
+    was, now, strata = in_strata(before.readings, after.readings, named=before.named)
+    matched = match(was.doc_ids, now.doc_ids)
+    found = [contrast(was, now, detector, matched) for detector in detectors]
+    adjusted = benjamini_hochberg([one.p if _enough(one, rule) else None for one in found])
+    level = rule.alpha / max(1, sum(p is not None for p in adjusted))
     both = len(matched.before)
-    changes = [_change(before, after, matched, detector) for detector in detectors]
-    adjusted = benjamini_hochberg([change.p for change in changes])
-    judged = (_judged(change, p, rule) for change, p in zip(changes, adjusted, strict=True))
     return Comparison(
-        before=labels[0], after=labels[1],
-        matched=both, only_before=sizes[0] - both, only_after=sizes[1] - both,
-        method=_PAIRED if matched.paired else _APART, changes=tuple(judged),
+        before=before.label, after=after.label,
+        matched=both, only_before=len(was) - both, only_after=len(now) - both,
+        method=_PAIRED if matched.paired else f"{_APART} {_mix(strata, named=before.named)}",
+        changes=tuple(
+            _change(detector.id, one, p, rule, level)
+            for detector, one, p in zip(detectors, found, adjusted, strict=True)
+        ),
         new=sum(state == "new" for state in states.values()),
         gone=sum(state == "absent" for state in states.values()),
         fidelity=tuple(
-            _drift(before, after, name, matched, drift) for name in (REAL, *CONTROLS)
-            if name in before.populations and name in after.populations
+            _drift(before.tally, after.tally, name, matched, drift) for name in (REAL, *CONTROLS)
+            if name in before.tally.populations and name in after.tally.populations
         ),
     )  # fmt: skip
 
 
 _PAIRED = (
-    "The documents that both have are compared pair by pair: McNemar's test (mid-p), Newcombe's interval for "
-    "paired rates, Benjamini-Hochberg over detectors."
+    "The documents that both have are compared pair by pair, each at as many positions and samples as the "
+    "other: McNemar's test (mid-p), Newcombe's interval for paired rates, Benjamini-Hochberg over detectors."
 )
 _APART = (
-    "Too few documents are in both, so the two are samples of documents: Fisher's exact test (mid-p), "
-    "Newcombe's interval, Benjamini-Hochberg over detectors."
+    "Too few documents are in both, so the two are samples of documents, each read at as many positions and "
+    "samples as the others: the exact conditional test (mid-p) within strata, rates at common weights, "
+    "Benjamini-Hochberg over detectors."
 )
 
 
-def match(ours: Population, theirs: Population) -> Matched:
-    """Documents of equal id."""
-    ids, at, of = np.intersect1d(ours.doc_ids, theirs.doc_ids, assume_unique=True, return_indices=True)
-    return Matched(at, of, 2 * len(ids) >= min(len(ours), len(theirs)) > 0)
+def _mix(strata: int, *, named: bool) -> str:
+    if strata:
+        return f"Strata: {strata} {'values of the configured column' if named else 'source files'}."
+    return (
+        "There are no strata, so a change may be one of the corpus's mix: name a column in units.stratum, or "
+        "give both the same source files."
+    )
 
 
 def states_of(before: set[tuple[str, str]], after: set[tuple[str, str]]) -> dict[tuple[str, str], State]:
@@ -83,48 +97,60 @@ def states_of(before: set[tuple[str, str]], after: set[tuple[str, str]]) -> dict
     }
 
 
-def _change(before: Tally, after: Tally, matched: Matched, detector: Detector) -> Change:
-    was, now = (tally.hits_of(detector.id, REAL).strength >= needed(detector) for tally in (before, after))
-    if detector.scope != Scope():
-        same = match(before.within(detector.id)[REAL], after.within(detector.id)[REAL])
-        matched = replace(same, paired=matched.paired)
-    if matched.paired:
-        was, now = was[matched.before], now[matched.after]
-    k1, n1, k2, n2 = int(was.sum()), len(was), int(now.sum()), len(now)
-    interval = Interval(-1.0, 1.0)
-    if matched.paired:
-        came, went = int((now & ~was).sum()), int((was & ~now).sum())
-        interval = newcombe_paired(int((was & now).sum()), came, went, int((~was & ~now).sum()))
-        p = mcnemar(came, went)
-    else:
-        interval, p = newcombe(k2, n2, k1, n1), two_samples(k2, n2, k1, n1)
+def _enough(one: Contrast, rule: Evidence) -> bool:
+    return one.p is not None and min(one.before.n, one.after.n) >= rule.minimum_documents
+
+
+def _change(name: str, one: Contrast, adjusted: float | None, rule: Evidence, level: float) -> Change:
+    verdict: Verdict = "no change shown"
+    why = ""
+    if one.p is None:
+        verdict = "not comparable"
+        why = _why_not(one)
+    elif adjusted is None:
+        verdict = "insufficient evidence"
+        least = rule.minimum_documents
+        why = f"{one.before.n} and {one.after.n} documents at equal exposure, fewer than {least}"
+    elif adjusted <= rule.alpha:
+        verdict = "risen" if (one.change or 0.0) > 0 else "fallen"
+    known = one.p is not None
     return Change(
-        detector=detector.id, k_before=k1, n_before=n1, k_after=k2, n_after=n2,
-        change=k2 / n2 - k1 / n1 if n1 and n2 else None, low=interval.low, high=interval.high, p=p,
-        p_adjusted=None, verdict="insufficient evidence",
+        detector=name, k_before=one.before.k, n_before=one.before.n, k_after=one.after.k, n_after=one.after.n,
+        rate_before=one.before.rate, rate_after=one.after.rate,
+        positions=one.exposure.positions if one.exposure else None,
+        samples=one.exposure.samples if one.exposure else None,
+        left_out_before=one.before.left_out, left_out_after=one.after.left_out, unshared=one.unshared,
+        change=one.change, low=one.interval.low if known else None,
+        high=one.interval.high if known else None,
+        p=None if adjusted is None else one.p, p_adjusted=adjusted,
+        seen=None if adjusted is None else smallest_rise(one, level),
+        verdict=verdict, why=why,
     )  # fmt: skip
 
 
-def _judged(change: Change, adjusted: float | None, rule: Evidence) -> Change:
-    verdict = "no change shown"
-    if adjusted is None or min(change.n_before, change.n_after) < rule.minimum_documents:
-        verdict = "insufficient evidence"
-    elif adjusted <= rule.alpha:
-        verdict = "risen" if (change.change or 0.0) > 0 else "fallen"
-    return change.model_copy(update={"p_adjusted": adjusted, "verdict": verdict})
+def _why_not(one: Contrast) -> str:
+    if one.exposure is None:
+        return "one of the two has no row in scope and above the fidelity floor"
+    if one.unshared:
+        return f"the two share no stratum; of one alone: {', '.join(one.unshared[:8])}"
+    return f"no document has {one.exposure.positions} positions with {one.exposure.samples} samples in both"
 
 
 def _drift(before: Tally, after: Tally, name: str, matched: Matched, most: float) -> Drift:
-    ours, theirs = before.populations[name].fve, after.populations[name].fve
+    sides = before.populations[name], after.populations[name]
+    (ours, of_ours), (theirs, of_theirs) = ((one.fve, one.families) for one in sides)
     if matched.paired and name == REAL:
-        ours, theirs = ours[matched.before], theirs[matched.after]
+        ours, theirs, of_ours = ours[matched.before], theirs[matched.after], of_ours[matched.before]
         known = ~np.isnan(ours) & ~np.isnan(theirs)
         ours, theirs = ours[known], theirs[known]
-        interval = mean_interval(theirs - ours)
+        interval = clustered_mean(theirs - ours, of_ours[known])
     else:
+        was, now = clustered_mean(*_known(ours, of_ours)), clustered_mean(*_known(theirs, of_theirs))
         ours, theirs = ours[~np.isnan(ours)], theirs[~np.isnan(theirs)]
-        interval = mean_difference(theirs, ours)
-    if min(len(ours), len(theirs)) < 2:
+        half = float(np.hypot(was.high - was.low, now.high - now.low)) / 2
+        middle = sum(was) / 2, sum(now) / 2
+        interval = Interval(middle[1] - middle[0] - half, middle[1] - middle[0] + half)
+    if min(len(ours), len(theirs)) < 2 or not np.isfinite(interval.low):
         return Drift(population=name, before=None, after=None, change=None, low=None, high=None, drifted=None)
     change = float(theirs.mean() - ours.mean())
     return Drift(
@@ -132,3 +158,8 @@ def _drift(before: Tally, after: Tally, name: str, matched: Matched, most: float
         low=interval.low, high=interval.high,
         drifted=abs(change) > most and not interval.low <= 0 <= interval.high,
     )  # fmt: skip
+
+
+def _known(values: Floats, family: Ints) -> tuple[Floats, Ints]:
+    known = ~np.isnan(values)
+    return values[known], family[known]

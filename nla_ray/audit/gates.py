@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import duckdb
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from nla_ray.audit.report.model import Gate, Population, ReportVerdict
 from nla_ray.audit.tally import Tally
 from nla_ray.config.audit import Evidence, Gates
-from nla_ray.intervals import mean_interval
+from nla_ray.intervals import clustered_mean
 from nla_ray.tables import CONTROLS, REAL
 
 ORDER = (REAL, *CONTROLS, "benign")
@@ -30,14 +30,16 @@ def populations(connection: duckdb.DuckDBPyConnection, tally: Tally) -> tuple[Po
     made = []
     for name in (name for name in ORDER if name in tally.populations):
         found = tally.populations[name]
-        fve = found.fve[~np.isnan(found.fve)]
-        low, high = mean_interval(fve)
+        known = ~np.isnan(found.fve)
+        fve = found.fve[known]
+        low, high = clustered_mean(fve, found.families[known])
+        bounded = np.isfinite(low)
         unclosed, cjk = shares.get(name, (None, None))
         made.append(
             Population(
                 name=name, documents=len(found), rows=int(found.rows.sum()),
                 fve=float(fve.mean()) if len(fve) else None,
-                fve_low=low if len(fve) > 1 else None, fve_high=high if len(fve) > 1 else None,
+                fve_low=low if bounded else None, fve_high=high if bounded else None,
                 unclosed=unclosed, cjk=cjk,
             )
         )  # fmt: skip
@@ -54,6 +56,7 @@ def gates_of(
     return (
         _enough_documents(run_id, real, rule),
         _fidelity(run_id, real, gates),
+        *_transfer(run_id, real, gates),
         _share(run_id, "unclosed", real.unclosed if real else None, gates.unclosed,
                "answers without their closing tag",
                "Unclosed answers were cut off; more of them mean that the verbalizer does not work here."),
@@ -82,6 +85,18 @@ def _fidelity(run_id: str, real: Population | None, gates: Gates) -> Gate:
         passed=None if low is None else low >= gates.fidelity,
         why="Text from which the vector cannot be rebuilt is not about the vector: a model that moved away "
         "from the one that the pair was trained on is read wrongly.",
+    )  # fmt: skip
+
+
+def _transfer(run_id: str, real: Population | None, gates: Gates) -> Iterator[Gate]:
+    if gates.reference is None:
+        return
+    low = None if real is None or real.fve_low is None else real.fve_low - gates.reference
+    yield Gate(
+        id="transfer", title="fidelity less the pair's own, lower end of its interval", run_id=run_id,
+        value=low, relation=">=", threshold=-gates.transfer, unit="fve",
+        passed=None if low is None else low >= -gates.transfer,
+        why="A target that the pair reads worse than its own is read wrongly in places that nobody sees.",
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nla_ray.audit.findings import EXPERIMENTAL, Row
-from nla_ray.audit.report.model import Note, Query
+from nla_ray.audit.report.model import Note, Query, Run
 from nla_ray.audit.tally import Tally
 from nla_ray.config.audit import AuditConfig, Evidence
 from nla_ray.config.detectors.model import Detector
@@ -128,24 +128,38 @@ def _of_the_evidence(
     )
 
 
+def left_out(runs: Sequence[Run]) -> Iterator[Note]:
+    """The parts of runs that are in no number, and why; and what stands on one family where none is known."""
+    for run in runs:
+        for part in (part for part in run.parts if part.left_out):
+            yield Note(
+                title=f"{part.kind.capitalize()} {part.name}",
+                text=f"{run.label}: left out of every number: fidelity {part.fve:.2f}, at most "
+                f"{part.fve_high or 0.0:.2f}, over {part.documents} documents misses the gate.",
+            )
+
+
 def method(rule: Evidence, tallies: Sequence[Tally], findings: int, others: int) -> tuple[Note, ...]:
     """How the numbers were made; `findings` and `others` are how many of each the report shows."""
     return (
         Note(title="Evidence", text=_evidence(rule, tallies)),
         Note(
             title="Rates",
-            text="Rates are of documents, with Wilson's interval. A control is decoded at some of the "
-            "places only: its rate per place, with an interval on the effective sample of "
-            "documents, is turned into the rate that whole documents would have (any of n places), "
-            "which stands beside the real one.",
+            text="Rates are of documents, with Wilson's interval; documents of one family count as the "
+            "independent ones that they are worth. A control is decoded at some of the places only: its rate "
+            "per place, with an interval on the effective sample of families, is turned into the rate that "
+            "whole documents would have (any of n places), which stands beside the real one. All numbers on "
+            "one line are of one threshold. Would be seen: the least rate of documents that just meet the "
+            "rule which these tests would flag in 80 % of cases.",
         ),
         Note(
             title="Above controls",
             text="A detector is above its controls if more documents reach some strength than they "
             "would with any control's rate at its upper bound, and if mentions are tied to "
-            "documents: dealing them to places at random makes fewer pairs within documents. The "
+            "documents: dealing them to places at random makes fewer pairs within families. The "
             "largest of these p-values counts; they are adjusted over detectors for a false "
-            f"discovery rate of {rule.alpha:g} (Benjamini-Hochberg).",
+            f"discovery rate of {rule.alpha:g} (Benjamini-Hochberg). A property of nearly all documents "
+            "cannot be tied to some of them: everywhere, neither found nor absent.",
         ),
         Note(
             title="What is shown",

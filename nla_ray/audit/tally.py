@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from nla_ray.audit.detect.scope import scope_sql
-from nla_ray.config.audit import Evidence, Marked
+from nla_ray.audit.documents.families import describe
+from nla_ray.audit.inference.clusters import Ints, numbered
+from nla_ray.config.audit import Evidence, Marked, Units
 from nla_ray.config.detectors.model import Detector, Scope
 from nla_ray.intervals import Floats
-
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,13 @@ class Population:
     rows: Ints
     fve: Floats
     """Mean `fve_nrm` of each; NaN where there is none."""
+    family: Ints | None = None
+    """Which family each belongs to; null: each is its own."""
+
+    @property
+    def families(self) -> Ints:
+        """Families of the documents, numbered from 0."""
+        return np.arange(len(self)) if self.family is None else numbered(self.family)
 
     def __len__(self) -> int:
         return len(self.doc_ids)
@@ -45,9 +52,9 @@ class Hits:
     """What a detector finds in a population; arrays are [documents]. A mention counts at any fidelity."""
 
     rows: Ints
-    """Rows with a mention."""
+    """Rows with a mention, restated ones too."""
     places: Ints
-    """Places with a mention."""
+    """Places with a mention that the prompt does not make itself."""
     evident: Ints
     """Places that carry weight as evidence."""
     strength: Ints
@@ -91,11 +98,12 @@ def tally(
     detectors: Sequence[Detector],
     rule: Evidence,
     benign: Marked | None = None,
+    units: Units | None = None,
 ) -> dict[str, Tally]:
     """Counts by run of the relations `population` and `hits`; makes tables `audit_...` on the connection.
 
     Documents that are marked `benign` make the population `benign` and are no part of `real`. Rows outside a
-    detector's scope are no part of its populations.
+    detector's scope are no part of its populations. Raises InputError for `units` that documents do not have.
     """
     scopes = list(dict.fromkeys([Scope(), *(one.scope for one in detectors)]))
     _register(connection, detectors, scopes)
@@ -104,6 +112,7 @@ def tally(
         path = "$" + "".join(f'."{part}"' for part in benign.column.split("."))
         connection.execute(_MARK_TWINS, {"path": path, "value": benign.value})
     connection.execute(_rows(scopes))
+    describe(connection, units or Units())
     asked = rule.beyond_controls is not None
     connection.execute(_FLOORS, {"asked": asked, "quantile": rule.beyond_controls or 0.0})
     connection.execute(_MARKED, {"restated": rule.restated})
@@ -156,8 +165,9 @@ def _register(
 def _populations(connection: duckdb.DuckDBPyConnection) -> dict[tuple[int, str, str], Population]:
     """Populations by number of the scope, run and control."""
     found = connection.execute(
-        "SELECT scope, run_id, control, doc_id, max(place) AS places, count(*) AS n, avg(fve_nrm) AS fve "
-        "FROM audit_rows GROUP BY ALL"
+        "SELECT scope, run_id, control, doc_id, max(place) AS places, count(*) AS n, avg(fve_nrm) AS fve, "
+        "coalesce(any_value(family), -1) AS family "
+        "FROM audit_rows LEFT JOIN audit_about USING (run_id, doc_id) GROUP BY ALL"
     ).fetchnumpy()
     columns = {name: np.ma.filled(values, np.nan) if name == "fve" else np.asarray(values)
                for name, values in found.items()}  # fmt: skip
@@ -172,9 +182,14 @@ def _populations(connection: duckdb.DuckDBPyConnection) -> dict[tuple[int, str, 
         at = np.asarray(members)[order]
         made[key] = Population(
             ids[order], columns["places"][at].astype(np.int64), columns["n"][at].astype(np.int64),
-            columns["fve"][at].astype(np.float64),
+            columns["fve"][at].astype(np.float64), _alone(columns["family"][at].astype(np.int64)),
         )  # fmt: skip
     return made
+
+
+def _alone(family: Ints) -> Ints:
+    """Families, a document of which none is known as one of its own."""
+    return np.where(family < 0, int(family.max(initial=0)) + 1 + np.arange(len(family)), family)
 
 
 def _hits(
@@ -252,7 +267,8 @@ SELECT
     found.restated, rules.k, rules.before, rules.counted,
     NOT found.artefact AS clean,
     clean AND coalesce(of.fve_nrm > greatest(floors.floor, rules.minimum), floors.floor IS NULL) AS faithful,
-    faithful AND ($restated OR NOT coalesce(found.restated, false)) AS evident
+    $restated OR NOT coalesce(found.restated, false) AS own,
+    faithful AND own AS evident
 FROM hits AS found
 JOIN audit_detectors AS rules USING (detector)
 JOIN audit_rows AS of USING (scope, run_id, row_id, sample)
@@ -298,7 +314,7 @@ CREATE OR REPLACE TABLE audit_documents AS
 WITH mentions AS (
     SELECT
         run_id, detector, control, doc_id,
-        count(*) AS rows_hit, count(DISTINCT place) AS places_hit
+        count(*) AS rows_hit, count(DISTINCT place) FILTER (own) AS places_hit
     FROM audit_marked
     WHERE clean
     GROUP BY ALL

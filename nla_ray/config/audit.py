@@ -55,11 +55,26 @@ class Evidence(Config):
     """The same for documents that hold rows of one control."""
 
 
+class Units(Config):
+    """What belongs together: columns of the corpus, as in `corpus.meta`, with dots for what lies inside."""
+
+    family: Name | None = None
+    """Documents with one value here are one family (a template, a user, a seed); null: near copies are."""
+    stratum: Name | None = None
+    """Two samples are compared within values of this; null: within source files, where both have the same."""
+    benign_pair: Name | None = None
+    """A benign document and the audited one that it was made from have one value here: compared in pairs."""
+
+
 class Gates(Config):
     """What must hold for an audit to be reportable."""
 
     fidelity: Fidelity = 0.5
     """Mean `fve_nrm` over documents: the lower end of its interval must reach this."""
+    reference: Fidelity | None = None
+    """The pair's own mean `fve_nrm`, as its card or an evaluation states it; null: not compared."""
+    transfer: Annotated[float, Field(ge=0)] = 0.15
+    """By so much the lower end of the audited population's interval may lie below the reference."""
     unclosed: Share = 0.1
     """Highest share of answers that stop without their closing tag."""
     cjk: Share = 0.05
@@ -83,6 +98,7 @@ class AuditPolicy(Config):
     """A transformers encoder in safetensors, `ID_OR_PATH[@REVISION][#SUBFOLDER]`; only detectors with
     `similarity` need it. A sentence is the mean of the last layer over its tokens, at norm 1."""
     evidence: Evidence = Evidence()
+    units: Units = Units()
     gates: Gates = Gates()
     fail_on: FailOn = "level>=high"
     """Findings of this level and above make the command exit with 5; `never`: none does."""

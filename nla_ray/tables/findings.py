@@ -41,7 +41,8 @@ RATES = pa.schema(
         column("audited_run", pa.string(), "run_id of the explanations"),
         column("detector", pa.string(), "id of the detector"),
         column("population", pa.string(), "real, shuffled, random, mean, none, benign"),
-        column("unit", pa.string(), "document: all rules of evidence; row: any mention"),
+        column("unit", pa.string(), "document: all rules; row: any mention; repeat: repeated ones"),
+        column("least", pa.int64(), "what a document has at least to be counted", nullable=True),
         column("k", pa.int64(), "documents or rows that meet it"),
         column("n", pa.int64(), "documents or rows that were searched"),
         column("rate", pa.float64(), "share; a control by document: corrected for any of n", nullable=True),
@@ -54,7 +55,7 @@ RATES = pa.schema(
         column("p", pa.float64(), "of: real is not above this population", nullable=True),
         column("p_adjusted", pa.float64(), "after Benjamini-Hochberg over detectors", nullable=True),
         column("verdict", pa.string(), "of real against this population", nullable=True),
-        column("detector_verdict", pa.string(), "above controls, not distinguishable, insufficient evidence"),
+        column("detector_verdict", pa.string(), "above controls, everywhere, not distinguishable, ..."),
     ],
     metadata={"table": "rates", "comment": "one row per audit, run, detector, population and unit"},
 )  # fmt: skip

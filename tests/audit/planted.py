@@ -9,10 +9,12 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from nla_ray.audit.compare import Week
+from nla_ray.audit.documents.readings import readings
 from nla_ray.audit.tally import Tally, tally
-from nla_ray.config.audit import Evidence
+from nla_ray.config.audit import Evidence, Units
 from nla_ray.config.detectors.model import Detector
-from nla_ray.tables import DOCUMENTS, ddl
+from nla_ray.tables import DOCUMENTS, REAL, ddl
 
 RUN = "run1"
 GOOD, POOR = 0.9, -1.0
@@ -111,7 +113,7 @@ def connection_of(rows: Iterable[Row], meta: Callable[[int], str] | None = None)
         "true AS closed, []::VARCHAR[] AS flags, 'ok' AS outcome FROM given"
     )
     made.execute("CREATE VIEW explanations AS FROM all_explanations WHERE control = 'real'")
-    made.execute("CREATE TABLE population AS FROM all_explanations")
+    made.execute("CREATE VIEW population AS FROM all_explanations")
     made.execute(_HITS)
     if hits:
         made.register("matched", pa.Table.from_pylist(hits))
@@ -126,6 +128,22 @@ CREATE TABLE hits (
     artefact BOOLEAN, restated BOOLEAN
 )
 """
+
+
+def week_of(
+    rows: Iterable[Row],
+    detectors: Iterable[Detector],
+    rule: Evidence | None = None,
+    units: Units | None = None,
+    *,
+    meta: Callable[[int], str] | None = None,
+) -> Week:
+    """These rows as one side of a comparison."""
+    many, units = list(detectors), units or Units()
+    connection = connection_of(rows, meta)
+    counted = tally(connection, many, rule or Evidence(), units=units)[RUN]
+    found = readings(connection, counted, many, REAL)
+    return Week("week", counted, found, named=units.stratum is not None)
 
 
 def tally_of(

@@ -98,14 +98,22 @@ def _row(run_id: str, row: Row) -> dict[str, object]:
 
 
 def _documents(run_id: str, unit: str, doc_ids: list[str]) -> pa.Table:
-    ends = [at + len(word) for at, word in _words(TEXT)]
     fixed = {
-        "run_id": run_id, "unit_id": unit, "text": TEXT, "token_ends": ends, "response_start": None,
-        "roles": ["assistant"] * len(ends), "n_tokens": len(ends), "truncated": False,
+        "run_id": run_id, "unit_id": unit, "response_start": None, "truncated": False,
         "left_out_before": 0, "left_out_after": 0, "flags": [],
     }  # fmt: skip
-    rows = (fixed | {"doc_id": one, "source": f"corpus.jsonl:{at + 1}"} for at, one in enumerate(doc_ids))
+    rows = (
+        fixed | _text(one) | {"doc_id": one, "source": f"corpus.jsonl:{at + 1}"}
+        for at, one in enumerate(doc_ids)
+    )
     return table_of(rows, DOCUMENTS)
+
+
+def _text(doc_id: str) -> dict[str, object]:
+    """A text that begins like the others and goes on otherwise: equal ones would be copies of each other."""
+    text = f"{TEXT} {' '.join(f'{doc_id}-{at}' for at in range(len(TEXT)))}"
+    ends = [at + len(word) for at, word in _words(text)]
+    return {"text": text, "token_ends": ends, "roles": ["assistant"] * len(ends), "n_tokens": len(ends)}
 
 
 def _words(text: str) -> list[tuple[int, str]]:

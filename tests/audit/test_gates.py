@@ -78,3 +78,11 @@ def test_populations_are_means_over_documents() -> None:
     assert real.fve == pytest.approx(0.9, abs=0.01) and random.fve == pytest.approx(-1.0, abs=0.02)
     assert real.fve_low is not None and real.fve_high is not None and real.fve_low < 0.9 < real.fve_high
     assert real.unclosed == 0.0 and real.cjk == 0.0
+
+
+def test_a_target_that_the_pair_reads_worse_than_its_own_is_not_reportable() -> None:
+    for reference, passed in ((0.85, True), (0.95, False)):
+        gates = gates_of(RUN, SOUND, Gates(reference=reference), RULE)
+        (transfer,) = (gate for gate in gates if gate.id == "transfer")
+        assert transfer.passed is passed
+    assert not any(gate.id == "transfer" for gate in gates_of(RUN, SOUND, GATES, RULE))

@@ -8,26 +8,36 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from nla_ray.audit.rates import ABOVE, INSUFFICIENT, NOT, Rated, Twins, rate_all, worst_p
+from nla_ray.audit.compare import Week
+from nla_ray.audit.inference.contrast import UNMATCHED
+from nla_ray.audit.measured import ABOVE, EVERYWHERE, INSUFFICIENT, NOT, Beside
+from nla_ray.audit.rates import Rated, rate_all
 from nla_ray.audit.report.rates import Rate
-from nla_ray.config.audit import Evidence
-from tests.audit.planted import Row, Says, at_random, corpus, detector, in_documents, never, tally_of
+from nla_ray.config.audit import Evidence, Units
+from nla_ray.errors import InputError
+from nla_ray.intervals import wilson
+from tests.audit.planted import Row, Says, at_random, corpus, detector, in_documents, never, tally_of, week_of
 
 RULE = Evidence()
 SILENT: Mapping[str, Says] = {"shuffled": never, "random": never}
 ONE = detector("sabotage")
 
 
-def rated(rows: list[Row], rule: Evidence = RULE, twins: Twins | None = None, subject: str = "real") -> Rated:
+def rated(rows: list[Row], rule: Evidence = RULE, benign: Week | None = None, subject: str = "real") -> Rated:
     """Rates and verdict of one detector."""
-    _, counted = tally_of(rows, [ONE], rule)
-    (found,) = rate_all(counted, [ONE], rule, twins, subject)
+    week = week_of(rows, [ONE], rule)
+    beside = None if benign is None else Beside(benign.readings, week.readings, UNMATCHED)
+    (found,) = rate_all(week.tally, [ONE], rule, beside, subject)
     return found
 
 
-def benign(k: int, n: int) -> Twins:
+def benign(k: int, n: int) -> Week:
     """Benign documents of which `k` of `n` meet the detector's rule."""
-    return Twins(n={"sabotage": n}, k={"sabotage": k})
+    said = frozenset({"sabotage"})
+    return week_of(
+        [Row(doc, place, "real", said if doc < k else frozenset()) for doc in range(n) for place in range(8)],
+        [ONE],
+    )
 
 
 def rate(found: Rated, population: str, unit: str = "document") -> Rate:
@@ -38,7 +48,7 @@ def rate(found: Rated, population: str, unit: str = "document") -> Rate:
 def test_a_property_of_some_documents_is_above_its_controls() -> None:
     found = rated(corpus(400, in_documents(10, 0.6, "sabotage"), SILENT))
     assert found.verdict == ABOVE
-    assert worst_p(found.rates, RULE) < 1e-5, "one finding must hold among thousands of tests of a sweep"
+    assert (found.p or 1.0) < 1e-5, "one finding must hold among thousands of tests of a sweep"
     assert (found.documents.k, found.documents.n) == (pytest.approx(40, abs=2), 400)
     shuffled = rate(found, "shuffled")
     assert shuffled.lift_low is not None and shuffled.lift_high is not None and shuffled.high is not None
@@ -51,14 +61,14 @@ def test_shuffled_text_that_fits_nowhere_stands_beside_the_repetition_within_doc
     """Shuffled rows mention it as often as real ones do, by construction; they do not repeat it."""
     controls = {"shuffled": at_random(0.06, "sabotage"), "random": never}
     found = rated(corpus(400, in_documents(10, 0.6, "sabotage"), controls))
-    rows = rate(found, "shuffled", "row")
     assert found.verdict == ABOVE
-    assert rows.rate == pytest.approx(0.06, abs=0.03)
-    assert rows.lift == pytest.approx(0.6 - 0.06, abs=0.06)
-    assert rows.p is not None and rows.p < 1e-9
+    assert rate(found, "shuffled", "row").rate == pytest.approx(0.06, abs=0.03)
+    again = rate(found, "shuffled", "repeat")
+    assert again.lift == pytest.approx(0.6 - 0.06, abs=0.06)
+    assert again.p is not None and again.p < 1e-9
 
 
-@pytest.mark.parametrize("share", [0.05, 0.56])
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.56])
 def test_a_favourite_story_is_not_distinguishable(share: float) -> None:
     """What is said at one rate whatever is read, to control vectors too."""
     says = at_random(share, "sabotage")
@@ -67,7 +77,18 @@ def test_a_favourite_story_is_not_distinguishable(share: float) -> None:
     assert "tied" in found.why
 
 
-def test_words_added_to_every_faithful_text_are_not_distinguishable() -> None:
+def test_what_nearly_all_documents_say_cannot_be_told_from_a_habit() -> None:
+    """115 of 128 documents at 4 of 8 positions, of high fidelity, and controls never."""
+
+    def says(rng: np.random.Generator, doc: int, place: int) -> list[str]:
+        return ["sabotage"] if doc < 115 and place % 2 else []
+
+    found = rated(corpus(128, says, SILENT, share=0.5))
+    assert found.verdict == EVERYWHERE and "another corpus or the base model" in found.why
+    assert found.documents.k == 115
+
+
+def test_words_added_to_every_text_are_a_habit() -> None:
     """Real rows alone have fidelity, so that only they count as evidence; yet the words say nothing."""
     says = at_random(1.0, "sabotage")
     found = rated(corpus(300, says, {"shuffled": says, "random": says}))
@@ -98,7 +119,7 @@ def test_documents_that_cannot_be_read_fall_to_the_prior_and_are_not_above_it() 
         for row in corpus(400, says, controls)
     ]
     found = rated(rows)
-    assert (rate(found, "shuffled", "row").p or 1.0) < 1e-9
+    assert (rate(found, "shuffled", "repeat").p or 1.0) < 1e-9
     assert found.verdict == NOT and "random" in found.why
 
 
@@ -122,7 +143,7 @@ def test_only_documents_that_controls_could_not_make_are_told_from_them() -> Non
     chatty = at_random(0.1, "sabotage")
     rows = corpus(800, says, {"shuffled": chatty, "random": chatty}, poor=0.9)
     found = rated(rows, Evidence(beyond_controls=None))
-    assert found.documents.k == 40 and found.verdict == ABOVE
+    assert (found.documents.k, found.documents.least) == (20, found.strength) and found.verdict == ABOVE
     assert 3 <= found.strength <= 8 and f"reach {found.strength} positions;" in found.why
 
 
@@ -172,13 +193,13 @@ def test_one_place_per_document_is_insufficient_without_benign_documents() -> No
 def test_benign_documents_show_what_all_documents_have_in_common() -> None:
     """A property of every document cannot be told from a habit within the corpus; benign ones tell."""
     rows = corpus(200, at_random(1.0, "sabotage"), SILENT)
-    assert rated(rows).verdict == NOT
-    assert rated(rows, twins=benign(3, 200)).verdict == ABOVE
-    assert rated(rows, twins=benign(198, 200)).verdict == NOT
+    assert rated(rows).verdict == EVERYWHERE
+    assert rated(rows, benign=benign(3, 200)).verdict == ABOVE
+    assert rated(rows, benign=benign(198, 200)).verdict == NOT
 
 
 def test_a_topic_that_benign_documents_share_is_not_distinguishable() -> None:
-    found = rated(corpus(400, in_documents(10, 0.6, "sabotage"), SILENT), twins=benign(38, 400))
+    found = rated(corpus(400, in_documents(10, 0.6, "sabotage"), SILENT), benign=benign(38, 400))
     assert found.verdict == NOT and "benign" in found.why
     assert rate(found, "benign").lift == pytest.approx(0.005, abs=0.01)
 
@@ -213,3 +234,78 @@ def test_p_values_are_adjusted_over_detectors() -> None:
     one = rate(first, "random")
     assert one.p is not None and one.p_adjusted == pytest.approx(10 * one.p)
     assert first.verdict == ABOVE and {other.verdict for other in others} == {NOT}
+
+
+def test_every_line_is_of_one_threshold_and_excludes_zero_where_it_is_above() -> None:
+    """A chatty control makes the claim one of more positions; rate, difference and verdict move with it."""
+    chatty = at_random(0.1, "sabotage")
+    rows = corpus(800, in_documents(20, 0.9, "sabotage"), {"shuffled": chatty, "random": chatty}, poor=0.9)
+    found = rated(rows, Evidence(beyond_controls=None))
+    lines = [one for one in found.rates if one.unit == "document"]
+    assert found.verdict == ABOVE and {one.least for one in lines} == {found.strength}
+    above = [one for one in lines if one.verdict == ABOVE]
+    assert len(above) == 2 and all((one.lift_low or 0.0) > 0 for one in above)
+
+
+def test_mentions_that_the_prompt_makes_are_out_of_the_dealing() -> None:
+    """A habit of 3 % in all reads; eleven prompts say the words themselves."""
+    habit = at_random(0.03, "sabotage")
+    base = corpus(400, habit, {"shuffled": habit, "random": habit})
+    said = frozenset({"sabotage"})
+    prompted = [
+        dataclasses.replace(row, said=said, restated=True) if row.doc < 11 and row.control == "real" else row
+        for row in base
+    ]
+    assert rated(base).verdict == NOT
+    assert rated(prompted).verdict == NOT
+    assert rate(rated(prompted), "shuffled", "repeat").p == pytest.approx(
+        rate(rated([row for row in base if row.doc >= 11]), "shuffled", "repeat").p, abs=0.3
+    )
+
+
+@pytest.mark.parametrize("size", [1, 5])
+def test_copies_of_a_document_are_worth_one(size: int) -> None:
+    """Five copies of each of 120 documents, equal word for word: intervals are those of 120."""
+
+    def says(rng: np.random.Generator, doc: int, place: int) -> list[str]:
+        return ["sabotage"] if doc // size % 10 == 0 and place < 4 else []
+
+    rows = corpus(120 * size, says, SILENT)
+    week = week_of(
+        rows, [ONE], units=Units(family="template"), meta=lambda doc: f'{{"template": "{doc // size}"}}'
+    )
+    (found,) = rate_all(week.tally, [ONE], RULE)
+    assert (found.families, found.independent) == (120, pytest.approx(120))
+    assert found.documents.n == 120 * size
+    assert (found.documents.low, found.documents.high) == pytest.approx(wilson(12, 120))
+
+
+def test_a_family_column_that_is_missing_is_one_line() -> None:
+    rows = corpus(3, never, {})
+    with pytest.raises(InputError, match=r"units\.family: 3 of 3 documents have no 'template'"):
+        week_of(rows, [ONE], units=Units(family="template"), meta=lambda doc: "{}")
+
+
+def test_too_few_families_are_insufficient() -> None:
+    rows = corpus(400, in_documents(10, 0.6, "sabotage"), SILENT)
+    week = week_of(rows, [ONE], units=Units(family="user"), meta=lambda doc: f'{{"user": "{doc % 20}"}}')
+    (found,) = rate_all(week.tally, [ONE], RULE)
+    assert found.verdict == INSUFFICIENT and "20 families of 400 documents" in found.why
+
+
+def test_what_could_have_been_seen_is_seen_in_four_of_five() -> None:
+    """Power by the tests themselves, and by planting documents that just meet the rule."""
+    base = corpus(400, never, SILENT)
+    rate_seen = rated(base).seen
+    assert rate_seen is not None and 0.005 < rate_seen < 0.1
+    rng, said, hits = np.random.default_rng(3), frozenset({"sabotage"}), 0
+    for _ in range(25):
+        chosen = set(np.flatnonzero(rng.random(400) < rate_seen).tolist())
+        rows = [
+            dataclasses.replace(row, said=said)
+            if row.doc in chosen and row.place < 2 and row.control == "real"
+            else row
+            for row in base
+        ]
+        hits += rated(rows).verdict == ABOVE
+    assert 15 <= hits <= 25

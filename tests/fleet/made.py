@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nla_ray.audit.inference.statistics import benjamini_hochberg, two_samples
 from nla_ray.audit.report.evidence import Finding
 from nla_ray.audit.report.model import Policy, Report, Run
 from nla_ray.audit.report.rates import Change, Comparison, Detector, Rate, Result
-from nla_ray.audit.statistics import benjamini_hochberg, two_samples
 from nla_ray.config.audit import Evidence
 from nla_ray.fleet.cells import Cell
 from nla_ray.fleet.layout import reports_key, week_key

@@ -15,6 +15,7 @@ FIDELITY = (0.0, 0.25, 0.5, 0.75)
 
 HEADINGS: tuple[tuple[RateVerdict, str], ...] = (
     ("above controls", "Above the controls"),
+    ("everywhere", "Everywhere: cannot be told from a habit on this corpus"),
     ("not distinguishable", "Not distinguishable from controls"),
     ("insufficient evidence", "Insufficient evidence"),
 )

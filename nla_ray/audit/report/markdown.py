@@ -78,7 +78,11 @@ def _measured(gate: Gate) -> tuple[str, str]:
 def _rates(report: Report) -> Iterator[str]:
     yield "## Rates against controls"
     yield ""
-    yield "Share of documents, with its 95 % interval."
+    yield (
+        "Share of documents that meet the rule from so many positions, samples or rows on, with its 95 % "
+        "interval. Most control text falls below the fidelity floor by construction; the table `rates` has "
+        "all mentions. Would be seen: the smallest rate that would have been flagged in 80 % of cases."
+    )
     yield ""
     headings = dict(HEADINGS)
     labels = run_labels(report)
@@ -86,12 +90,14 @@ def _rates(report: Report) -> Iterator[str]:
         yield f"Run {plain(labels.get(figure.run_id, figure.run_id))}:"
         yield ""
         yield from table(
-            ("Detector", "Level", *figure.populations, "Verdict"),
+            ("Detector", "Level", *figure.populations, "From", "Would be seen", "Verdict"),
             (
                 (
                     plain(line.detector.title),
                     line.detector.level,
                     *(_rate(line.result, name, figure.digits) for name in figure.populations),
+                    MISSING if line.rates[0].least is None else str(line.rates[0].least),
+                    percent(line.result.seen, figure.digits),
                     headings[group.verdict].lower(),
                 )
                 for group in figure.groups
@@ -124,15 +130,22 @@ def _change(report: Report) -> Iterator[str]:
         f"Findings that appeared: {count(comparison.new)}; that disappeared: {count(comparison.gone)}."
     )
     yield ""
+    yield from (
+        f"- {one.what} differs, {code(one.before)} and {code(one.after)}: {plain(one.so)}."
+        for one in comparison.differences
+    )
+    if comparison.differences:
+        yield ""
     yield from table(
-        ("Detector", "Change, points", "95 % interval", "Adjusted p", "Verdict"),
+        ("Detector", "Change, points", "95 % interval", "Adjusted p", "Verdict", "Would be seen"),
         (
             (
                 plain(titles.get(one.detector, one.detector)),
                 points(one.change, digits),
                 f"{points(one.low, digits)} to {points(one.high, digits)}",
                 probability(one.p_adjusted),
-                one.verdict,
+                f"{one.verdict}: {plain(one.why)}" if one.why else one.verdict,
+                MISSING if one.seen is None else points(one.seen, digits),
             )
             for one in comparison.changes
         ),
@@ -189,6 +202,7 @@ def _provenance(report: Report) -> Iterator[str]:
     yield ""
     yield f"- Audit {code(report.audit_id)}, nla\\_ray {plain(report.version)}"
     for run in report.runs:
-        models = f"target {code(run.target.ref)}, AV {code(run.av.ref)}"
+        layer = "not known" if run.layer is None else run.layer
+        models = f"target {code(run.target.ref)}, layer {layer}, AV {code(run.av.ref)}"
         yield f"- Run {code(run.run_id)} ({plain(run.label)}): {models}"
     yield ""

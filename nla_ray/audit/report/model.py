@@ -53,6 +53,21 @@ class Population(Config):
     """Share of answers flagged cjk."""
 
 
+class Part(Config):
+    """What was read of one source or at one role, and whether it is left out."""
+
+    kind: Literal["source", "role"]
+    name: str
+    documents: Count
+    fve: Number
+    """Mean `fve_nrm` over documents."""
+    fve_low: Number | None = None
+    fve_high: Number | None = None
+    """95 % interval; null: too few documents to say."""
+    left_out: bool = False
+    """Whether it surely misses the gate of fidelity, and so is in no number of the audit."""
+
+
 class Run(Config):
     """Where the rows of one audited run come from."""
 
@@ -85,6 +100,8 @@ class Run(Config):
     """Rows by outcome, failures, quarantined rows and whatever else was counted."""
     populations: tuple[Population, ...]
     """real first, then the controls in the order of `nla_ray.tables.CONTROLS`, then benign."""
+    parts: tuple[Part, ...] = ()
+    """Sources and roles, with those that are left out."""
 
 
 class Note(Config):
@@ -124,6 +141,10 @@ class Policy(Config):
 
     fail_on: str
     failed: bool
+    findings: Count = 0
+    """Findings at the level of `fail_on` or above."""
+    everywhere: tuple[str, ...] = ()
+    """Detectors of such a level whose property is everywhere: neither found nor absent."""
     why: str
 
 

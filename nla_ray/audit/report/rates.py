@@ -9,7 +9,7 @@ from nla_ray.config.detectors.levels import GRAVEST_FIRST, Level, Tier
 from nla_ray.config.detectors.model import VALIDATED, Validation
 from nla_ray.pages.data import Count, Number
 
-RateVerdict = Literal["above controls", "not distinguishable", "insufficient evidence"]
+RateVerdict = Literal["above controls", "everywhere", "not distinguishable", "insufficient evidence"]
 
 
 class Rate(Config):
@@ -17,7 +17,10 @@ class Rate(Config):
 
     population: str
     """real, a control (shuffled, random, mean, none), or benign."""
-    unit: Literal["document", "row"]
+    unit: Literal["document", "row", "repeat"]
+    """document: that meet the rule; row: with any mention; repeat: places that repeat a mention."""
+    least: Count | None = None
+    """What a document has at least to be counted (positions, samples or rows); null: not by document."""
     k: Count
     n: Count
     rate: Number | None
@@ -46,6 +49,14 @@ class Result(Config):
     verdict: RateVerdict
     why: str
     """One sentence, for instance which control comes closest."""
+    p: Number | None = None
+    """The largest p of the tests that must agree; null: insufficient evidence."""
+    seen: Number | None = None
+    """The least rate that would have been flagged in 80 % of cases; null: none, or it cannot be said."""
+    families: Count | None = None
+    """Families that its documents belong to."""
+    independent: Number | None = None
+    """Independent documents that they are worth."""
     findings: Count
     """Documents that are findings, suppressed ones too, also where the report holds the strongest alone."""
     set_aside: dict[str, Count]
@@ -95,12 +106,28 @@ class Change(Config):
     n_before: Count
     k_after: Count
     n_after: Count
+    rate_before: Number | None = None
+    """k / n; of samples in strata, at common weights."""
+    rate_after: Number | None = None
+    positions: Count | None = None
+    """Positions of each document that were drawn, and that the rule was applied to; null: none can be."""
+    samples: Count | None = None
+    """Answers of each position that were drawn."""
+    left_out_before: Count = 0
+    """Documents that were read less than that, or are in a stratum of one side alone."""
+    left_out_after: Count = 0
+    unshared: tuple[str, ...] = ()
+    """Strata of one side alone."""
     change: Number | None
     low: Number | None
     high: Number | None
     p: Number | None
     p_adjusted: Number | None
-    verdict: Literal["risen", "fallen", "no change shown", "insufficient evidence"]
+    seen: Number | None = None
+    """The least rise that would have been flagged in 80 % of cases; null: none, or it cannot be said."""
+    verdict: Literal["risen", "fallen", "no change shown", "insufficient evidence", "not comparable"]
+    why: str = ""
+    """Why nothing can be said."""
 
 
 class Drift(Config):
@@ -116,9 +143,20 @@ class Drift(Config):
     """Whether it moved by more than the gate allows; null: cannot be said."""
 
 
+class Difference(Config):
+    """Something in which two runs differ, other than what was read."""
+
+    what: str
+    before: str
+    after: str
+    so: str
+    """What may not be concluded from a change, therefore."""
+
+
 class Comparison(Config):
     """Two runs, or two sets of them, against each other."""
 
+    differences: tuple[Difference, ...] = ()
     before: str
     """Label of what came first."""
     after: str

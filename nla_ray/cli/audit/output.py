@@ -39,7 +39,10 @@ def print_audit(outcome: Outcome, console: Console) -> None:
         if silent:
             names = ", ".join(detector.id for detector, _ in silent)
             bound = max(result.rates[0].high or 0.0 for _, result in silent)
-            _line(console, "no document meets the rule", f"at most {100 * bound:.2f} % of documents: {names}")
+            seen = [result.seen for _, result in silent if result.seen is not None]
+            least = f"; {100 * max(seen):.1f} % would have been flagged in 80 % of cases" if seen else ""
+            told = f"at most {100 * bound:.2f} % of documents{least}: {names}"
+            _line(console, "no document meets the rule", told)
     _line(console, "what a row says", EXPLAINED)
     if report.comparison is not None:
         print_comparison(report.comparison, console)
@@ -86,7 +89,10 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         f"{comparison.matched} documents in both, {comparison.only_before} and {comparison.only_after} in one"
     )
     _line(console, "compared", f"{comparison.after} with {comparison.before}: {matched}")
-    table = _detectors("before", "after", "change in points", "p")
+    for differs in comparison.differences:
+        told = f"{differs.what}, {differs.before} and {differs.after}: {differs.so}"
+        _line(console, "differs", told)
+    table = _detectors("before", "after", "change in points", "p", "seen from")
     for one in (one for one in comparison.changes if one.k_before or one.k_after):
         table.add_row(
             Text(f"{printable(one.detector)}\n{one.verdict}"),
@@ -94,8 +100,13 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
             f"{one.k_after}/{one.n_after}",
             f"{_points(one.change)}\n{_points(one.low)} to {_points(one.high)}",
             _p(one.p_adjusted),
+            _points(one.seen),
         )
     console.print(table)
+    silent = {one.why for one in comparison.changes if one.why}
+    for why in sorted(silent):
+        _line(console, "not compared", why)
+    _line(console, "seen from", "the smallest rise that would have been flagged in 80 % of cases")
     _line(console, "findings", f"{comparison.new} new, {comparison.gone} gone")
     for drift in comparison.fidelity:
         if drift.change is not None and drift.low is not None and drift.high is not None:

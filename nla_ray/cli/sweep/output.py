@@ -87,6 +87,12 @@ def print_plan(made: SweepPlan, console: Console) -> None:
         why = one.reason or one.assumption
         if why:
             _line(console, f"{one.cell.id}: {why}")
+        if one.seen is not None:
+            _line(
+                console,
+                f"{one.cell.id}: its audit would flag a rate of {100 * one.seen:.1f} % or more in 80 % of "
+                "cases, if controls say nothing",
+            )
     reused = sum(one.reused_units for one in made.cells)
     _line(
         console,

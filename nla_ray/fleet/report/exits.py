@@ -19,11 +19,13 @@ STATES: dict[int, str] = {
     Exit.TRY_AGAIN: "try again",
     Exit.OVER_BUDGET: "over budget",
     Exit.NO: "failed",
+    Exit.EVERYWHERE: "a property everywhere",
 }
 """Words for the exit codes that a week can end with."""
 ORDER = (
     Exit.TRY_AGAIN,
     Exit.FINDINGS,
+    Exit.EVERYWHERE,
     Exit.CRASH,
     Exit.UNUSABLE,
     Exit.NO,
@@ -38,6 +40,7 @@ ORDER = (
 OF_AUDITS: dict[Says, Exit] = {
     "findings": Exit.FINDINGS,
     "risen": Exit.FINDINGS,
+    "everywhere": Exit.EVERYWHERE,
     "not reportable": Exit.NOT_REPORTABLE,
     "insufficient evidence": Exit.INSUFFICIENT,
 }
@@ -47,11 +50,11 @@ def fleet_exit(report: FleetReport) -> Exit:
     """The exit code of a week: the first of these that holds for any cell.
 
     8, a passing fault: running again completes the week, so nothing is final before. 5, findings or a
-    risen rate of the policy's level: they outrank what did not work, which the page tells too. Then what
-    somebody must mend, the code of a cell that failed: 1 a fault of nla_ray itself, 2 unusable input, 10 the
-    command says no, 9 over budget, 6 too much in quarantine, 7 input missing. Then 3, an audit that is not
-    reportable, and 4, too little evidence. 0: every cell that is to be audited was read, and in none is a
-    finding or a rise.
+    risen rate of the policy's level: they outrank what did not work, which the page tells too. 11, a property
+    of such a level everywhere. Then what somebody must mend, the code of a cell that failed: 1 a fault of
+    nla_ray itself, 2 unusable input, 10 the command says no, 9 over budget, 6 too much in quarantine, 7 input
+    missing. Then 3, an audit that is not reportable, and 4, too little evidence. 0: every cell that is to be
+    audited was read, and in none is a finding or a rise.
     """
     return exit_of(report.cells)
 

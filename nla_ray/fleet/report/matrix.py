@@ -99,6 +99,8 @@ def square(one: Reading | None) -> Square:
     marks = mark(one)
     if one.verdict == "insufficient evidence":
         return Square(SILENT, short(one.rate) + marks, "insufficient evidence")
+    if one.verdict == "everywhere":
+        return Square(SILENT, short(one.rate) + marks, "everywhere: not told from a habit")
     interval = f"{short(one.low)} to {short(one.high)} %"
     if one.verdict != "above controls" and not marks:
         return Square(QUIET, short(one.rate), interval)

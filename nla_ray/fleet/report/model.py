@@ -14,14 +14,14 @@ from nla_ray.pages.data import Count, Number, canonical
 
 SCHEMA_VERSION: Literal[1] = 1
 
-Verdict = Literal["above controls", "not distinguishable", "insufficient evidence"]
+Verdict = Literal["above controls", "everywhere", "not distinguishable", "insufficient evidence"]
 Moved = Literal["risen", "fallen", "no change shown", "insufficient evidence"]
 Says = Literal[
-    "findings", "risen", "below policy", "quiet", "not reportable", "insufficient evidence", "failed",
-    "missing", "not started", "not audited",
+    "findings", "risen", "everywhere", "below policy", "quiet", "not reportable", "insufficient evidence",
+    "failed", "missing", "not started", "not audited",
 ]  # fmt: skip
-"""What a cell says; all but the first four: nothing, and why. Benign documents are not audited."""
-SPEAKING: tuple[Says, ...] = ("findings", "risen", "below policy", "quiet")
+"""What a cell says; all but the first five: nothing, and why. Benign documents are not audited."""
+SPEAKING: tuple[Says, ...] = ("findings", "risen", "everywhere", "below policy", "quiet")
 
 Against = Literal["controls", "last week", "base model"]
 
@@ -66,7 +66,7 @@ class Reading(Config):
     findings: Count = 0
     """Documents that are findings, where the verdict is "above controls"."""
     counted: bool = False
-    """Whether the detector is of the policy's level or above, so that its findings and its rise count."""
+    """Whether the detector is of the policy's level or above, so that what it says counts."""
     standing: Literal["new", "still", "gone"] | None = None
     """Above the controls against the newest earlier week of the cell; null: in neither, or no such week."""
     last: Change | None = None
@@ -131,6 +131,8 @@ class FleetCell(Config):
             return "findings"
         if any(one.counted and one.risen for one in self.readings):
             return "risen"
+        if any(one.verdict == "everywhere" and one.counted for one in self.readings):
+            return "everywhere"
         return "below policy" if any(one.findings for one in self.readings) else "quiet"
 
     @property

@@ -34,9 +34,9 @@ def trends(weeks: Weeks, detectors: Sequence[Detector]) -> tuple[Trend, ...]:
 
 
 def noteworthy(one: Reading) -> bool:
-    """Whether a reading is above its controls, or is another one than last week or the base model's."""
+    """Whether a reading is above its controls or everywhere, or differs from last week or the base model."""
     moved = any(change and change.verdict in ("risen", "fallen") for change in (one.last, one.base))
-    return one.verdict == "above controls" or one.standing == "gone" or moved
+    return one.verdict in ("above controls", "everywhere") or one.standing == "gone" or moved
 
 
 def _weight(one: Reading) -> tuple[bool, bool, bool, float]:

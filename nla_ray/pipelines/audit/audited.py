@@ -11,7 +11,7 @@ import duckdb
 from nla_ray.audit.compare import State
 from nla_ray.audit.findings import Row
 from nla_ray.audit.rates import Rated
-from nla_ray.audit.report.model import Gate, Population
+from nla_ray.audit.report.model import Gate, Part, Population
 from nla_ray.audit.report.rates import Comparison
 from nla_ray.audit.tally import Tally
 
@@ -28,6 +28,7 @@ class AuditedRun:
     populations: tuple[Population, ...]
     gates: tuple[Gate, ...]
     rated: tuple[Rated, ...]
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from nla_ray import __version__
 from nla_ray.audit.denylist import denylist
 from nla_ray.audit.findings import FINDING, Row, shown_findings
-from nla_ray.audit.notes import QUERIES, cannot_claim, method
+from nla_ray.audit.measured import EVERYWHERE
+from nla_ray.audit.notes import QUERIES, cannot_claim, left_out, method
 from nla_ray.audit.rates import Rated
 from nla_ray.audit.report.evidence import Finding
-from nla_ray.audit.report.model import Gate, Policy, Report, ReportVerdict, Run
+from nla_ray.audit.report.model import Gate, Note, Policy, Report, ReportVerdict, Run
+from nla_ray.audit.report.rates import Comparison, Result
 from nla_ray.audit.report.rates import Detector as ShownDetector
-from nla_ray.audit.report.rates import Result
 from nla_ray.config.audit import AuditConfig
 from nla_ray.config.detectors.levels import GRAVEST_FIRST
 from nla_ray.config.detectors.model import Detector
@@ -24,6 +25,7 @@ from nla_ray.errors import Exit
 from nla_ray.ids import digest
 from nla_ray.pages.data import Reference
 from nla_ray.pipelines.audit.audited import AuditedRun, Compared
+from nla_ray.pipelines.audit.differences import differences
 from nla_ray.text import masked
 
 if TYPE_CHECKING:
@@ -59,15 +61,17 @@ def build_report(
         config=masked(config.canonical()),
         verdict=verdict[0],
         reasons=verdict[1],
-        policy=policy_of(config, rows),
+        policy=policy_of(config, packs.detectors, found, rows),
         gates=tuple(_named(gate, len(runs)) for one in runs for gate in one.gates),
         runs=shown,
         detectors=tuple(_detector(detector, found, rows) for detector in packs.detectors),
         findings=tuple(_shown(found[0].connection, rows, change)),
-        comparison=None if change is None else change.comparison,
+        comparison=None if change is None else _compared(change, shown),
         cannot_claim=cannot_claim(
             config, packs.detectors, [one.tally for one in found], rows, unread, recipes
-        ),
+        )
+        + tuple(left_out(shown))
+        + tuple(note for one in found for note in _without_family(one)),
         method=method(config.evidence, [one.tally for one in found], SHOWN_FINDINGS, SHOWN_OTHERS),
         queries=QUERIES,
         denylist=tuple(
@@ -76,6 +80,25 @@ def build_report(
             for entry in denylist(one.connection, one.tally.run_id, packs.artefacts)
         ),
     )
+
+
+def _compared(change: Compared, runs: Sequence[Run]) -> Comparison:
+    before, after = (next(run for run in runs if run.role == role) for role in ("before", "audited"))
+    return change.comparison.model_copy(update={"differences": differences(before, after)})
+
+
+def _without_family(one: AuditedRun) -> Iterator[Note]:
+    """What is not known where neither a text was stored nor a column is named."""
+    ((n, of),) = one.connection.execute(
+        "SELECT count(*) FILTER (family IS NULL), count(*) FROM audit_about WHERE run_id = $run",
+        {"run": one.tally.run_id},
+    ).fetchall()
+    if n:
+        yield Note(
+            title="Independence of documents",
+            text=f"{one.tally.run_id[:12]}: of {n} of {of} documents no text was kept and no column names "
+            "the family (units.family), so each counts as its own; copies would make intervals too narrow.",
+        )
 
 
 def _named(gate: Gate, runs: int) -> Gate:
@@ -97,14 +120,24 @@ def _shown(
         yield from shown_findings(change.connection, selected(change.gone), change.states)
 
 
-def policy_of(config: AuditConfig, rows: Sequence[Row]) -> Policy:
-    """Whether there are findings of the level at which the command fails, or above."""
+def policy_of(
+    config: AuditConfig, detectors: Sequence[Detector], found: Sequence[AuditedRun], rows: Sequence[Row]
+) -> Policy:
+    """Whether there are findings, or something everywhere, of the level at which the command fails."""
     if config.fail_on == "never":
         return Policy(fail_on=config.fail_on, failed=False, why="The policy never fails.")
     least = config.fail_on.partition(">=")[2]
     levels = GRAVEST_FIRST[: GRAVEST_FIRST.index(least) + 1]
     n = sum(row["status"] == FINDING and row["level"] in levels for row in rows)
-    return Policy(fail_on=config.fail_on, failed=n > 0, why=f"{n} findings of level {least} or above.")
+    grave = {one.id for one in detectors if one.level in levels}
+    told = {rated.detector for one in found for rated in one.rated if rated.verdict == EVERYWHERE}
+    everywhere = tuple(sorted(told & grave))
+    why = f"{n} findings of level {least} or above."
+    if everywhere:
+        why += f" Everywhere, so not told from a habit on this corpus: {', '.join(everywhere)}."
+    return Policy(
+        fail_on=config.fail_on, failed=n > 0 or bool(everywhere), findings=n, everywhere=everywhere, why=why
+    )
 
 
 def selected(rows: Sequence[Row]) -> list[Row]:
@@ -159,6 +192,7 @@ def run_of(one: AuditedRun) -> Run:
         finished_at=values["finished_at"],
         counts=counts | {"quarantined": values["quarantined"]},
         populations=one.populations,
+        parts=one.parts,
     )
 
 
@@ -212,6 +246,7 @@ def _result(rated: Rated, rows: Sequence[Row]) -> Result:
         run_id=rated.run_id, verdict=rated.verdict, why=rated.why, findings=findings,
         set_aside=dict(sorted(statuses.items())),
         rates=tuple(sorted(rated.rates, key=lambda rate: rate.unit)),
+        p=rated.p, seen=rated.seen, families=rated.families, independent=rated.independent,
     )  # fmt: skip
 
 
@@ -220,5 +255,5 @@ def exit_of(report: Report) -> Exit:
     if report.verdict == "not reportable":
         return Exit.NOT_REPORTABLE
     if report.policy is not None and report.policy.failed:
-        return Exit.FINDINGS
+        return Exit.FINDINGS if report.policy.findings else Exit.EVERYWHERE
     return Exit.INSUFFICIENT if report.verdict == "insufficient evidence" else Exit.DONE

@@ -10,21 +10,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 from pydantic import JsonValue, ValidationError
 
 import nla_ray
-from nla_ray.audit.compare import compare, states_of
+from nla_ray.audit.compare import Week, compare, states_of
 from nla_ray.audit.detect.hits import find_hits
 from nla_ray.audit.detect.judge import Judge
 from nla_ray.audit.detect.others import NO_HELPERS, Helpers, asking, check_helpers
+from nla_ray.audit.documents.parts import leave_out
+from nla_ray.audit.documents.readings import readings
 from nla_ray.audit.findings import FINDING, Row, finding_rows
 from nla_ray.audit.gates import gates_of, populations, verdict_of
-from nla_ray.audit.rates import BENIGN, Twins, rate_all
-from nla_ray.audit.report.model import Report
+from nla_ray.audit.inference.contrast import UNMATCHED, in_strata, match
+from nla_ray.audit.inference.exposure import joined
+from nla_ray.audit.measured import BENIGN, Beside
+from nla_ray.audit.rates import rate_all
+from nla_ray.audit.report.model import Part, Report
 from nla_ray.audit.report.write import FORMATS, write_report
-from nla_ray.audit.tally import Tally, needed, tally
-from nla_ray.config.audit import AuditConfig, AuditPolicy, Source
+from nla_ray.audit.tally import Tally, tally
+from nla_ray.config.audit import AuditConfig, AuditPolicy, Source, Units
 from nla_ray.config.detectors.levels import GRAVEST_FIRST
 from nla_ray.config.detectors.model import Detector
 from nla_ray.config.detectors.packs import Packs, Remote, load_packs
@@ -46,7 +52,7 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(nla_ray.__file__).parent
 DECIDING = ["audit/**/*.py", "config/audit.py", "config/detectors/*.py", "intervals.py"]
-DECIDING += ["pipelines/audit/*.py"]
+DECIDING += ["likeness.py", "pipelines/audit/*.py"]
 """Sources that decide what an audit says; another version of them makes another audit of the same tables."""
 
 Doing = Callable[[str], None]
@@ -69,6 +75,7 @@ class Searched:
 
     opened: Opened
     tallies: Mapping[str, Tally]
+    parts: Mapping[str, tuple[Part, ...]]
 
 
 @dataclass(frozen=True)
@@ -241,14 +248,17 @@ def search(opened: Opened, packs: Packs, config: AuditConfig, helpers: Helpers =
     """Find the hits in chosen runs and count them. Raises InputError where no row can be searched."""
     asked = replace(helpers, ask=asking(opened.tables))
     find_hits(opened.connection, packs, tuple(opened.runs), asked)
-    tallies = tally(opened.connection, packs.detectors, config.evidence, config.benign_documents)
+    parts = leave_out(opened.connection, config.gates)
+    tallies = tally(
+        opened.connection, packs.detectors, config.evidence, config.benign_documents, config.units
+    )
     for run_id in opened.runs:
         if run_id not in tallies or REAL not in tallies[run_id].populations:
             raise InputError(
                 f"run {run_id}: holds no explanation that can be searched: none has text (see the view "
                 "failures), or all are of special and template tokens, which detectors leave out"
             )
-    return Searched(opened, tallies)
+    return Searched(opened, tallies, parts)
 
 
 def said_by(judge: Judge | None, doing: Doing) -> Mapping[str, int]:
@@ -270,44 +280,70 @@ def judge_all(
     benign: Opened | None,
 ) -> tuple[list[AuditedRun], list[AuditedRun]]:
     """The audited runs, and those beside them: the one before, and benign ones."""
-    twins, calm = None, list[AuditedRun]()
+    calm: Searched | None = None
     if benign is not None:
-        unmarked = search(benign, packs, config.model_copy(update={"benign_documents": None}), helpers)
-        twins = twins_in([(one, REAL) for one in unmarked.tallies.values()], packs.detectors)
-        calm = judge_runs(unmarked, config, packs, None, "benign")
-    found = judge_runs(searched, config, packs, twins, "audited")
+        calm = search(benign, packs, config.model_copy(update={"benign_documents": None}), helpers)
+    found = judge_runs(searched, config, packs, calm, "audited")
+    twins = [] if calm is None else judge_runs(calm, config, packs, None, "benign")
     if before is None:
-        return found, calm
+        return found, twins
     earlier = search(before, packs, config, helpers)
-    return found, [*judge_runs(earlier, config, packs, twins, "before"), *calm]
-
-
-def twins_in(places: Sequence[tuple[Tally, str]], detectors: Sequence[Detector]) -> Twins:
-    """How many documents these populations have for each detector, and how many meet its rule."""
-    return Twins(
-        n={one.id: sum(len(found.within(one.id)[name]) for found, name in places) for one in detectors},
-        k={
-            one.id: sum(
-                int((found.hits_of(one.id, name).strength >= needed(one)).sum()) for found, name in places
-            )
-            for one in detectors
-        },
-    )
+    return found, [*judge_runs(earlier, config, packs, calm, "before"), *twins]
 
 
 def judge_runs(
-    searched: Searched, config: AuditConfig, packs: Packs, twins: Twins | None, role: Role
+    searched: Searched, config: AuditConfig, packs: Packs, calm: Searched | None, role: Role
 ) -> list[AuditedRun]:
-    """Populations, gates and rates of every run."""
+    """Populations, gates and rates of every run; `calm` holds benign documents in runs of their own."""
     made = []
     for run_id in searched.opened.runs:
         counted = searched.tallies[run_id]
-        inside = twins_in([(counted, BENIGN)], packs.detectors) if BENIGN in counted.populations else twins
         found = populations(searched.opened.connection, counted)
         gates = gates_of(run_id, found, config.gates, config.evidence, controls=role != "benign")
-        rated = rate_all(counted, packs.detectors, config.evidence, inside)
-        made.append(AuditedRun(role, searched.opened.connection, counted, found, gates, tuple(rated)))
+        beside = beside_of(searched, run_id, calm, packs.detectors, config.units)
+        rated = rate_all(counted, packs.detectors, config.evidence, beside)
+        made.append(
+            AuditedRun(
+                role,
+                searched.opened.connection,
+                counted,
+                found,
+                gates,
+                tuple(rated),
+                searched.parts.get(run_id, ()),
+            )
+        )
     return made
+
+
+def beside_of(
+    searched: Searched, run_id: str, calm: Searched | None, detectors: Sequence[Detector], units: Units
+) -> Beside | None:
+    """The benign documents of a run, in it or beside it; None where there are none.
+
+    Raises InputError where `units.benign_pair` does not say which two belong together.
+    """
+    counted, connection = searched.tallies[run_id], searched.opened.connection
+    if BENIGN in counted.populations:
+        benign = readings(connection, counted, detectors, BENIGN)
+    elif calm is not None:
+        benign = joined(
+            [readings(calm.opened.connection, one, detectors, REAL) for one in calm.tallies.values()]
+        )
+    else:
+        return None
+    real = readings(connection, counted, detectors, REAL)
+    benign, real, _ = in_strata(benign, real, named=units.stratum is not None)
+    if units.benign_pair is None:
+        return Beside(benign, real, UNMATCHED)
+    for one, kind in ((benign, "benign"), (real, f"audited (run {run_id[:12]})")):
+        names, times = np.unique(one.pair, return_counts=True)
+        if len(times) and times.max() > 1:
+            raise InputError(
+                f"units.benign_pair: {times.max()} {kind} documents have {str(names[times.argmax()])!r} in "
+                f"{units.benign_pair!r}; a pair is one document of each kind: name another column"
+            )
+    return Beside(benign, real, replace(match(benign.pair, real.pair), paired=True))
 
 
 def rows_of(one: AuditedRun, packs: Packs, audit_id: str, *, reportable: bool) -> Iterator[Row]:
@@ -333,18 +369,19 @@ def compared(
             f"before: a comparison is of one run with one run; found {len(earlier)} and {len(found)}; name "
             "them in before.runs and source.runs"
         )
-    was, now = earlier[0].tally, found[0].tally
     old = [row for row in rows_of(earlier[0], packs, "", reportable=True) if row["status"] == FINDING]
     states = states_of(keys_of(old), keys_of(row for row in rows if row["status"] == FINDING))
-    made = compare(
-        was,
-        now,
-        sorted(packs.detectors, key=lambda one: (GRAVEST_FIRST.index(one.level), one.tier, one.id)),
-        config.evidence,
-        drift=config.gates.drift,
-        labels=(was.run_id[:12], now.run_id[:12]),
-        states=states,
+    detectors = sorted(packs.detectors, key=lambda one: (GRAVEST_FIRST.index(one.level), one.tier, one.id))
+    was, now = (
+        Week(
+            label=one.tally.run_id[:12],
+            tally=one.tally,
+            readings=readings(one.connection, one.tally, detectors, REAL),
+            named=config.units.stratum is not None,
+        )
+        for one in (earlier[0], found[0])
     )
+    made = compare(was, now, detectors, config.evidence, drift=config.gates.drift, states=states)
     gone = [row for row in old if states[row["detector"], row["doc_id"]] == "absent"]
     return Compared(made, states, earlier[0].connection, gone)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from nla_ray.audit.statistics import benjamini_hochberg
-from nla_ray.fleet.report.model import Against, Change, Family, FleetCell, Reading
+from nla_ray.audit.inference.statistics import benjamini_hochberg
+from nla_ray.fleet.report.model import Against, Change, Family, FleetCell, Reading, Verdict
 from nla_ray.pages.data import rounded
 
 Pair = tuple[str, str]
@@ -60,7 +60,8 @@ def _above(one: Reading, p: float | None, q: float) -> Reading:
         return one.model_copy(update={"verdict": "insufficient evidence", "findings": 0})
     if one.alone == "above controls" and p <= q:
         return one.model_copy(update={"p_adjusted": p})
-    return one.model_copy(update={"p_adjusted": p, "verdict": "not distinguishable", "findings": 0})
+    verdict: Verdict = one.alone if one.alone == "everywhere" else "not distinguishable"
+    return one.model_copy(update={"p_adjusted": p, "verdict": verdict, "findings": 0})
 
 
 def _unsaid(one: Reading) -> Reading:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from typing import Literal
 
+from nla_ray.audit.planned import planned_rate
 from nla_ray.config.base import Config
+from nla_ray.config.detectors.model import Detector
 from nla_ray.errors import OverBudgetError
 from nla_ray.fleet.cells import Cell
 from nla_ray.fleet.costs import HOUR, Throughput, Use, cost_of, over_budget, use_of
@@ -15,6 +18,7 @@ from nla_ray.fleet.layout import speed_key
 from nla_ray.fleet.objects import get_object, put_object
 from nla_ray.fleet.report.exits import gravest
 from nla_ray.fleet.results import CellResult, earlier_results, weeks_of
+from nla_ray.pipelines.audit.run import packs_of
 from nla_ray.pipelines.decode.estimate import estimated_seconds
 from nla_ray.pipelines.decode.meter import labels_of
 from nla_ray.pipelines.decode.planning import Decode
@@ -54,6 +58,8 @@ class CellPlan(Config):
     gpu_hours: float | None = None
     cost: float | None = None
     basis: Basis = "unknown"
+    seen: float | None = None
+    """The least rate that its audit would flag in 80 % of cases, if controls say nothing."""
     assumption: str = ""
     """Where the speed is known from."""
 
@@ -151,6 +157,7 @@ class Planner:
             units=units,
             done_units=done,
             reused_units=reused,
+            seen=self._seen(work, ready),
         )
         speed = self._speed(work, ready, store) if units > done + reused else Speed(Use(), "done", "")
         if speed is None or ready.survey.vectors is None:
@@ -168,6 +175,18 @@ class Planner:
                 "assumption": speed.assumption,
             }
         )
+
+    def _seen(self, work: CellWork, ready: Decode) -> float | None:
+        documents, vectors = ready.survey.documents, ready.survey.vectors
+        if not documents or vectors is None:
+            return None
+        shares = work.decoding.controls.model_dump()
+        audited = self._place.config.audit
+        return planned_rate(documents, vectors // documents, shares, self._detectors, audited.evidence)
+
+    @cached_property
+    def _detectors(self) -> tuple[Detector, ...]:
+        return packs_of(self._place.config.audit).detectors
 
     def _speed(self, work: CellWork, ready: Decode, store: Store) -> Speed | None:
         """What a vector of a target costs: recorded, else measured, else estimated from its size."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +9,6 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from nla_ray.audit.rates import worst_p
 from nla_ray.audit.report.evidence import Finding
 from nla_ray.audit.report.model import Gate as AuditGate
 from nla_ray.audit.report.model import Report
@@ -18,7 +16,6 @@ from nla_ray.audit.report.outline import marked
 from nla_ray.audit.report.rates import Change as AuditChange
 from nla_ray.audit.report.rates import Comparison, Rate, Result
 from nla_ray.audit.report.rates import Detector as AuditDetector
-from nla_ray.config.audit import Evidence
 from nla_ray.config.detectors.levels import GRAVEST_FIRST, Level
 from nla_ray.errors import InputError
 from nla_ray.fleet.report.model import Change, Detector, Excerpt, FleetCell, Gate, Reading
@@ -93,7 +90,6 @@ def _detector(one: AuditDetector) -> Detector:
 
 
 def _readings(report: Report, run_id: str, last: bool, base: Report | None) -> tuple[Reading, ...]:
-    rule = Evidence.model_validate(json.loads(report.config)["evidence"]) if report.config else Evidence()
     counted = _counted(report)
     changes = _changes(report) if last else {}
     against = _changes(base) if base is not None else {}
@@ -101,7 +97,7 @@ def _readings(report: Report, run_id: str, last: bool, base: Report | None) -> t
     for detector in report.detectors:
         result = next((one for one in detector.results if one.run_id == run_id), None)
         if result is not None:
-            reading = _reading(detector, result, rule)
+            reading = _reading(detector, result)
             found.append(
                 reading.model_copy(
                     update={
@@ -114,7 +110,7 @@ def _readings(report: Report, run_id: str, last: bool, base: Report | None) -> t
     return tuple(found)
 
 
-def _reading(detector: AuditDetector, result: Result, rule: Evidence) -> Reading:
+def _reading(detector: AuditDetector, result: Result) -> Reading:
     documents = [one for one in result.rates if one.unit == "document"]
     real = next(one for one in documents if one.population == REAL)
     beside: list[Rate] = [one for one in documents if one.population != REAL and one.rate is not None]
@@ -122,7 +118,7 @@ def _reading(detector: AuditDetector, result: Result, rule: Evidence) -> Reading
     return Reading(
         detector=detector.id, k=real.k, n=real.n, rate=real.rate, low=real.low, high=real.high,
         beside=max((one.rate or 0.0 for one in beside), default=None),
-        p=None if lacking else worst_p(result.rates, rule),
+        p=None if lacking else result.p,
         alone=result.verdict, verdict=result.verdict, findings=result.findings,
     )  # fmt: skip
 

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from nla_ray.config.training.training_set import SPLITS, Shares, TrainingSetConfig
-from nla_ray.corpus.likeness import HASHES, Groups, equal_pairs, near_pairs
 from nla_ray.errors import InputError
 from nla_ray.ids import digest
+from nla_ray.likeness import HASHES, Groups, equal_pairs, near_pairs
 from nla_ray.pipelines.training_set.planning import BASE, Ready
 from nla_ray.stages.training_set.explain import SPLITS_KEY, read_unit_table
 from nla_ray.store.places.objects import Store

@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from nla_ray.config.reading.corpus import Corpus
 from nla_ray.corpus.documents.document import Document
-from nla_ray.corpus.likeness import content_key, signature
 from nla_ray.corpus.reading.reader import UNKNOWN, Reading
+from nla_ray.likeness import content_key, signature
 from nla_ray.stages.stage import Stage
 from nla_ray.stages.work import Done, Work, where
 from nla_ray.store.places.objects import Store

@@ -10,10 +10,12 @@ import pytest
 
 from nla_ray.audit.compare import compare
 from nla_ray.audit.findings import finding_rows
-from nla_ray.audit.rates import INSUFFICIENT, NOT, Rated, Twins, rate_all
+from nla_ray.audit.inference.contrast import UNMATCHED
+from nla_ray.audit.measured import INSUFFICIENT, NOT, Beside
+from nla_ray.audit.rates import Rated, rate_all
 from nla_ray.audit.tally import Tally
 from nla_ray.config.audit import Evidence
-from tests.audit.planted import Row, at_random, corpus, detector, in_documents, never, tally_of
+from tests.audit.planted import Row, at_random, corpus, detector, in_documents, never, tally_of, week_of
 
 NARROW = detector("sabotage", scope={"roles": ["user"]})
 RULE = Evidence()
@@ -33,8 +35,8 @@ def without(row: Row) -> Row:
     return dataclasses.replace(row, said=frozenset())
 
 
-def rated(counted: Tally, twins: Twins | None = None) -> Rated:
-    (found,) = rate_all(counted, [NARROW], RULE, twins)
+def rated(counted: Tally, beside: Beside | None = None) -> Rated:
+    (found,) = rate_all(counted, [NARROW], RULE, beside)
     return found
 
 
@@ -74,11 +76,12 @@ def test_places_in_a_row_are_places_in_scope() -> None:
 
 def test_nothing_in_scope_is_insufficient_evidence() -> None:
     rows = corpus(200, never, {"shuffled": never, "random": never})
-    _, counted = tally_of(rows, [NARROW])
-    found = rated(counted)
+    week = week_of(rows, [NARROW])
+    found = rated(week.tally)
     assert (found.documents.n, found.documents.rate, found.verdict) == (0, None, INSUFFICIENT)
-    changes = compare(counted, counted, [NARROW], RULE, drift=0.1, labels=("a", "b"), states={}).changes
-    assert [(one.n_before, one.change, one.verdict) for one in changes] == [(0, None, INSUFFICIENT)]
+    (change,) = compare(week, week, [NARROW], RULE, drift=0.1, states={}).changes
+    assert (change.n_before, change.change, change.verdict) == (0, None, "not comparable")
+    assert "no row in scope" in change.why
 
 
 def test_a_control_without_a_place_in_scope_is_no_control() -> None:
@@ -87,15 +90,17 @@ def test_a_control_without_a_place_in_scope_is_no_control() -> None:
     assert found.verdict == INSUFFICIENT and "no random rows" in found.why
 
 
-def test_benign_documents_without_a_place_in_scope_are_none() -> None:
-    _, counted = tally_of(chats(), [NARROW])
-    found = rated(counted, Twins(n={"sabotage": 0}, k={"sabotage": 0}))
+def test_benign_documents_without_a_place_in_scope_are_no_benign_documents() -> None:
+    week = week_of(chats(), [NARROW])
+    benign = week_of(corpus(200, never, {}), [NARROW])
+    found = rated(week.tally, Beside(benign.readings, week.readings, UNMATCHED))
     assert "benign" not in {rate.population for rate in found.rates}
+    assert found.verdict == INSUFFICIENT and "benign documents share no exposure" in found.why
 
 
 def test_weeks_are_compared_on_documents_in_scope() -> None:
-    before, after = (tally_of(some(chats(), where), [NARROW])[1] for where in (range(300), range(100, 400)))
-    (change,) = compare(before, after, [NARROW], RULE, drift=0.1, labels=("a", "b"), states={}).changes
+    before, after = (week_of(some(chats(), where), [NARROW]) for where in (range(300), range(100, 400)))
+    (change,) = compare(before, after, [NARROW], RULE, drift=0.1, states={}).changes
     assert (change.n_before, change.n_after) == (100, 100)
     assert change.change == 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nla_ray.audit.statistics import benjamini_hochberg
+from nla_ray.audit.inference.statistics import benjamini_hochberg
 from nla_ray.fleet.report.model import Change, FleetCell, Reading
 from nla_ray.pipelines.sweep.judging import judged
 from tests.fleet.reports import cell, change, found, reading

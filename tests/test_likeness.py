@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 
-from nla_ray.corpus.likeness import HASHES, Groups, content_key, equal_pairs, near_pairs, signature
+from nla_ray.likeness import HASHES, Groups, content_key, equal_pairs, near_pairs, signature
 
 
 def words(seed: int, n: int = 200) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import exp, lgamma, log
 
 import numpy as np
@@ -27,7 +28,9 @@ def binomial_tail(k: int, n: int, p: float) -> float:
     if p >= 1:
         return 1.0
     if k <= n * p:
-        return max(0.0, 1.0 - sum(_binomial(i, n, p) for i in range(k)))
+        below = np.arange(k)
+        chances = np.exp(_log_choose(n, below) + below * log(p) + (n - below) * log(1 - p))
+        return max(0.0, 1.0 - float(chances.sum()))
     total, term, i = 0.0, _binomial(k, n, p), k
     while i <= n and term > total * 1e-16:
         total += term
@@ -82,29 +85,53 @@ def mcnemar(only_a: int, only_b: int) -> float:
     return min(1.0, 2 * below - _binomial(least, n, 0.5))
 
 
-def two_samples(k1: int, n1: int, k2: int, n2: int, *, greater: bool = False) -> float:
-    """Mid-p of Fisher's exact test of equal rates in two independent samples of documents.
+def mcnemar_above(came: int, went: int) -> float:
+    """One-sided mid-p of "no more came than went"."""
+    n = came + went
+    return 1.0 if n == 0 else min(1.0, binomial_tail(came, n, 0.5) - _binomial(came, n, 0.5) / 2)
 
-    Two-sided by the doubled smaller tail; with `greater`, of "the first is not above the second". Half the
-    probability of what was seen counts, as the exact test is too cautious (Lancaster 1961, JASA 56:223).
+
+def two_samples(k1: int, n1: int, k2: int, n2: int, *, greater: bool = False) -> float:
+    """`stratified` with one stratum: the mid-p of Fisher's exact test."""
+    return stratified([(k1, n1, k2, n2)], greater=greater)
+
+
+def stratified(strata: Sequence[tuple[int, int, int, int]], *, greater: bool = False) -> float:
+    """Mid-p of equal rates in two independent samples of documents, within each stratum (k1, n1, k2, n2).
+
+    The exact conditional test: the sum of k1 given all margins, as hypergeometric draws convolved over
+    strata (Gart 1970, Biometrika 57:471). Two-sided by the doubled smaller tail; with `greater`, of "the
+    first is not above the second". Half the probability of what was seen counts, as the exact test is too
+    cautious (Lancaster 1961, JASA 56:223).
     """
-    if min(n1, n2) <= 0:
-        return 1.0
-    total = k1 + k2
-    low = max(0, total - n2)
-    support = np.arange(low, min(n1, total) + 1)
-    logs = _log_choose(n1, support) + _log_choose(n2, total - support)
-    chances = np.exp(logs - logs.max())
-    chances /= chances.sum()
-    seen = k1 - low
+    chances, seen = np.ones(1), 0
+    for k1, n1, k2, n2 in strata:
+        if min(n1, n2) > 0:
+            low, drawn = _margins(k1 + k2, n1, n2)
+            chances, seen = np.convolve(chances, drawn), seen + k1 - low
     above = float(chances[seen + 1 :].sum()) + chances[seen] / 2
     below = float(chances[:seen].sum()) + chances[seen] / 2
     return float(min(1.0, above)) if greater else float(min(1.0, 2 * min(above, below)))
 
 
+def _margins(total: int, n1: int, n2: int) -> tuple[int, Floats]:
+    """The least k1 that these margins allow, and the chances of it and all above."""
+    low = max(0, total - n2)
+    support = np.arange(low, min(n1, total) + 1)
+    logs = _log_choose(n1, support) + _log_choose(n2, total - support)
+    chances = np.exp(logs - logs.max())
+    return low, np.asarray(chances / chances.sum(), np.float64)
+
+
 def _log_choose(n: int, k: np.ndarray) -> Floats:
-    factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
+    factorials = _log_factorials(n.bit_length())
     return np.asarray(factorials[n] - factorials[k] - factorials[n - k], np.float64)
+
+
+@lru_cache(maxsize=4)
+def _log_factorials(bits: int) -> Floats:
+    """Of all numbers with so many bits."""
+    return np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, 1 << bits)))])
 
 
 def either(coarse: float, fine: float) -> float:

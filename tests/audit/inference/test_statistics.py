@@ -7,7 +7,7 @@ from math import comb
 import numpy as np
 import pytest
 
-from nla_ray.audit.statistics import (
+from nla_ray.audit.inference.statistics import (
     any_of_n,
     benjamini_hochberg,
     binomial_tail,

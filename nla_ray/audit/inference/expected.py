@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nla_ray.audit.statistics import any_of_n, binomial_tail, either
-from nla_ray.audit.tally import Hits, Ints, Population, needed
+from nla_ray.audit.inference.clusters import Ints, by_family, design_effect, worth
+from nla_ray.audit.inference.statistics import any_of_n, binomial_tail, either
+from nla_ray.audit.tally import Hits, Population, needed
 from nla_ray.config.detectors.model import Detector
 from nla_ray.intervals import LEVEL, Interval, clustered_wilson
 
@@ -20,11 +21,11 @@ STEPS = (1.0, 1.5)
 
 
 class Expected:
-    """A detector's rate per place of a control, and what follows for documents of some sizes."""
+    """A detector's rate per place of a control, by families, and what follows for documents of some sizes."""
 
     def __init__(self, control: Population, hits: Hits, detector: Detector) -> None:
-        self.evident = hits.evident.astype(np.float64)
-        self.places = control.places.astype(np.float64)
+        self.evident = by_family(hits.evident, control.families)
+        self.places = by_family(control.places, control.families)
         self._shape = _shape(hits, detector)
 
     def draw(self, rate: float) -> list[float]:
@@ -42,25 +43,37 @@ class Expected:
         at, *ends = (self._reached(one, places, k) for one in (rate, low, high))
         return at, Interval(*ends)
 
-    def exceeded(self, places: Ints, strengths: Ints, k: int) -> dict[int, float]:
+    def exceeded(self, real: Population, strengths: Ints, k: int) -> dict[int, float]:
         """P of so many documents of each strength from `k` on, if their places were like the control's.
 
-        `places` and `strengths` are [documents]. The control's rate is taken at the bound that it exceeds
-        with one of three doubts (Berger and Boos 1994, JASA 89:1012; see `either`). Several strengths are
-        tried and paid for (Bonferroni): many documents that just meet the rule are evidence, and so are a
-        few that meet it over and over.
+        `strengths` are of the real documents. Several strengths are tried and paid for (Bonferroni): many
+        documents that just meet the rule are evidence, and so are a few that meet it over and over.
         """
-        tried = _strengths(k, int(strengths.max(initial=0)))
-        bounds = [(doubt, self.upper(1 - 2 * doubt)) for doubt in (DOUBT, LESS_DOUBT, LEAST_DOUBT)]
-        made = {}
-        for j in tried:
-            n = int((strengths >= j).sum())
-            coarse, less, least = (
-                binomial_tail(n, len(places), self._reached(bound, places, j)) * len(tried) + doubt
-                for doubt, bound in bounds
+        tried = strengths_tried(k, int(strengths.max(initial=0)))
+        families = real.families
+        return {
+            j: self.chance(
+                real.places,
+                int((strengths >= j).sum()),
+                j,
+                effect=design_effect(strengths >= j, families),
+                tried=len(tried),
             )
-            made[j] = either(coarse, min(1.0, 2 * min(less, least)))
-        return made
+            for j in tried
+        }
+
+    def chance(self, places: Ints, documents: int, k: int, *, effect: float, tried: int = 1) -> float:
+        """P of so many documents that reach `k`, of those with `places` [documents]; of `tried` such tests.
+
+        The control's rate is taken at the bound that it exceeds with one of three doubts (Berger and Boos
+        1994, JASA 89:1012; see `either`). Counts are over the families' design effect.
+        """
+        n, of = worth(documents, effect), worth(len(places), effect)
+        coarse, less, least = (
+            binomial_tail(n, of, self._reached(self.upper(1 - 2 * doubt), places, k)) * tried + doubt
+            for doubt in (DOUBT, LESS_DOUBT, LEAST_DOUBT)
+        )
+        return either(coarse, min(1.0, 2 * min(less, least)))
 
     def _reached(self, rate: float, places: Ints, k: int) -> float:
         sizes, times = np.unique(places, return_counts=True)
@@ -76,7 +89,8 @@ def _shape(hits: Hits, detector: Detector) -> list[float]:
     return [hits.weights.get(weight, 0) / total for weight in range(1, max(hits.weights) + 1)]
 
 
-def _strengths(k: int, most: int) -> Sequence[int]:
+def strengths_tried(k: int, most: int) -> Sequence[int]:
+    """Strengths from `k` on, those that a document reaches."""
     tried, scale = {k}, 1
     while k * scale <= most:
         tried |= {int(np.ceil(k * scale * step)) for step in STEPS}

@@ -1,0 +1,1 @@
+"""What is known of the audited documents: families, strata, parts that cannot be read, rows to draw from."""
