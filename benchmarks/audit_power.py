@@ -77,9 +77,7 @@ def main() -> None:
     }
     for name, rule in (("all_evidence", ALL), ("default_policy", DEFAULT)):
         mixed, full, calm = (searched(args.folder, seed, packs, rule) for seed in (MIXED, FULL, BENIGN))
-        tally = one_tally(mixed)
-        found = readings(mixed.opened.connection, tally, packs.detectors, "real")
-        pool = Pool(tally, found, truth_of(mixed))
+        pool = pool_of(mixed, packs)
         result[name] = {
             "real": found_in(mixed, packs, "real"),
             "controls": {subject: found_in(full, packs, subject) for subject in ("shuffled", "random")},
@@ -237,6 +235,13 @@ class Pool:
             reads[name] = Reads(owner, np.cumsum(moved) - 1, len(drawn))
             hits[name] = np.flatnonzero(np.isin(rows, self.readings.hits.get(name, [])))
         return reads, hits
+
+
+def pool_of(found: Searched, packs: Packs) -> Pool:
+    """The decoded documents of the only run."""
+    tally = one_tally(found)
+    rows = readings(found.opened.connection, tally, packs.detectors, "real")
+    return Pool(tally, rows, truth_of(found))
 
 
 def weeks(pool: Pool, packs: Packs, repeats: int, seed: int) -> dict[str, Any]:

@@ -46,6 +46,6 @@ def test_controls_in_the_place_of_real_rows_are_not_distinguishable(decoded: Pat
 @pytest.mark.slow
 def test_a_rise_between_two_weeks_is_seen_and_two_like_weeks_are_not(decoded: Path) -> None:
     found = power.searched(decoded, power.MIXED, PACKS, power.ALL)
-    pool = power.Pool(power.one_tally(found), power.truth_of(found))
+    pool = power.pool_of(found, PACKS)
     result = power.weeks(pool, PACKS, 12, seed=5)
     assert result["power"]["value"] >= 0.6 and result["false_alarms"]["value"] <= 0.2, result
