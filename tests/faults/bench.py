@@ -129,7 +129,8 @@ class Trial:
     """More of the decode's environment."""
     codes: list[int] = field(default_factory=list)
     """Exit codes so far."""
-    said: str = ""
+    told: list[str] = field(default_factory=list)
+    """What each of these runs said."""
 
     def start(self, *overrides: str, harm: Harm | None = None) -> Job:
         """Begin the decode, or go on with it."""
@@ -140,8 +141,13 @@ class Trial:
     def end(self, job: Job) -> int:
         """Wait for a decode; its exit code is noted."""
         self.codes.append(job.ended())
-        self.said = job.said()
+        self.told.append(job.said())
         return self.codes[-1]
+
+    @property
+    def said(self) -> str:
+        """What the last run said."""
+        return self.told[-1]
 
     def finish(self, harm: Harm | None = None, well: Sequence[int] = (0,)) -> None:
         """The same command again and again until it ends well. Raises RuntimeError where it never does."""

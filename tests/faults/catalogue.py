@@ -7,6 +7,7 @@ import signal
 from tests.faults.inputs import BROKEN, EMPTY, broken, empty, endless
 from tests.faults.kinds import (
     PASSING_FAULT,
+    UNUSABLE,
     Fault,
     fed,
     harmful,
@@ -21,6 +22,7 @@ from tests.faults.machines import full_disk, raylet_killed, spilled, undisturbed
 
 KILLED = frozenset({-signal.SIGKILL, 0})
 TOLD = frozenset({PASSING_FAULT, 0})
+REFUSED = TOLD | {UNUSABLE}
 
 PROCESSES = [
     Fault("driver killed at a request", killed_at_request(), KILLED),
@@ -50,12 +52,12 @@ STORAGE += [
     for fault in ("InternalError", "SlowDown", "silent", "reset", "cut", "short", "flip")
 ]
 STORAGE += [
-    Fault(f"{fault} from request n on", outage(fault, "", commands), TOLD)
-    for fault, commands in (
-        ("ExpiredToken", ("GET", "PUT", "HEAD")),
-        ("RequestTimeTooSkewed", ("GET", "PUT", "HEAD")),
-        ("AccessDenied", ("PUT",)),
-        ("SlowDown", ("GET", "PUT", "HEAD")),
+    Fault(f"{fault} from request n on", outage(fault, "", commands), codes)
+    for fault, commands, codes in (
+        ("ExpiredToken", ("GET", "PUT", "HEAD"), TOLD),
+        ("RequestTimeTooSkewed", ("GET", "PUT", "HEAD"), REFUSED),
+        ("AccessDenied", ("PUT",), REFUSED),
+        ("SlowDown", ("GET", "PUT", "HEAD"), TOLD),
     )
 ]
 

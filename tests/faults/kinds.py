@@ -17,7 +17,7 @@ from tests.faults.judge import Verdict, judge, judge_real
 from tests.runtime.processes import WORKER, family
 from tests.store.faults import Request
 
-OVER_THE_LIMIT, PASSING_FAULT = 6, 8
+UNUSABLE, OVER_THE_LIMIT, PASSING_FAULT = 2, 6, 8
 SOMETIMES = 0.15
 """Share of the requests that fail, where faults come and go."""
 
@@ -48,7 +48,11 @@ class Fault:
             verdict = judge(trial.tables, calm.rows, self.poisoned, self.failed)
         else:
             verdict = judge_real(trial.tables, calm.rows, self.others)
-        strange = tuple(f"exit code {code}" for code in trial.codes[:-1] if code not in self.codes)
+        strange = tuple(
+            f"exit code {code}: {said[-300:]}"
+            for code, said in zip(trial.codes[:-1], trial.told, strict=False)
+            if code not in self.codes
+        )
         return (
             Verdict(
                 verdict.planned,

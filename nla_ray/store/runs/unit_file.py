@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from typing import cast
+from typing import TypeVar, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +16,8 @@ from pydantic import JsonValue
 
 from nla_ray.errors import EngineError, InputError
 from nla_ray.store.places.objects import Store
+
+T = TypeVar("T")
 
 TEXT_COLUMNS = frozenset({"explanation", "explanation_norm", "raw_text", "meta", "reason", "text"})
 """Columns whose values hardly repeat: a dictionary would only cost."""
@@ -27,6 +30,7 @@ ENCODINGS = {
 
 ROW_GROUP = 65_536
 _TAIL = 65_536
+_TRIES = 3
 _PREFIX = "nla_ray."
 _BLANK = b"0" * 64
 
@@ -143,6 +147,18 @@ def unit_facts(
 
 def read_footer(store: Store, key: str) -> Footer:
     """The footer of a unit file, without reading its rows. Raises DamagedError, FileNotFoundError."""
+    return _again(lambda: _footer(store, key))
+
+
+def _again(read: Callable[[], T]) -> T:
+    """What reading gives; an answer may have been spoilt on its way, so what is damaged is read again."""
+    for _ in range(_TRIES - 1):
+        with suppress(DamagedError):
+            return read()
+    return read()
+
+
+def _footer(store: Store, key: str) -> Footer:
     tail = store.tail(key, _TAIL)
     needed = int.from_bytes(tail[-8:-4], "little") + 8
     if len(tail) < needed and tail[-4:] == b"PAR1":
@@ -155,6 +171,10 @@ def read_whole(store: Store, key: str) -> tuple[Footer, bytes]:
 
     Raises FileNotFoundError where it is not there.
     """
+    return _again(lambda: _whole(store, key))
+
+
+def _whole(store: Store, key: str) -> tuple[Footer, bytes]:
     data, name = store.get(key), f"{store.url}/{key}"
     footer = _parsed(data, name)
     before, _, after = data.rpartition(footer.seal.encode() or _BLANK)

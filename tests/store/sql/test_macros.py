@@ -127,4 +127,4 @@ def test_every_macro_has_a_comment(connection: duckdb.DuckDBPyConnection) -> Non
     found = connection.execute(
         "SELECT function_name, comment FROM duckdb_functions() WHERE NOT internal"
     ).fetchall()
-    assert len(found) == 10 and all(comment for _, comment in found)
+    assert len(found) == 13 and all(comment for _, comment in found)

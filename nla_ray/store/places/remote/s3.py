@@ -15,6 +15,7 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     ConnectionError,
+    FlexibleChecksumError,
     HTTPClientError,
     IncompleteReadError,
     ReadTimeoutError,
@@ -39,7 +40,7 @@ _PATIENT = {"connect_timeout": 10, "retries": {"mode": "standard", "total_max_at
 
 _ATTEMPT, _SHA256 = "nla-attempt", "nla-sha256"
 _CHUNK = 1 << 20
-_BROKEN = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
+_BROKEN = (FlexibleChecksumError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
 _PASSING = (ConnectionError, HTTPClientError, *_BROKEN)
 _ABSENT, _CONFLICT, _EXISTS, _BUSY, _SERVER, _LACKING = 404, 409, 412, 429, 500, 501
 _NO_BUCKET = "the bucket does not exist; create it or correct the URL"
@@ -152,13 +153,24 @@ class S3Store(Store):
         """What `consume` makes of an object's body; a body that breaks off is asked for again."""
         with self._explained(key):
             for tries_left in reversed(range(ATTEMPTS)):
-                answer = self._client.get_object(Bucket=self._bucket, Key=self._key(key), **options)
+                answer = self._ask(key, options)
                 try:
                     return consume(answer["Body"])
                 except _BROKEN:
                     if not tries_left:
                         raise
         raise RuntimeError("no tries")
+
+    def _ask(self, key: str, options: dict[str, str]) -> Any:
+        """An object's answer. Where one says 404 and its reason was spoilt on the way, HEAD tells what."""
+        try:
+            return self._client.get_object(Bucket=self._bucket, Key=self._key(key), **options)
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code")
+            unread = _status(error) == _ABSENT and code not in ("NoSuchKey", "NoSuchBucket")
+            if unread and self._head(key) is None:
+                raise FileNotFoundError(f"{self.url}/{key}") from None
+            raise
 
     def identify(self, key: str) -> tuple[int, str]:
         """See Store; the digest that was written with the object, else the object is read."""
