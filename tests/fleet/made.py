@@ -133,7 +133,7 @@ def report(made: Made, now: list[int], before: list[int] | None, verdict: str, s
     results = [
         Result(
             run_id="run", verdict="above controls" if up else "not distinguishable", why="x", set_aside={},
-            findings=k if up else 0, rates=ones,
+            findings=k if up else 0, rates=ones, p=max(one.p for one in ones if one.p is not None),
         )
         for k, up, ones in zip(now, above, rates, strict=True)
     ]  # fmt: skip

@@ -64,10 +64,10 @@ def test_a_cell_that_crashes_while_it_is_planned_is_a_state_of_the_cell(
     config = sweep_config(tmp_path, nla("qwen2"), leave_out=ONE_MODEL)
     real = planning.plan
 
-    def plan(decoding: DecodeConfig) -> Any:
+    def plan(decoding: DecodeConfig, *, keep: bool) -> Any:
         if "chats" in str(decoding.corpus.paths):
             raise KeyError("planted")
-        return real(decoding)
+        return real(decoding, keep=keep)
 
     monkeypatch.setattr(planning, "plan", plan)
     made = plan_sweep(open_place(config, FIRST), measure=False)
