@@ -54,7 +54,7 @@ def rate_all(
     made = []
     for one, p, beyond in zip(measured, benjamini_hochberg(tests), everywhere, strict=True):
         verdict, strength = one.verdict(p, beyond)
-        made.append((one, p, verdict, strength, one.rates(strength)))
+        made.append((one, verdict, strength, one.rates(strength)))
     names = dict.fromkeys((rate.population, rate.unit) for *_, rates in made for rate in rates)
     adjusted = {name: benjamini_hochberg([_p(rates, name) for *_, rates in made]) for name in names}
     level = rule.alpha / max(1, sum(p is not None for p in tests))
@@ -64,10 +64,10 @@ def rate_all(
             rates=tuple(
                 _judged(rate, adjusted[rate.population, rate.unit][at], verdict, rule) for rate in rates
             ),
-            why=_why(one, rates, verdict, p), families=one.families, independent=one.independent,
+            why=_why(one, rates, verdict), families=one.families, independent=one.independent,
             seen=None if one.lacking else one.seen(level),
         )
-        for at, (one, p, verdict, strength, rates) in enumerate(made)
+        for at, (one, verdict, strength, rates) in enumerate(made)
     ]  # fmt: skip
 
 
@@ -85,7 +85,7 @@ def _judged(rate: Rate, adjusted: float | None, verdict: RateVerdict, rule: Evid
     return rate.model_copy(update={"p_adjusted": adjusted, "verdict": of})
 
 
-def _why(one: Measured, rates: Sequence[Rate], verdict: RateVerdict, p: float | None) -> str:
+def _why(one: Measured, rates: Sequence[Rate], verdict: RateVerdict) -> str:
     real = rates[0]
     counted = "rows" if one.detector.recurrence.over == "rows" else "positions"
     rule = "meet the rule" if real.least == needed(one.detector) else f"reach {real.least} {counted}"
@@ -99,7 +99,7 @@ def _why(one: Measured, rates: Sequence[Rate], verdict: RateVerdict, p: float | 
         )
     if verdict == ABOVE:
         weaker = "" if real.least == needed(one.detector) else "; weaker ones are not told from controls"
-        return f"above every control (adjusted p {p or 0.0:.2g}). {bound}{weaker}."
+        return f"above every control. {bound}{weaker}."
     if real.k == 0:
         return f"{bound}."
     return f"{_closest(one)}. {bound}."
