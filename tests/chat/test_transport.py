@@ -84,8 +84,9 @@ def test_a_redirect_is_an_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "seconds"), [(None, 0), ("7", 7), ("soon", 0), ("-3", 0), ("9" * 9, 0), ("²", 0)]
-)
+    ("said", "seconds"), [(None, 0), ("7", 7), ("soon", 0), ("-3", 0), ("9" * 9, 0), ("²", 0),
+     ("Mon, 01 Jan 2024 00:00:00 +9999999999999999999", 0)],
+)  # fmt: skip
 def test_how_long_to_wait(said: str | None, seconds: float) -> None:
     assert retry_after({} if said is None else {"Retry-After": said}) == seconds
 
