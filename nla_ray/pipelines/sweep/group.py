@@ -25,7 +25,7 @@ from nla_ray.fleet.results import (
 from nla_ray.pipelines.decode.planning import settled
 from nla_ray.pipelines.decode.run import Decoded, decode, runner_of
 from nla_ray.pipelines.sweep.board import Say
-from nla_ray.pipelines.sweep.place import CellWork, Place
+from nla_ray.pipelines.sweep.place import CellWork, Place, require_layer
 from nla_ray.runtime.progress import Labels, Progress
 from nla_ray.runtime.runner import Runner
 from nla_ray.runtime.shared import Shared, StoppedError
@@ -74,6 +74,7 @@ class Group:
 
     def _decoded(self, work: CellWork, started: str) -> CellResult:
         try:
+            require_layer(self.place.config, work)
             made = decode(
                 work.decoding,
                 add=True,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.config.sweep import SweepConfig, SweepCorpus, Target
-from nla_ray.errors import ConfigError
+from nla_ray.errors import ConfigError, UnreachableError
 from nla_ray.fleet.cells import Cell
 from nla_ray.fleet.layout import TABLES, week_key
 from nla_ray.fleet.objects import put_object
@@ -128,6 +128,18 @@ def layer_of(config: SweepConfig, target: Target) -> int | None:
             "leave it out or name another verbalizer"
         )
     return found
+
+
+def require_layer(config: SweepConfig, work: CellWork) -> None:
+    """Raise UnreachableError where the layer of a cell became known after its week was opened.
+
+    Its runs would lack the label, and be found in no cell.
+    """
+    if work.cell.layer is None and layer_of(config, work.target) is not None:
+        raise UnreachableError(
+            f"targets: {work.target.name}: its verbalizer could not be read when the week was opened, and can "
+            "be now; run the same command again"
+        )
 
 
 def begin_week(place: Place) -> Place:

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from nla_ray.config.sweep import SweepConfig
-from nla_ray.errors import ConfigError, OverBudgetError
+from nla_ray.errors import ConfigError, OverBudgetError, UnreachableError
 from nla_ray.fleet.results import CellResult, numbers_of, results_of
+from nla_ray.pipelines.sweep import place as placing
 from nla_ray.pipelines.sweep import run as sweep_run
 from nla_ray.pipelines.sweep.place import open_place
 from nla_ray.pipelines.sweep.plan import plan_sweep
@@ -204,6 +205,23 @@ def test_a_model_that_is_not_there_is_a_missing_cell(make: Make, tmp_path: Path)
     shutil.rmtree(tmp_path / "tuned")
     ended = run_sweep(config, FIRST)
     assert [(one.state, one.exit) for one in ended.results] == [("done", 3)] * 2 + [("missing", 7)] * 2
+
+
+def test_a_run_without_its_layer_is_not_made_for_a_cell(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, real, asked = make(leave_out=["tuned/notes", "tuned/chats"]), placing.directory_of, list[Any]()
+
+    def busy_at_first(model: Any, **named: Any) -> Any:
+        asked.append(model)
+        if len(asked) <= len(config.targets):
+            raise UnreachableError("planted")
+        return real(model, **named)
+
+    monkeypatch.setattr(placing, "directory_of", busy_at_first)
+    ended = run_sweep(config, FIRST)
+    assert [(one.state, one.exit) for one in ended.results] == [("failed", 8)] * 2
+    assert "run the same command again" in str(of(ended).reason)
+    run_sweep(config, FIRST)
+    assert select(tables(config), "SELECT DISTINCT layer FROM cells") == [{"layer": 2}]
 
 
 def stopped_at(monkeypatch: pytest.MonkeyPatch, unit: int) -> None:
