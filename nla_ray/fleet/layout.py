@@ -28,9 +28,9 @@ def cell_prefix(sweep: str, week: str, pair: tuple[str, str]) -> str:
     return f"{week_prefix(sweep, week)}cells/{'/'.join(pair)}/"
 
 
-def speed_key(sweep: str, week: str, model: str) -> str:
-    """Key of how fast a model was found to be while a week was planned."""
-    return f"{sweep_prefix(sweep)}speeds/{week}/{model}.json"
+def speed_key(sweep: str, week: str, model: str, *, gpus: bool) -> str:
+    """Key of how fast a model was found to be while a week was planned, on GPUs or without."""
+    return f"{sweep_prefix(sweep)}speeds/{week}/{'gpu' if gpus else 'cpu'}/{model}.json"
 
 
 def attempt_key(sweep: str, week: str, pair: tuple[str, str], n: int) -> str:

@@ -11,9 +11,9 @@ from typing import Literal
 from nla_ray.audit.planned import planned_rate
 from nla_ray.config.base import Config
 from nla_ray.config.detectors.model import Detector
-from nla_ray.errors import OverBudgetError
+from nla_ray.errors import InputError, OverBudgetError, UnreachableError
 from nla_ray.fleet.cells import Cell
-from nla_ray.fleet.costs import HOUR, Throughput, Use, cost_of, over_budget, use_of
+from nla_ray.fleet.costs import HOUR, Throughput, Use, cost_of, gpus_of, over_budget, use_of
 from nla_ray.fleet.layout import speed_key
 from nla_ray.fleet.objects import get_object, put_object
 from nla_ray.fleet.report.exits import gravest
@@ -190,8 +190,9 @@ class Planner:
 
     def _speed(self, work: CellWork, ready: Decode, store: Store) -> Speed | None:
         """What a vector of a target costs: recorded, else measured, else estimated from its size."""
-        name = work.target.name
-        known = self._speeds.get(name) or recorded(self._results, name) or kept(self._place, name)
+        name, gpus = work.target.name, on_gpus(ready)
+        known = self._speeds.get(name) or recorded(self._results, name, gpus=gpus)
+        known = known or kept(self._place, name, gpus=gpus)
         if known is None and self._measure:
             self._doing(f"{work.cell.id}: measuring the speed on {MEASURED_UNITS} units")
             known = measured(self._place, work, ready, store)
@@ -227,21 +228,36 @@ def known_results(place: Place) -> list[CellResult]:
     return [one for week in reversed(weeks[-2:]) for one in earlier_results(place.store, name, week)]
 
 
-def recorded(results: list[CellResult], model: str) -> Speed | None:
-    """What a vector of a model cost in the newest cell that was really decoded."""
+def on_gpus(ready: Decode) -> bool:
+    """Whether a decode works on GPUs: what it would cost is not known from work without, nor the reverse."""
+    runner, device = ready.config.runner, ready.config.engine.device
+    return any(gpus_of(step, runner, device) for step in ("extract", "verbalize", "reconstruct"))
+
+
+def recorded(results: list[CellResult], model: str, *, gpus: bool) -> Speed | None:
+    """What a vector of a model cost in the newest cell that was really decoded, on GPUs or without."""
     for one in results:
         decoded = one.vectors * (1 - one.reused_units / one.units) if one.units else 0.0
-        if one.cell.model == model and decoded and one.busy_seconds:
+        mine = one.cell.model == model and (one.gpu_seconds > 0) == gpus
+        if mine and decoded and one.busy_seconds:
             use = Use(one.busy_seconds, one.gpu_seconds, one.paid_seconds).times(1 / decoded)
             speed = f"{1 / use.busy:.3g} vectors/s a worker"
             return Speed(use, "recorded", f"{speed}, recorded in {one.cell.week} by {one.cell.id}")
     return None
 
 
-def kept(place: Place, model: str) -> Speed | None:
-    """What a vector of a model cost when it was measured for this week or for the one before."""
+def kept(place: Place, model: str, *, gpus: bool) -> Speed | None:
+    """What a vector of a model cost when it was measured for this week or for the one before.
+
+    It can be measured again: where it cannot be read, it is as if it was not there.
+    """
     for week in reversed(_two_weeks(place)):
-        found = get_object(place.store, speed_key(place.config.name, week, model), Throughput)
+        try:
+            found = get_object(place.store, speed_key(place.config.name, week, model, gpus=gpus), Throughput)
+        except UnreachableError:
+            raise
+        except InputError:
+            continue
         if found is not None:
             return Speed(found.use(), "measured", found.said)
     return None
@@ -274,7 +290,7 @@ def measured(place: Place, work: CellWork, ready: Decode, store: Store) -> Speed
     use = use_of(tally.seconds, ready.config.runner, ready.config.engine.device).times(1 / real)
     on = "1 unit" if len(tallies) == 1 else f"{len(tallies)} units"
     said = f"{1 / use.busy:.3g} vectors/s a worker, measured in {place.week} on {on} of {work.cell.id}"
-    key = speed_key(place.config.name, place.week, work.target.name)
+    key = speed_key(place.config.name, place.week, work.target.name, gpus=on_gpus(ready))
     put_object(place.store, key, Throughput.of(use, said))
     return Speed(use, "measured", said)
 

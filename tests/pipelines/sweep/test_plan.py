@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from nla_ray.config.decode import DecodeConfig
+from nla_ray.errors import InputError
 from nla_ray.pipelines.sweep import plan as planning
 from nla_ray.pipelines.sweep.place import open_place
 from nla_ray.pipelines.sweep.plan import plan_sweep
 from nla_ray.pipelines.sweep.run import run_sweep
+from nla_ray.store.places.folder import FolderStore
 from tests.conftest import NlaDirs
 from tests.decoded import sound
 from tests.sweeps import WEEKS, sweep_config
@@ -85,3 +87,39 @@ def test_a_cell_whose_corpus_is_not_there_is_planned_as_missing(
     missing, other = made.cells
     assert made.exit == 7 and (missing.state, missing.exit, other.state) == ("missing", 7, "to do")
     assert "no such corpus file" in str(missing.reason)
+
+
+def test_a_speed_without_gpus_says_nothing_of_work_on_them(
+    tmp_path: Path, nla: Callable[[str], NlaDirs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = sweep_config(tmp_path, nla("qwen2"), leave_out=ONE_MODEL)
+    place = open_place(config, FIRST)
+    plan_sweep(place, measure=True)
+    assert {one.basis for one in plan_sweep(place).cells} == {"done", "measured"}
+    assert planning.kept(place, "base", gpus=True) is None
+    results = run_sweep(config, FIRST).results
+    assert planning.recorded(list(results), "base", gpus=False) is not None
+    assert planning.recorded(list(results), "base", gpus=True) is None
+    monkeypatch.setattr(planning, "on_gpus", lambda ready: True)
+    assert {one.basis for one in plan_sweep(open_place(config, SECOND)).cells} == {"estimated"}
+
+
+def test_a_speed_that_cannot_be_read_stops_no_plan(tmp_path: Path, nla: Callable[[str], NlaDirs]) -> None:
+    config = sweep_config(tmp_path, nla("qwen2"), leave_out=ONE_MODEL)
+    place = open_place(config, FIRST)
+    plan_sweep(place, measure=True)
+    [speed] = Path(config.root).rglob("speeds/*/*/*.json")
+    speed.write_text("{")
+    made = plan_sweep(place)
+    assert made.exit == 0 and [one.basis for one in made.cells] == ["done", "estimated"]
+
+
+def test_who_may_not_write_can_plan(
+    tmp_path: Path, nla: Callable[[str], NlaDirs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(store: FolderStore, key: str, data: bytes) -> bool:
+        raise InputError(f"{store.url}/{key}: denied")
+
+    monkeypatch.setattr(FolderStore, "put_new", denied)
+    made = plan_sweep(open_place(sweep_config(tmp_path, nla("qwen2"), leave_out=ONE_MODEL), FIRST), keep=True)
+    assert made.exit == 0 and {one.basis for one in made.cells} == {"estimated"}

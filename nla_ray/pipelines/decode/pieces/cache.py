@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
+from nla_ray.errors import InputError
 from nla_ray.pipelines.decode.pieces.piece import checked_content, to_object
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.layout import PLANNING, piece_key
@@ -55,10 +56,16 @@ class Cache:
         return None
 
     def made(self, name: str, path: Path) -> None:
-        """A piece that was made, as a file in `folder`."""
+        """A piece that was made, as a file in `folder`.
+
+        Who may not write can plan all the same: that nothing can be kept is for `keep` to say.
+        """
         self._made[name] = path
         if self._at_once:
-            self.keep()
+            try:
+                self.keep()
+            except InputError:
+                self._at_once = False
 
     def keep(self) -> None:
         """Write what was made; one that is there stays, unless it is damaged."""
