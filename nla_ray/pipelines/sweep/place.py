@@ -137,8 +137,8 @@ def require_layer(config: SweepConfig, work: CellWork) -> None:
     """
     if work.cell.layer is None and layer_of(config, work.target) is not None:
         raise UnreachableError(
-            f"targets: {work.target.name}: its verbalizer could not be read when the week was opened, and can "
-            "be now; run the same command again"
+            f"targets: {work.target.name}: its verbalizer could not be read when the week was opened, and it "
+            "can be now; run the same command again"
         )
 
 

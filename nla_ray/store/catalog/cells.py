@@ -7,7 +7,7 @@ several cells, for labels are no part of what it is.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 
 from nla_ray.errors import ConfigError
@@ -36,15 +36,19 @@ class Called:
         return labels.items() <= self.labels.items()
 
 
-def called(known: Known) -> dict[str, list[Called]]:
+def called(known: Known, gone: Container[str] = ()) -> dict[str, list[Called]]:
     """What every run is called by, the latest last; of a cell that it was given twice, once.
+
+    `gone` are runs without their rows, which are those of no cell: a cell that was given one while it was
+    retired has the run that it had.
 
     The order is that of commits and assignments, not of clocks; of two that did not know each other the
     greater run id is the later one. What was committed without labels that name a whole cell stands for
     itself: it is superseded by nobody, whatever cells it is given.
     """
     tables = {one.run_id: one.table_name for one in known.entries}
-    every = sorted(_assignments(known), key=lambda one: (one.order, one.run_id))
+    there = (one for one in _assignments(known) if one.run_id not in gone)
+    every = sorted(there, key=lambda one: (one.order, one.run_id))
     latest = {cell: one for one in every if (cell := _cell(one, tables[one.run_id]))}
     found = defaultdict[str, dict[tuple[object, ...], Called]](dict)
     for one in every:

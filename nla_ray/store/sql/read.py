@@ -72,7 +72,8 @@ def committed(
     """Find and verify what is committed at a folder or `s3://bucket/prefix`; raises as `connect` does."""
     store = open_store(path)
     known = known_runs(store)
-    readable, every = _readable_runs(store, known, runs or ()), called(known)
+    ended = ended_runs(store)
+    readable, every = _readable_runs(store, known, ended, runs or ()), called(known, ended)
     named = {one: [each for each in every.get(one, ()) if each.labelled(labels)] for one in readable}
     chosen = [one for one in readable if (runs is None or one in runs) and (named[one] or not labels)]
     if not chosen:
@@ -93,11 +94,10 @@ def committed(
     return Committed(local, rows, cells_table(named, {one.run_id: one.table_name for one in known.entries}))
 
 
-def _readable_runs(store: Store, known: Known, named: Collection[str]) -> list[str]:
+def _readable_runs(store: Store, known: Known, ended: Collection[str], named: Collection[str]) -> list[str]:
     """Runs whose rows are there. Raises InputError unless the named ones are among them."""
     for run_id in named:
         require_open(store, run_id)
-    ended = ended_runs(store)
     entries = [one for one in known.entries if one.run_id not in ended]
     unknown = sorted(set(named) - {one.run_id for one in entries})
     if entries and unknown:

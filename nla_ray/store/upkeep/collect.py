@@ -129,9 +129,9 @@ def _caches(store: Store, before: float) -> Iterator[Leftover]:
 
 def _superseded(store: Store, known: Known, before: float) -> Iterator[Leftover]:
     committed = {run_of(one.key): one.modified for one in store.entries(COMMITS)}
-    for run_id, by in superseded_runs(called(known_runs(store))).items():
+    for run_id, by in superseded_runs(called(known_runs(store), known.ended)).items():
         stored = known.manifests.get(run_id)
-        if stored is not None and run_id not in known.ended and committed[run_id] <= before:
+        if stored is not None and committed[run_id] <= before:
             tables = (stored.manifest.table, QUARANTINE, *stored.manifest.sides)
             for one in _files(store, run_id, tables):
                 detail = f"is of run {run_id}, which no cell needs: run {by} supersedes it"

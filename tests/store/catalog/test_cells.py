@@ -198,6 +198,15 @@ def test_a_run_that_is_retired_meanwhile_is_not_given_to_a_cell(place: str) -> N
         give(place, run, W2)
 
 
+def test_a_cell_that_was_given_a_run_while_that_was_retired_has_the_run_that_it_had(place: str) -> None:
+    old, _ = commit(place, "old", cell(W1)), commit(place, "new", cell(W1))
+    retire(open_store(place), "old", "superseded")
+    with pytest.raises(InputError, match="was retired"):
+        give(place, old, W1)
+    assert ask(connect(place), CELLS) == [(W1, "new")]
+    assert {one.run_id for one in garbage(open_store(place), OLD)} == {"old"}
+
+
 class Given(FolderStore):
     """A folder in which a cell is given a run just before that is retired."""
 
