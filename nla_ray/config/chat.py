@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import Annotated, ClassVar
+from urllib.parse import urlsplit
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, field_validator
 
 from nla_ray.config.base import Config, EnvName, Spelled
 
@@ -28,3 +29,15 @@ class ChatConfig(Config):
     """Seconds to wait for one answer."""
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
     """Of one request, where the server is busy, does not answer, or answers without words."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _named(cls, url: str) -> str:
+        try:
+            parts = urlsplit(url)
+            named = (parts.hostname or "").encode("idna") and parts.port != 0
+        except ValueError:
+            named = False
+        if not named:
+            raise ValueError("must be a URL with a host name, and with a port up to 65535 if with any")
+        return url
