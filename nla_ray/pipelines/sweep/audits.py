@@ -105,7 +105,7 @@ class Auditor:
             **{name: getattr(policy, name) for name in AuditPolicy.model_fields},
         )
         # One audit stands for the cell in SQL: its rates would count twice otherwise.
-        labels = work.cell.labels() if kind == "audit" else {}
+        labels = made.cell.labels() if kind == "audit" else {}
         return audit(config, labels=labels, packs=self.packs).report, key
 
     def _source(self, result: CellResult) -> Source:

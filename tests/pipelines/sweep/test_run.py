@@ -224,6 +224,18 @@ def test_a_run_without_its_layer_is_not_made_for_a_cell(make: Make, monkeypatch:
     assert select(tables(config), "SELECT DISTINCT layer FROM cells") == [{"layer": 2}]
 
 
+def test_an_audit_has_the_labels_of_what_was_decoded(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = make(leave_out=["tuned/notes", "tuned/chats", "base/chats"])
+    with monkeypatch.context() as once:
+        once.setattr(sweep_run.Driver, "audit", lambda driver: None)
+        run_sweep(config, FIRST)
+    with monkeypatch.context() as once:
+        once.setattr(placing, "layer_of", lambda *_: None)
+        run_sweep(config, FIRST)
+    cells = select(tables(config), "SELECT layer, audit_id IS NOT NULL AS audited FROM cells")
+    assert cells == [{"layer": 2, "audited": True}]
+
+
 def stopped_at(monkeypatch: pytest.MonkeyPatch, unit: int) -> None:
     """The driver is interrupted when it is about to write this unit."""
     from nla_ray.stages import write
