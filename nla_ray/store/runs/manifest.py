@@ -13,7 +13,7 @@ from nla_ray.config.base import Config
 from nla_ray.errors import InputError
 from nla_ray.store.catalog.files import FileList, FileRecord
 from nla_ray.store.places.objects import Store
-from nla_ray.store.runs.layout import COMMITS, commit_key, list_key
+from nla_ray.store.runs.layout import COMMITS, commit_key, is_state, list_key, run_of
 from nla_ray.store.runs.plan import Count, LabelText, Name, first_problem, require_version
 
 VERSION: Literal[2] = 2
@@ -105,8 +105,8 @@ def list_key_of(manifest: Manifest) -> str:
 
 
 def committed_runs(store: Store) -> list[str]:
-    """Ids of all committed runs."""
-    return [key.removeprefix(COMMITS).removesuffix(".json") for key in store.keys(COMMITS)]
+    """Ids of all committed runs; what lies there under no key of a manifest is somebody else's."""
+    return [run_of(key) for key in store.keys(COMMITS) if is_state(key)]
 
 
 def get_manifests(store: Store, run_ids: Collection[str] | None = None) -> list[Stored]:

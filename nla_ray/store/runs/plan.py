@@ -11,7 +11,7 @@ from pydantic import Field, JsonValue, StringConstraints, ValidationError, Valid
 from nla_ray.config.base import Config
 from nla_ray.errors import ConfigError, InputError
 from nla_ray.store.places.objects import Store
-from nla_ray.store.runs.layout import NAME, PLANS, RESERVED, plan_key, unit_prefix
+from nla_ray.store.runs.layout import NAME, PLANS, RESERVED, is_state, plan_key, run_of, unit_prefix
 from nla_ray.store.upkeep.ended import ended_runs
 from nla_ray.tables import LABELS, SCHEMAS
 
@@ -174,8 +174,8 @@ def refuse_any_other_plan(store: Store, plan: Plan) -> None:
 
 
 def planned_runs(store: Store) -> list[str]:
-    """Ids of all runs that have a plan."""
-    return [key.removeprefix(PLANS).removesuffix(".json") for key in store.keys(PLANS)]
+    """Ids of all runs that have a plan; what lies there under no key of a plan is somebody else's."""
+    return [run_of(key) for key in store.keys(PLANS) if is_state(key)]
 
 
 def require_version(name: str, data: bytes, newest: int = VERSION) -> dict[str, Any]:

@@ -11,7 +11,16 @@ from pydantic import StringConstraints, ValidationError
 from nla_ray.config.base import Config
 from nla_ray.errors import InputError, NoFileError
 from nla_ray.store.places.objects import Store
-from nla_ray.store.runs.layout import ABANDONED, COMMITS, NAME, RETIRED, commit_key, plan_key, run_of
+from nla_ray.store.runs.layout import (
+    ABANDONED,
+    COMMITS,
+    NAME,
+    RETIRED,
+    commit_key,
+    is_state,
+    plan_key,
+    run_of,
+)
 
 VERSION: Literal[1] = 1
 State = Literal["abandoned", "retired"]
@@ -33,8 +42,8 @@ class Ending(Config):
 
 def ended_runs(store: Store) -> dict[str, State]:
     """How each run ended that did so without its rows. A run that was committed was not abandoned."""
-    retired = map(run_of, store.keys(RETIRED))
-    given_up = {run_of(key) for key in store.keys(ABANDONED)}
+    retired = map(run_of, filter(is_state, store.keys(RETIRED)))
+    given_up = {run_of(key) for key in store.keys(ABANDONED) if is_state(key)}
     if given_up:
         given_up -= {run_of(key) for key in store.keys(COMMITS)}
     states: dict[str, State] = dict.fromkeys(given_up, "abandoned")

@@ -207,6 +207,17 @@ def test_a_cell_that_was_given_a_run_while_that_was_retired_has_the_run_that_it_
     assert {one.run_id for one in garbage(open_store(place), OLD)} == {"old"}
 
 
+@pytest.mark.parametrize("folder", ["commits", "plans", "retired", "abandoned"])
+def test_what_somebody_else_put_beside_is_named_and_stops_nothing(tmp_path: Path, folder: str) -> None:
+    place = str(tmp_path)
+    commit(place, "run1", cell(W1))
+    other = tmp_path / folder / "copies/run1.json"
+    other.parent.mkdir(parents=True)
+    other.write_text("{}")
+    assert ask(connect(place), CELLS) == [(W1, "run1")] and garbage(open_store(place), OLD) == []
+    assert [one.kind for one in verify(place)] == ["stray"]
+
+
 class Given(FolderStore):
     """A folder in which a cell is given a run just before that is retired."""
 
