@@ -8,7 +8,7 @@ import numpy as np
 
 from nla_ray.audit.inference.clusters import Ints, by_family, design_effect, paired_effect, worth
 from nla_ray.audit.inference.exposure import Drawn, Exposure, Readings, common, draw
-from nla_ray.audit.inference.statistics import mcnemar, mcnemar_above, stratified
+from nla_ray.audit.inference.statistics import TINY, mcnemar, mcnemar_above, stratified
 from nla_ray.config.detectors.model import Detector
 from nla_ray.intervals import Interval, difference, newcombe_paired, standardised
 
@@ -61,6 +61,8 @@ class Contrast:
     """In pairs: those that met the rule before and do not after, as independent ones."""
     unshared: tuple[str, ...] = ()
     """Strata that one side alone has; left out."""
+    balance: float = 1.0
+    """What its documents are worth where strata hold few of one side: 1 where both are mixed alike."""
 
     @property
     def change(self) -> float | None:
@@ -71,7 +73,7 @@ class Contrast:
 
 
 def _kept(p: float) -> float:
-    return min(1.0, p / TESTED)
+    return min(1.0, max(TINY, p / TESTED))
 
 
 def match(before: np.ndarray, after: np.ndarray) -> Matched:
@@ -168,10 +170,11 @@ def _apart(
         standardised(a / effect, b / effect, weights) for a, b in zip(k, n, strict=True)
     )
     counts = [[worth(one, effect) for one in some] for some in (k[1], n[1], k[0], n[0])]
+    sums = [float(one.sum()) for one in n]
     return Contrast(
         Side(int(k[0].sum()), int(n[0].sum()), was, left[0]),
         Side(int(k[1].sum()), int(n[1].sum()), now, left[1]),
         paired=False, exposure=exposure, interval=difference(now, of_now, was, of_was),
         p=_kept(stratified(list(zip(*counts, strict=True)), greater=greater)), effect=effect,
-        unshared=tuple(unshared.tolist()),
+        unshared=tuple(unshared.tolist()), balance=float(weights.sum()) * (1 / sums[0] + 1 / sums[1]),
     )  # fmt: skip

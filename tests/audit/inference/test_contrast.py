@@ -10,6 +10,7 @@ import pytest
 from nla_ray.audit.inference.clusters import design_effect, paired_effect
 from nla_ray.audit.inference.contrast import UNMATCHED, Matched, contrast, match
 from nla_ray.audit.inference.exposure import Readings, Reads, common, draw, joined
+from nla_ray.audit.inference.seen import smallest_rise
 from nla_ray.audit.inference.statistics import stratified, two_samples
 from tests.audit.planted import detector
 
@@ -62,6 +63,13 @@ def test_a_window_bounds_the_positions_that_are_drawn() -> None:
     assert common([(found.reads["sabotage"], np.arange(1))], rule).positions == 5
 
 
+def test_as_much_is_drawn_as_a_rule_over_rows_asks_for() -> None:
+    """Drawn less, no document could meet the rule, and both sides would be alike."""
+    rule = detector("sabotage", recurrence={"k": 4, "over": "rows"}).recurrence
+    found = readings([2] * 3 + [20] * 17, [0] * 20)
+    assert common([(found.reads["sabotage"], np.arange(20))], rule).positions == 4
+
+
 def test_benign_twins_are_compared_in_pairs() -> None:
     """All that set it off by topic do so in both; ten more do in the audited ones alone."""
     benign = readings([8] * 200, [4] * 20 + [0] * 180)
@@ -82,6 +90,22 @@ def test_one_stratum_is_fishers_test_and_several_do_not_mix() -> None:
     # Simpson's paradox: no difference in either stratum, a large one in their sum.
     assert stratified([(45, 50, 90, 100), (5, 100, 2, 50)]) > 0.5
     assert two_samples(50, 150, 92, 150) < 1e-4
+
+
+def test_what_would_be_seen_knows_how_few_documents_share_a_stratum() -> None:
+    """Of a thousand a side ten are in the other's stratum: a rise of three points is invisible."""
+    sides = [
+        readings([2] * 1000, [2] * 50 + [0] * 950, stratum=np.array(["a"] * many + ["b"] * (1000 - many)))
+        for many in (10, 990)
+    ]
+    mixed = smallest_rise(contrast(sides[0], sides[1], ONE, UNMATCHED), 0.05)
+    alike = smallest_rise(contrast(sides[0], sides[0], ONE, UNMATCHED), 0.05)
+    assert alike is not None and mixed is not None and alike < 0.04 and mixed > 0.2
+
+
+def test_no_p_is_zero() -> None:
+    none, each = readings([2] * 1000, [0] * 1000), readings([2] * 1000, [2] * 1000)
+    assert (contrast(none, each, ONE, UNMATCHED, greater=True).p or 0.0) > 0
 
 
 def test_design_effects() -> None:
