@@ -10,7 +10,7 @@ from nla_ray.audit.inference.clusters import Ints, by_family, design_effect, pai
 from nla_ray.audit.inference.exposure import Drawn, Exposure, Readings, common, draw
 from nla_ray.audit.inference.statistics import TINY, mcnemar, mcnemar_above, stratified
 from nla_ray.config.detectors.model import Detector
-from nla_ray.intervals import Interval, difference, newcombe_paired, standardised
+from nla_ray.intervals import Floats, Interval, difference, newcombe_paired, standardised
 
 UNBOUNDED = Interval(-1.0, 1.0)
 TESTED = 0.75
@@ -140,6 +140,18 @@ def _in_pairs(drawn: tuple[Drawn, ...], family: Ints, exposure: Exposure, *, gre
     )  # fmt: skip
 
 
+def _worth_in_strata(k: Floats, n: Floats, effect: float) -> tuple[Ints, Ints]:
+    """Documents that meet a rule and those that do not, over the effect.
+
+    Rounded in sum, not stratum by stratum: strata with fewer documents than one is
+    worth would all be rounded to none.
+    """
+    met, not_met = (
+        np.diff(np.round(np.cumsum(one) / effect), prepend=0).astype(np.int64) for one in (k, n - k)
+    )
+    return met, not_met
+
+
 def _apart(
     drawn: tuple[Drawn, ...],
     strata: tuple[np.ndarray, ...],
@@ -169,7 +181,8 @@ def _apart(
     (was, of_was), (now, of_now) = (
         standardised(a / effect, b / effect, weights) for a, b in zip(k, n, strict=True)
     )
-    counts = [[worth(one, effect) for one in some] for some in (k[1], n[1], k[0], n[0])]
+    hits, rest = zip(*(_worth_in_strata(k[at], n[at], effect) for at in (1, 0)), strict=True)
+    counts = [one.tolist() for one in (hits[0], hits[0] + rest[0], hits[1], hits[1] + rest[1])]
     sums = [float(one.sum()) for one in n]
     return Contrast(
         Side(int(k[0].sum()), int(n[0].sum()), was, left[0]),

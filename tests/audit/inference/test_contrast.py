@@ -118,6 +118,15 @@ def test_design_effects() -> None:
     assert paired_effect(np.zeros(200, np.int64), pairs) == 1
 
 
+def test_strata_of_few_families_hide_no_variance() -> None:
+    """Of two families a stratum, the mean of the stratum takes half of their variance."""
+    rng = np.random.default_rng(5)
+    family, alike = np.arange(24_000) // 6, rng.random(24_000) < 0.5
+    met = np.where(alike, rng.random(4_000)[family], rng.random(24_000)) < 0.2
+    whole, pairs = design_effect(met, family), design_effect(met, family, family // 2)
+    assert pairs == pytest.approx(whole, rel=0.08) and whole == pytest.approx(1 + 5 * 0.25, rel=0.08)
+
+
 def test_families_cost_what_their_copies_are_worth() -> None:
     before, after = readings([4] * 400, [2] * 20 + [0] * 380), readings([4] * 400, [2] * 45 + [0] * 355)
     alone = contrast(before, after, ONE, UNMATCHED)
@@ -125,6 +134,18 @@ def test_families_cost_what_their_copies_are_worth() -> None:
     copied = contrast(*fives, ONE, UNMATCHED)
     assert alone.p is not None and copied.p is not None and alone.p < 0.01 < 0.1 < copied.p
     assert copied.effect == pytest.approx(5, abs=0.2)
+
+
+def test_strata_of_fewer_documents_than_one_is_worth_are_not_lost() -> None:
+    """Families of six documents, each in another stratum: 60 strata of 6 are worth 60, not none."""
+    stratum, family = np.array([f"s{doc % 60:02}" for doc in range(360)]), np.arange(360) // 6
+    few, many = (
+        readings([2] * 360, [2 * (doc // 6 < met) for doc in range(360)], stratum=stratum, family=family)
+        for met in (3, 15)
+    )
+    found = contrast(few, many, ONE, UNMATCHED)
+    assert found.effect == pytest.approx(6) and found.interval.low > 0
+    assert found.p is not None and found.p < 0.01
 
 
 def test_several_runs_are_one_population() -> None:
