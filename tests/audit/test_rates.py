@@ -203,7 +203,7 @@ def test_few_benign_documents_see_less_than_controls_do() -> None:
     rows = corpus(400, never, SILENT)
     alone, few, many = (rated(rows, benign=beside).seen for beside in (None, benign(4, 40), benign(40, 400)))
     assert alone is not None and few is not None and many is not None
-    assert alone < 0.05 < 0.1 < many < few - 0.05
+    assert alone < 0.06 < 0.1 < many < few - 0.05
 
 
 def test_a_topic_that_benign_documents_share_is_not_distinguishable() -> None:
