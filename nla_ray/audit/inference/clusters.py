@@ -26,8 +26,8 @@ def design_effect(met: npt.NDArray[np.generic], family: Ints, stratum: Ints | No
     The variance of the rate of `met` [documents], within strata where there are any, over that of independent
     documents (Kish 1965, Survey Sampling, 8.2). Counts over it are tested as if independent (Rao and Scott
     1992, Biometrics 48:577). Where all documents are alike nothing tells: then documents per family. The
-    means of strata are taken from the same documents, which hides variance where strata hold few families: both
-    variances are put right for that, with a family's documents in one stratum as what has one mean.
+    means of strata are taken from the same documents, which hides variance where strata hold few families:
+    both variances are put right for that, with a family's documents in one stratum as what has one mean.
     """
     family = numbered(family)
     families = int(family.max(initial=-1)) + 1
