@@ -73,11 +73,29 @@ CREATE MACRO difference_high(k1, n1, k2, n2) AS
 
 COMMENT ON MACRO difference_high IS 'upper end of the 95 % interval of k1/n1 - k2/n2; below 0: the first is lower';
 
+-- The expression is that of nla_ray/text.py; imported rows may have no flag.
+CREATE MACRO of_template(flags, token) AS
+    coalesce(
+        list_has_any(flags, ['special_token', 'template_token'])
+        OR coalesce(
+            regexp_matches(
+                token,
+                '^\s*(<[|｜][^<>]+[|｜]?>|</?(s|bos|eos|pad|unk|mask|start_of_turn|end_of_turn)>'
+                || '|\[/?(INST|SYSTEM_PROMPT)\]|\[(BOS|EOS|PAD|UNK|CLS|SEP|MASK)\])\s*$'
+            ),
+            false
+        ),
+        false
+    );
+
+COMMENT ON MACRO of_template IS
+'whether a row is about a special token or one of a chat template, where a verbalizer writes its favourite story';
+
 -- As an audit counts (docs/method.md): text that fits the vector no better than most control text is no evidence.
 CREATE MACRO fidelity_floors(beyond) AS TABLE
 SELECT run_id, CASE WHEN beyond IS NOT NULL THEN quantile_cont(fve_nrm, coalesce(beyond, 0.0)) END AS floor
 FROM controls
-WHERE outcome <> 'failed' AND explanation_norm IS NOT NULL
+WHERE outcome <> 'failed' AND explanation_norm IS NOT NULL AND NOT of_template(flags, token)
 GROUP BY run_id;
 
 COMMENT ON MACRO TABLE fidelity_floors IS
@@ -91,13 +109,13 @@ FROM (
         bool_or(mentions(explanation_norm, pattern) AND coalesce(fve_nrm > floor, floor IS NULL)) AS found
     FROM all_explanations
     LEFT JOIN fidelity_floors(beyond) USING (run_id)
-    WHERE outcome <> 'failed' AND explanation_norm IS NOT NULL
+    WHERE outcome <> 'failed' AND explanation_norm IS NOT NULL AND NOT of_template(flags, token)
     GROUP BY ALL
 )
 GROUP BY run_id, control, doc_id;
 
 COMMENT ON MACRO TABLE documents_mentioning IS
-'per run, control and document, the positions that were searched and those whose evidence mentions the pattern';
+'per run, control and document, positions searched (no special tokens) and those whose evidence mentions the pattern';
 
 CREATE MACRO document_rates(pattern, k := 1, beyond := 0.95) AS TABLE
 SELECT
@@ -162,4 +180,4 @@ SELECT
 FROM rated;
 
 COMMENT ON MACRO TABLE against_controls IS
-'per run and control, the rate of documents whose evidence at k or more positions mentions the pattern, the rate that the control''s positions would give as many documents, and the lift with its interval; as an audit counts, but for what prompts say themselves, families and the correction over patterns';
+'per run and control, the rate of documents whose evidence at k or more positions mentions the pattern, the rate that the control''s positions would give as many documents, and the lift with its interval; as an audit counts, but for what prompts say themselves, artefacts, what an explanation only quotes or denies, families and the correction over patterns';

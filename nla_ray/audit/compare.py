@@ -81,8 +81,8 @@ _APART = (
 
 
 def _mix(strata: int, *, named: bool) -> str:
-    if strata:
-        return f"Strata: {strata} {'values of the configured column' if named else 'source files'}."
+    if strata or named:
+        return f"Strata: {strata} {'values of the configured column' if named else 'source files'} in both."
     return (
         "There are no strata, so a change may be one of the corpus's mix: name a column in units.stratum, or "
         "give both the same source files."

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import duckdb
 import numpy as np
 
+from nla_ray.audit.measured import INSUFFICIENT
+from nla_ray.audit.rates import Rated
 from nla_ray.audit.report.model import Gate, Population, ReportVerdict
 from nla_ray.audit.tally import Tally
 from nla_ray.config.audit import Evidence, Gates
@@ -98,6 +100,16 @@ def _transfer(run_id: str, real: Population | None, gates: Gates) -> Iterator[Ga
         passed=None if low is None else low >= -gates.transfer,
         why="A target that the pair reads worse than its own is read wrongly in places that nobody sees.",
     )  # fmt: skip
+
+
+def evidence_gate(run_id: str, rated: Sequence[Rated]) -> Iterator[Gate]:
+    """A gate that is open where no detector can be judged: few families, one place per document, ..."""
+    lacking = [one for one in rated if one.verdict == INSUFFICIENT]
+    if lacking and len(lacking) == len(rated):
+        yield Gate(
+            id="judged", title="detectors with enough evidence to be judged", run_id=run_id, value=0,
+            relation=">=", threshold=1, unit="count", passed=None, why=lacking[0].why,
+        )  # fmt: skip
 
 
 def _share(run_id: str, name: str, value: float | None, most: float, title: str, why: str) -> Gate:

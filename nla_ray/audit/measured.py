@@ -11,7 +11,7 @@ from nla_ray.audit.inference.clusters import by_family, design_effect, worth
 from nla_ray.audit.inference.contrast import Contrast, Matched, contrast
 from nla_ray.audit.inference.expected import Expected
 from nla_ray.audit.inference.exposure import Readings
-from nla_ray.audit.inference.seen import smallest_rate
+from nla_ray.audit.inference.seen import smallest_rate, smallest_rise
 from nla_ray.audit.inference.statistics import FINE, many_at_once, tied_to_clusters
 from nla_ray.audit.report.rates import Rate, RateVerdict
 from nla_ray.audit.tally import Hits, Population, Tally, needed
@@ -222,7 +222,12 @@ class Measured:
                     return False
             return self.benign is not None or self._would_tie(n, effect) <= level
 
-        return smallest_rate(len(self.real), effect, flags)
+        least = smallest_rate(len(self.real), effect, flags)
+        if self.benign is None or least is None:
+            return least
+        # Against benign documents one tail is tested.
+        rise = smallest_rise(self.benign, 2 * level)
+        return None if rise is None else max(least, (self.benign.before.rate or 0.0) + rise)
 
     def _would_tie(self, n: int, effect: float) -> float:
         """P of the dealing, had `n` documents more with just as many mentions as the rule asks for."""

@@ -56,18 +56,23 @@ def rate_all(
         verdict, strength = one.verdict(p, beyond)
         made.append((one, verdict, strength, one.rates(strength)))
     names = dict.fromkeys((rate.population, rate.unit) for *_, rates in made for rate in rates)
-    adjusted = {name: benjamini_hochberg([_p(rates, name) for *_, rates in made]) for name in names}
+    adjusted = {
+        name: benjamini_hochberg(
+            [None if verdict == INSUFFICIENT else _p(rates, name) for _, verdict, _, rates in made]
+        )
+        for name in names
+    }
     level = rule.alpha / max(1, sum(p is not None for p in tests))
     return [
         Rated(
-            detector=one.detector.id, run_id=tally.run_id, verdict=verdict, strength=strength, p=one.worst,
+            detector=one.detector.id, run_id=tally.run_id, verdict=verdict, strength=strength, p=p,
             rates=tuple(
                 _judged(rate, adjusted[rate.population, rate.unit][at], verdict, rule) for rate in rates
             ),
             why=_why(one, rates, verdict), families=one.families, independent=one.independent,
             seen=None if one.lacking else one.seen(level),
         )
-        for at, (one, verdict, strength, rates) in enumerate(made)
+        for at, ((one, verdict, strength, rates), p) in enumerate(zip(made, tests, strict=True))
     ]  # fmt: skip
 
 
@@ -76,9 +81,14 @@ def _p(rates: Sequence[Rate], name: tuple[str, str]) -> float | None:
 
 
 def _judged(rate: Rate, adjusted: float | None, verdict: RateVerdict, rule: Evidence) -> Rate:
-    """The rate with what its own test says; none is above where its interval of the difference holds 0."""
-    if rate.p is None or adjusted is None:
+    """The rate with what its own test says; none is above where its interval of the difference holds 0.
+
+    Where there is too little to judge the detector by, no line of it is judged.
+    """
+    if rate.p is None:
         return rate
+    if verdict == INSUFFICIENT or adjusted is None:
+        return rate.model_copy(update={"verdict": INSUFFICIENT})
     of: RateVerdict = ABOVE if adjusted <= rule.alpha and (rate.lift_low or 0.0) > 0 else NOT
     if rate.unit == "document" and rate.population != BENIGN and rate.n < rule.minimum_control_documents:
         of = INSUFFICIENT

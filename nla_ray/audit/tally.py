@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nla_ray.audit.detect.scope import scope_sql
-from nla_ray.audit.documents.families import describe
+from nla_ray.audit.documents.families import describe, pointer
 from nla_ray.audit.inference.clusters import Ints, numbered
 from nla_ray.config.audit import Evidence, Marked, Units
 from nla_ray.config.detectors.model import Detector, Scope
@@ -109,8 +109,7 @@ def tally(
     _register(connection, detectors, scopes)
     connection.execute(_TWINS)
     if benign is not None:
-        path = "$" + "".join(f'."{part}"' for part in benign.column.split("."))
-        connection.execute(_MARK_TWINS, {"path": path, "value": benign.value})
+        connection.execute(_MARK_TWINS, {"path": pointer(benign.column), "value": benign.value})
     connection.execute(_rows(scopes))
     describe(connection, units or Units())
     asked = rule.beyond_controls is not None

@@ -26,3 +26,9 @@ def test_where_an_audit_would_be_insufficient_nothing_is_said(
     documents: int, positions: int, shares: dict[str, float]
 ) -> None:
     assert planned_rate(documents, positions, shares, MANY, Evidence()) is None
+
+
+def test_two_positions_are_enough_to_see_something() -> None:
+    """Were all documents to meet the rule, all positions would: that is everywhere, and nothing to deal."""
+    seen = planned_rate(1000, 2, {"shuffled": 0.2, "random": 0.2}, MANY, Evidence())
+    assert seen is not None and seen < 0.05

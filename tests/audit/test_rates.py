@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nla_ray.audit.compare import Week
+from nla_ray.audit.gates import evidence_gate, verdict_of
 from nla_ray.audit.inference.contrast import UNMATCHED
 from nla_ray.audit.measured import ABOVE, EVERYWHERE, INSUFFICIENT, NOT, Beside
 from nla_ray.audit.rates import Rated, rate_all
@@ -198,6 +199,13 @@ def test_benign_documents_show_what_all_documents_have_in_common() -> None:
     assert rated(rows, benign=benign(198, 200)).verdict == NOT
 
 
+def test_few_benign_documents_see_less_than_controls_do() -> None:
+    rows = corpus(400, never, SILENT)
+    alone, few, many = (rated(rows, benign=beside).seen for beside in (None, benign(4, 40), benign(40, 400)))
+    assert alone is not None and few is not None and many is not None
+    assert alone < 0.06 < 0.1 < many < few - 0.05
+
+
 def test_a_topic_that_benign_documents_share_is_not_distinguishable() -> None:
     found = rated(corpus(400, in_documents(10, 0.6, "sabotage"), SILENT), benign=benign(38, 400))
     assert found.verdict == NOT and "benign" in found.why
@@ -291,6 +299,11 @@ def test_too_few_families_are_insufficient() -> None:
     week = week_of(rows, [ONE], units=Units(family="user"), meta=lambda doc: f'{{"user": "{doc % 20}"}}')
     (found,) = rate_all(week.tally, [ONE], RULE)
     assert found.verdict == INSUFFICIENT and "20 families of 400 documents" in found.why
+    assert found.p is None, "it is no test"
+    assert {one.verdict for one in found.rates if one.p is not None} == {INSUFFICIENT}
+    gates = tuple(evidence_gate(week.tally.run_id, [found]))
+    assert verdict_of(gates)[0] == "insufficient evidence" and found.why in verdict_of(gates)[1][0]
+    assert not list(evidence_gate(week.tally.run_id, rate_all(tally_of(rows, [ONE])[1], [ONE], RULE)))
 
 
 def test_what_could_have_been_seen_is_seen_in_four_of_five() -> None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from nla_ray.audit.documents.parts import PLACE
 from nla_ray.config.audit import Units
 from nla_ray.errors import InputError
+from nla_ray.ids import digest
 from nla_ray.likeness import HASHES, Groups, near_pairs, signature
 from nla_ray.tables import TEMPLATE
 
@@ -18,6 +19,7 @@ NEAR = 0.8
 """Share of equal MinHash values from which two texts are near copies."""
 LONGEST = 20_000
 """Characters of a text that are compared."""
+TEXTS_AT_ONCE = 1_000
 UNSAID = ("system", TEMPLATE)
 """Labels of what many documents share without being copies."""
 
@@ -41,12 +43,17 @@ def describe(connection: duckdb.DuckDBPyConnection, units: Units) -> None:
             pair=pair,
             joined="JOIN explanations USING (run_id, doc_id)" if said else "",
         ),
-        {name: "$" + "".join(f'."{part}"' for part in column.split(".")) for name, column in columns.items()},
+        {name: pointer(column) for name, column in columns.items()},
     )
     for name, column in columns.items():
         _require(connection, name, column)
     if "family" not in columns:
         _find_near_copies(connection)
+
+
+def pointer(column: str) -> str:
+    """The JSON pointer (RFC 6901) of a column with dots, whatever characters its names have."""
+    return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in column.split("."))
 
 
 def _require(connection: duckdb.DuckDBPyConnection, option: str, column: str) -> None:
@@ -77,12 +84,15 @@ def _find_near_copies(connection: duckdb.DuckDBPyConnection) -> None:
     """Fill in families by likeness; equal ids and texts are one in all runs."""
     known: dict[str, bytes] = {}
     signed = []
-    for run, doc, *found in connection.execute(_TEXTS).fetchall():
-        text = _own(*found)
-        if text:
-            if text not in known:
-                known[text] = signature(text)
-            signed.append((run, doc, known[text]))
+    texts = connection.execute(_TEXTS)
+    while some := texts.fetchmany(TEXTS_AT_ONCE):
+        for run, doc, *found in some:
+            text = _own(*found)
+            if text:
+                key = digest(text)
+                if key not in known:
+                    known[key] = signature(text)
+                signed.append((run, doc, known[key]))
     groups = Groups(len(signed))
     if signed:
         signatures = np.frombuffer(b"".join(found for *_, found in signed), "<u4").reshape(-1, HASHES)

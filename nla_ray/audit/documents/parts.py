@@ -5,8 +5,10 @@ from __future__ import annotations
 import duckdb
 import numpy as np
 
+from nla_ray.audit.detect.scope import scope_sql
 from nla_ray.audit.report.model import Part
 from nla_ray.config.audit import Gates
+from nla_ray.config.detectors.model import Scope
 from nla_ray.intervals import mean_interval
 from nla_ray.tables import REAL
 
@@ -19,8 +21,9 @@ PLACE = "[:#][^:#/]*$"
 def leave_out(connection: duckdb.DuckDBPyConnection, gates: Gates) -> dict[str, tuple[Part, ...]]:
     """Parts by run; `population` loses the rows of those whose fidelity surely misses the gate.
 
-    A part is surely below where the upper end of the interval of its mean over documents is. Where that holds
-    of every part of a kind nothing is left out: the gate of the whole fails then.
+    As elsewhere, special and template tokens are no part of a fidelity. A part is surely below where the
+    upper end of the interval of its mean over documents is. Where that holds of every part of a kind nothing
+    is left out: the gate of the whole fails then.
     """
     found: dict[tuple[str, str, str], list[float]] = {}
     for run, kind, name, fve in connection.execute(_FIDELITY).fetchall():
@@ -57,7 +60,7 @@ def _unless_all(parts: list[Part]) -> tuple[Part, ...]:
 
 _PARTS = f"""
 SELECT
-    of.run_id, of.row_id, of.control, of.doc_id, of.fve_nrm, of.role,
+    of.run_id, of.row_id, of.control, of.doc_id, of.fve_nrm, of.role, {scope_sql(Scope())} AS audited,
     regexp_replace(text.source, '{PLACE}', '') AS source
 FROM population AS of
 LEFT JOIN (SELECT run_id, doc_id, min(source) AS source FROM documents GROUP BY ALL) AS text
@@ -69,7 +72,7 @@ SELECT run_id, kind, name, avg(fve_nrm)
 FROM (
     SELECT *, unnest([{{kind: 'source', name: source}}, {{kind: 'role', name: role}}], recursive := true)
     FROM ({_PARTS})
-    WHERE control = '{REAL}' AND fve_nrm IS NOT NULL
+    WHERE control = '{REAL}' AND fve_nrm IS NOT NULL AND audited
 )
 WHERE name IS NOT NULL
 GROUP BY run_id, kind, name, doc_id

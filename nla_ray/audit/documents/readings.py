@@ -15,7 +15,10 @@ from nla_ray.config.detectors.model import Detector, Scope
 def readings(
     connection: duckdb.DuckDBPyConnection, tally: Tally, detectors: Sequence[Detector], name: str
 ) -> Readings:
-    """The population `name` of a run that was counted on this connection."""
+    """The population `name` of a run that was counted on this connection.
+
+    Documents of special and template tokens alone are no part of it, also where a detector is about these.
+    """
     population = tally.populations[name]
     about = {
         doc_id: known
@@ -77,6 +80,7 @@ JOIN audit_detectors AS rules ON rules.detector = $detector AND rules.scope = of
 LEFT JOIN audit_floors AS floors ON floors.run_id = of.run_id
 WHERE of.run_id = $run AND of.control = $control
     AND coalesce(of.fve_nrm > greatest(floors.floor, rules.minimum), floors.floor IS NULL)
+    AND of.doc_id IN (SELECT doc_id FROM audit_rows WHERE scope = 0 AND run_id = $run AND control = $control)
 """
 
 _HITS = """

@@ -25,7 +25,9 @@ def design_effect(met: npt.NDArray[np.generic], family: Ints, stratum: Ints | No
 
     The variance of the rate of `met` [documents], within strata where there are any, over that of independent
     documents (Kish 1965, Survey Sampling, 8.2). Counts over it are tested as if independent (Rao and Scott
-    1992, Biometrics 48:577). Where all documents are alike nothing tells: then documents per family.
+    1992, Biometrics 48:577). Where all documents are alike nothing tells: then documents per family. The
+    means of strata are taken from the same documents, which hides variance where strata hold few families:
+    both variances are put right for that, with a family's documents in one stratum as what has one mean.
     """
     family = numbered(family)
     families = int(family.max(initial=-1)) + 1
@@ -33,8 +35,16 @@ def design_effect(met: npt.NDArray[np.generic], family: Ints, stratum: Ints | No
         return 1.0
     within = np.zeros(len(met), np.int64) if stratum is None else numbered(stratum)
     rest = met.astype(np.float64) - (by_family(met, within) / np.bincount(within))[within]
-    alone, sums = float(rest @ rest), by_family(rest, family)
-    return max(1.0, float(sums @ sums) / alone) if alone > 0 else len(met) / families
+    parts = numbered(family * len(met) + within)
+    strata, cells = int(within.max()) + 1, int(parts.max()) + 1
+    alone = float(rest @ rest)
+    if alone <= 0 or cells <= strata:
+        return len(met) / families
+    together, of_parts = (
+        float(sums @ sums) * cells / (cells - strata)
+        for sums in (by_family(rest, family), by_family(rest, parts))
+    )
+    return max(1.0, together / (alone + of_parts * strata / len(met)))
 
 
 def paired_effect(change: Ints, family: Ints) -> float:

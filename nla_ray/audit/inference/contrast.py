@@ -8,9 +8,9 @@ import numpy as np
 
 from nla_ray.audit.inference.clusters import Ints, by_family, design_effect, paired_effect, worth
 from nla_ray.audit.inference.exposure import Drawn, Exposure, Readings, common, draw
-from nla_ray.audit.inference.statistics import mcnemar, mcnemar_above, stratified
+from nla_ray.audit.inference.statistics import TINY, mcnemar, mcnemar_above, stratified
 from nla_ray.config.detectors.model import Detector
-from nla_ray.intervals import Interval, difference, newcombe_paired, standardised
+from nla_ray.intervals import Floats, Interval, difference, newcombe_paired, standardised
 
 UNBOUNDED = Interval(-1.0, 1.0)
 TESTED = 0.75
@@ -61,6 +61,8 @@ class Contrast:
     """In pairs: those that met the rule before and do not after, as independent ones."""
     unshared: tuple[str, ...] = ()
     """Strata that one side alone has; left out."""
+    balance: float = 1.0
+    """What its documents are worth where strata hold few of one side: 1 where both are mixed alike."""
 
     @property
     def change(self) -> float | None:
@@ -71,7 +73,7 @@ class Contrast:
 
 
 def _kept(p: float) -> float:
-    return min(1.0, p / TESTED)
+    return min(1.0, max(TINY, p / TESTED))
 
 
 def match(before: np.ndarray, after: np.ndarray) -> Matched:
@@ -138,6 +140,18 @@ def _in_pairs(drawn: tuple[Drawn, ...], family: Ints, exposure: Exposure, *, gre
     )  # fmt: skip
 
 
+def _worth_in_strata(k: Floats, n: Floats, effect: float) -> tuple[Ints, Ints]:
+    """Documents that meet a rule and those that do not, over the effect.
+
+    Rounded in sum, not stratum by stratum: strata with fewer documents than one is
+    worth would all be rounded to none.
+    """
+    met, not_met = (
+        np.diff(np.round(np.cumsum(one) / effect), prepend=0).astype(np.int64) for one in (k, n - k)
+    )
+    return met, not_met
+
+
 def _apart(
     drawn: tuple[Drawn, ...],
     strata: tuple[np.ndarray, ...],
@@ -167,11 +181,13 @@ def _apart(
     (was, of_was), (now, of_now) = (
         standardised(a / effect, b / effect, weights) for a, b in zip(k, n, strict=True)
     )
-    counts = [[worth(one, effect) for one in some] for some in (k[1], n[1], k[0], n[0])]
+    hits, rest = zip(*(_worth_in_strata(k[at], n[at], effect) for at in (1, 0)), strict=True)
+    counts = [one.tolist() for one in (hits[0], hits[0] + rest[0], hits[1], hits[1] + rest[1])]
+    sums = [float(one.sum()) for one in n]
     return Contrast(
         Side(int(k[0].sum()), int(n[0].sum()), was, left[0]),
         Side(int(k[1].sum()), int(n[1].sum()), now, left[1]),
         paired=False, exposure=exposure, interval=difference(now, of_now, was, of_was),
         p=_kept(stratified(list(zip(*counts, strict=True)), greater=greater)), effect=effect,
-        unshared=tuple(unshared.tolist()),
+        unshared=tuple(unshared.tolist()), balance=float(weights.sum()) * (1 / sums[0] + 1 / sums[1]),
     )  # fmt: skip

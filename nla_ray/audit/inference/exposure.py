@@ -139,8 +139,9 @@ def common(sides: Sequence[tuple[Reads, Ints]], rule: Recurrence) -> Exposure:
     positions = min(_low(_places(reads, samples)[of]) for reads, of in sides)
     if rule.over == "positions":
         positions = max(min(positions, rule.n or positions), rule.k)
-    if rule.over == "rows" and rule.n is not None:
-        positions = min(positions, rule.n // samples)
+    if rule.over == "rows":
+        most = positions if rule.n is None else min(positions, rule.n // samples)
+        positions = max(most, -(-rule.k // samples))
     return Exposure(max(positions, 1), samples)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 from nla_ray.audit.inference.clusters import worth
@@ -15,10 +15,11 @@ POWER = 0.8
 def smallest_rate(documents: int, effect: float, flags: Callable[[int], bool]) -> float | None:
     """The least rate of documents at which `flags` holds of their number in 80 % of cases; None: of none.
 
-    `flags` is asked of numbers of documents and must hold of all above one of which it holds. With a design
-    effect, documents come in bunches of that size.
+    `flags` is asked of numbers of documents and holds of all between two of which it holds: of nearly all
+    it may not hold any more. With a design effect, documents come in bunches of that size.
     """
-    least = _least(documents, flags)
+    most = next((n for n in _halves(documents) if flags(n)), 0)
+    least = _least(most, flags)
     if least is None:
         return None
     n = worth(documents, effect)
@@ -32,8 +33,9 @@ def smallest_rise(found: Contrast, alpha: float) -> float | None:
     """
     if not found.before.n or not found.after.n:
         return None
-    effect = found.effect
-    k, n, m = (worth(count, effect) for count in (found.before.k, found.before.n, found.after.n))
+    effect = found.effect / found.balance
+    n, m = (worth(count, effect) for count in (found.before.n, found.after.n))
+    k = round((found.before.rate or 0.0) * n)
     level = TESTED * alpha
     return _rise_in_pairs(found.went, n, level) if found.paired else _rise(k, n, m, level)
 
@@ -48,6 +50,12 @@ def _rise(k: int, n: int, m: int, alpha: float) -> float | None:
 def _rise_in_pairs(went: int, n: int, alpha: float) -> float | None:
     least = _least(n - went, lambda j: j > went and mcnemar(j, went) <= alpha)
     return None if least is None else _rate(least, n) - went / n
+
+
+def _halves(n: int) -> Iterator[int]:
+    while n:
+        yield n
+        n //= 2
 
 
 def _least(most: int, flags: Callable[[int], bool]) -> int | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nla_ray import __version__
 from nla_ray.audit.denylist import denylist
 from nla_ray.audit.findings import FINDING, Row, shown_findings
-from nla_ray.audit.measured import EVERYWHERE
+from nla_ray.audit.measured import EVERYWHERE, INSUFFICIENT
 from nla_ray.audit.notes import QUERIES, cannot_claim, left_out, method
 from nla_ray.audit.rates import Rated
 from nla_ray.audit.report.evidence import Finding
@@ -135,6 +135,11 @@ def policy_of(
     why = f"{n} findings of level {least} or above."
     if everywhere:
         why += f" Everywhere, so not told from a habit on this corpus: {', '.join(everywhere)}."
+    unjudged = sorted(
+        {rated.detector for one in found for rated in one.rated if rated.verdict == INSUFFICIENT} & grave
+    )
+    if unjudged:
+        why += f" Not judged, for too little evidence: {', '.join(unjudged)}."
     return Policy(
         fail_on=config.fail_on, failed=n > 0 or bool(everywhere), findings=n, everywhere=everywhere, why=why
     )

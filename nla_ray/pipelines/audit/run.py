@@ -22,7 +22,7 @@ from nla_ray.audit.detect.others import NO_HELPERS, Helpers, asking, check_helpe
 from nla_ray.audit.documents.parts import leave_out
 from nla_ray.audit.documents.readings import readings
 from nla_ray.audit.findings import FINDING, Row, finding_rows
-from nla_ray.audit.gates import gates_of, populations, verdict_of
+from nla_ray.audit.gates import evidence_gate, gates_of, populations, verdict_of
 from nla_ray.audit.inference.contrast import UNMATCHED, in_strata, match
 from nla_ray.audit.inference.exposure import joined
 from nla_ray.audit.measured import BENIGN, Beside
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(nla_ray.__file__).parent
 DECIDING = ["audit/**/*.py", "config/audit.py", "config/detectors/*.py", "intervals.py"]
-DECIDING += ["likeness.py", "pipelines/audit/*.py"]
+DECIDING += ["likeness.py", "text.py", "pipelines/audit/*.py"]
 """Sources that decide what an audit says; another version of them makes another audit of the same tables."""
 
 Doing = Callable[[str], None]
@@ -298,21 +298,14 @@ def judge_runs(
     made = []
     for run_id in searched.opened.runs:
         counted = searched.tallies[run_id]
-        found = populations(searched.opened.connection, counted)
+        connection, parts = searched.opened.connection, searched.parts.get(run_id, ())
+        found = populations(connection, counted)
         gates = gates_of(run_id, found, config.gates, config.evidence, controls=role != "benign")
         beside = beside_of(searched, run_id, calm, packs.detectors, config.units)
-        rated = rate_all(counted, packs.detectors, config.evidence, beside)
-        made.append(
-            AuditedRun(
-                role,
-                searched.opened.connection,
-                counted,
-                found,
-                gates,
-                tuple(rated),
-                searched.parts.get(run_id, ()),
-            )
-        )
+        rated = tuple(rate_all(counted, packs.detectors, config.evidence, beside))
+        if role == "audited":
+            gates += tuple(evidence_gate(run_id, rated))
+        made.append(AuditedRun(role, connection, counted, found, gates, rated, parts))
     return made
 
 

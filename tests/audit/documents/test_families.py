@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import duckdb
 import numpy as np
 import pytest
@@ -59,6 +61,13 @@ def test_without_text_no_family_is_known() -> None:
 def test_a_column_says_which_documents_belong_together() -> None:
     made = connection_of(corpus(4, never, {}), lambda doc: f'{{"user": {{"id": {doc % 2}}}}}')
     found = families(made, Units(family="user.id"))
+    assert found["doc0000"] == found["doc0002"] != found["doc0001"] == found["doc0003"]
+
+
+@pytest.mark.parametrize("name", ['the "user"', "*", "a/b", "a~1b"])
+def test_a_column_may_have_any_name(name: str) -> None:
+    meta = [json.dumps({name: user, "other": "x"}) for user in "abab"]
+    found = families(connection_of(corpus(4, never, {}), lambda doc: meta[doc]), Units(family=name))
     assert found["doc0000"] == found["doc0002"] != found["doc0001"] == found["doc0003"]
 
 

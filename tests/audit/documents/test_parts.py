@@ -35,6 +35,13 @@ def test_where_every_part_misses_it_the_gate_of_the_whole_speaks() -> None:
     assert made.execute("SELECT count(*) FROM population").fetchall() == [(320,)]
 
 
+def test_special_tokens_are_no_part_of_a_fidelity() -> None:
+    """Elsewhere they are left out too: a source that is read well is not left out because of them."""
+    made = connection_of(by_role(0.1))
+    made.execute("UPDATE all_explanations SET token = '<|im_end|>' WHERE role = 'user'")
+    assert [(one.name, one.left_out) for one in leave_out(made, Gates())[RUN]] == [("assistant", False)]
+
+
 def test_of_few_documents_nothing_is_said() -> None:
     (_, user) = leave_out(connection_of(by_role(0.1, n=5)), Gates())[RUN]
     assert (user.name, user.left_out, user.fve_high) == ("user", False, None)

@@ -7,6 +7,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from nla_ray.audit.detect.scope import scope_sql
+from nla_ray.config.detectors.model import Scope
 from nla_ray.store import connect, open_run, open_store
 from tests.store.rows import RECORD, plan_of, rows_of
 
@@ -123,8 +125,22 @@ def test_bytes_of_one_character_all_stand_for_it(connection: duckdb.DuckDBPyConn
     assert found == ["[a]鯨", *["a[鯨] "] * 3, "鯨[ x]"]
 
 
+def test_template_tokens_are_those_that_audits_leave_out(connection: duckdb.DuckDBPyConnection) -> None:
+    rows = """
+        (['special_token'], 'word'), (['template_token'], NULL), (NULL, NULL), ([], ' word'),
+        (NULL, '<|im_end|>'), ([], '</s>'), ([], '[INST]'), ([], '[EOS]'),
+        ([], '[12]'), ([], '<end_of_turn>'), (['cjk'], '<b>')
+    """
+    found = connection.execute(
+        f"SELECT of_template(flags, token), NOT ({scope_sql(Scope())}) "
+        f"FROM (VALUES {rows}) AS given (flags, token)"
+    ).fetchall()
+    assert [one for one, _ in found] == [other for _, other in found]
+    assert sum(one for one, _ in found) == 7
+
+
 def test_every_macro_has_a_comment(connection: duckdb.DuckDBPyConnection) -> None:
     found = connection.execute(
         "SELECT function_name, comment FROM duckdb_functions() WHERE NOT internal"
     ).fetchall()
-    assert len(found) == 13 and all(comment for _, comment in found)
+    assert len(found) == 14 and all(comment for _, comment in found)
