@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nla_ray import __version__
 from nla_ray.audit.denylist import denylist
-from nla_ray.audit.findings import FINDING, Row, shown_findings
+from nla_ray.audit.findings import EXPERIMENTAL, FINDING, Row, shown_findings
 from nla_ray.audit.measured import EVERYWHERE, INSUFFICIENT
 from nla_ray.audit.notes import QUERIES, cannot_claim, left_out, method
 from nla_ray.audit.rates import Rated
@@ -129,7 +129,7 @@ def policy_of(
     least = config.fail_on.partition(">=")[2]
     levels = GRAVEST_FIRST[: GRAVEST_FIRST.index(least) + 1]
     n = sum(row["status"] == FINDING and row["level"] in levels for row in rows)
-    grave = {one.id for one in detectors if one.level in levels}
+    grave = {one.id for one in detectors if one.level in levels and one.status != EXPERIMENTAL}
     told = {rated.detector for one in found for rated in one.rated if rated.verdict == EVERYWHERE}
     everywhere = tuple(sorted(told & grave))
     why = f"{n} findings of level {least} or above."

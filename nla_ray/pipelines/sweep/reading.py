@@ -43,7 +43,9 @@ def read_cell(store: Store, result: CellResult) -> Read:
         return Read(FleetCell(result=result))
     report = _report(store, result, result.report)
     base = None if result.base_report is None else _report(store, result, result.base_report)
-    run = next(one for one in report.runs if one.role == "audited")
+    run = next((one for one in report.runs if one.role == "audited"), None)
+    if run is None:
+        raise InputError(f"{store.url}/{result.report}/report.json: damaged: tells of no audited run")
     real = next((one for one in run.populations if one.name == REAL), None)
     compared = report.comparison if result.last_run is not None else None
     cell = FleetCell(
