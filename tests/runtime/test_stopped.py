@@ -29,10 +29,11 @@ def test_a_signal_ends_a_driver_in_good_order(
     runner: str, number: signal.Signals, code: Exit, tmp_path: Path
 ) -> None:
     config = demo(tmp_path, runner)
-    # A shell's background job ignores interrupts, and so would what it starts.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A shell's background job ignores interrupts, one under nohup SIGHUP, and so would what it starts.
+    before = {one: signal.signal(one, signal.default_int_handler) for one in (signal.SIGINT, signal.SIGHUP)}
     with job(config) as running:
-        signal.signal(signal.SIGINT, before)
+        for one, handler in before.items():
+            signal.signal(one, handler)
         more_than(tmp_path, 0, running)
         below, began = family(running.popen.pid), time.monotonic()
         running.popen.send_signal(number)
