@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import duckdb
@@ -106,9 +107,11 @@ def evidence_gate(run_id: str, rated: Sequence[Rated]) -> Iterator[Gate]:
     """A gate that is open where no detector can be judged: few families, one place per document, ..."""
     lacking = [one for one in rated if one.verdict == INSUFFICIENT]
     if lacking and len(lacking) == len(rated):
+        # The second sentence of a reason is of its own detector.
+        reasons = Counter(one.why.partition(". ")[0] for one in lacking)
         yield Gate(
             id="judged", title="detectors with enough evidence to be judged", run_id=run_id, value=0,
-            relation=">=", threshold=1, unit="count", passed=None, why=lacking[0].why,
+            relation=">=", threshold=1, unit="count", passed=None, why=f"{reasons.most_common(1)[0][0]}.",
         )  # fmt: skip
 
 

@@ -48,8 +48,7 @@ def _verdict(report: Report) -> Iterator[str]:
     yield f"- Findings, one per document and detector: {count(top.total)}{f' ({levels})' if levels else ''}"
     yield f"- Searched: {count(top.rows)} explanations of {count(top.documents)} documents"
     if report.policy:
-        outcome = "fails" if report.policy.failed else "passes"
-        yield f"- Policy {code(report.policy.fail_on)}: {outcome}. {plain(report.policy.why)}"
+        yield f"- Policy {code(report.policy.fail_on)}: {report.outcome}. {plain(report.policy.why)}"
     yield ""
 
 

@@ -177,6 +177,13 @@ class Report(Config):
     denylist: tuple[Denied, ...] = ()
     files: tuple[File, ...] = ()
 
+    @property
+    def outcome(self) -> Literal["fails", "passes", "cannot be judged"]:
+        """What the policy says; of an audit that is not reportable it never passes."""
+        if self.policy is not None and self.policy.failed:
+            return "fails"
+        return "passes" if self.verdict == "reportable" else "cannot be judged"
+
     def json_text(self) -> str:
         """The canonical `report.json`."""
         return canonical(self.model_dump(mode="json"))

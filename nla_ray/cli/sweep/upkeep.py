@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nla_ray.errors import NoFileError
 from nla_ray.text import printable
 
 if TYPE_CHECKING:
@@ -112,7 +113,19 @@ def compact_command(
 
 
 def opened(text: str) -> tuple[Store, Retention | None]:
-    """The tables that are meant, and of a sweep what it keeps. Raises InputError, ConfigError."""
+    """The tables that are meant, and of a sweep what it keeps.
+
+    Raises NoFileError where there are none, InputError, ConfigError.
+    """
+    from nla_ray.store.runs.layout import RESERVED
+
+    store, keep = _named(text)
+    if RESERVED.isdisjoint(store.folders("")):
+        raise NoFileError(f"{store.url}: holds no tables; name the folder that runs write their tables to")
+    return store, keep
+
+
+def _named(text: str) -> tuple[Store, Retention | None]:
     from nla_ray.store.places.address import open_store
 
     root, separator, _ = text.rpartition("#")
