@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -73,13 +74,11 @@ def progress(console: Console) -> Iterator[Report]:
         yield report
 
 
-class _Lines:
-    """Progress for logs; a thread says the last of it again, for a unit may take longer than the interval."""
+class Steady(ABC):
+    """Lines of a log; a thread says the last again where nothing was said for an interval."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
-        self._now: Progress | None = None
-        self._at = time.monotonic()
+        self._console, self._at = console, time.monotonic()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
@@ -91,20 +90,37 @@ class _Lines:
         self._ended.set()
         self._thread.join()
 
+    def _out(self, line: str) -> None:
+        self._at = time.monotonic()
+        self._console.out(line, highlight=False)
+
+    def _beat(self) -> None:
+        while not self._ended.wait(min(1.0, PLAIN_INTERVAL_S)):
+            if time.monotonic() - self._at >= PLAIN_INTERVAL_S:
+                self.repeat()
+
+    @abstractmethod
+    def repeat(self) -> None:
+        """Say the last again, if anything was said."""
+
+
+class _Lines(Steady):
+    """Progress of a run, whose units may take longer than the interval."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._now: Progress | None = None
+
     def __call__(self, now: Progress) -> None:
         before, self._now = self._now, now
         finished = bool(now.of_units) and now.units >= now.of_units
         if before is None or now.doing != before.doing or finished:
-            self._say(now)
+            self.repeat()
 
-    def _beat(self) -> None:
-        while not self._ended.wait(1.0):
-            if self._now is not None and time.monotonic() - self._at >= PLAIN_INTERVAL_S:
-                self._say(self._now)
-
-    def _say(self, now: Progress) -> None:
-        self._at = time.monotonic()
-        self._console.out(stamped(line_of(now), now.run[:SHORT_ID], now.cell), highlight=False)
+    def repeat(self) -> None:
+        """See Steady; as far as the run is now."""
+        if (now := self._now) is not None:
+            self._out(stamped(line_of(now), now.run[:SHORT_ID], now.cell))
 
 
 def stamped(line: str, *about: str) -> str:

@@ -6,12 +6,12 @@ import json
 import threading
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
-from nla_ray.cli.output import PLAIN_INTERVAL_S, line_of, stamped
+from nla_ray.cli.output import PLAIN_INTERVAL_S, Steady, line_of, stamped
 from nla_ray.fleet.layout import week_prefix
 from nla_ray.text import printable
 
@@ -24,35 +24,23 @@ if TYPE_CHECKING:
     from nla_ray.pipelines.sweep.run import Ended
 
 
-class Lines:
-    """A line at every change of what is done with a cell, and one for each cell under way every 30 s.
-
-    A thread says the last one again where nothing was said for as long.
-    """
+class Lines(Steady):
+    """A line at every change of what is done with a cell, and one for each cell under way every 30 s."""
 
     def __init__(self, console: Console) -> None:
-        self._console, self._lock = console, threading.Lock()
+        super().__init__(console)
+        self._lock = threading.Lock()
         self._now: dict[str, tuple[Progress, float]] = {}
-        self._last, self._at = "", time.monotonic()
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._beat, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
+        self._last = ""
 
     def __call__(self, line: str) -> None:
-        self._last, self._at = line, time.monotonic()
-        self._console.out(stamped(line), highlight=False)
+        self._last = line
+        self._out(stamped(line))
 
-    def _beat(self) -> None:
-        while not self._ended.wait(min(1.0, PLAIN_INTERVAL_S)):
-            if self._last and time.monotonic() - self._at >= PLAIN_INTERVAL_S:
-                self(self._last)
+    def repeat(self) -> None:
+        """See Steady."""
+        if self._last:
+            self(self._last)
 
     def say(self, cell: str, now: Progress) -> None:
         """A cell is so far."""

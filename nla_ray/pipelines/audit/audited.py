@@ -19,6 +19,16 @@ Role = Literal["audited", "before", "benign"]
 
 
 @dataclass(frozen=True)
+class Opened:
+    """Runs that were chosen, on a connection to their tables."""
+
+    tables: str
+    connection: duckdb.DuckDBPyConnection
+    runs: Mapping[str, str]
+    """Digest of each run's manifest, by its id."""
+
+
+@dataclass(frozen=True)
 class AuditedRun:
     """What is known of one run."""
 

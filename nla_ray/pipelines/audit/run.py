@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import cache
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import duckdb
 import numpy as np
 import pyarrow as pa
-from pydantic import JsonValue, ValidationError
 
-import nla_ray
 from nla_ray.audit.compare import Week, compare, states_of
 from nla_ray.audit.detect.hits import find_hits
 from nla_ray.audit.detect.judge import Judge
@@ -28,45 +22,28 @@ from nla_ray.audit.inference.exposure import joined
 from nla_ray.audit.measured import BENIGN, Beside
 from nla_ray.audit.rates import rate_all
 from nla_ray.audit.report.model import Part, Report
-from nla_ray.audit.report.write import FORMATS, write_report
+from nla_ray.audit.report.write import write_report
 from nla_ray.audit.tally import Tally, tally
 from nla_ray.config.audit import AuditConfig, AuditPolicy, Source, Units
 from nla_ray.config.detectors.levels import GRAVEST_FIRST
 from nla_ray.config.detectors.model import Detector
 from nla_ray.config.detectors.packs import Packs, Remote, load_packs
 from nla_ray.errors import ConfigError, InputError, NoFileError
-from nla_ray.ids import digest
-from nla_ray.pipelines.audit.audited import AuditedRun, Compared, Role
+from nla_ray.pipelines.audit.audited import AuditedRun, Compared, Opened, Role
+from nla_ray.pipelines.audit.identity import finished, plan_of, report_sha256, require_same
 from nla_ray.pipelines.audit.report import build_report
 from nla_ray.store import connect, open_run, open_store
 from nla_ray.store.catalog.cells import assign
 from nla_ray.store.places.files import expand, read_bytes
 from nla_ray.store.places.tree import Tree
-from nla_ray.store.runs.plan import Plan
 from nla_ray.store.upkeep.ended import next_id
 from nla_ray.tables import FINDINGS, RATES, REAL, table_of
-from nla_ray.text import masked_values
 
 if TYPE_CHECKING:
     from nla_ray.pipelines.audit.embedder import Embedder
 
-PACKAGE = Path(nla_ray.__file__).parent
-DECIDING = ["audit/**/*.py", "config/audit.py", "config/detectors/*.py", "intervals.py"]
-DECIDING += ["likeness.py", "text.py", "pipelines/audit/*.py"]
-"""Sources that decide what an audit says; another version of them makes another audit of the same tables."""
-
 Doing = Callable[[str], None]
 """Told what is being done."""
-
-
-@dataclass(frozen=True)
-class Opened:
-    """Runs that were chosen, on a connection to their tables."""
-
-    tables: str
-    connection: duckdb.DuckDBPyConnection
-    runs: Mapping[str, str]
-    """Digest of each run's manifest, by its id."""
 
 
 @dataclass(frozen=True)
@@ -177,71 +154,6 @@ def embedder_of(config: AuditConfig, packs: Packs) -> Embedder | None:
     from nla_ray.pipelines.audit.embedder import Embedder
 
     return Embedder(config.embedder)
-
-
-def plan_of(
-    config: AuditConfig,
-    packs: Packs,
-    embedder: Embedder | None,
-    subject: Opened,
-    before: Opened | None,
-    benign: Opened | None,
-) -> Plan:
-    """The plan of the audit's tables: its id follows from the tables, the detectors and the configuration."""
-    tables: dict[str, JsonValue] = {
-        name: dict(opened.runs)
-        for name, opened in (("audited", subject), ("before", before), ("benign", benign))
-        if opened is not None
-    }
-    facts: dict[str, JsonValue] = {
-        "audit": masked_values(config.effective()),
-        "detectors_sha256": packs.fingerprint(),
-        "tables": tables,
-        "code": code_digest(),
-    }
-    identity = ["audit", code_digest(), config.fingerprint(), packs.fingerprint(), repr(tables)]
-    if embedder is not None:
-        record = embedder.record
-        facts["models"] = {"embedder": asdict(record)}
-        identity.append(record.sha256)
-    audit_id = digest(*identity)[:32]
-    return Plan(
-        run_id=audit_id, table="rates", sides=("findings",), units=dict.fromkeys(subject.runs), facts=facts
-    )
-
-
-@cache
-def code_digest() -> str:
-    """Digest of the sources that decide what an audit says of given tables."""
-    files = (file for name in DECIDING for file in sorted(PACKAGE.glob(name)))
-    return digest(*(part for file in files for part in (file.name, file.read_text(encoding="utf-8"))))
-
-
-def finished(output: Tree, record: Mapping[str, JsonValue]) -> Report | None:
-    """The report of a finished audit, if it is where it was written, as it was written."""
-    data = output.read("report.json")
-    if data is None or hashlib.sha256(data).hexdigest() != record.get("report_sha256"):
-        return None
-    if not {f"report.{form}" for form in FORMATS} <= set(output.names("")):
-        return None
-    try:
-        return Report.model_validate_json(data)
-    except ValidationError:
-        return None
-
-
-def require_same(report: Report, record: Mapping[str, JsonValue], place: str) -> None:
-    """Raise InputError where a report made again is not that of the tables: a judge may change its mind."""
-    if report_sha256(report) != record.get("report_sha256"):
-        raise InputError(
-            f"{place}: holds the tables of this audit, and a judge or an embedder now answers otherwise than "
-            "for them; restore judge.cache or the report, or name other results"
-        )
-
-
-def report_sha256(report: Report) -> str:
-    """Digest of report.json."""
-    return hashlib.sha256(report.json_text().encode()).hexdigest()
 
 
 def search(opened: Opened, packs: Packs, config: AuditConfig, helpers: Helpers = NO_HELPERS) -> Searched:

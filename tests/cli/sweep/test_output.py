@@ -8,11 +8,12 @@ import time
 import pytest
 from rich.console import Console
 
+from nla_ray.cli import output as shared
 from nla_ray.cli.sweep import output
 
 
 def test_the_last_line_is_said_again_while_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(output, "PLAIN_INTERVAL_S", 0.01)
+    monkeypatch.setattr(shared, "PLAIN_INTERVAL_S", 0.01)
     said = io.StringIO()
     with output.Lines(Console(file=said, width=200)) as lines:
         lines("base.L2.notes: auditing")

@@ -9,7 +9,8 @@ import pytest
 from nla_ray.audit.tally import tally
 from nla_ray.config.audit import Evidence, Marked, Units
 from nla_ray.errors import InputError
-from nla_ray.pipelines.audit.run import Opened, Searched, beside_of
+from nla_ray.pipelines.audit.audited import Opened
+from nla_ray.pipelines.audit.run import Searched, beside_of
 from tests.audit.planted import RUN, connection_of, corpus, detector, never
 
 ONE = detector("sabotage")
