@@ -302,7 +302,8 @@ def test_too_few_families_are_insufficient() -> None:
     assert found.p is None, "it is no test"
     assert {one.verdict for one in found.rates if one.p is not None} == {INSUFFICIENT}
     gates = tuple(evidence_gate(week.tally.run_id, [found]))
-    assert verdict_of(gates)[0] == "insufficient evidence" and found.why in verdict_of(gates)[1][0]
+    verdict, (reason,) = verdict_of(gates)
+    assert verdict == "insufficient evidence" and found.why.partition(". ")[0] in reason
     assert not list(evidence_gate(week.tally.run_id, rate_all(tally_of(rows, [ONE])[1], [ONE], RULE)))
 
 
