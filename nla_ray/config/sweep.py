@@ -128,7 +128,7 @@ class Retention(Config):
     """What `nla-ray sweep gc` may remove."""
 
     weeks: Annotated[int, Field(ge=1)] | None = None
-    """Runs that a newer run of the same cell supersedes, once they are so many weeks old; null: never."""
+    """Superseded runs, so many weeks after newer runs took their cells; null: never."""
     abandoned_days: Annotated[int, Field(ge=1)] = 14
     """Runs that were begun and not finished, after so many days."""
 

@@ -24,6 +24,7 @@ from nla_ray.fleet.layout import (
     week_prefix,
 )
 from nla_ray.fleet.objects import get_object, put_object
+from nla_ray.fleet.weeks import is_week
 from nla_ray.store.places.objects import Store
 
 State = Literal["done", "missing", "failed", "not started"]
@@ -123,7 +124,7 @@ def weeks_of(store: Store, sweep: str) -> list[str]:
 
     def begun(week: str) -> bool:
         try:
-            return bool(store.tail(week_key(sweep, week), 1))
+            return is_week(week) and bool(store.tail(week_key(sweep, week), 1))
         except FileNotFoundError:
             return False
 

@@ -77,7 +77,7 @@ def gc_command(
     )
     found = garbage(store, rules)
     if yes:
-        remove(store, found)
+        found = remove(store, found)
     size = sum(one.bytes for one in found)
     if as_json:
         typer.echo(json.dumps({"removed": yes, "bytes": size, "objects": [asdict(one) for one in found]}))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nla_ray.audit.report.model import Report
@@ -25,12 +25,15 @@ class Auditor:
     place: Place
     runs: Mapping[tuple[str, str], CellResult]
     packs: Packs
+    weeks: list[str] = field(init=False)
+    """All that were begun, in order."""
     last: dict[tuple[str, str], CellResult] = field(init=False)
     gone: Collection[str] = field(init=False)
     """Runs whose rows were removed."""
 
     def __post_init__(self) -> None:
-        self.last = last_runs(self.place)
+        self.weeks = weeks_of(self.place.store, self.place.config.name)
+        self.last = last_runs(self.place, self.weeks)
         self.gone = ended_runs(open_store(self.place.tables))
 
     def audited(self, work: CellWork, made: CellResult) -> CellResult:
@@ -66,14 +69,17 @@ class Auditor:
 
     def _earlier(self, made: CellResult) -> tuple[CellResult | None, str | None]:
         """The run of last week; and why it is not compared with."""
-        last = self.last.get(made.cell.pair) if self.place.config.compare.last else None
-        if last is None or last.run_id == made.run_id:
+        if not self.place.config.compare.last:
             return None, None
+        last = self.last.get(made.cell.pair)
+        passed = passed_over(last, self.weeks, self.place.week)
+        if last is None or last.run_id == made.run_id:
+            return None, passed
         if last.cell.layer != made.cell.layer:
             return None, f"not compared with {last.cell.week}: that was layer {last.cell.layer}"
         if last.run_id in self.gone:
             return None, f"not compared with {last.cell.week}: the rows of its run were removed"
-        return last, None
+        return last, passed
 
     def _base(self, work: CellWork, made: CellResult) -> tuple[CellResult | None, str | None]:
         """The run of the base model over the same documents; and why it is not compared with."""
@@ -112,13 +118,22 @@ class Auditor:
         return Source(tables=self.place.tables, runs=(str(result.run_id),))
 
 
-def last_runs(place: Place) -> dict[tuple[str, str], CellResult]:
-    """The run of every cell in the newest earlier week that has one."""
+def last_runs(place: Place, weeks: Sequence[str]) -> dict[tuple[str, str], CellResult]:
+    """The run of every cell in the newest earlier one of these weeks that has one."""
     found: dict[tuple[str, str], CellResult] = {}
     wanted = {work.cell.pair for work in place.works}
-    for week in reversed(weeks_of(place.store, place.config.name)):
+    for week in reversed(weeks):
         if week < place.week and wanted - found.keys():
             for result in earlier_results(place.store, place.config.name, week):
                 if result.state == "done" and result.run_id is not None:
                     found.setdefault(result.cell.pair, result)
     return found
+
+
+def passed_over(last: CellResult | None, weeks: Sequence[str], week: str) -> str | None:
+    """Which of the weeks before `week` says nothing of the cell; None where `last` is of the newest."""
+    newest = max((one for one in weeks if one < week), default=None)
+    if newest is None or (last is not None and last.cell.week == newest):
+        return None
+    with_which = "with no earlier week" if last is None else f"with {last.cell.week}"
+    return f"compared {with_which}: {newest} has no finished run of this cell that can be read"

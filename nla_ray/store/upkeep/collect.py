@@ -11,11 +11,13 @@ from nla_ray.store.catalog.index import known_runs
 from nla_ray.store.places.objects import Listed, Store
 from nla_ray.store.runs.layout import (
     ABANDONED,
+    CELLS,
     COMMITS,
     COMPACTIONS,
     PLANNING,
     PLANS,
     QUARANTINE,
+    cell_of,
     is_piece,
     run_of,
     unit_prefix,
@@ -35,10 +37,10 @@ class Rules:
     """What may be removed: strays and abandoned runs after `days`, when whoever worked on them has ended.
 
     Original files of a compacted run stay for `compacted_days`, for next week's run may take units from them.
-    A superseded run goes `superseded_days` after its commit, None: never. A run that is not committed and to
-    which nothing was written for `stale_days` is abandoned, None: never. What was read of corpora to plan
-    runs goes after `cache_days`. `damaged` reads all units of runs under way, and takes those that are not as
-    they were written; nobody may work on these runs meanwhile.
+    A superseded run goes `superseded_days` after newer ones took its cells, None: never. A run that is not
+    committed and to which nothing was written for `stale_days` is abandoned, None: never. What was read of
+    corpora to plan runs goes after `cache_days`. `damaged` reads all units of runs under way, and takes those
+    that are not as they were written; nobody may work on these runs meanwhile.
     """
 
     days: float = 1.0
@@ -82,8 +84,8 @@ def garbage(store: Store, rules: Rules) -> list[Leftover]:
     return sorted(found, key=_phase)
 
 
-def remove(store: Store, found: Sequence[Leftover]) -> None:
-    """Remove what `garbage` found; killed anywhere, the rest is found the next time.
+def remove(store: Store, found: Sequence[Leftover]) -> list[Leftover]:
+    """Remove what `garbage` found, and return what was removed; killed anywhere, the rest is found later.
 
     A committed run is first said to be retired, so that nobody misses its files. A stale one is abandoned
     now, and its files are found the next time, when whoever still works on it has noticed. Raises InputError
@@ -97,6 +99,7 @@ def remove(store: Store, found: Sequence[Leftover]) -> None:
     going = [one for one in found if one.kind != "stale" and one.run_id not in kept]
     for phase in sorted(set(map(_phase, going))):
         store.map(store.remove, [one.key for one in going if _phase(one) == phase])
+    return going
 
 
 def _kept(store: Store, superseded: Sequence[str]) -> set[str]:
@@ -128,14 +131,24 @@ def _caches(store: Store, before: float) -> Iterator[Leftover]:
 
 
 def _superseded(store: Store, known: Known, before: float) -> Iterator[Leftover]:
-    committed = {run_of(one.key): one.modified for one in store.entries(COMMITS)}
-    for run_id, by in superseded_runs(called(known_runs(store), known.ended)).items():
+    named, taken = called(known_runs(store), known.ended), _taken(store)
+    for run_id, by in superseded_runs(named).items():
         stored = known.manifests.get(run_id)
-        if stored is not None and committed[run_id] <= before:
+        since = max(taken[one.superseded_by] for one in named[run_id] if one.superseded_by)
+        if stored is not None and since <= before:
             tables = (stored.manifest.table, QUARANTINE, *stored.manifest.sides)
             for one in _files(store, run_id, tables):
                 detail = f"is of run {run_id}, which no cell needs: run {by} supersedes it"
                 yield Leftover("superseded", one.key, one.bytes, one.modified, detail, run_id)
+
+
+def _taken(store: Store) -> dict[str, float]:
+    """When each run was committed, or was last given a cell."""
+    taken = {run_of(one.key): one.modified for one in store.entries(COMMITS)}
+    for one in store.entries(CELLS):
+        if (said := cell_of(one.key)) and said[2] in taken:
+            taken[said[2]] = max(taken[said[2]], one.modified)
+    return taken
 
 
 def _stale(store: Store, under_way: Sequence[Plan], before: float) -> Iterator[Leftover]:

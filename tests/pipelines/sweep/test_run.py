@@ -13,6 +13,7 @@ import pytest
 
 from nla_ray.config.sweep import SweepConfig
 from nla_ray.errors import ConfigError, OverBudgetError, UnreachableError
+from nla_ray.fleet.layout import result_key
 from nla_ray.fleet.results import CellResult, numbers_of, results_of
 from nla_ray.pipelines.sweep import place as placing
 from nla_ray.pipelines.sweep import run as sweep_run
@@ -63,7 +64,13 @@ def test_a_week_is_done_once_and_the_next_is_compared_with_it_and_with_the_base(
     again = run_sweep(config, FIRST)
     assert (again.worked, again.exit) == ((), first.exit) and snapshot(Path(config.root)) == before
 
+    lost = Path(config.root) / result_key(config.name, FIRST, ("base", "chats"), 1)
+    lost.write_text("{")
     second = run_sweep(config, SECOND)
+    said = f"compared with no earlier week: {FIRST} has no finished run of this cell that can be read"
+    assert [said in str(one.reason) for one in second.results] == [
+        one.cell.pair == ("base", "chats") for one in second.results
+    ]
     tuned = of(second, "tuned")
     assert tuned.last_run == of(first, "tuned").run_id and tuned.base_run == of(second).run_id
     for folder, role in ((tuned.report, tuned.last_run), (tuned.base_report, tuned.base_run)):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import time
+from pathlib import Path
+
 import pytest
 
 from nla_ray.errors import InputError
@@ -9,7 +13,7 @@ from nla_ray.store import connect, open_store, verify
 from nla_ray.store.places.folder import FolderStore
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.layout import commit_key, events_key, plan_key, unit_key
-from nla_ray.store.upkeep.collect import Rules, garbage, remove
+from nla_ray.store.upkeep.collect import DAY, Rules, garbage, remove
 from nla_ray.store.upkeep.ended import abandon, ended_runs
 from tests.store.rows import RECORD
 from tests.store.tampering import flipped, replace
@@ -60,6 +64,18 @@ def test_a_superseded_runs_files_go_and_the_chain_still_holds(store: Store) -> N
     assert runs == [("cell2",), ("run1",)] and garbage(store, rules) == []
     committed(store.url, "run4")
     assert [problem.kind for problem in verify(store.url)] == ["unfinished"]
+
+
+def test_a_run_is_spared_for_so_long_after_another_took_its_cell(tmp_path: Path) -> None:
+    rules, old = Rules(superseded_days=1), time.time() - 2 * DAY
+    for run_id in ("cell1", "cell2"):
+        committed(str(tmp_path), run_id, CELL)
+    store = open_store(str(tmp_path))
+    os.utime(tmp_path / commit_key("cell1"), (old, old))
+    assert garbage(store, rules) == [], "it was committed long ago, and replaced today"
+    os.utime(tmp_path / commit_key("cell2"), (old, old))
+    assert set(kinds(store, rules).values()) == {"superseded"}
+    assert remove(store, garbage(store, rules)) and garbage(store, rules) == []
 
 
 def test_strays_of_ours_go_and_what_others_put_there_stays(store: Store) -> None:
