@@ -82,7 +82,7 @@ def test_a_reviewed_detector_is_no_longer_unvalidated(
     assert detector(tmp_path)["validation"] is None
     assert "Precision on real explanations" in detector(tmp_path)["notes"]  # type: ignore[operator]
     ended = invoke("review", audit, "--labels", labelled(right))
-    assert ended.code == 0 and "60/60" in ended.out and "1.00 (0.8" in ended.out
+    assert ended.code == 0 and "60/60" in ended.out and "0.84-1.00" in ended.out
     again = invoke("audit", audit)
     assert again.code == Exit.FINDINGS and "finished before" not in again.out
     found = detector(tmp_path)
