@@ -159,7 +159,7 @@ def _drawn(detector: Detector, vocabulary: str) -> str:
                 FROM hits WHERE detector = $detector GROUP BY ALL
             ) AS found USING (run_id, row_id, sample)
             LEFT JOIN (FROM review_loose WHERE detector = $detector) AS loose USING (run_id, row_id, sample)
-            WHERE {scope_sql(detector.scope)} AND trim(explanation) <> ''
+            WHERE {scope_sql(detector.scope)} AND regexp_matches(explanation_norm, '\\S')
         ), ordered AS (
             SELECT
                 *, row_number() OVER (

@@ -52,5 +52,5 @@ def ask(sitting: Sitting, claims: Mapping[str, str], console: Console) -> None:
 
 
 def _key() -> str:
-    """The key that is pressed; where there is no terminal, the first letter of a line, and none at the end."""
+    """The key that is pressed; where there is no terminal, the first letter of a line."""
     return (typer.getchar() if sys.stdin.isatty() else sys.stdin.readline()[:1]).lower()
