@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from nla_ray.pipelines.review.sample import Review
     from nla_ray.pipelines.review.sittings import Sitting
 
-MOST = 10_000
-"""Hits of each detector; labels may be of a sample of any size."""
+EACH, MOST = 60, 10_000
+"""Hits of each detector: some of 60 will be unclear, and 50 are needed; labels are of a sample of any size."""
 
 EXAMPLES = """
 nla-ray review jobs/audit_demo.yaml --reviewer Ann           asks in the terminal: t, f, u
@@ -48,7 +48,7 @@ def review_command(
     detectors: Annotated[
         list[str] | None, typer.Option("-d", "--detector", help="Ask about this one alone; may be repeated.")
     ] = None,
-    each: Annotated[int, typer.Option(min=1, max=MOST, help="Hits of each detector that are drawn.")] = 60,
+    each: Annotated[int, typer.Option(min=1, max=MOST, help="Hits of each detector that are drawn.")] = EACH,
     seed: Annotated[int, typer.Option(min=0, help="Of the sample; another one is another sample.")] = 0,
     page: Annotated[bool, typer.Option("--page", help="Judge on a page of this machine.")] = False,
     sheet: Annotated[str | None, typer.Option("--sheet", help="Write the sample to this CSV file.")] = None,

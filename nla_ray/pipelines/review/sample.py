@@ -16,9 +16,6 @@ from nla_ray.pipelines.audit.run import Doing, embedder_of, open_source, packs_o
 from nla_ray.store import open_store
 from nla_ray.store.places.objects import Store
 
-EACH = 60
-"""Hits of each detector that are drawn; some of them will be unclear, and 50 are needed."""
-
 
 @dataclass(frozen=True)
 class Review:
@@ -51,8 +48,8 @@ def open_review(config: AuditConfig, detectors: Collection[str] = (), *, seed: i
     return Review(config, packs, opened, sample_of(opened.runs, seed), store)
 
 
-def draw_sample(review: Review, each: int = EACH, doing: Doing = lambda what: None) -> dict[str, Item]:
-    """The sample by the id of the hit, in the order in which it is asked about; see `draw`.
+def draw_sample(review: Review, each: int, doing: Doing = lambda what: None) -> dict[str, Item]:
+    """The sample of `each` hits of every detector and others, by id, in the order of asking; see `draw`.
 
     Raises ConfigError for a detector without its helper, InputError where there is nothing to ask about.
     """
