@@ -59,4 +59,4 @@ def test_tables_without_text_cannot_be_reviewed(config: AuditConfig, tmp_path: P
     empty = write_tables(tmp_path / "empty", [Row(0, 0, "shuffled")])
     source = config.source.model_copy(update={"tables": empty})
     with pytest.raises(InputError, match="holds no explanation that can be searched"):
-        draw_sample(open_review(config.model_copy(update={"source": source})))
+        draw_sample(open_review(config.model_copy(update={"source": source})), 5)
