@@ -24,8 +24,9 @@ def check_command(
     av: Annotated[str, typer.Argument(metavar="AV", help=f"The verbalizer: {_FORM}, or demo:av.")],
     ar: Annotated[str | None, typer.Argument(metavar="[AR]", help="Its reconstructor.")] = None,
     target: Annotated[str | None, typer.Option(help="The model whose activations the pair reads.")] = None,
-    injection_scale: Annotated[
-        str | None, typer.Option(help="L2 norm (or `raw`) for an AV whose sidecar has none.")
+    injection: Annotated[
+        str | None,
+        typer.Option(metavar="KIND@SITE=SCALE", help="How vectors enter an AV whose sidecar does not tell."),
     ] = None,
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run Python code that a checkpoint brings along.")
@@ -43,7 +44,7 @@ def check_command(
         for text in (ar, target)
     ]
     verbalizer = here(ModelRef.parse(av, trust_remote_code=trust_remote_code))
-    checks = check(verbalizer, *refs, injection_scale=injection_scale)
+    checks = check(verbalizer, *refs, injection=injection)
     print_checks(checks, Console())
     if any(made.status == "fail" for made in checks):
         raise typer.Exit(Exit.NO)

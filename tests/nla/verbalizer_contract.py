@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from nla_ray.errors import EngineError, InputError
 from nla_ray.nla.model.backbone import load_causal_lm
 from nla_ray.nla.prompt import load_tokenizer, render_av_prompt
-from nla_ray.nla.sidecar.read import read_sidecar
+from nla_ray.nla.sidecar.read import read_sidecar, require_injection
 from nla_ray.nla.verbalizer import Generation, Sampling, Verbalizer
 from tests.conftest import NlaDirs
 from tests.reference import full_model
@@ -55,7 +55,9 @@ def injected_prompts(av: Path) -> torch.Tensor:
     embeds_TD: torch.Tensor = full_model(av).get_input_embeddings()(torch.tensor(prompt.ids))
     embeds_BTD = embeds_TD.repeat(len(VECTORS), 1, 1)
     embeds_BTD[:, prompt.slot] = torch.from_numpy(
-        VECTORS / np.linalg.norm(VECTORS, axis=1, keepdims=True) * sidecar.injection_scale
+        VECTORS
+        / np.linalg.norm(VECTORS, axis=1, keepdims=True)
+        * float(require_injection(sidecar).scale or 1)
     )
     return embeds_BTD
 

@@ -81,8 +81,7 @@ def plan_decode(config: DecodeConfig, reads: Reads) -> Decode:
     preflight(config)
     checkpoints = find_checkpoints(config)
     config = config.model_copy(update={"models": pinned(config.models, checkpoints)})
-    scale = config.models.injection_scale
-    sidecar = read_sidecar(checkpoints.av, role="av", injection_scale_override=scale)
+    sidecar = read_sidecar(checkpoints.av, role="av", injection=config.models.injection)
     origin = None
     if config.corpus.vectors is not None:
         origin = check_vectors(config.corpus, d_model=sidecar.d_model, layer=sidecar.layer)
@@ -135,8 +134,7 @@ def settled(config: DecodeConfig | TrainingSetConfig) -> Engine:
 def preflight(config: DecodeConfig) -> None:
     """Raise CheckpointError with the first failed check of the three models, before any weight is loaded."""
     models = config.models
-    scale = models.injection_scale
-    checks = check(here(models.av), here(models.ar), here(models.target), injection_scale=scale)
+    checks = check(here(models.av), here(models.ar), here(models.target), injection=models.injection)
     failed = [made for made in checks if made.status == "fail"]
     if failed:
         first, others = failed[0], len(failed) - 1
