@@ -57,7 +57,7 @@ class Injection:
 
     def __str__(self) -> str:
         place = self.site if self.block is None else f"{self.site}:{self.block}"
-        return f"{self.kind}@{place}={'raw' if self.scale is None else f'{self.scale:.12g}'}"
+        return f"{self.kind}@{place}={'raw' if self.scale is None else repr(self.scale)}"
 
 
 def parse_scale(value: object, d_model: int) -> float | None:

@@ -17,7 +17,7 @@ _LARGEST_F16 = 65504.0
 
 
 def check_verbalizer(report: Report, part: Part, target: Part | None) -> None:
-    """Blocks, injection, prompt, the three marker rules; `target` lends its chat template if there is none."""
+    """Blocks, injection, prompt, marker rules; `target` lends its chat template where there is none."""
     report.run("AV", "blocks", lambda: _av_blocks(part))
     report.run("AV", "injection", lambda: _injection(part))
     report.run("AV", "marker: one id", lambda: _marker_id(part))

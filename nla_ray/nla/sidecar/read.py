@@ -258,12 +258,13 @@ def _said_injection(fields: Fields, d_model: int) -> Injection | None:
 
 
 def _released_injection(fields: Fields, role: Role, d_model: int) -> Injection | None:
-    if fields.present("extraction.injection_scale"):
-        return Injection.replacing(fields.scale("extraction.injection_scale", d_model))
-    if role == "ar":
+    name = "extraction.injection_scale"
+    if role == "ar" and fields.get(name) is None:
         return None
+    if fields.present(name):
+        return Injection.replacing(fields.scale(name, d_model))
     raise fields.refuse(
-        "extraction.injection_scale",
+        name,
         "nothing tells how this AV was given its vectors, and read in another way it writes fluent text "
         f"about nothing: say what its trainer did as models.injection, {WORDS}",
     )

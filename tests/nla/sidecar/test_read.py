@@ -69,7 +69,7 @@ NO_LAYER = {"extraction_layer_index": REMOVED, "critic": REMOVED}
 
 DIALECTS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("released av", RELEASED_AV, {"role": "av", "layer": 20, "injection": Injection.replacing(150.0)}),
-    ("released ar", RELEASED_AR, {"role": "ar", "layer": 20, "injection": Injection.replacing(None)}),
+    ("released ar", RELEASED_AR, {"role": "ar", "layer": 20, "injection": None}),
     *((f"role {r}", change(RELEASED_AV, role=r), {"role": "av"}) for r in ("actor", "verbalizer", "AV")),
     *((f"role {r}", change(RELEASED_AR, role=r), {"role": "ar"}) for r in ("critic", "reconstructor")),
     (

@@ -12,7 +12,7 @@ from nla_ray.errors import CheckpointError, ConfigError
 from nla_ray.nla.sidecar.read import read_sidecar
 from tests.nla.sidecar.test_read import NO_LAYER, RELEASED_AR, RELEASED_AV, REMOVED, TOKENS, change, write
 
-ADDITIVE = "only embedding replacement is supported"
+ADDITIVE = "not the replacement of the marker's embedding"
 REFUSED: list[tuple[str, Any, str, str]] = [
     (
         "whitened",
@@ -253,6 +253,6 @@ def test_what_a_sidecar_says_of_its_injection_is_not_overruled(tmp_path: Path) -
     with pytest.raises(CheckpointError, match=r"extraction.injection: found 'add_matched@output:1'"):
         read_sidecar(write(tmp_path, added), injection="replace@embedding=150")
     theirs = change(RELEASED_AV, injection={"mode": "additive"})
-    with pytest.raises(CheckpointError, match="injection.mode: found 'additive'"):
+    with pytest.raises(CheckpointError, match=r"injection.mode: found 'additive'"):
         read_sidecar(write(tmp_path, theirs), injection="replace@embedding=150")
     assert read_sidecar(write(tmp_path, theirs), injection="add_matched@output:1").injection
