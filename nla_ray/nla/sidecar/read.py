@@ -107,6 +107,14 @@ def read_sidecar(
     )
 
 
+def said_injection(directory: Path) -> str | None:
+    """What an AV's files say of its injection; None where they cannot be read without being told."""
+    try:
+        return str(require_injection(read_sidecar(directory, role="av")))
+    except CheckpointError:
+        return None
+
+
 def open_sidecar(directory: Path) -> Fields:
     """The model sidecar of a directory as raw fields, after checking that it is a model's."""
     path = Path(directory) / SIDECAR_NAME
