@@ -56,7 +56,7 @@ def test_a_failed_check(nla: Callable[[str], NlaDirs], invoke: Invoke, tmp_path:
         (["{target}"], "not an NLA checkpoint"),
         (["{av}@main"], "has no revisions"),
         (["a@b@c"], "ID_OR_PATH[@REVISION][#SUBFOLDER] was expected"),
-        (["{av}", "--injection-scale", "loud"], "injection scale"),
+        (["{av}", "--injection", "loud"], "injection: found"),
         (["{av}", "--target", "{here}"], "no config.json"),
     ],
 )

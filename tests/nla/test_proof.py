@@ -1,4 +1,4 @@
-"""What no file tells is proven by decoding, or refused: the injection, and that the pair reads this target."""
+"""What no file tells is proven by decoding or refused: the injection, and that the pair reads its target."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ REPLACED, RAW, ADDED = "replace@embedding=2.0", "replace@embedding=raw", "add_ma
 
 def proof(wanted: str | None, **lows: float) -> Proof:
     names = {"replaced": REPLACED, "raw": RAW, "added": ADDED}
-    tried = tuple(Tried(names[name], 0.5, 0.4, low, 0.9, 1.0) for name, low in lows.items())
+    tried = tuple(Tried(names[name], 0.8, 0.5, low, 0.9, 1.0) for name, low in lows.items())
     return Proof(tried, wanted)
 
 
 @pytest.mark.parametrize(
     ("found", "proven", "word"),
     [
-        (proof(REPLACED, replaced=0.1, added=-0.1), REPLACED, "proven"),
-        (proof(None, raw=-0.1, added=0.1), ADDED, "proven"),
-        (proof(None, replaced=0.1, raw=0.1, added=-0.1), None, "undecided"),
-        (proof(REPLACED, replaced=0.1, added=0.1), None, "undecided"),
-        (proof(REPLACED, replaced=-0.1, added=0.1), None, f"refused: {REPLACED} is said"),
-        (proof(ADDED, replaced=-0.1, added=float("-inf")), None, "refused: the pair does not read"),
+        (proof(REPLACED, replaced=0.2, added=-0.1), REPLACED, "proven"),
+        (proof(None, raw=-0.2, added=0.2), ADDED, "proven"),
+        (proof(None, replaced=0.2, raw=0.2, added=-0.1), None, "undecided"),
+        (proof(REPLACED, replaced=0.2, added=0.2), None, "undecided"),
+        (proof(REPLACED, replaced=-0.2, added=0.2), None, f"refused: {REPLACED} is said"),
+        (proof(ADDED, replaced=-0.2, added=float("-inf")), None, "refused: the pair does not read"),
     ],
 )
 def test_only_what_stands_alone_is_proven(found: Proof, proven: str | None, word: str) -> None:

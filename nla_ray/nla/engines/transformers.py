@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from nla_ray.errors import EngineError
+from nla_ray.config.injection import Injection
+from nla_ray.errors import CheckpointError, EngineError
 from nla_ray.nla.engines.packing import overwrite, pack
 from nla_ray.nla.engines.slots import SlotDecoder, SlotLayout
 from nla_ray.nla.model import attention
@@ -47,14 +48,25 @@ class TransformersVerbalizer(Verbalizer):
         self.model = load_slot_lm(directory, dtype, device, trust_remote_code=trust_remote_code)
         check_width(sidecar, int(self.model.get_input_embeddings().weight.shape[1]))
         self.stop_ids = stop_ids(self.model, self.tokenizer, directory)
-        self.injection, self.layout = require_injection(sidecar), layout or SlotLayout()
-        self.decoder = self._bind()
-        self.check_injection()
+        self.layout = layout or SlotLayout()
+        self.inject_by(require_injection(sidecar))
 
     def _bind(self) -> SlotDecoder:
         return SlotDecoder(
             self.model, self.prompt.ids, self.prompt.slot, self.stop_ids, self.injection, self.layout
         )
+
+    def inject_by(self, injection: Injection) -> None:
+        """Put vectors in otherwise from now on.
+
+        Raises CheckpointError for a block that the model does not have, EngineError where they do not arrive.
+        """
+        blocks = self.model.config.num_hidden_layers
+        if injection.block is not None and injection.block >= blocks:
+            raise CheckpointError(f"{injection}: the model has blocks 0..{blocks - 1}")
+        self.injection = injection
+        self.decoder = self._bind()
+        self.check_injection()
 
     def load_weights(self, weights: Mapping[str, torch.Tensor]) -> None:
         """Take the weights of a model that trains, under its names as a causal LM.
