@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -52,22 +53,23 @@ def check_command(
     ]
     verbalizer = here(ModelRef.parse(av, trust_remote_code=trust_remote_code))
     untold = prove and injection is None and said_injection(directory_of(verbalizer, weights=False)) is None
-    proof = _proof(verbalizer, *refs, None) if untold else None
+    proof = _proof(verbalizer, refs, None) if untold else None
     checks = check(verbalizer, *refs, injection=injection if proof is None else proof.proven)
     print_checks(checks, Console())
     failed = any(made.status == "fail" for made in checks)
     if prove and not untold and not failed:
-        proof = _proof(verbalizer, *refs, injection)
+        proof = _proof(verbalizer, refs, injection)
     if proof is not None:
         print_proof(proof)
     if failed or (proof is not None and proof.proven is None):
         raise typer.Exit(Exit.NO)
 
 
-def _proof(av: ModelRef, ar: ModelRef | None, target: ModelRef | None, injection: str | None) -> Proof:
+def _proof(av: ModelRef, others: Sequence[ModelRef | None], injection: str | None) -> Proof:
     from nla_ray.models import directory_of
     from nla_ray.nla.proof import prove
 
+    ar, target = others
     if ar is None or target is None:
         raise ConfigError("--prove: needs the reconstructor (AR) and --target: its score of answers decides")
     return prove(

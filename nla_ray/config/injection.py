@@ -46,7 +46,9 @@ class Injection:
         match = _FORM.fullmatch(text)
         if match is None:
             raise ValueError(f"found {text[:60]!r}; {WORDS} was expected")
-        kind, embedding, site, block, scale = match.groups()
+        kind: Kind
+        site: Site
+        kind, embedding, site, block, scale = match.groups()  # type: ignore[assignment]
         matched = kind == "add_matched"
         if not matched and scale is None:
             raise ValueError(f"found {text!r}; {kind} needs a scale: =NORM, =sqrt_d_model or =raw")
