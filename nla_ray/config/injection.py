@@ -48,14 +48,15 @@ class Injection:
             raise ValueError(f"found {text[:60]!r}; {WORDS} was expected")
         kind: Kind
         site: Site
-        kind, embedding, site, block, scale = match.groups()  # type: ignore[assignment]
+        kind, embedding, other, block, scale = match.groups()  # type: ignore[assignment]
+        site = embedding or other  # type: ignore[assignment]
         matched = kind == "add_matched"
         if not matched and scale is None:
             raise ValueError(f"found {text!r}; {kind} needs a scale: =NORM, =sqrt_d_model or =raw")
         norm = parse_scale(scale or 1, d_model)
         if matched and (norm is None or scale == "sqrt_d_model"):
             raise ValueError(f"found {text!r}; the scale of add_matched is a factor of the state's own norm")
-        return cls(kind, embedding or site, None if block is None else int(block), norm)
+        return cls(kind, site, None if block is None else int(block), norm)
 
     def __str__(self) -> str:
         place = self.site if self.block is None else f"{self.site}:{self.block}"
