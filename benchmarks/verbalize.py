@@ -22,12 +22,14 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from benchmarks._common import PRESETS, interleave, paired_ratio, random_checkpoint, spread, write_result
+from nla_ray.config.injection import Injection
 from nla_ray.nla.engines.slots import SlotDecoder, SlotLayout
 from nla_ray.nla.engines.transformers import load_slot_lm
 from nla_ray.nla.model.backbone import DTYPES, alone
 from nla_ray.nla.verbalizer import Request, Sampling
 
 PROMPT_TOKENS, SLOT, SCALE = 125, 111, 150.0
+INJECTION = Injection.replacing(SCALE)
 """The prompt of the released Qwen2.5-7B verbalizer."""
 
 H100_VECTORS_PER_SECOND = {
@@ -56,7 +58,7 @@ def main() -> None:
     batches = {}
     for batch in args.batches:
         layout = SlotLayout(batch, min(cohort, batch))
-        sides = Sides(SlotDecoder(ours, prompt, SLOT, (), SCALE, layout), peer, prompt, batch, args.seed)
+        sides = Sides(SlotDecoder(ours, prompt, SLOT, (), INJECTION, layout), peer, prompt, batch, args.seed)
         batches[str(batch)] = measure(sides, args.tokens, args.repeats)
     write_result(
         "verbalize",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,11 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from nla_ray.config.reference import ModelRef
-from nla_ray.errors import Exit
+from nla_ray.errors import ConfigError, Exit
 from nla_ray.text import printable
 
 if TYPE_CHECKING:
     from nla_ray.nla.preflight.parts import Check
+    from nla_ray.nla.proof import Proof
 
 _COLOURS = {"pass": "green", "fail": "bold red", "skip": "yellow"}
 _FORM = "ID_OR_PATH[@REVISION][#SUBFOLDER]"
@@ -24,29 +26,71 @@ def check_command(
     av: Annotated[str, typer.Argument(metavar="AV", help=f"The verbalizer: {_FORM}, or demo:av.")],
     ar: Annotated[str | None, typer.Argument(metavar="[AR]", help="Its reconstructor.")] = None,
     target: Annotated[str | None, typer.Option(help="The model whose activations the pair reads.")] = None,
-    injection_scale: Annotated[
-        str | None, typer.Option(help="L2 norm (or `raw`) for an AV whose sidecar has none.")
+    injection: Annotated[
+        str | None,
+        typer.Option(metavar="KIND@SITE=SCALE", help="How vectors enter an AV whose sidecar does not tell."),
     ] = None,
+    prove: Annotated[
+        bool,
+        typer.Option("--prove", help="Load the three and decode 32 vectors: does the pair read this target?"),
+    ] = False,
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run Python code that a checkpoint brings along.")
     ] = False,
 ) -> None:
     """Check an NLA without loading its weights: sidecar, tokenizer, marker, depth, value head, pairing.
 
+    With --prove also what no file tells: how vectors enter the verbalizer, and that it reads this target.
     Exits 10 when a check fails; docs/operations.md has all exit codes.
     """
-    from nla_ray.models import here
+    from nla_ray.models import directory_of, here
     from nla_ray.nla.preflight.run import check
+    from nla_ray.nla.sidecar.read import said_injection
 
     refs = [
         None if text is None else here(ModelRef.parse(text, trust_remote_code=trust_remote_code))
         for text in (ar, target)
     ]
     verbalizer = here(ModelRef.parse(av, trust_remote_code=trust_remote_code))
-    checks = check(verbalizer, *refs, injection_scale=injection_scale)
+    untold = prove and injection is None and said_injection(directory_of(verbalizer, weights=False)) is None
+    proof = _proof(verbalizer, refs, None) if untold else None
+    checks = check(verbalizer, *refs, injection=injection if proof is None else proof.proven)
     print_checks(checks, Console())
-    if any(made.status == "fail" for made in checks):
+    failed = any(made.status == "fail" for made in checks)
+    if prove and not untold and not failed:
+        proof = _proof(verbalizer, refs, injection)
+    if proof is not None:
+        print_proof(proof)
+    if failed or (proof is not None and proof.proven is None):
         raise typer.Exit(Exit.NO)
+
+
+def _proof(av: ModelRef, others: Sequence[ModelRef | None], injection: str | None) -> Proof:
+    from nla_ray.models import directory_of
+    from nla_ray.nla.proof import prove
+
+    ar, target = others
+    if ar is None or target is None:
+        raise ConfigError("--prove: needs the reconstructor (AR) and --target: its score of answers decides")
+    return prove(
+        directory_of(av), directory_of(ar), directory_of(target), injection=injection,
+        trust_remote_code=av.trust_remote_code, report=lambda doing: typer.echo(doing, err=True),
+    )  # fmt: skip
+
+
+def print_proof(proof: Proof) -> None:
+    """A line for each injection that was tried, and the verdict."""
+    width = max(len(one.injection) for one in proof.tried)
+    typer.echo("injection, cosine with own vectors and with those of other texts, difference (95 %), closed")
+    for one in proof.tried:
+        numbers = (
+            f"{one.own:6.3f} {one.others:6.3f}  {one.own - one.others:+.3f} [{one.low:+.3f}, {one.high:+.3f}]"
+            f"  {one.closed:.0%}"
+        )
+        typer.echo(
+            f"  {one.injection:<{width}}  {numbers if one.problem is None else printable(one.problem)}"
+        )
+    typer.echo(printable(proof.verdict))
 
 
 def print_checks(checks: list[Check], console: Console) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from nla_ray.config.base import Config, Name, OrText, Spelled
+from nla_ray.config.injection import InjectionText
 from nla_ray.config.reading.corpus import Continuation, Corpus
 from nla_ray.config.reading.positions import Choice, Positions
 from nla_ray.config.reading.redaction import Redact, StoreText
@@ -26,8 +27,9 @@ class Models(Config):
     """The verbalizer: a vector to text."""
     ar: Reference | None = None
     """The reconstructor: the text back to a vector. Without it there is no fidelity."""
-    injection_scale: Annotated[float, Field(gt=0)] | Literal["sqrt_d_model", "raw"] | None = None
-    """Takes the place of the injection scale in the verbalizer's sidecar, or of a missing one."""
+    injection: InjectionText | None = None
+    """How vectors enter the verbalizer, KIND@SITE=SCALE such as `replace@embedding=150`, `add@input:2=raw` or
+    `add_matched@output:1`, where its sidecar does not tell."""
 
 
 class Controls(Config):

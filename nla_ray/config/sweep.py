@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from pydantic import Field, field_validator, model_validator
 
 from nla_ray.config.audit import AuditPolicy, Marked
 from nla_ray.config.base import Config, EnvName, Name, Spelled
 from nla_ray.config.decode import Baseline, DecodeConfig, DecodePolicy, Models, Reference
+from nla_ray.config.injection import InjectionText
 from nla_ray.config.reading.corpus import Corpus
 
 Label = Annotated[
@@ -42,8 +43,9 @@ class Target(Config):
     """The reconstructor; without it that of the base, if the verbalizer is the base's too."""
     layer: Annotated[int, Field(ge=0)] | None = None
     """K, checked against the verbalizer's sidecar, which says it otherwise."""
-    injection_scale: Annotated[float, Field(gt=0)] | Literal["sqrt_d_model", "raw"] | None = None
-    """Takes the place of the injection scale in the verbalizer's sidecar, or of a missing one."""
+    injection: InjectionText | None = None
+    """How vectors enter the verbalizer, KIND@SITE=SCALE such as `replace@embedding=150`, `add@input:2=raw` or
+    `add_matched@output:1`, where its sidecar does not tell."""
     baseline: Baseline | None = None
     """The denominator of `fve_nrm`; without it the one in the reconstructor's sidecar."""
 
@@ -220,9 +222,7 @@ class SweepConfig(DecodePolicy):
         pair = self._of_pair(target)
         if pair.av is None:
             raise ValueError(f"targets: {target.name} has no av, and no base that has one")
-        return Models(
-            target=target.target, av=pair.av, ar=target.ar or pair.ar, injection_scale=pair.injection_scale
-        )
+        return Models(target=target.target, av=pair.av, ar=target.ar or pair.ar, injection=pair.injection)
 
     def layer_of(self, target: Target) -> int | None:
         """The layer that is said for a target or for the one whose pair it has."""

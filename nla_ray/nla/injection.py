@@ -1,9 +1,17 @@
-"""Put a vector in place of the marker's embedding: which vectors can be, their scale, the overwrite."""
+"""Put vectors at the marker's place: which can be, their scale, every kind and site of injection."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import numpy as np
 import torch
+
+from nla_ray.config.injection import Injection
+
+Put = Callable[[torch.Tensor], torch.Tensor]
 
 
 def unusable(vectors: np.ndarray) -> list[str | None]:
@@ -28,12 +36,61 @@ def rescale(vectors_BD: torch.Tensor, scale: float | None) -> torch.Tensor:
     return rescaled_BD
 
 
-def inject(embeds_TD: torch.Tensor, slot: int, vectors_BD: torch.Tensor) -> torch.Tensor:
-    """[B, T, D]: one copy of the prompt's embeddings per vector, the one at `slot` overwritten by it.
+def injected(states_BD: torch.Tensor, vectors_BD: torch.Tensor, injection: Injection) -> torch.Tensor:
+    """What the marker's states become with these vectors; computed in float32, of the states' type."""
+    at_scale_BD = rescale(vectors_BD, injection.scale)
+    if injection.kind == "replace":
+        return at_scale_BD.to(states_BD.dtype)
+    full_BD = states_BD.float()
+    if injection.kind == "add_matched":
+        at_scale_BD = at_scale_BD * full_BD.norm(dim=-1, keepdim=True)
+    return (full_BD + at_scale_BD).to(states_BD.dtype)
 
-    `embeds_TD` are the embeddings as the first block sees them. Families that multiply theirs by sqrt(d)
-    (Gemma) have done so by then, and the vector is not multiplied again.
+
+@contextmanager
+def injecting(
+    body: Any,
+    injection: Injection,
+    embeds_BTD: torch.Tensor,
+    slot: int,
+    vectors_BD: torch.Tensor,
+    live_B1: torch.Tensor | None = None,
+) -> Iterator[torch.Tensor]:
+    """The embeddings [B, T, D] to run the decoder stack `body` on in this context, once.
+
+    The vectors then stand at position `slot`, but for rows where `live_B1` is false: these keep the marker's
+    own state. `embeds_BTD` are as the first block sees them: families that multiply theirs by sqrt(d) (Gemma)
+    have done so, and a vector is not multiplied again.
     """
-    embeds_BTD = embeds_TD.expand(vectors_BD.shape[0], -1, -1).clone()
-    embeds_BTD[:, slot] = vectors_BD.to(embeds_BTD.dtype)
-    return embeds_BTD
+
+    def put(hidden_BTD: torch.Tensor) -> torch.Tensor:
+        state_BD = hidden_BTD[:, slot]
+        there_BD = injected(state_BD, vectors_BD, injection)
+        hidden_BTD = hidden_BTD.clone()
+        hidden_BTD[:, slot] = there_BD if live_B1 is None else torch.where(live_B1, there_BD, state_BD)
+        return hidden_BTD
+
+    if injection.block is None:
+        yield put(embeds_BTD)
+        return
+    hook = _hook(body.layers[injection.block], put, before=injection.site == "input")
+    try:
+        yield embeds_BTD
+    finally:
+        hook.remove()
+
+
+def _hook(block: torch.nn.Module, put: Put, *, before: bool) -> Any:
+    """Let `put` change what goes into a block or comes out of it; blocks take and give [B, T, D] first."""
+
+    def enter(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        if args:
+            return (put(args[0]), *args[1:]), kwargs
+        return args, {**kwargs, "hidden_states": put(kwargs["hidden_states"])}
+
+    def leave(_: Any, __: Any, output: Any) -> Any:
+        return (put(output[0]), *output[1:]) if isinstance(output, tuple) else put(output)
+
+    if before:
+        return block.register_forward_pre_hook(enter, with_kwargs=True)
+    return block.register_forward_hook(leave)

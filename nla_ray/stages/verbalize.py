@@ -38,7 +38,7 @@ class VerbalizeStage(Stage):
             device=device,
             layout=SlotLayout(engine.slots, engine.cohort),
             template_from=None if models.target is None else directory_of(models.target, weights=False),
-            injection_scale=models.injection_scale,
+            injection=models.injection,
             trust_remote_code=models.av.trust_remote_code,
         )
 

@@ -17,12 +17,13 @@ from torch import nn
 from torch.nn import functional
 from transformers import PreTrainedTokenizerBase
 
-from nla_ray.nla.injection import inject, rescale
+from nla_ray.errors import CheckpointError
+from nla_ray.nla.injection import injecting
 from nla_ray.nla.model.backbone import load_backbone, load_causal_lm
 from nla_ray.nla.model.stops import stop_ids
 from nla_ray.nla.model.weights import SafetensorsDir, open_value_head
 from nla_ray.nla.prompt import AvPrompt, ar_prompt_ids, check_ar_suffix, load_tokenizer, render_av_prompt
-from nla_ray.nla.sidecar.read import Sidecar, check_ar_depth, check_width, read_sidecar
+from nla_ray.nla.sidecar.read import Sidecar, check_ar_depth, check_width, read_sidecar, require_injection
 
 CPU = torch.device("cpu")
 
@@ -30,7 +31,7 @@ _STORED = {"BF16": torch.bfloat16, "F16": torch.float16}
 
 
 class TrainableAV(nn.Module):
-    """A verbalizer: `lm` is any causal LM of transformers, `scale` the norm that vectors are rescaled to."""
+    """A verbalizer: `lm` is any causal LM of transformers, into which vectors are put by `injection`."""
 
     lm: Any
     prompt_T: torch.Tensor
@@ -47,7 +48,7 @@ class TrainableAV(nn.Module):
         check_width(sidecar, lm.get_input_embeddings().weight.shape[1])
         self.lm, self.sidecar, self.tokenizer = lm, sidecar, tokenizer
         self.prompt: AvPrompt = render_av_prompt(tokenizer, sidecar)
-        self.scale = sidecar.injection_scale
+        self.injection = require_injection(sidecar)
         self.register_buffer("prompt_T", torch.tensor(self.prompt.ids), persistent=False)
 
     def forward(
@@ -58,11 +59,10 @@ class TrainableAV(nn.Module):
         `vectors_BD` are raw: finite, not zero. Answers are padded on the right with any token.
         """
         ids_BT = torch.cat((self.prompt_T.expand(len(answers_BT), -1), answers_BT), dim=1)
-        embeds_BTD = inject(
-            self.lm.get_input_embeddings()(ids_BT), self.prompt.slot, rescale(vectors_BD, self.scale)
-        )
-        steps = answers_BT.shape[1]
-        logits_BTV = self.lm(inputs_embeds=embeds_BTD, use_cache=False, logits_to_keep=steps + 1).logits
+        plain_BTD = self.lm.get_input_embeddings()(ids_BT)
+        steps, body = answers_BT.shape[1], self.lm.get_decoder()
+        with injecting(body, self.injection, plain_BTD, self.prompt.slot, vectors_BD) as embeds_BTD:
+            logits_BTV = self.lm(inputs_embeds=embeds_BTD, use_cache=False, logits_to_keep=steps + 1).logits
         logp_BT = -functional.cross_entropy(
             logits_BTV[:, :-1].float().flatten(0, 1), answers_BT.flatten(), reduction="none"
         ).view_as(answers_BT)
@@ -123,6 +123,12 @@ def load_av(
     CheckpointError.
     """
     sidecar = sidecar or read_sidecar(directory, role="av")
+    if checkpointing and require_injection(sidecar).block is not None:
+        # The second forward pass of a block would run without the vector: the gradient would be another's.
+        raise CheckpointError(
+            f"{sidecar.path}: {sidecar.injection}: activation checkpointing only goes with an injection at "
+            "the embedding; train without it"
+        )
     tokenizer = load_tokenizer(directory, trust_remote_code=trust_remote_code, template_from=template_from)
     lm = load_causal_lm(directory, dtype=torch.float32, device=CPU, trust_remote_code=trust_remote_code)
     model = TrainableAV(_trainable(lm, checkpointing), sidecar, tokenizer, directory)

@@ -56,7 +56,7 @@ def test_a_failed_check(nla: Callable[[str], NlaDirs], invoke: Invoke, tmp_path:
         (["{target}"], "not an NLA checkpoint"),
         (["{av}@main"], "has no revisions"),
         (["a@b@c"], "ID_OR_PATH[@REVISION][#SUBFOLDER] was expected"),
-        (["{av}", "--injection-scale", "loud"], "injection scale"),
+        (["{av}", "--injection", "loud"], "injection: found"),
         (["{av}", "--target", "{here}"], "no config.json"),
     ],
 )
@@ -85,3 +85,18 @@ def test_piped_output_is_one_line_per_check() -> None:
         "skip  pair    layer       not checked",
         "1 pass, 1 fail, 1 skip",
     ]
+
+
+def test_a_proof_needs_all_three(nla: Callable[[str], NlaDirs], invoke: Invoke) -> None:
+    _, av, ar = nla("qwen2")
+    assert "--prove: needs" in invoke("check", av, ar, "--prove").refused()
+
+
+@pytest.mark.slow
+def test_a_pair_that_reads_nothing_is_refused_with_its_numbers(
+    nla: Callable[[str], NlaDirs], invoke: Invoke
+) -> None:
+    target, av, ar = nla("qwen2")
+    ended = invoke("check", av, ar, "--target", target, "--prove")
+    assert ended.code == Exit.NO and "refused: the pair does not read this target" in ended.out
+    assert "add_matched@output:1=1.0" in ended.out

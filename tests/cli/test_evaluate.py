@@ -191,7 +191,7 @@ def test_the_demo_pair_lies_above_controls_and_a_broken_one_does_not(
     assert recall["topic"] > 0.9 and {one["control"] for one in found["planted"]} == {REAL, *CONTROLS}
     assert found["distractors"][1]["share"]["mean"] > 0.9
     # A verbalizer that is told nothing: its own answers are no better than those of the controls.
-    deaf = ["models.injection_scale=0.0001", f"output={tmp_path / 'deaf'}"]
+    deaf = ["models.injection=replace@embedding=0.0001", f"output={tmp_path / 'deaf'}"]
     ended = invoke("evaluate", job, *small, shares, *deaf)
     assert ended.code == 10 and written(tmp_path / "deaf")["verdict"] == "broken"
     assert "real does not lie above it" in ended.out

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from nla_ray.nla.injection import inject, rescale, unusable
+from nla_ray.config.injection import Injection
+from nla_ray.nla.injection import injected, injecting, rescale, unusable
 
 
 def test_zero_nan_and_infinite_vectors_are_named() -> None:
@@ -33,12 +34,22 @@ def test_no_scale_leaves_the_vector() -> None:
     assert torch.equal(rescale(vectors_BD, None), vectors_BD)
 
 
-def test_only_the_slot_is_overwritten() -> None:
-    embeds_TD, vectors_BD = torch.randn(5, 8), torch.randn(3, 8)
-    kept = embeds_TD.clone()
-    embeds_BTD = inject(embeds_TD, 2, vectors_BD)
-    assert embeds_BTD.shape == (3, 5, 8)
-    assert torch.equal(embeds_BTD[:, 2], vectors_BD)
-    for at in (0, 1, 3, 4):
-        assert torch.equal(embeds_BTD[:, at], embeds_TD[at].expand(3, -1))
-    assert torch.equal(embeds_TD, kept)
+def test_only_the_slot_of_live_rows_changes() -> None:
+    embeds_BTD, vectors_BD = torch.randn(3, 5, 8), torch.randn(3, 8)
+    kept, live_B1 = embeds_BTD.clone(), torch.tensor([[True], [False], [True]])
+    raw = Injection.replacing(None)
+    with injecting(None, raw, embeds_BTD, 2, vectors_BD, live_B1) as changed_BTD:
+        expected_BTD = kept.clone()
+        expected_BTD[[0, 2], 2] = vectors_BD[[0, 2]]
+        assert torch.equal(changed_BTD, expected_BTD) and torch.equal(embeds_BTD, kept)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_becomes_of_a_state(dtype: torch.dtype) -> None:
+    state_BD, vectors_BD = torch.tensor([[3.0, 4.0]], dtype=dtype), torch.tensor([[0.0, 1e-30]])
+    for text, expected in {
+        "replace@embedding=7": [0, 7], "add@output:0=2": [3, 6], "add_matched@output:1": [3, 9],
+        "add_matched@input:1=2": [3, 14],
+    }.items():  # fmt: skip
+        made_BD = injected(state_BD, vectors_BD, Injection.parse(text, 2))
+        assert made_BD.dtype == dtype and made_BD.tolist() == [pytest.approx(expected)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from nla_ray.config.injection import Injection
 from nla_ray.errors import EngineError, InputError
 from nla_ray.nla.model.backbone import load_causal_lm
 from nla_ray.nla.prompt import load_tokenizer, render_av_prompt
-from nla_ray.nla.sidecar.read import read_sidecar
+from nla_ray.nla.sidecar.read import read_sidecar, require_injection
+from nla_ray.nla.sidecar.write import write_sidecar
 from nla_ray.nla.verbalizer import Generation, Sampling, Verbalizer
 from tests.conftest import NlaDirs
 from tests.reference import full_model
@@ -55,7 +58,9 @@ def injected_prompts(av: Path) -> torch.Tensor:
     embeds_TD: torch.Tensor = full_model(av).get_input_embeddings()(torch.tensor(prompt.ids))
     embeds_BTD = embeds_TD.repeat(len(VECTORS), 1, 1)
     embeds_BTD[:, prompt.slot] = torch.from_numpy(
-        VECTORS / np.linalg.norm(VECTORS, axis=1, keepdims=True) * sidecar.injection_scale
+        VECTORS
+        / np.linalg.norm(VECTORS, axis=1, keepdims=True)
+        * float(require_injection(sidecar).scale or 1)
     )
     return embeds_BTD
 
@@ -75,6 +80,57 @@ def plain_greedy(av: Path, tokens: int) -> list[tuple[int, ...]]:
     )
     stops = set(model.generation_config.eos_token_id)
     return [cut(answer, stops) for answer in answers.tolist()]
+
+
+INJECTIONS = (
+    "replace@input:1=9",
+    "add@embedding=3",
+    "add@input:2=20",
+    "add_matched@output:1=8",
+    "replace@output:0=raw",
+)
+
+
+def av_with_injection(nla: Nla, path: Path, injection: str, family: str) -> Path:
+    """A copy of a tiny AV whose sidecar says this injection."""
+    av = shutil.copytree(nla(family)[1], path / "injected")
+    sidecar = replace(read_sidecar(av), injection=Injection.parse(injection, D_MODEL))
+    write_sidecar(av, sidecar)
+    return av
+
+
+def hooked_greedy(av: Path, injection: str, tokens: int) -> list[tuple[int, ...]]:
+    """Greedy answers of a loop that runs all tokens at every step, with a hook that injects VECTORS."""
+    model: Any = full_model(av)
+    kind, _, place = injection.partition("@")
+    site, _, scale = place.partition("=")
+    where, _, block = site.partition(":")
+    slot = render_av_prompt(load_tokenizer(av), read_sidecar(av)).slot
+    vectors_BD = torch.from_numpy(VECTORS)
+    unit_BD = vectors_BD / vectors_BD.norm(dim=1, keepdim=True)
+    added_BD = vectors_BD if scale == "raw" else unit_BD * float(scale or 1)
+
+    def put(hidden_BTD: torch.Tensor) -> torch.Tensor:
+        state_BD = hidden_BTD[:, slot].clone()
+        long_BD = state_BD.norm(dim=1, keepdim=True) * added_BD
+        new_BD = {"replace": added_BD, "add": state_BD + added_BD, "add_matched": state_BD + long_BD}[kind]
+        hidden_BTD[:, slot] = new_BD
+        return hidden_BTD
+
+    layers = model.get_decoder().layers
+    if where == "embedding":
+        hook = model.get_input_embeddings().register_forward_hook(lambda _, __, output: put(output))
+    elif where == "output":
+        hook = layers[int(block)].register_forward_hook(lambda _, __, output: put(output))
+    else:
+        hook = layers[int(block)].register_forward_pre_hook(lambda _, args: (put(args[0]), *args[1:]))
+    ids_BT = torch.tensor(render_av_prompt(load_tokenizer(av), read_sidecar(av)).ids).repeat(len(VECTORS), 1)
+    length = ids_BT.shape[1]
+    for _ in range(tokens):
+        ids_BT = torch.cat([ids_BT, model(input_ids=ids_BT).logits[:, -1].argmax(dim=-1)[:, None]], dim=1)
+    hook.remove()
+    stops = set(model.generation_config.eos_token_id)
+    return [cut(answer, stops) for answer in ids_BT[:, length:].tolist()]
 
 
 def cut(tokens: list[int], stops: set[int]) -> tuple[int, ...]:
@@ -99,6 +155,17 @@ class VerbalizerContract:
         av = nla(family)[1]
         found = self.open(av).generate(VECTORS, ROWS, GREEDY)
         assert [one.token_ids for one in found] == plain_greedy(av, GREEDY.max_new_tokens)
+
+    @pytest.mark.parametrize("injection", INJECTIONS)
+    @pytest.mark.parametrize("family", ["qwen3", "gemma3"])
+    def test_every_injection_equals_a_loop_with_a_hook(
+        self, nla: Nla, tmp_path: Path, family: str, injection: str
+    ) -> None:
+        av = av_with_injection(nla, tmp_path, injection, family)
+        found = self.open(av).generate(VECTORS, ROWS, GREEDY)
+        expected = hooked_greedy(av, injection, GREEDY.max_new_tokens)
+        assert [one.token_ids for one in found] == expected
+        assert len(set(expected)) > 1, "the vectors must matter for this test to say something"
 
     def test_greedy_answers_stop_where_plain_generate_stops(self, nla: Nla, tmp_path: Path) -> None:
         first = self.open(nla("gemma3")[1]).generate(VECTORS, ROWS, GREEDY)

@@ -9,20 +9,32 @@ import numpy as np
 import pytest
 import torch
 
+from nla_ray.errors import CheckpointError
 from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
 from nla_ray.nla.reconstructor import Reconstructor
 from nla_ray.nla.sidecar.read import read_sidecar
 from nla_ray.nla.verbalizer import Sampling
 from nla_ray.training.models import end_of_turn, load_ar, load_av, new_ar
+from tests.nla.verbalizer_contract import av_with_injection
 
 NlaDirs = tuple[Path, Path, Path]
 FAMILIES = ("qwen2", "gemma3", "llama")
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_the_verbalizer_knows_how_likely_the_engine_drew(family: str, nla: Callable[[str], NlaDirs]) -> None:
+@pytest.mark.parametrize(
+    ("family", "injection"),
+    [
+        *((family, None) for family in FAMILIES),
+        ("gemma3", "add_matched@output:1"),
+        ("qwen2", "add@input:2=3"),
+    ],
+)
+def test_the_verbalizer_knows_how_likely_the_engine_drew(
+    family: str, injection: str | None, nla: Callable[[str], NlaDirs], tmp_path: Path
+) -> None:
     target, av, _ = nla(family)
+    av = av if injection is None else av_with_injection(nla, tmp_path, injection, family)
     engine = TransformersVerbalizer(av, layout=SlotLayout(slots=4, cohort=4), template_from=target)
     vectors = np.random.default_rng(0).standard_normal((2, engine.d_model)).astype(np.float32)
     drawn = engine.generate(vectors, ["a", "b"], Sampling(max_new_tokens=6, logps=True))
@@ -35,6 +47,15 @@ def test_the_verbalizer_knows_how_likely_the_engine_drew(family: str, nla: Calla
     for row, one in enumerate(drawn):
         assert logps[row, : lengths[row]].tolist() == pytest.approx(one.logps, abs=1e-4)
         assert not logps[row, lengths[row] :].any()
+
+
+def test_an_injection_at_a_block_does_not_go_with_checkpointing(
+    nla: Callable[[str], NlaDirs], tmp_path: Path
+) -> None:
+    av = av_with_injection(nla, tmp_path, "add_matched@output:1", "qwen2")
+    assert load_av(av)
+    with pytest.raises(CheckpointError, match="only goes with an injection at the embedding"):
+        load_av(av, checkpointing=True)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

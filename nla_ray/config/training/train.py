@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from nla_ray.config.base import Address, Config, Name, Spelled
 from nla_ray.config.decode import Reference
+from nla_ray.config.injection import InjectionText
 from nla_ray.config.runner import Pool
 from nla_ray.config.training.reinforce import Reinforce
 from nla_ray.errors import ConfigError
@@ -43,8 +44,9 @@ class Init(Config):
     """A reconstructor to go on with."""
     marker: Annotated[str, StringConstraints(min_length=1, max_length=8)] | None = None
     """Of a new verbalizer: the character whose embedding is overwritten; null: one that is one token."""
-    injection_scale: Positive | None = None
-    """Of a new verbalizer: the norm that vectors are rescaled to; null: 75 % of the data's are shorter."""
+    injection: InjectionText | None = None
+    """Of a new verbalizer, `KIND@SITE=SCALE`; null: `replace@embedding` at a norm that 75 % of the data's
+    vectors do not exceed."""
 
 
 class Supervised(Config):

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from nla_ray.config.injection import Injection
 from nla_ray.config.training.train import Supervised
 from nla_ray.demo.recipe.measure import WARM, Sample
 from nla_ray.demo.recipe.target import LAYER, Report
@@ -69,6 +70,6 @@ def sidecar_of(directory: Path, d_model: int, scale: float, provenance: Mapping[
     """The sidecar of a pair for the target under `directory`; vectors are rescaled to norm `scale`."""
     sidecar = new_sidecar(
         load_tokenizer(directory / "target"), d_model=d_model, layer=LAYER, av_template=AV_TEMPLATE,
-        ar_template=AR_TEMPLATE, injection_scale=scale, marker=MARKER,
+        ar_template=AR_TEMPLATE, injection=Injection.replacing(scale), marker=MARKER,
     )  # fmt: skip
     return replace(sidecar, extra={"stage": "sl", "extraction": {"norm": "none"}, **provenance})

@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
+from nla_ray.config.injection import Injection
 from nla_ray.errors import ConfigError
 from nla_ray.nla.generation.sampling import choose, uniforms
-from nla_ray.nla.injection import inject, rescale
+from nla_ray.nla.injection import injecting
 from nla_ray.nla.model.attention import SlotPass
 from nla_ray.nla.model.kv import Prefix, SlotKV, Span
 from nla_ray.nla.verbalizer import Answer, Request, Sampling
@@ -51,10 +52,10 @@ class SlotDecoder:
         prompt_ids: Sequence[int],
         slot: int,
         stop_ids: Sequence[int],
-        scale: float | None,
+        injection: Injection,
         layout: SlotLayout,
     ) -> None:
-        self.layout, self.scale = layout, scale
+        self.layout, self.injection = layout, injection
         self.body, self.head = model.get_decoder(), model.get_output_embeddings()
         self.softcap: float | None = getattr(model.config, "final_logit_softcapping", None)
         self.device: torch.device = self.body.get_input_embeddings().weight.device
@@ -93,12 +94,12 @@ class SlotDecoder:
         for row, vector in enumerate(vectors):
             if vector is not None:
                 raw_BD[row], live[row] = vector, True
-        scaled_BD = rescale(torch.from_numpy(raw_BD).to(self.device), self.scale).to(self.suffix_TD.dtype)
+        vectors_BD = torch.from_numpy(raw_BD).to(self.device)
         live_B1 = torch.from_numpy(live).to(self.device)[:, None]
-        vectors_BD = torch.where(live_B1, scaled_BD, self.suffix_TD[self.slot])
         positions_BT = torch.arange(self.cut, self.prompt_length, device=self.device).expand(cohort, length)
-        embeds_BTD = inject(self.suffix_TD, self.slot, vectors_BD)
-        return self.forward(embeds_BTD, positions_BT, SlotPass(kv, [Span(slice(0, cohort), slots, 0)]))
+        plain_BTD = self.suffix_TD.expand(cohort, -1, -1)
+        with injecting(self.body, self.injection, plain_BTD, self.slot, vectors_BD, live_B1) as embeds_BTD:
+            return self.forward(embeds_BTD, positions_BT, SlotPass(kv, [Span(slice(0, cohort), slots, 0)]))
 
     def forward(self, embeds_BTD: torch.Tensor, positions_BT: torch.Tensor, slots: SlotPass) -> torch.Tensor:
         """Logits [B, vocabulary] after the last token."""

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from nla_ray.errors import EngineError
+from nla_ray.config.injection import Injection
+from nla_ray.errors import CheckpointError, EngineError
 from nla_ray.nla.engines.packing import overwrite, pack
 from nla_ray.nla.engines.slots import SlotDecoder, SlotLayout
 from nla_ray.nla.model import attention
 from nla_ray.nla.model.backbone import load_causal_lm
 from nla_ray.nla.model.stops import stop_ids
 from nla_ray.nla.prompt import load_tokenizer, render_av_prompt
-from nla_ray.nla.sidecar.read import check_width, read_sidecar
+from nla_ray.nla.sidecar.read import check_width, read_sidecar, require_injection
 from nla_ray.nla.verbalizer import Answer, Request, Sampling, Verbalizer
 
 
@@ -24,8 +25,8 @@ class TransformersVerbalizer(Verbalizer):
     """An AV directory, loaded and proven to read what is injected.
 
     `template_from` is a directory with the chat template where the AV has none (its target).
-    `injection_scale` takes the place of the sidecar's. Raises CheckpointError for a directory that is not a
-    usable AV, EngineError when the injection does not arrive.
+    `injection` (`KIND@SITE=SCALE`) takes the place of the sidecar's. Raises CheckpointError for a directory
+    that is not a usable AV, EngineError when the injection does not arrive.
     """
 
     def __init__(
@@ -36,10 +37,10 @@ class TransformersVerbalizer(Verbalizer):
         device: str | torch.device = "cpu",
         layout: SlotLayout | None = None,
         template_from: Path | None = None,
-        injection_scale: float | str | None = None,
+        injection: str | None = None,
         trust_remote_code: bool = False,
     ) -> None:
-        sidecar = read_sidecar(directory, role="av", injection_scale_override=injection_scale)
+        sidecar = read_sidecar(directory, role="av", injection=injection)
         self.tokenizer = load_tokenizer(
             directory, trust_remote_code=trust_remote_code, template_from=template_from
         )
@@ -47,14 +48,25 @@ class TransformersVerbalizer(Verbalizer):
         self.model = load_slot_lm(directory, dtype, device, trust_remote_code=trust_remote_code)
         check_width(sidecar, int(self.model.get_input_embeddings().weight.shape[1]))
         self.stop_ids = stop_ids(self.model, self.tokenizer, directory)
-        self.scale, self.layout = sidecar.injection_scale, layout or SlotLayout()
-        self.decoder = self._bind()
-        self.check_injection()
+        self.layout = layout or SlotLayout()
+        self.inject_by(require_injection(sidecar))
 
     def _bind(self) -> SlotDecoder:
         return SlotDecoder(
-            self.model, self.prompt.ids, self.prompt.slot, self.stop_ids, self.scale, self.layout
+            self.model, self.prompt.ids, self.prompt.slot, self.stop_ids, self.injection, self.layout
         )
+
+    def inject_by(self, injection: Injection) -> None:
+        """Put vectors in otherwise from now on.
+
+        Raises CheckpointError for a block that the model does not have, EngineError where they do not arrive.
+        """
+        blocks = self.model.config.num_hidden_layers
+        if injection.block is not None and injection.block >= blocks:
+            raise CheckpointError(f"{injection}: the model has blocks 0..{blocks - 1}")
+        self.injection = injection
+        self.decoder = self._bind()
+        self.check_injection()
 
     def load_weights(self, weights: Mapping[str, torch.Tensor]) -> None:
         """Take the weights of a model that trains, under its names as a causal LM.

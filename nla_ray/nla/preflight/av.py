@@ -1,4 +1,4 @@
-"""The verbalizer's part of the preflight: blocks, injection scale, prompt and marker rules."""
+"""The verbalizer's part of the preflight: blocks, injection, prompt and marker rules."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from nla_ray.nla.prompt import (
     find_slot,
     load_tokenizer,
 )
+from nla_ray.nla.sidecar.read import require_injection
 
 _LARGEST_F16 = 65504.0
 
 
 def check_verbalizer(report: Report, part: Part, target: Part | None) -> None:
-    """Blocks, scale, prompt and the three marker rules; `target` lends its chat template if there is none."""
+    """Blocks, injection, prompt, marker rules; `target` lends its chat template where there is none."""
     report.run("AV", "blocks", lambda: _av_blocks(part))
-    report.run("AV", "injection scale", lambda: _injection_scale(part))
+    report.run("AV", "injection", lambda: _injection(part))
     report.run("AV", "marker: one id", lambda: _marker_id(part))
     prompt = report.load(
         "AV",
@@ -45,18 +46,25 @@ def _av_blocks(part: Part) -> str:
     return f"{blocks} blocks, K = {sidecar.layer} is one of them"
 
 
-def _injection_scale(part: Part) -> str:
+def _injection(part: Part) -> str:
     sidecar, weights = needed(part.sidecar, "readable sidecar"), needed(part.weights, "readable weights")
-    scale = sidecar.injection_scale
+    config, injection = needed(part.config, "usable config.json"), require_injection(sidecar)
+    if injection.block is not None and injection.block >= config.num_hidden_layers:
+        raise CheckpointError(
+            f"{sidecar.path}: {injection}: its model has blocks 0..{config.num_hidden_layers - 1}"
+        )
+    if injection.kind == "add_matched":
+        return f"{injection}: vectors are added, {injection.scale:g} times as long as the marker's own state"
+    scale = injection.scale
     if scale is None:
-        return "raw: vectors are injected with the norm that they have"
+        return f"{injection}: vectors keep the norm that they have"
     half = any(weights.info(name).dtype == "F16" for name in weights.headers)
     if half and scale > _LARGEST_F16:
         raise CheckpointError(
-            f"{sidecar.path}: extraction.injection_scale {scale:g} does not fit the float16 of the weights "
+            f"{sidecar.path}: injection {injection} does not fit the float16 of the weights "
             f"(at most {_LARGEST_F16:g}); use a bfloat16 checkpoint"
         )
-    return f"vectors are rescaled to L2 norm {scale:g}"
+    return f"{injection}: vectors are rescaled to L2 norm {scale:g}"
 
 
 def _marker_id(part: Part) -> str:

@@ -106,7 +106,7 @@ def _refuse_nla(directory: Path) -> None:
         )
 
 
-def load_part(report: Report, part: Part, *, injection_scale: float | str | None = None) -> None:
+def load_part(report: Report, part: Part, *, injection: str | None = None) -> None:
     """Load sidecar, configuration, headers and tokenizer of a part, each as one check."""
     directory, trust = part.directory, part.ref.trust_remote_code
     if part.subject != "target":
@@ -116,7 +116,7 @@ def load_part(report: Report, part: Part, *, injection_scale: float | str | None
             lambda: read_sidecar(
                 directory,
                 role=_role(part.subject),
-                injection_scale_override=injection_scale if part.subject == "AV" else None,
+                injection=injection if part.subject == "AV" else None,
             ),
             describe_sidecar,
         )
@@ -149,8 +149,7 @@ def describe_sidecar(sidecar: Sidecar) -> str:
     about = f"role {sidecar.role}, K = {sidecar.layer}, d_model {sidecar.d_model}, one slot in its template"
     if sidecar.role == "ar":
         return about
-    scale = "raw" if sidecar.injection_scale is None else f"{sidecar.injection_scale:g}"
-    return f"{about}, injection scale {scale}"
+    return f"{about}, injection {sidecar.injection}"
 
 
 def describe_weights(weights: SafetensorsDir) -> str:

@@ -16,7 +16,7 @@ def check(
     ar: ModelRef | None = None,
     target: ModelRef | None = None,
     *,
-    injection_scale: float | str | None = None,
+    injection: str | None = None,
 ) -> list[Check]:
     """Check a verbalizer, and its reconstructor and target where they are given.
 
@@ -29,7 +29,7 @@ def check(
     by_subject = {part.subject: part for part in parts}
     report = Report()
     for part in parts:
-        load_part(report, part, injection_scale=injection_scale)
+        load_part(report, part, injection=injection)
         _check_layer_fields(report, part)
         _check_width(report, part)
         if part.subject == "AV":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from nla_ray.config.injection import parse_scale
 from nla_ray.errors import CheckpointError
 
 MAX_BYTES = 1 << 20
@@ -119,20 +119,3 @@ class Fields:
                 return {}
             here = below
         return here
-
-
-def parse_scale(value: object, d_model: int) -> float | None:
-    """The norm that a scale means for this width; None means raw. Raises ValueError on anything else."""
-    if value is None or value in ("raw", "none"):
-        return None
-    if value == "sqrt_d_model":
-        return math.sqrt(d_model)
-    try:
-        if isinstance(value, bool) or not isinstance(value, int | float | str):
-            raise ValueError
-        number = float(value)
-    except (ValueError, OverflowError):
-        raise ValueError("a number, 'sqrt_d_model' or 'raw' was expected") from None
-    if not (math.isfinite(number) and number > 0):
-        raise ValueError("a scale is a positive, finite L2 norm")
-    return number

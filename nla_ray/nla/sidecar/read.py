@@ -9,11 +9,14 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, Literal
 
+from nla_ray.config.injection import WORDS, Injection
 from nla_ray.errors import CheckpointError, ConfigError
-from nla_ray.nla.sidecar.fields import Fields, load_mapping, parse_scale
+from nla_ray.nla.sidecar.fields import Fields, load_mapping
 
 SIDECAR_NAME = "nla_meta.yaml"
 AV_SLOT, AR_SLOT = "injection_char", "explanation"
+INJECTION = "extraction.injection"
+"""Where a sidecar of ours says an injection that is not the released dialect's."""
 
 Role = Literal["av", "ar"]
 AV_NAMES = ("av", "actor", "verbalizer")
@@ -55,9 +58,9 @@ class Marker:
 class Sidecar:
     """What a checkpoint says about itself.
 
-    `layer` is K: the vectors are the output of block K. `injection_scale` is the L2 norm that a vector is
-    rescaled to before it is injected (None: injected raw); `mse_scale` is the norm that both vectors have in
-    the training loss. `extra` is the mapping as it was read; the writer keeps the keys that are not ours.
+    `layer` is K: the vectors are the output of block K. `injection` is how an AV is given a vector (None: an
+    AR may say nothing of it); `mse_scale` is the norm that both vectors have in the training loss. `extra` is
+    the mapping as it was read; the writer keeps the keys that are not ours.
     """
 
     role: Role
@@ -65,7 +68,7 @@ class Sidecar:
     layer: int
     av_template: str | None
     ar_template: str | None
-    injection_scale: float | None
+    injection: Injection | None
     mse_scale: float
     marker: Marker | None
     ar_suffix_ids: tuple[int, ...] | None = None
@@ -77,18 +80,17 @@ def read_sidecar(
     directory: Path,
     *,
     role: Role | None = None,
-    injection_scale_override: float | str | None = None,
+    injection: str | None = None,
 ) -> Sidecar:
     """Read `directory/nla_meta.yaml` in any published dialect.
 
-    `role` refuses the other kind of checkpoint. `injection_scale_override` takes the place of the sidecar's
-    injection scale and takes the same values (an L2 norm, `sqrt_d_model`, `raw`).
-    Raises CheckpointError for what is missing, malformed, or a variant that would be read wrongly, and
-    ConfigError for an override that is no scale.
+    `role` refuses the other kind of checkpoint. `injection` (`KIND@SITE=SCALE`) takes the place of what the
+    sidecar says. Raises CheckpointError for what is missing, malformed, or a variant that would be read
+    wrongly, and ConfigError for an injection that is none.
     """
     fields = open_sidecar(directory)
     found_role = read_role(fields, expected=role)
-    _refuse_variants(fields)
+    _refuse_norm(fields)
     d_model = fields.integer("d_model" if fields.get("d_model") is not None else "extraction.d_model", 1)
     return Sidecar(
         role=found_role,
@@ -96,13 +98,21 @@ def read_sidecar(
         layer=_layer(fields),
         av_template=_template(fields, "av", AV_NAMES, AV_SLOT, required=found_role == "av"),
         ar_template=_template(fields, "ar", AR_NAMES, AR_SLOT, required=found_role == "ar"),
-        injection_scale=_injection_scale(fields, found_role, d_model, injection_scale_override),
+        injection=_injection(fields, found_role, d_model, injection),
         mse_scale=_mse_scale(fields, d_model),
         marker=_marker(fields, required=found_role == "av"),
         ar_suffix_ids=_suffix_ids(fields),
         extra=fields.meta,
         path=fields.path,
     )
+
+
+def said_injection(directory: Path) -> str | None:
+    """What an AV's files say of its injection; None where they cannot be read without being told."""
+    try:
+        return str(require_injection(read_sidecar(directory, role="av")))
+    except CheckpointError:
+        return None
 
 
 def open_sidecar(directory: Path) -> Fields:
@@ -170,7 +180,7 @@ def split_template(template: str, slot: str) -> tuple[str, str]:
     return pieces[0], pieces[1]
 
 
-def _refuse_variants(fields: Fields) -> None:
+def _refuse_norm(fields: Fields) -> None:
     norm = fields.get("extraction.norm")
     if norm is not None and norm != "none":
         raise fields.refuse(
@@ -178,13 +188,17 @@ def _refuse_variants(fields: Fields) -> None:
             "only 'none' is supported: this NLA was trained on transformed (whitened) vectors and would read "
             "raw ones wrongly; use a pair trained on raw activations",
         )
+
+
+def _refuse_variants(fields: Fields) -> None:
+    """Raise CheckpointError for words of others that tell of an injection that is no replacement."""
     for group in _INJECTION_GROUPS:
         for key, value in fields.group(group).items():
             if _is_other_injection(group, str(key).lower(), value):
                 raise fields.refuse(
                     f"{group}.{key}".lstrip("."),
-                    "only embedding replacement is supported: an additive injection would be read wrongly; "
-                    "use a pair whose AV overwrites the marker's embedding",
+                    "this is not the replacement of the marker's embedding, and does not tell the place: say "
+                    f"what its trainer did as models.injection, {WORDS}",
                 )
 
 
@@ -220,18 +234,55 @@ def _template(fields: Fields, role: Role, names: tuple[str, ...], slot: str, *, 
     return template
 
 
-def _injection_scale(fields: Fields, role: Role, d_model: int, override: float | str | None) -> float | None:
-    if override is not None:
-        try:
-            return parse_scale(override, d_model)
-        except ValueError as error:
-            raise ConfigError(f"injection scale: found {override!r}; {error}") from None
-    if role == "av" and not fields.present("extraction.injection_scale"):
+def _injection(fields: Fields, role: Role, d_model: int, option: str | None) -> Injection | None:
+    """By the option, else by the sidecar's own words, else by the scale of the released dialect."""
+    said = _said_injection(fields, d_model)
+    if option is None:
+        if said is None:
+            _refuse_variants(fields)
+            said = _released_injection(fields, role, d_model)
+        return said
+    try:
+        asked = Injection.parse(option, d_model)
+    except ValueError as error:
+        raise ConfigError(f"injection: {error}") from None
+    if said is not None and (said.kind, said.site, said.block) != (asked.kind, asked.site, asked.block):
         raise fields.refuse(
-            "extraction.injection_scale",
-            "an AV needs the L2 norm it was trained with; give the one of its model card as an option",
+            INJECTION, f"{asked} was asked for, and the pair was trained otherwise; leave it out"
         )
-    return fields.scale("extraction.injection_scale", d_model)
+    if said is None and asked.kind == "replace":
+        _refuse_variants(fields)
+    return asked
+
+
+def _said_injection(fields: Fields, d_model: int) -> Injection | None:
+    """What the sidecar says in our words; None where nothing is there, or another's mapping of words."""
+    if not isinstance(text := fields.get(INJECTION), str):
+        return None
+    try:
+        return Injection.parse(text, d_model)
+    except ValueError as error:
+        raise fields.refuse(INJECTION, str(error)) from None
+
+
+def _released_injection(fields: Fields, role: Role, d_model: int) -> Injection | None:
+    name = "extraction.injection_scale"
+    if role == "ar" and fields.get(name) is None:
+        return None
+    if fields.present(name):
+        return Injection.replacing(fields.scale(name, d_model))
+    raise fields.refuse(
+        name,
+        "nothing tells how this AV was given its vectors, and read in another way it writes fluent text "
+        f"about nothing: say what its trainer did as models.injection, {WORDS}",
+    )
+
+
+def require_injection(sidecar: Sidecar) -> Injection:
+    """The injection of an AV's sidecar. Raises CheckpointError for an AR's, which may say nothing."""
+    if sidecar.injection is None:
+        raise CheckpointError(f"{sidecar.path}: says nothing of how vectors are injected; this is not an AV")
+    return sidecar.injection
 
 
 def _mse_scale(fields: Fields, d_model: int) -> float:

@@ -9,8 +9,10 @@ from typing import Any
 
 import yaml
 
+from nla_ray.config.injection import Injection
 from nla_ray.nla.sidecar.read import AR_NAMES, AV_NAMES, SIDECAR_NAME, Sidecar
 
+_OUR_EXTRACTION_KEYS = ("d_model", "layer_index", "injection", "injection_scale")
 _OUR_LAYER_KEYS = ("extraction_layer_index", "num_hidden_layers")
 
 
@@ -35,8 +37,9 @@ def _released(sidecar: Sidecar) -> dict[str, Any]:
         "role": sidecar.role,
         "d_model": sidecar.d_model,
         "extraction_layer_index": sidecar.layer,
-        "extraction": _group(kept, "extraction", drop=("d_model", "layer_index"))
-        | {"injection_scale": sidecar.injection_scale, "mse_scale": sidecar.mse_scale},
+        "extraction": _group(kept, "extraction", drop=_OUR_EXTRACTION_KEYS)
+        | _injection(sidecar.injection)
+        | {"mse_scale": sidecar.mse_scale},
         "tokens": _group(kept, "tokens") | _tokens(sidecar),
         "prompt_templates": _group(kept, "prompt_templates", drop=AV_NAMES + AR_NAMES)
         | _without_none({"av": sidecar.av_template, "ar": sidecar.ar_template}),
@@ -47,6 +50,18 @@ def _released(sidecar: Sidecar) -> dict[str, Any]:
             kept[name] = _group(kept, name, drop=_OUR_LAYER_KEYS)
     kept.pop("layer", None)
     return ours | {key: value for key, value in kept.items() if key not in ours and value != {}}
+
+
+def _injection(injection: Injection | None) -> dict[str, Any]:
+    """The released dialect's scale where it is its injection; else words of ours, and no scale.
+
+    Whoever knows the released dialect alone then finds the scale missing, instead of reading wrongly.
+    """
+    if injection is None:
+        return {"injection_scale": None}
+    if injection == Injection.replacing(injection.scale):
+        return {"injection_scale": injection.scale}
+    return {"injection": str(injection)}
 
 
 def _tokens(sidecar: Sidecar) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from nla_ray.corpus.vectors.files import VectorOrigin, check_vectors
 from nla_ray.errors import CheckpointError, ConfigError
 from nla_ray.models import here, pinned_models, planned_directory
 from nla_ray.nla.preflight.run import check
-from nla_ray.nla.sidecar.read import Sidecar, read_sidecar
+from nla_ray.nla.sidecar.read import Sidecar, read_sidecar, require_injection
 from nla_ray.pipelines.decode.baseline import known_baseline
 from nla_ray.pipelines.decode.pieces.cache import Cache
 from nla_ray.pipelines.decode.pieces.examples import Example
@@ -81,8 +81,7 @@ def plan_decode(config: DecodeConfig, reads: Reads) -> Decode:
     preflight(config)
     checkpoints = find_checkpoints(config)
     config = config.model_copy(update={"models": pinned(config.models, checkpoints)})
-    scale = config.models.injection_scale
-    sidecar = read_sidecar(checkpoints.av, role="av", injection_scale_override=scale)
+    sidecar = read_sidecar(checkpoints.av, role="av", injection=config.models.injection)
     origin = None
     if config.corpus.vectors is not None:
         origin = check_vectors(config.corpus, d_model=sidecar.d_model, layer=sidecar.layer)
@@ -97,8 +96,9 @@ def plan_decode(config: DecodeConfig, reads: Reads) -> Decode:
     survey, tasks, faults, examples = survey_corpus(config, recipe.sha256, surveyor, reads)
     identity = identify(config, recipe, survey, models, origin)
     plan = plan_of(config, recipe, identity, survey, tasks, models)
-    if strata:
-        plan = plan.model_copy(update={"facts": {**plan.facts, "strata": {**strata}}})
+    facts: dict[str, JsonValue] = {"injection": str(require_injection(sidecar))}
+    facts |= {"strata": {**strata}} if strata else {}
+    plan = plan.model_copy(update={"facts": plan.facts | facts})
     warnings = (*warnings_of(config.corpus, faults), *(() if origin is None else origin.warnings))
     return Decode(
         config=config,
@@ -135,8 +135,7 @@ def settled(config: DecodeConfig | TrainingSetConfig) -> Engine:
 def preflight(config: DecodeConfig) -> None:
     """Raise CheckpointError with the first failed check of the three models, before any weight is loaded."""
     models = config.models
-    scale = models.injection_scale
-    checks = check(here(models.av), here(models.ar), here(models.target), injection_scale=scale)
+    checks = check(here(models.av), here(models.ar), here(models.target), injection=models.injection)
     failed = [made for made in checks if made.status == "fail"]
     if failed:
         first, others = failed[0], len(failed) - 1

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from nla_ray.config.injection import Injection
 from nla_ray.config.reference import ModelRef
 from nla_ray.config.training.train import Split as SplitName
 from nla_ray.config.training.train import TrainConfig
@@ -118,7 +119,7 @@ class Parts:
             layer=data.sidecar.layer,
             av_template=self._av_template(),
             ar_template=self._ar_template(),
-            injection_scale=self.config.init.injection_scale or self._scale(),
+            injection=self._injection(data.sidecar.d_model),
             marker=self.config.init.marker or self._said("tokens", ("injection_char",)),
         )
 
@@ -157,11 +158,13 @@ class Parts:
                 return str(found[0])
         return None
 
-    def _scale(self) -> float:
+    def _injection(self, d_model: int) -> Injection:
+        if self.config.init.injection is not None:
+            return Injection.parse(self.config.init.injection, d_model)
         split = next((self.splits[name] for name in ("av_sft", "rl") if name in self.splits), None)
         split = split or self.splits["held_out"]
         rows = np.linspace(0, len(split) - 1, min(len(split), SCALE_ROWS)).astype(np.int64)
-        return injection_scale(split.vectors(rows))
+        return Injection.replacing(injection_scale(split.vectors(rows)))
 
     def _check(self, role: Role, sidecar: Sidecar) -> None:
         """Data and model must be about the same vectors, in the same words."""

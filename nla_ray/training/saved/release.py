@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from transformers import PreTrainedTokenizerBase
 
+from nla_ray.config.injection import Injection
 from nla_ray.errors import CheckpointError, InputError
 from nla_ray.nla.model.weights import HEAD_NAME
 from nla_ray.nla.prompt import ar_prompt_ids, encode_av_prompt
@@ -38,7 +39,7 @@ def new_sidecar(
     layer: int,
     av_template: str,
     ar_template: str,
-    injection_scale: float,
+    injection: Injection,
     marker: str | None,
 ) -> Sidecar:
     """What a pair that starts as its target says about itself: templates, and the marker in its prompt.
@@ -49,7 +50,7 @@ def new_sidecar(
     chosen, token_id = _marker(tokenizer, marker)
     bare = Sidecar(
         role="av", d_model=d_model, layer=layer, av_template=av_template, ar_template=ar_template,
-        injection_scale=injection_scale, mse_scale=math.sqrt(d_model), marker=Marker(chosen, token_id, 0, 0),
+        injection=injection, mse_scale=math.sqrt(d_model), marker=Marker(chosen, token_id, 0, 0),
     )  # fmt: skip
     _, ids = encode_av_prompt(tokenizer, bare)
     if ids.count(token_id) != 1 or not 0 < ids.index(token_id) < len(ids) - 1:
@@ -94,7 +95,7 @@ def write_ar(
         {name: tensor.contiguous() for name, tensor in below(weights, _HEAD).items()}, directory / HEAD_NAME
     )
     copy_tokenizer(directory, model.source, model.tokenizer)
-    write_sidecar(directory, replace(sidecar, role="ar", injection_scale=None))
+    write_sidecar(directory, replace(sidecar, role="ar", injection=None))
     _share(directory)
 
 

@@ -142,10 +142,10 @@ def test_a_stop_id_that_is_no_token_id_is_refused(nla: Nla, tmp_path: Path, stop
         TransformersVerbalizer(av, layout=SMALL)
 
 
-def test_the_injection_scale_can_be_given(nla: Nla) -> None:
+def test_the_injection_can_be_given(nla: Nla) -> None:
     av = nla("qwen2")[1]
-    raw = TransformersVerbalizer(av, layout=SMALL, injection_scale="raw")
-    scaled = TransformersVerbalizer(av, layout=SMALL, injection_scale=12.0)
+    raw = TransformersVerbalizer(av, layout=SMALL, injection="replace@embedding=raw")
+    scaled = TransformersVerbalizer(av, layout=SMALL, injection="replace@embedding=12")
     unit = VECTORS / np.linalg.norm(VECTORS, axis=1, keepdims=True)
     assert raw.generate(unit * 12, ROWS, DRAWN) == scaled.generate(VECTORS, ROWS, DRAWN)
 

@@ -92,15 +92,15 @@ def test_a_missing_chat_template_is_lent_by_the_target(copied: Callable[[str], N
     assert "no chat template" in alone["AV", "chat template"]
 
 
-def test_a_scale_given_by_the_user(copied: Callable[[str], NlaDirs]) -> None:
+def test_an_injection_given_by_the_user(copied: Callable[[str], NlaDirs]) -> None:
     directories = copied("qwen2")
     meta = yaml.safe_load((directories[1] / "nla_meta.yaml").read_text(encoding="utf-8"))
     del meta["extraction"]["injection_scale"]
     (directories[1] / "nla_meta.yaml").write_text(yaml.safe_dump(meta), encoding="utf-8")
     assert "extraction.injection_scale" in problems(check(*refs(directories)))["AV", "sidecar"]
-    assert not problems(check(*refs(directories), injection_scale="12"))
-    with pytest.raises(ConfigError, match="injection scale"):
-        check(*refs(directories), injection_scale="loud")
+    assert not problems(check(*refs(directories), injection="replace@embedding=12"))
+    with pytest.raises(ConfigError, match="injection: found"):
+        check(*refs(directories), injection="loud")
 
 
 def test_a_scale_that_float16_cannot_hold(copied: Callable[[str], NlaDirs]) -> None:
@@ -109,7 +109,7 @@ def test_a_scale_that_float16_cannot_hold(copied: Callable[[str], NlaDirs]) -> N
     save_file({n: x.half() for n, x in load_file(weights).items()}, weights, metadata={"format": "pt"})
     assert not problems(check(*refs(directories)))
     edit_sidecar(directories[1], extraction__injection_scale=80000)
-    assert "use a bfloat16 checkpoint" in problems(check(*refs(directories)))["AV", "injection scale"]
+    assert "use a bfloat16 checkpoint" in problems(check(*refs(directories)))["AV", "injection"]
 
 
 def test_shards_with_an_index(copied: Callable[[str], NlaDirs]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from nla_ray.config.injection import Injection
 from nla_ray.nla.sidecar.read import Marker, Sidecar, read_sidecar, split_template
 
 AV_TEMPLATE = "Explain <concept>{injection_char}</concept>."
@@ -67,8 +68,8 @@ def write(directory: Path, meta: Any) -> Path:
 NO_LAYER = {"extraction_layer_index": REMOVED, "critic": REMOVED}
 
 DIALECTS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
-    ("released av", RELEASED_AV, {"role": "av", "layer": 20, "injection_scale": 150.0}),
-    ("released ar", RELEASED_AR, {"role": "ar", "layer": 20, "injection_scale": None}),
+    ("released av", RELEASED_AV, {"role": "av", "layer": 20, "injection": Injection.replacing(150.0)}),
+    ("released ar", RELEASED_AR, {"role": "ar", "layer": 20, "injection": None}),
     *((f"role {r}", change(RELEASED_AV, role=r), {"role": "av"}) for r in ("actor", "verbalizer", "AV")),
     *((f"role {r}", change(RELEASED_AR, role=r), {"role": "ar"}) for r in ("critic", "reconstructor")),
     (
@@ -112,28 +113,44 @@ DIALECTS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         change(RELEASED_AV, layer=20, role_aliases=["actor"], training__num_layers=28, ar="someone/their-ar"),
         {"layer": 20},
     ),
-    ("numeric text", change(RELEASED_AV, extraction__injection_scale="80000"), {"injection_scale": 80000.0}),
+    (
+        "numeric text",
+        change(RELEASED_AV, extraction__injection_scale="80000"),
+        {"injection": Injection.replacing(80000.0)},
+    ),
     (
         "yaml's 6e4 is text",
         change(RELEASED_AV, extraction__injection_scale="6e4"),
-        {"injection_scale": 60000.0},
+        {"injection": Injection.replacing(60000.0)},
     ),
-    ("whole number", change(RELEASED_AV, extraction__injection_scale=30), {"injection_scale": 30.0}),
+    (
+        "whole number",
+        change(RELEASED_AV, extraction__injection_scale=30),
+        {"injection": Injection.replacing(30.0)},
+    ),
     (
         "sqrt_d_model",
         change(RELEASED_AV, extraction={"injection_scale": "sqrt_d_model", "mse_scale": "sqrt_d_model"}),
-        {"injection_scale": math.sqrt(3584), "mse_scale": math.sqrt(3584)},
+        {"injection": Injection.replacing(math.sqrt(3584)), "mse_scale": math.sqrt(3584)},
     ),
     *(
-        (f"injection {raw}", change(RELEASED_AV, extraction__injection_scale=raw), {"injection_scale": None})
+        (
+            f"injection {raw}",
+            change(RELEASED_AV, extraction__injection_scale=raw),
+            {"injection": Injection.replacing(None)},
+        )
         for raw in ("raw", "none", None)
     ),
     (
         "ar without a scale",
         change(RELEASED_AR, extraction__injection_scale=REMOVED),
-        {"injection_scale": None},
+        {"injection": None},
     ),
-    ("ar with a scale", change(RELEASED_AR, extraction__injection_scale=150.0), {"injection_scale": 150.0}),
+    (
+        "ar with a scale",
+        change(RELEASED_AR, extraction__injection_scale=150.0),
+        {"injection": Injection.replacing(150.0)},
+    ),
     ("no mse_scale", change(RELEASED_AV, extraction__mse_scale=REMOVED), {"mse_scale": math.sqrt(3584)}),
     ("ar without extraction", change(RELEASED_AR, extraction=REMOVED), {"mse_scale": math.sqrt(3584)}),
     ("ar with null extraction", change(RELEASED_AR, extraction=None), {"mse_scale": math.sqrt(3584)}),
@@ -164,7 +181,7 @@ def test_every_field_of_a_released_av(tmp_path: Path) -> None:
         layer=20,
         av_template=AV_TEMPLATE,
         ar_template=AR_TEMPLATE,
-        injection_scale=150.0,
+        injection=Injection.replacing(150.0),
         mse_scale=59.87,
         marker=Marker("㈎", 149705, 29, 522),
         ar_suffix_ids=(1318, 29, 366, 1708, 29),
@@ -174,13 +191,20 @@ def test_every_field_of_a_released_av(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "scale"), [(80.0, 80.0), ("75", 75.0), ("sqrt_d_model", math.sqrt(3584)), ("raw", None)]
+    ("given", "injection"),
+    [
+        ("replace@embedding=80", Injection.replacing(80.0)),
+        ("replace@embedding=sqrt_d_model", Injection.replacing(math.sqrt(3584))),
+        ("add@input:2=raw", Injection("add", "input", 2, None)),
+        ("add_matched@output:1", Injection("add_matched", "output", 1, 1.0)),
+    ],
 )
-def test_a_given_scale_takes_the_place_of_the_sidecars(
-    tmp_path: Path, given: Any, scale: float | None
+def test_a_given_injection_takes_the_place_of_the_released_dialects(
+    tmp_path: Path, given: str, injection: Injection
 ) -> None:
     for meta in (RELEASED_AV, change(RELEASED_AV, extraction__injection_scale=REMOVED)):
-        assert read_sidecar(write(tmp_path, meta), injection_scale_override=given).injection_scale == scale
+        assert read_sidecar(write(tmp_path, meta), injection=given).injection == injection
+    assert Injection.parse(str(injection), 3584) == injection
 
 
 def test_split_template_undoes_doubled_braces() -> None:

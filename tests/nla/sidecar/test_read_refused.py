@@ -12,7 +12,7 @@ from nla_ray.errors import CheckpointError, ConfigError
 from nla_ray.nla.sidecar.read import read_sidecar
 from tests.nla.sidecar.test_read import NO_LAYER, RELEASED_AR, RELEASED_AV, REMOVED, TOKENS, change, write
 
-ADDITIVE = "only embedding replacement is supported"
+ADDITIVE = "not the replacement of the marker's embedding"
 REFUSED: list[tuple[str, Any, str, str]] = [
     (
         "whitened",
@@ -69,7 +69,7 @@ REFUSED: list[tuple[str, Any, str, str]] = [
         "no injection scale",
         change(RELEASED_AV, extraction__injection_scale=REMOVED),
         "extraction.injection_scale",
-        "give the one of its model card",
+        "say what its trainer did",
     ),
     *(
         (
@@ -235,7 +235,24 @@ def test_the_other_kind_of_checkpoint(tmp_path: Path, meta: dict[str, Any], role
         read_sidecar(write(tmp_path, meta), role=role)
 
 
-@pytest.mark.parametrize("given", [0.0, -1.0, math.nan, "loud"])
-def test_a_given_scale_must_be_a_scale(tmp_path: Path, given: Any) -> None:
-    with pytest.raises(ConfigError, match="injection scale: found"):
-        read_sidecar(write(tmp_path, RELEASED_AV), injection_scale_override=given)
+@pytest.mark.parametrize(
+    "given",
+    [
+        "loud", "150", "replace", "replace@embedding", "add@output:1", "replace@embedding=0", "add@input:=1",
+        "replace@embedding=nan", "replace@embedding:1=2", "add_matched@output:1=raw", "add_matched@output",
+        "add_matched@output:1=sqrt_d_model", "replace@embedding=150\n", "subtract@embedding=1",
+    ],
+)  # fmt: skip
+def test_a_given_injection_must_be_one(tmp_path: Path, given: str) -> None:
+    with pytest.raises(ConfigError, match="injection: "):
+        read_sidecar(write(tmp_path, RELEASED_AV), injection=given)
+
+
+def test_what_a_sidecar_says_of_its_injection_is_not_overruled(tmp_path: Path) -> None:
+    added = change(RELEASED_AV, extraction={"injection": "add_matched@output:1"})
+    with pytest.raises(CheckpointError, match=r"extraction.injection: found 'add_matched@output:1'"):
+        read_sidecar(write(tmp_path, added), injection="replace@embedding=150")
+    theirs = change(RELEASED_AV, injection={"mode": "additive"})
+    with pytest.raises(CheckpointError, match=r"injection.mode: found 'additive'"):
+        read_sidecar(write(tmp_path, theirs), injection="replace@embedding=150")
+    assert read_sidecar(write(tmp_path, theirs), injection="add_matched@output:1").injection

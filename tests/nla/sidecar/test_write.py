@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from nla_ray.config.injection import Injection
 from nla_ray.nla.sidecar.read import Marker, Sidecar, read_sidecar
 from nla_ray.nla.sidecar.write import write_sidecar
 from tests.nla.sidecar.test_read import AR_TEMPLATE, AV_TEMPLATE, DIALECTS, write
@@ -67,7 +68,7 @@ def test_a_sidecar_made_from_nothing(tmp_path: Path) -> None:
         layer=1,
         av_template=AV_TEMPLATE,
         ar_template=None,
-        injection_scale=4.0,
+        injection=Injection.replacing(4.0),
         mse_scale=4.0,
         marker=Marker("㈎", 1, 2, 3),
         extra={"stage": "sl", "training": {"lr": 0.002}},

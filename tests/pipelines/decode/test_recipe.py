@@ -47,7 +47,7 @@ def test_what_changes_no_row_is_no_part(change: dict[str, Any]) -> None:
     "change",
     [{"seed": 1}, {"sampling": {"samples": 2}}, {"sampling": {"temperature": 0}}, {"controls": {"none": 1}},
      {"positions": "every:4"}, {"engine": {"dtype": "bfloat16"}}, {"engine": {"device": "cuda"}},
-     {"models": {"injection_scale": 2.0}}, {"corpus": {"max_tokens": 9}},
+     {"models": {"injection": "replace@embedding=2"}}, {"corpus": {"max_tokens": 9}},
      {"corpus": {"window": {"tokens": 9}}},
      {"models": {"av": {"path": "a", "trust_remote_code": True}}}, {"continuation": {}},
      {"corpus": {"chat": {"dropped": []}}}, {"corpus": {"vectors": {}}}],

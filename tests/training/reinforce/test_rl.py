@@ -50,7 +50,11 @@ def vectors(n: int, d: int, seed: int) -> np.ndarray:
 def learner(dirs: Dirs, settings: Reinforce = SETTINGS, *, scale: float | None = None) -> RlLearner:
     """On (target, AV, AR); `scale` is another injection scale for the sampler alone."""
     _, av, ar = dirs
-    engine = TransformersVerbalizer(av, layout=SlotLayout(slots=4, cohort=4), injection_scale=scale)
+    engine = TransformersVerbalizer(
+        av,
+        layout=SlotLayout(slots=4, cohort=4),
+        injection=None if scale is None else f"replace@embedding={scale}",
+    )
     held = vectors(6, engine.d_model, 1)
     held_out = HeldOut(held, np.roll(held, 3, 0), [f"held-{row}" for row in range(6)], [None] * 6)
     setting = Setting(
