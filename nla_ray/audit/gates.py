@@ -128,7 +128,7 @@ def _control_documents(run_id: str, name: str, found: Mapping[str, Population], 
         id=f"control_{name}", title=f"documents with {name} rows", run_id=run_id, value=n, relation=">=",
         threshold=rule.minimum_control_documents, unit="count",
         passed=n >= rule.minimum_control_documents or None,
-        why="Without enough of this control there is nothing to hold the rates against.",
+        why="Without enough of this control there is nothing to compare the rates with.",
     )  # fmt: skip
 
 

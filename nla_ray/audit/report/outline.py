@@ -59,6 +59,8 @@ class Outline:
     gone: Found | None
     aside: tuple[Found, ...]
     shown: int
+    listed: int
+    """Of the findings, how many the report holds."""
     total: int
 
 
@@ -99,6 +101,7 @@ def outline(report: Report) -> Outline:
         gone=_gone(report),
         aside=tuple(_aside(report, detectors)),
         shown=sum(len(one.shown) for _, one in found),
+        listed=len(counted),
         total=sum(totals.values()),
     )
 

@@ -1,4 +1,4 @@
-"""The first sentence of a report, what to do and why; and its two answers: can it be relied on, what was found."""
+"""The first sentence of a report, what to do and why; can its numbers be used, and what was found."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from nla_ray.audit.report.rates import Change, Detector, Result
 from nla_ray.config.detectors.levels import GRAVEST_FIRST, Tier
 from nla_ray.config.detectors.model import VALIDATED
 from nla_ray.intervals import wilson
-from nla_ray.pages.words import count, decimals, number, percent, points, sentence
+from nla_ray.pages.words import clipped, count, decimals, number, percent, points, sentence
 
 RELIANCE: dict[ReportVerdict, str] = {
     "reportable": "These numbers can be used",
     "not reportable": "These numbers cannot be used",
     "insufficient evidence": "Too little was read for these numbers to be used",
 }
-NAMED = 3
-"""Names that a sentence gives before it only counts them."""
+NAMED, LONGEST = 3, 80
+"""Names that a sentence gives before it only counts them, and characters of each."""
 
 
 def summed_up(report: Report) -> Report:
@@ -55,7 +55,7 @@ def precision_told(detector: Detector) -> str:
     """How many of a detector's matches are true, as people who read some of them say."""
     found = detector.validation
     if found is None or not detector.validated:
-        return f"how many of its matches are true is not known: fewer than {VALIDATED} were reviewed"
+        return f"precision not known, fewer than {VALIDATED} of its matches were reviewed"
     n = found.tp + found.fp
     low, high = wilson(found.tp, n)
     return (
@@ -189,7 +189,7 @@ def _nothing(report: Report) -> Iterator[str]:
 
 def _names(names: Iterable[str]) -> str:
     """Up to so many names, and how many more."""
-    ordered = list(dict.fromkeys(names))
+    ordered = list(dict.fromkeys(clipped(name, LONGEST) for name in names))
     more = len(ordered) - NAMED
     return _listed([*ordered[:NAMED], f"{more} more"] if more > 0 else ordered)
 

@@ -248,7 +248,9 @@ def _reference(facts: Mapping[str, Any], role: str) -> Reference:
     found = (facts.get("models") or {}).get(role)
     if isinstance(found, dict):
         return Reference(ref=str(found.get("ref")), commit=found.get("commit"), sha256=found.get("sha256"))
-    return Reference(ref=str(found) if found else "not known")
+    # Models that the package holds stand in a plan as their name with a digest.
+    ref, _, sha256 = str(found or "not known").partition(" sha256:")
+    return Reference(ref=ref, sha256=sha256 or None)
 
 
 def _detector(detector: Detector, found: Sequence[AuditedRun], rows: Sequence[Row]) -> ShownDetector:
