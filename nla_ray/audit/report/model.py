@@ -123,6 +123,7 @@ class Denied(Config):
     """An entry of the artefact denylist: text that verbalizers write of themselves."""
 
     id: str
+    """`*`: all rows that were searched, whatever they hold."""
     title: str
     rows: dict[str, Count]
     """Rows that hold it, by population."""

@@ -161,10 +161,10 @@ def _changed(report: Report) -> Iterator[str]:
             if one.verdict == verdict
         ]
         if moved:
-            yield f"{verdict} since before: {_names(moved)}"
+            yield f"{verdict}: {_names(moved)}"
     if not any(one.verdict in ("risen", "fallen") for one in _changes(report)):
         seen = [one.seen for one in _changes(report) if one.seen is not None]
-        bound = f"; a rise of {points(max(seen))[1:]} points or more would have been seen" if seen else ""
+        bound = f" (a rise of {points(max(seen))[1:]} points or more would have been seen)" if seen else ""
         judged = any(one.p_adjusted is not None for one in _changes(report))
         yield f"no change shown{bound}" if judged else "nothing could be compared"
     if differences := report.comparison.differences:

@@ -21,10 +21,9 @@ if TYPE_CHECKING:
 EXPLAINED = (
     "documents: share of those whose explanations mention it as often as the rule asks, with its 95 % "
     "interval; closest control: what documents would reach if they spoke like that control's positions. "
-    "Both count only text above the fidelity floor, which 95 % of control rows do not reach. raw: share of rows "
-    "with any mention, at any fidelity, beside that of random, mean or none rows which mention it most: what "
-    "is as frequent there is a habit, and a finding only where text above the floor says so "
-    "too"
+    "Both count only text above the fidelity floor, which 95 % of control rows do not reach. raw: share of "
+    "rows with any mention, at any fidelity, beside that of random, mean or none rows which mention it most: "
+    "what is as frequent there is a habit, and a finding only where text above the floor says so too"
 )
 
 
