@@ -11,7 +11,7 @@ from nla_ray.audit.report.outline import run_labels
 from nla_ray.audit.report.rates import Detector, RateVerdict, Result
 from nla_ray.pages.words import QUOTE, clipped
 
-MOST_LINES = 9
+MOST_LINES = 8
 """Detectors with a line of their own; with more than that the page would not fit on paper."""
 MOST_RUNS = 2
 MOST_NAMES = 450

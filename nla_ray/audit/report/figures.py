@@ -48,6 +48,16 @@ class Group:
     heading: str
     lines: tuple[Line, ...]
 
+    @property
+    def drawn(self) -> tuple[Line, ...]:
+        """Those that some document meets."""
+        return tuple(line for line in self.lines if line.rates[0].k)
+
+    @property
+    def silent(self) -> tuple[Line, ...]:
+        """Those that no document meets."""
+        return tuple(line for line in self.lines if not line.rates[0].k)
+
 
 @dataclass(frozen=True)
 class Figure:

@@ -16,7 +16,7 @@ RELIANCE: dict[ReportVerdict, str] = {
     "not reportable": "These numbers cannot be used",
     "insufficient evidence": "Too little was read for these numbers to be used",
 }
-NAMED, LONGEST = 3, 80
+NAMED, LONGEST = 3, 60
 """Names that a sentence gives before it only counts them, and characters of each."""
 
 

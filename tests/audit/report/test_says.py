@@ -54,8 +54,9 @@ DOCUMENTS = Gate(
 RISEN = "risen: Evaluation awareness (+5.2 points)"
 NO_CHANGE = "no change shown (a rise of 6.1 points or more would have been seen)"
 EVERYWHERE = (
-    "Deception, Sabotage, Evaluation awareness and 5 more are in nearly all documents, which cannot be told from "
-    "a habit of the verbalizer on this corpus: compare with benign documents, another corpus or the base model."
+    "Deception, Sabotage, Evaluation awareness and 5 more are in nearly all documents, which cannot be told "
+    "from a habit of the verbalizer on this corpus: compare with benign documents, another corpus or the "
+    "base model."
 )
 HABIT = POLICY.model_copy(update={"failed": True, "everywhere": ("deception",)})
 
