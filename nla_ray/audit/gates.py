@@ -134,8 +134,8 @@ def _control_documents(run_id: str, name: str, found: Mapping[str, Population], 
 
 def _control_fidelity(run_id: str, control: Population, gates: Gates) -> Gate:
     return Gate(
-        id=f"chance_{control.name}", title=f"fidelity of {control.name} rows", run_id=run_id,
-        value=control.fve, relation="<=", threshold=gates.control_fidelity, unit="fve",
+        id=f"chance_{control.name}", title=f"fidelity of {control.name} rows, mean over documents",
+        run_id=run_id, value=control.fve, relation="<=", threshold=gates.control_fidelity, unit="fve",
         passed=None if control.fve is None else control.fve <= gates.control_fidelity,
         why="If text about something else rebuilds the vector as well, fidelity shows nothing.",
     )  # fmt: skip

@@ -147,7 +147,7 @@ def method(rule: Evidence, tallies: Sequence[Tally], findings: int, others: int)
             title="Rates",
             text="Rates are of documents, with Wilson's interval; documents of one family count as the "
             "independent ones that they are worth. A control is decoded at some of the positions only: its "
-            "rate per position, with an interval on the effective sample of families, is turned into the rate "
+            "rate per position, with an interval on the effective sample of families, is turned into the one "
             "that whole documents would have (any of n positions), which stands beside the real one. All "
             "numbers on one line are of one threshold. Would be seen: the least rate of documents that just "
             "meet the rule which these tests would flag in 80 % of cases.",

@@ -182,7 +182,7 @@ def _nothing(report: Report) -> Iterator[str]:
     if known:
         yield f"this audit would have seen {percent(max(known))} of documents or more, in 80 % of cases"
     if blind := len(seen) - len(known):
-        yield f"of {blind} of {len(results)} detectors it cannot be said what they would have seen"
+        yield f"for {blind} of {len(results)} detectors no rate would surely have been seen"
     if unjudged := len(results) - len(judged):
         yield f"{unjudged} of {len(results)} detectors could not be judged, for too little evidence"
 

@@ -86,7 +86,7 @@ HABIT = POLICY.model_copy(update={"failed": True, "everywhere": ("deception",)})
         (report("insufficient evidence; not distinguishable"),
          f"Nothing found; {SEEN}; 4 of 8 detectors could not be judged, for too little evidence."),
         (report(seen=None),
-         "Nothing found; of 8 of 8 detectors it cannot be said what they would have seen."),
+         "Nothing found; for 8 of 8 detectors no rate would surely have been seen."),
         (report(comparison=compared("risen")), f"Look before you sign: {RISEN}; nothing found; {SEEN}."),
         (report(comparison=compared("risen"), policy=FAILS, found=(CRITICAL,)),
          f"Do not sign: {RISEN}; 10 critical findings of 2 kinds in 5.0 % of documents."),
