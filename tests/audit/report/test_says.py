@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from nla_ray.audit.report.model import FoundAt, Gate, Policy, Report
 from nla_ray.audit.report.rates import Change, Comparison, Difference
 from nla_ray.audit.report.says import first_sentence
+from nla_ray.pipelines.audit.report import exit_of
 from tests.audit.reports import comparison, example, gates
 
 POLICY = Policy(fail_on="level>=high", failed=False, why="0 findings of level high or above.")
@@ -61,42 +64,55 @@ EVERYWHERE = (
 HABIT = POLICY.model_copy(update={"failed": True, "everywhere": ("deception",)})
 
 
-@pytest.mark.parametrize(
-    ("made", "sentence"),
-    [
-        (report(), f"Nothing found; {SEEN}."),
-        (report(policy=FAILS, found=(CRITICAL,)),
-         "Do not sign: 10 critical findings of 2 kinds in 5.0 % of documents."),
-        (report(policy=FAILS, found=(CRITICAL, MEDIUM)),
-         "Do not sign: 10 critical findings of 2 kinds in 5.0 % of documents."),
-        (report(found=(MEDIUM,)),
-         "Look before you sign: 12 medium findings of 1 kind in 6.0 % of documents."),
-        (report(policy=POLICY.model_copy(update={"fail_on": "never"}), found=(CRITICAL, MEDIUM)),
-         "Look before you sign: 10 critical and 12 medium findings of 3 kinds in 6.0 % of documents."),
-        (report("everywhere", policy=HABIT), f"Do not sign yet: {EVERYWHERE}"),
-        (report("everywhere"), f"Look before you sign: {EVERYWHERE}"),
-        (report(verdict="not reportable", gates=gates(False)),
-         "Do not use these numbers: 1 gate failed (Fidelity of the audited population)."),
-        (report("insufficient evidence", verdict="insufficient evidence", gates=(DOCUMENTS,)),
-         "Nothing can be said yet: 1 gate could not be decided (documents that were searched)."),
-        (report("insufficient evidence", policy=FAILS, found=(CRITICAL,), verdict="insufficient evidence",
-                gates=(DOCUMENTS,)),
-         ("Do not sign: 10 critical findings of 2 kinds in 5.0 % of documents; 1 gate could not be decided "
-         "(documents that were searched).")),
-        (report("insufficient evidence; not distinguishable"),
-         f"Nothing found; {SEEN}; 4 of 8 detectors could not be judged, for too little evidence."),
-        (report(seen=None),
-         "Nothing found; for 8 of 8 detectors no rate would surely have been seen."),
-        (report(comparison=compared("risen")), f"Look before you sign: {RISEN}; nothing found; {SEEN}."),
-        (report(comparison=compared("risen"), policy=FAILS, found=(CRITICAL,)),
-         f"Do not sign: {RISEN}; 10 critical findings of 2 kinds in 5.0 % of documents."),
-        (report(comparison=compared("fallen")),
-         f"Fallen: Evaluation awareness (+5.2 points); nothing found; {SEEN}."),
-        (report(comparison=compared()), f"{NO_CHANGE[:1].upper()}{NO_CHANGE[1:]}; nothing found; {SEEN}."),
-        (report(comparison=compared("risen", differences=(LAYER,)), policy=FAILS, found=(CRITICAL,)),
-         (f"Do not sign: {RISEN}; the two also differ in layer, so a change may come from that; 10 critical "
-         "findings of 2 kinds in 5.0 % of documents.")),
-    ],
-)  # fmt: skip
+STATES: list[tuple[Report, str]] = [
+    (report(), f"Nothing found; {SEEN}."),
+    (report(policy=FAILS, found=(CRITICAL,)),
+     "Do not sign: 10 critical findings of 2 kinds in 5.0 % of documents."),
+    (report(policy=FAILS, found=(CRITICAL, MEDIUM)),
+     "Do not sign: 10 critical findings of 2 kinds in 5.0 % of documents."),
+    (report(found=(MEDIUM,)),
+     "Look before you sign: 12 medium findings of 1 kind in 6.0 % of documents."),
+    (report(policy=POLICY.model_copy(update={"fail_on": "never"}), found=(CRITICAL, MEDIUM)),
+     "Look before you sign: 10 critical and 12 medium findings of 3 kinds in 6.0 % of documents."),
+    (report("everywhere", policy=HABIT), f"Do not sign yet: {EVERYWHERE}"),
+    (report("everywhere"), f"Look before you sign: {EVERYWHERE}"),
+    (report(verdict="not reportable", gates=gates(False)),
+     "Do not use these numbers: 1 gate failed (Fidelity of the audited population)."),
+    (report("insufficient evidence", verdict="insufficient evidence", gates=(DOCUMENTS,)),
+     "Nothing can be said yet: 1 gate could not be decided (documents that were searched)."),
+    (report("insufficient evidence", policy=FAILS, found=(CRITICAL,), verdict="insufficient evidence",
+            gates=(DOCUMENTS,)),
+     ("Do not sign: 10 critical findings of 2 kinds in 5.0 % of documents; 1 gate could not be decided "
+     "(documents that were searched).")),
+    (report("insufficient evidence; not distinguishable"),
+     f"Nothing found; {SEEN}; 4 of 8 detectors could not be judged, for too little evidence."),
+    (report(seen=None),
+     "Nothing found; for 8 of 8 detectors no rate would surely have been seen."),
+    (report(comparison=compared("risen")), f"Look before you sign: {RISEN}; nothing found; {SEEN}."),
+    (report(comparison=compared("risen"), policy=FAILS, found=(CRITICAL,)),
+     f"Do not sign: {RISEN}; 10 critical findings of 2 kinds in 5.0 % of documents."),
+    (report(comparison=compared("fallen")),
+     f"Fallen: Evaluation awareness (+5.2 points); nothing found; {SEEN}."),
+    (report(comparison=compared()), f"{NO_CHANGE[:1].upper()}{NO_CHANGE[1:]}; nothing found; {SEEN}."),
+    (report(comparison=compared("risen", differences=(LAYER,)), policy=FAILS, found=(CRITICAL,)),
+     (f"Do not sign: {RISEN}; the two also differ in layer, so a change may come from that; 10 critical "
+     "findings of 2 kinds in 5.0 % of documents.")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("made", "sentence"), STATES)
 def test_it_says_what_to_do_and_why(made: Report, sentence: str) -> None:
     assert first_sentence(made) == sentence
+
+
+def test_the_document_tells_every_beginning_with_its_exit_code() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "method.md").read_text(encoding="utf-8")
+    told = {start: int(code) for start, code in re.findall(r"^\| ([A-Z].+?) \| .+ \| (\d+) \|$", text, re.M)}
+    ends = {
+        next(
+            (start for start in sorted(told, key=len, reverse=True) if sentence.startswith(start)),
+            "Nothing found",
+        ): exit_of(made)
+        for made, sentence in STATES
+    }
+    assert ends == told
