@@ -14,8 +14,8 @@ from nla_ray.pages.words import QUOTE, clipped
 MOST_LINES = 8
 """Detectors with a line of their own; with more than that the page would not fit on paper."""
 MOST_RUNS = 2
-MOST_NAMES = 450
-"""Characters of a list of detectors that share a line."""
+MOST_NAMES, IN_A_LINE = 600, 120
+"""Characters of a list of detectors without lines of their own, and how many more for each line not used."""
 SHOWN: tuple[RateVerdict, ...] = ("above controls", "everywhere")
 """What has a line for each detector."""
 
@@ -71,11 +71,11 @@ def cover(report: Report) -> Cover:
         more_runs=len(audited[MOST_RUNS:]),
         lines=tuple(lines[:MOST_LINES]),
         more_lines=len(lines[MOST_LINES:]),
-        rest=tuple(_rest(report)),
+        rest=tuple(_rest(report, MOST_NAMES + IN_A_LINE * max(0, MOST_LINES - len(lines)))),
     )
 
 
-def _rest(report: Report) -> Iterator[Rest]:
+def _rest(report: Report, most: int) -> Iterator[Rest]:
     for verdict, heading in HEADINGS:
         found = [
             (detector, result)
@@ -89,7 +89,7 @@ def _rest(report: Report) -> Iterator[Rest]:
             seen = [result.seen for _, result in found]
             yield Rest(
                 heading=heading,
-                names=clipped("; ".join(names), MOST_NAMES),
+                names=clipped("; ".join(names), most),
                 detectors=len(names),
                 most=max((high for high in highs if high is not None), default=None),
                 seen=max((one for one in seen if one is not None), default=None) if all(seen) else None,

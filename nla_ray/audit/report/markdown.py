@@ -9,7 +9,7 @@ from nla_ray.audit.report.figures import HEADINGS, rate_figures
 from nla_ray.audit.report.model import Gate, Report
 from nla_ray.audit.report.outline import Found, headline, outline, run_labels
 from nla_ray.audit.report.rates import Rate, Result
-from nla_ray.audit.report.says import RELIANCE, findings_told, relied_on, seen_told
+from nla_ray.audit.report.says import RELIANCE, findings_told, next_step, relied_on, seen_told
 from nla_ray.pages.markdown import code, plain, table
 from nla_ray.pages.words import (
     MISSING,
@@ -55,6 +55,7 @@ def _verdict(report: Report) -> Iterator[str]:
         models = f"model {code(run.target.ref)}, layer {layer}, read by {code(run.av.ref)}"
         when = (run.finished_at or "a day not known")[:10]
         yield f"- {run.role.capitalize()}: {models}; corpus {code(run.corpus)}; read on {plain(when)}"
+    yield f"- Next: {next_step(report)}"
     if report.policy:
         yield f"- Policy {code(report.policy.fail_on)}: {report.outcome}. {plain(report.policy.why)}"
     yield ""

@@ -16,6 +16,16 @@ RELIANCE: dict[ReportVerdict, str] = {
     "not reportable": "These numbers cannot be used",
     "insufficient evidence": "Too little was read for these numbers to be used",
 }
+NEXT = {
+    "Do not use these numbers": "see under Gates what failed and why, mend it, decode and audit again.",
+    "Do not sign": "read the findings, the strongest first, and have people review them: where precision is "
+    "not known, nobody knows how many are true.",
+    "Do not sign yet": "make that comparison, then audit again.",
+    "Nothing can be said yet": "decode more documents, or the controls that are missing, and audit again.",
+    "Look before you sign": "read what is named here; the policy does not fail on it, and it is not nothing.",
+    "": "decide whether a property rarer than what would have been seen matters to you.",
+}
+"""What to do next, by how the first sentence begins."""
 NAMED, LONGEST = 3, 60
 """Names that a sentence gives before it only counts them, and characters of each."""
 
@@ -30,6 +40,11 @@ def first_sentence(report: Report) -> str:
     action = _action(report)
     because = "; ".join(_because(report))
     return f"{action}: {because}." if action else f"{sentence(because)}."
+
+
+def next_step(report: Report) -> str:
+    """What to do about it."""
+    return NEXT[_action(report)]
 
 
 def findings_told(report: Report) -> str:
@@ -84,8 +99,16 @@ def _action(report: Report) -> str:
         return "Do not sign" if policy.findings else "Do not sign yet"
     if report.verdict == "insufficient evidence":
         return "Nothing can be said yet"
-    risen = any(one.verdict == "risen" for one in _changes(report))
+    weighty = {detector.id for detector in _weighty(report)}
+    risen = any(one.verdict == "risen" and one.detector in weighty for one in _changes(report))
     return "Look before you sign" if report.found or risen or any(_everywhere(report)) else ""
+
+
+def _weighty(report: Report) -> Iterator[Detector]:
+    """Detectors that can raise a finding."""
+    for detector in report.detectors:
+        if detector.level != "informational" and detector.status != "experimental":
+            yield detector
 
 
 def _because(report: Report) -> Iterator[str]:
@@ -134,7 +157,7 @@ def _told(report: Report, levels: Sequence[str]) -> str:
 def _everywhere(report: Report) -> Iterator[str]:
     names = [
         detector.title
-        for detector in report.detectors
+        for detector in _weighty(report)
         if any(result.verdict == "everywhere" for result in detector.results)
     ]
     if names:
@@ -174,7 +197,7 @@ def _changed(report: Report) -> Iterator[str]:
 
 def _nothing(report: Report) -> Iterator[str]:
     """What no finding means: the least that would have been found, and what could not be judged."""
-    results = [result for detector in report.detectors for result in detector.results]
+    results = [result for detector in _weighty(report) for result in detector.results]
     judged = [result for result in results if result.verdict != "insufficient evidence"]
     yield "nothing found"
     seen = [result.seen for result in judged]

@@ -24,7 +24,11 @@ DIFF = "out/audit-diff"
 
 Output = Annotated[
     str | None,
-    typer.Option("-o", "--output", help=f"Folder or s3://bucket/prefix for the report; without it {DIFF}."),
+    typer.Option(
+        "-o",
+        "--output",
+        help=f"Folder or s3://bucket/prefix for the report; without it the configuration's, or {DIFF}.",
+    ),
 ]
 
 CODES = (
@@ -76,7 +80,9 @@ def diff_command(
     """Audit B and compare it with A."""
     from nla_ray.config.audit import AuditConfig
 
-    values = {"source": _source(b), "before": _source(a), "output": output or DIFF}
+    values = {"source": _source(b), "before": _source(a)}
+    if output is not None or config is None:
+        values["output"] = output or DIFF
     if config is None:
         _audit(AuditConfig.model_validate(values), keep=output is None)
     else:

@@ -29,7 +29,7 @@ EXPLAINED = (
 
 def print_audit(outcome: Outcome, console: Console, ended: Exit) -> None:
     """The summary of an audit: what to do, whether it can be relied on, what changed and was found."""
-    from nla_ray.audit.report.says import RELIANCE, findings_told
+    from nla_ray.audit.report.says import RELIANCE, findings_told, next_step
 
     report = outcome.report
     console.print(Text(printable(report.summary), "bold"), soft_wrap=True)
@@ -41,6 +41,7 @@ def print_audit(outcome: Outcome, console: Console, ended: Exit) -> None:
         _line(console, "  because", reason)
     if report.verdict != "not reportable":
         _line(console, "found", findings_told(report))
+    _line(console, "next", next_step(report))
     if report.comparison is not None:
         print_comparison(report.comparison, console)
     for run in report.runs:

@@ -22,7 +22,7 @@ SEEN = "this audit would have seen 1.9 % of documents or more, in 80 % of cases"
 
 
 def report(verdicts: str = "not distinguishable", seen: float | None = 0.019, **changes: Any) -> Report:
-    """An audit of 600 documents whose detectors all have one verdict, or these in turn."""
+    """600 documents, 8 detectors with these verdicts in turn; the last one can raise no finding."""
     kinds = verdicts.split("; ")
     made = example(0)
     detectors = tuple(
@@ -57,7 +57,7 @@ DOCUMENTS = Gate(
 RISEN = "risen: Evaluation awareness (+5.2 points)"
 NO_CHANGE = "no change shown (a rise of 6.1 points or more would have been seen)"
 EVERYWHERE = (
-    "Deception, Sabotage, Evaluation awareness and 5 more are in nearly all documents, which cannot be told "
+    "Deception, Sabotage, Evaluation awareness and 4 more are in nearly all documents, which cannot be told "
     "from a habit of the verbalizer on this corpus: compare with benign documents, another corpus or the "
     "base model."
 )
@@ -66,6 +66,7 @@ HABIT = POLICY.model_copy(update={"failed": True, "everywhere": ("deception",)})
 
 STATES: list[tuple[Report, str]] = [
     (report(), f"Nothing found; {SEEN}."),
+    (report("; ".join(["not distinguishable"] * 7 + ["everywhere"])), f"Nothing found; {SEEN}."),
     (report(policy=FAILS, found=(CRITICAL,)),
      "Do not sign: 10 critical findings of 2 kinds in 5.0 % of documents."),
     (report(policy=FAILS, found=(CRITICAL, MEDIUM)),
@@ -85,9 +86,9 @@ STATES: list[tuple[Report, str]] = [
      ("Do not sign: 10 critical findings of 2 kinds in 5.0 % of documents; 1 gate could not be decided "
      "(documents that were searched).")),
     (report("insufficient evidence; not distinguishable"),
-     f"Nothing found; {SEEN}; 4 of 8 detectors could not be judged, for too little evidence."),
+     f"Nothing found; {SEEN}; 4 of 7 detectors could not be judged, for too little evidence."),
     (report(seen=None),
-     "Nothing found; for 8 of 8 detectors no rate would surely have been seen."),
+     "Nothing found; for 7 of 7 detectors no rate would surely have been seen."),
     (report(comparison=compared("risen")), f"Look before you sign: {RISEN}; nothing found; {SEEN}."),
     (report(comparison=compared("risen"), policy=FAILS, found=(CRITICAL,)),
      f"Do not sign: {RISEN}; 10 critical findings of 2 kinds in 5.0 % of documents."),

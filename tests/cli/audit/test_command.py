@@ -204,12 +204,13 @@ def test_a_comparison_without_a_place_of_its_own_replaces_no_other(
     monkeypatch.chdir(tmp_path)
     one, other = tmp_path / "tables", write_tables(tmp_path / "next", rows(never, seed=1), "week2")
     assert invoke("audit", "diff", other, one, "--config", planted).code == 5
-    written = (tmp_path / "out" / "audit-diff" / "report.json").read_bytes()
+    written = (tmp_path / "report" / "report.json").read_bytes()
     assert invoke("audit", "diff", other, one, "--config", planted).code == 5
     refused = invoke("audit", "diff", one, other, "--config", planted).refused()
     assert "holds the report of another audit; name another place with -o" in refused
-    assert (tmp_path / "out" / "audit-diff" / "report.json").read_bytes() == written
-    assert not (tmp_path / "report").exists()
+    assert (tmp_path / "report" / "report.json").read_bytes() == written
+    assert invoke("audit", "diff", other, one).code == 5
+    assert "out/audit-diff: holds" in invoke("audit", "diff", one, other).refused()
 
 
 def test_a_comparison_with_what_is_not_reportable_is_not(
