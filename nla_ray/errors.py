@@ -25,7 +25,7 @@ class Exit(IntEnum):
         2,
         "something given is not usable: an option, a configuration, an input, a cluster",
     )
-    NOT_REPORTABLE = 3, "a gate failed: the audit is not reportable"
+    NOT_REPORTABLE = 3, "a gate failed: the audit's numbers cannot be used"
     INSUFFICIENT = 4, "too little evidence to say anything"
     FINDINGS = 5, "findings that the policy fails on, or rates at its level that have risen"
     QUARANTINE = 6, "committed, with more rows in quarantine than allowed"

@@ -128,14 +128,14 @@ def _control_documents(run_id: str, name: str, found: Mapping[str, Population], 
         id=f"control_{name}", title=f"documents with {name} rows", run_id=run_id, value=n, relation=">=",
         threshold=rule.minimum_control_documents, unit="count",
         passed=n >= rule.minimum_control_documents or None,
-        why="Without enough of this control there is nothing to hold the rates against.",
+        why="Without enough of this control there is nothing to compare the rates with.",
     )  # fmt: skip
 
 
 def _control_fidelity(run_id: str, control: Population, gates: Gates) -> Gate:
     return Gate(
-        id=f"chance_{control.name}", title=f"fidelity of {control.name} rows", run_id=run_id,
-        value=control.fve, relation="<=", threshold=gates.control_fidelity, unit="fve",
+        id=f"chance_{control.name}", title=f"fidelity of {control.name} rows, mean over documents",
+        run_id=run_id, value=control.fve, relation="<=", threshold=gates.control_fidelity, unit="fve",
         passed=None if control.fve is None else control.fve <= gates.control_fidelity,
         why="If text about something else rebuilds the vector as well, fidelity shows nothing.",
     )  # fmt: skip

@@ -248,7 +248,8 @@ class Measured:
             if not found:
                 return f"there are no {control} rows to compare with"
             if found < rule.minimum_control_documents:
-                return f"{control} rows in {found} documents, fewer than {rule.minimum_control_documents}"
+                of = "documents" if found == len(self._within[control]) else "families of documents"
+                return f"{control} rows in {found} {of}, fewer than {rule.minimum_control_documents}"
         if self.benign is not None:
             return _too_few(self.benign, rule)
         return (

@@ -146,17 +146,17 @@ def method(rule: Evidence, tallies: Sequence[Tally], findings: int, others: int)
         Note(
             title="Rates",
             text="Rates are of documents, with Wilson's interval; documents of one family count as the "
-            "independent ones that they are worth. A control is decoded at some of the places only: its rate "
-            "per place, with an interval on the effective sample of families, is turned into the rate that "
-            "whole documents would have (any of n places), which stands beside the real one. All numbers on "
-            "one line are of one threshold. Would be seen: the least rate of documents that just meet the "
-            "rule which these tests would flag in 80 % of cases.",
+            "independent ones that they are worth. A control is decoded at some of the positions only: its "
+            "rate per position, with an interval on the effective sample of families, is turned into the one "
+            "that whole documents would have (any of n positions), which stands beside the real one. All "
+            "numbers on one line are of one threshold. Would be seen: the least rate of documents that just "
+            "meet the rule which these tests would flag in 80 % of cases.",
         ),
         Note(
             title="Above controls",
             text="A detector is above its controls if more documents reach some strength than they "
             "would with any control's rate at its upper bound, and if mentions are tied to "
-            "documents: dealing them to places at random makes fewer pairs within families. The "
+            "documents: assigning them to positions at random makes fewer pairs within families. The "
             "largest of these p-values counts; they are adjusted over detectors for a false "
             f"discovery rate of {rule.alpha:g} (Benjamini-Hochberg). A property of nearly all documents "
             "cannot be tied to some of them: everywhere, neither found nor absent.",

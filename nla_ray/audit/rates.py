@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from nla_ray.audit.inference.statistics import benjamini_hochberg
@@ -67,7 +67,8 @@ def rate_all(
         Rated(
             detector=one.detector.id, run_id=tally.run_id, verdict=verdict, strength=strength, p=p,
             rates=tuple(
-                _judged(rate, adjusted[rate.population, rate.unit][at], verdict, rule) for rate in rates
+                _judged(rate, adjusted[rate.population, rate.unit][at], verdict, rule, one.tested)
+                for rate in rates
             ),
             why=_why(one, rates, verdict), families=one.families, independent=one.independent,
             seen=None if one.lacking else one.seen(level),
@@ -80,17 +81,20 @@ def _p(rates: Sequence[Rate], name: tuple[str, str]) -> float | None:
     return next((rate.p for rate in rates if (rate.population, rate.unit) == name), None)
 
 
-def _judged(rate: Rate, adjusted: float | None, verdict: RateVerdict, rule: Evidence) -> Rate:
+def _judged(
+    rate: Rate, adjusted: float | None, verdict: RateVerdict, rule: Evidence, tested: Collection[str]
+) -> Rate:
     """The rate with what its own test says; none is above where its interval of the difference holds 0.
 
-    Where there is too little to judge the detector by, no line of it is judged.
+    Where there is too little to judge the detector by, no line of it is judged; nor is a control that is not
+    among the tested ones, which have families enough.
     """
     if rate.p is None:
         return rate
     if verdict == INSUFFICIENT or adjusted is None:
         return rate.model_copy(update={"verdict": INSUFFICIENT})
     of: RateVerdict = ABOVE if adjusted <= rule.alpha and (rate.lift_low or 0.0) > 0 else NOT
-    if rate.unit == "document" and rate.population != BENIGN and rate.n < rule.minimum_control_documents:
+    if rate.unit == "document" and rate.population != BENIGN and rate.population not in tested:
         of = INSUFFICIENT
     return rate.model_copy(update={"p_adjusted": adjusted, "verdict": of})
 

@@ -67,7 +67,7 @@ class Units(Config):
 
 
 class Gates(Config):
-    """What must hold for an audit to be reportable."""
+    """What must hold for an audit's numbers to be used."""
 
     fidelity: Fidelity = 0.5
     """Mean `fve_nrm` over documents: the lower end of its interval must reach this."""

@@ -35,8 +35,11 @@ def decimals(shares: Iterable[float | None]) -> int:
 
 
 def percent(share: float | None, digits: int = 1) -> str:
-    """A share in percent: "12.4 %"."""
-    return MISSING if share is None else f"{number(share * 100, digits)} %"
+    """A share in percent: "12.4 %"; one that is not zero never reads as zero."""
+    if share is None:
+        return MISSING
+    least = 10.0**-digits
+    return f"< {least:.{digits}f} %" if 0 < share * 100 < least / 2 else f"{number(share * 100, digits)} %"
 
 
 def points(change: float | None, digits: int = 1) -> str:

@@ -12,8 +12,10 @@ from typing import Any
 
 from nla_ray.audit.report.context import Read, contexts
 from nla_ray.audit.report.evidence import Evidence, Finding, Part
-from nla_ray.audit.report.model import Denied, File, Gate, Note, Population, Query, Report, Run
+from nla_ray.audit.report.model import Denied, File, FoundAt, Gate, Note, Population, Query, Report, Run
 from nla_ray.audit.report.rates import Change, Comparison, Detector, Drift, Rate, Result
+from nla_ray.audit.report.says import summed_up
+from nla_ray.config.detectors.levels import GRAVEST_FIRST
 from nla_ray.config.detectors.model import Validation
 from nla_ray.pages.data import Reference
 
@@ -50,6 +52,7 @@ def example(findings: int = 40, **changes: Any) -> Report:
         "gates": gates(),
         "runs": (run(),),
         "detectors": detectors,
+        "found": found_at(found),
         "findings": found + aside,
         "cannot_claim": (
             Note(title="Other layers", text="Only layer 3 was read; what other layers hold is not known."),
@@ -59,7 +62,19 @@ def example(findings: int = 40, **changes: Any) -> Report:
         "denylist": (Denied(id="greeting", title="Names itself", rows={"real": 3, "random": 11}),),
         "files": (File(name="report.json", what="every number and finding of this page"),),
     }
-    return Report(**(values | changes))
+    return summed_up(Report(**(values | changes)))
+
+
+def found_at(findings: tuple[Finding, ...]) -> tuple[FoundAt, ...]:
+    """Counts of findings by level."""
+    made, documents = [], set[str]()
+    for level in GRAVEST_FIRST:
+        ones = [one for one in findings if one.level == level]
+        documents |= {one.doc_id for one in ones}
+        if ones:
+            kinds = len({one.detector for one in ones})
+            made.append(FoundAt(level=level, findings=len(ones), detectors=kinds, documents=len(documents)))
+    return tuple(made)
 
 
 def gates(passed: bool | None = True) -> tuple[Gate, ...]:

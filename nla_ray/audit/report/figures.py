@@ -8,10 +8,14 @@ from nla_ray.audit.report.model import Report
 from nla_ray.audit.report.rates import Change, Detector, Rate, RateVerdict, Result
 from nla_ray.pages.axes import Axis, change_axis, rate_axis
 from nla_ray.pages.words import decimals
+from nla_ray.tables import REAL
 
 BENIGN = "benign"
 FIDELITY = (0.0, 0.25, 0.5, 0.75)
 """Where the colours of fidelity change."""
+
+LEAST_DRAWN = 1e-4
+"""Rates under this stand at the left end of an axis, where zero is."""
 
 HEADINGS: tuple[tuple[RateVerdict, str], ...] = (
     ("above controls", "Above the controls"),
@@ -29,6 +33,12 @@ class Line:
     result: Result
     rates: tuple[Rate, ...]
 
+    @property
+    def raw(self) -> dict[str, float | None]:
+        """By population: the share of rows with a mention at any fidelity; None: rows are not counted."""
+        rows = {rate.population: rate.rate for rate in self.result.rates if rate.unit == "row"}
+        return dict.fromkeys((rate.population for rate in self.rates), None) | rows
+
 
 @dataclass(frozen=True)
 class Group:
@@ -37,6 +47,16 @@ class Group:
     verdict: RateVerdict
     heading: str
     lines: tuple[Line, ...]
+
+    @property
+    def drawn(self) -> tuple[Line, ...]:
+        """Those that some document meets."""
+        return tuple(line for line in self.lines if line.rates[0].k)
+
+    @property
+    def silent(self) -> tuple[Line, ...]:
+        """Those that no document meets."""
+        return tuple(line for line in self.lines if not line.rates[0].k)
 
 
 @dataclass(frozen=True)
@@ -92,8 +112,10 @@ def _figure(run_id: str, lines: list[Line]) -> Figure:
         Group(verdict, heading, tuple(line for line in lines if line.result.verdict == verdict))
         for verdict, heading in HEADINGS
     )
-    axis = rate_axis([rate.rate for rate in rates], [rate.high for rate in rates])
-    digits = decimals(rate.rate for rate in rates)
+    axis = rate_axis(
+        [rate.rate for rate in rates if (rate.rate or 0.0) >= LEAST_DRAWN], [rate.high for rate in rates]
+    )
+    digits = decimals(rate.rate for rate in rates if rate.population in (REAL, BENIGN))
     return Figure(run_id, axis, digits, tuple(group for group in groups if group.lines))
 
 

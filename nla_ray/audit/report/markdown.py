@@ -9,6 +9,7 @@ from nla_ray.audit.report.figures import HEADINGS, rate_figures
 from nla_ray.audit.report.model import Gate, Report
 from nla_ray.audit.report.outline import Found, headline, outline, run_labels
 from nla_ray.audit.report.rates import Rate, Result
+from nla_ray.audit.report.says import RELIANCE, findings_told, next_step, relied_on, seen_told
 from nla_ray.pages.markdown import code, plain, table
 from nla_ray.pages.words import (
     MISSING,
@@ -28,9 +29,9 @@ def markdown(report: Report) -> str:
     """Verdict, gates, rates, change and the strongest findings; explanations are quoted as code spans."""
     parts = (
         _verdict(report),
+        _change(report),
         _gates(report),
         _rates(report),
-        _change(report),
         _findings(report),
         _limits(report),
         _provenance(report),
@@ -42,11 +43,19 @@ def _verdict(report: Report) -> Iterator[str]:
     top = headline(report)
     yield f"# {plain(report.title)}"
     yield ""
-    yield f"**{report.verdict.capitalize()}.** {' '.join(plain(reason) for reason in report.reasons)}"
+    yield f"**{plain(report.summary)}**"
     yield ""
-    levels = ", ".join(f"{count(n)} {level}" for level, n in top.findings.items())
-    yield f"- Findings, one per document and detector: {count(top.total)}{f' ({levels})' if levels else ''}"
+    reasons = " ".join(plain(reason) for reason in report.reasons)
+    yield f"- Can the numbers be used? {RELIANCE[report.verdict]}. {relied_on(report)} {reasons}".rstrip()
+    if report.verdict != "not reportable":
+        yield f"- What was found? {findings_told(report)}. A document counts once for each detector."
     yield f"- Searched: {count(top.rows)} explanations of {count(top.documents)} documents"
+    for run in report.runs:
+        layer = "not known" if run.layer is None else run.layer
+        models = f"model {code(run.target.ref)}, layer {layer}, read by {code(run.av.ref)}"
+        when = (run.finished_at or "a day not known")[:10]
+        yield f"- {run.role.capitalize()}: {models}; corpus {code(run.corpus)}; read on {plain(when)}"
+    yield f"- Next: {next_step(report)}"
     if report.policy:
         yield f"- Policy {code(report.policy.fail_on)}: {report.outcome}. {plain(report.policy.why)}"
     yield ""
@@ -79,8 +88,11 @@ def _rates(report: Report) -> Iterator[str]:
     yield ""
     yield (
         "Share of documents that meet the rule from so many positions, samples or rows on, with its 95 % "
-        "interval. Most control text falls below the fidelity floor by construction; the table `rates` has "
-        "all mentions. Would be seen: the smallest rate that would have been flagged in 80 % of cases."
+        "interval. A control's is what documents would reach if their positions spoke like that control's; "
+        "most control text is below the fidelity floor by construction. Raw: rows with any mention, at any "
+        "fidelity; what is as frequent in random, mean or none rows is a habit of the verbalizer. Would be "
+        "seen: the smallest rate, mentioned just as often as the rule asks, that would have been flagged in "
+        "80 % of cases."
     )
     yield ""
     headings = dict(HEADINGS)
@@ -89,14 +101,18 @@ def _rates(report: Report) -> Iterator[str]:
         yield f"Run {plain(labels.get(figure.run_id, figure.run_id))}:"
         yield ""
         yield from table(
-            ("Detector", "Level", *figure.populations, "From", "Would be seen", "Verdict"),
+            ("Detector", "Level", *figure.populations, "From", "Raw", "Would be seen", "Verdict"),
             (
                 (
                     plain(line.detector.title),
                     line.detector.level,
                     *(_rate(line.result, name, figure.digits) for name in figure.populations),
                     MISSING if line.rates[0].least is None else str(line.rates[0].least),
-                    percent(line.result.seen, figure.digits),
+                    ", ".join(
+                        f"{name} {percent(share, 1)}" for name, share in line.raw.items() if share is not None
+                    )
+                    or MISSING,
+                    percent(line.result.seen, figure.digits) if seen_told(line.result) else MISSING,
                     headings[group.verdict].lower(),
                 )
                 for group in figure.groups
@@ -122,7 +138,7 @@ def _change(report: Report) -> Iterator[str]:
         return
     titles = {detector.id: detector.title for detector in report.detectors}
     digits = decimals(change.change for change in comparison.changes)
-    yield f"## Change: {plain(comparison.before)} to {plain(comparison.after)}"
+    yield f"## Change from {plain(comparison.before)} to {plain(comparison.after)}"
     yield ""
     yield (
         f"Method: {plain(comparison.method)} {count(comparison.matched)} documents are in both. "
@@ -162,7 +178,10 @@ def _findings(report: Report) -> Iterator[str]:
         for one in ones:
             yield from _found(level, one)
     if found.total:
-        yield "All findings are in the table `findings`."
+        yield (
+            f"All findings are in the table `findings`; `report.json` lists {count(found.listed)} of them, "
+            f"and {count(len(report.findings) - found.listed)} documents with hits that are none."
+        )
         yield ""
 
 
@@ -200,8 +219,5 @@ def _provenance(report: Report) -> Iterator[str]:
     yield "## Provenance"
     yield ""
     yield f"- Audit {code(report.audit_id)}, nla\\_ray {plain(report.version)}"
-    for run in report.runs:
-        layer = "not known" if run.layer is None else run.layer
-        models = f"target {code(run.target.ref)}, layer {layer}, AV {code(run.av.ref)}"
-        yield f"- Run {code(run.run_id)} ({plain(run.label)}): {models}"
+    yield from (f"- Run {code(run.run_id)}: {plain(run.label)}" for run in report.runs)
     yield ""

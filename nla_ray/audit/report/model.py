@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 from nla_ray.audit.report.evidence import Finding, by_weight
 from nla_ray.audit.report.rates import Comparison, Detector, by_level
 from nla_ray.config.base import Config
+from nla_ray.config.detectors.levels import Level
 from nla_ray.pages.data import Count, Number, Reference, canonical
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -122,6 +123,7 @@ class Denied(Config):
     """An entry of the artefact denylist: text that verbalizers write of themselves."""
 
     id: str
+    """`*`: all rows that were searched, whatever they hold."""
     title: str
     rows: dict[str, Count]
     """Rows that hold it, by population."""
@@ -148,6 +150,18 @@ class Policy(Config):
     why: str
 
 
+class FoundAt(Config):
+    """Findings of one level, those beyond what the report shows too."""
+
+    level: Level
+    findings: Count
+    """One per document and detector."""
+    detectors: Count
+    """With a finding of this level."""
+    documents: Count
+    """With a finding of this level or a graver one, each counted once."""
+
+
 class Report(Config):
     """An audit's result. Equal tables and detectors make equal bytes, at any time, on any machine."""
 
@@ -160,6 +174,8 @@ class Report(Config):
     """Fingerprint of the audit's configuration and detectors."""
     config: str = ""
     """The audit's configuration as JSON."""
+    summary: str = ""
+    """The first sentence: what to do, and why."""
     verdict: ReportVerdict
     reasons: tuple[str, ...]
     """Why this verdict, a sentence each; for "insufficient evidence" with the bound that the data support."""
@@ -167,6 +183,8 @@ class Report(Config):
     gates: tuple[Gate, ...]
     runs: tuple[Run, ...]
     detectors: Annotated[tuple[Detector, ...], AfterValidator(by_level)]
+    found: tuple[FoundAt, ...] = ()
+    """Findings in all, by level, the gravest first."""
     findings: Annotated[tuple[Finding, ...], AfterValidator(by_weight)]
     """Documents with hits, status "finding" first, then what was ruled out and why: all, or the strongest."""
     comparison: Comparison | None = None

@@ -59,22 +59,20 @@ class Outline:
     gone: Found | None
     aside: tuple[Found, ...]
     shown: int
+    listed: int
+    """Of the findings, how many the report holds."""
     total: int
 
 
 def headline(report: Report) -> Headline:
     """Counts over the audited runs."""
-    totals = _totals(report)
-    by_level: Counter[Level] = Counter()
-    for (level, _), total in totals.items():
-        by_level[level] += total
     audited = [run for run in report.runs if run.role == "audited"]
     real = [population for run in audited for population in run.populations if population.name == "real"]
     verdicts: Counter[str] = Counter(
         result.verdict for detector in report.detectors for result in detector.results
     )
     return Headline(
-        findings={level: by_level[level] for level in GRAVEST_FIRST if by_level[level]},
+        findings={one.level: one.findings for one in report.found},
         suppressed=sum(one.suppression is not None for one in report.findings if counts(one)),
         verdicts=dict(verdicts),
         documents=sum(population.documents for population in real),
@@ -103,6 +101,7 @@ def outline(report: Report) -> Outline:
         gone=_gone(report),
         aside=tuple(_aside(report, detectors)),
         shown=sum(len(one.shown) for _, one in found),
+        listed=len(counted),
         total=sum(totals.values()),
     )
 

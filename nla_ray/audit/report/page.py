@@ -6,9 +6,12 @@ from functools import cache
 
 from jinja2 import Environment
 
+from nla_ray.audit.report import says
+from nla_ray.audit.report.cover import cover
 from nla_ray.audit.report.figures import changes_figure, fidelity_class, rate_figures
 from nla_ray.audit.report.model import Report
 from nla_ray.audit.report.outline import headline, marked, outline, run_labels
+from nla_ray.audit.report.references import REFERENCES
 from nla_ray.pages import render
 
 
@@ -18,6 +21,9 @@ def html(report: Report) -> str:
         _templates(),
         report=report,
         headline=headline(report),
+        cover=cover(report),
+        says=says,
+        references=REFERENCES,
         figures=rate_figures(report),
         changes=changes_figure(report),
         found=outline(report),
@@ -27,4 +33,11 @@ def html(report: Report) -> str:
 
 @cache
 def _templates() -> Environment:
-    return render.environment("nla_ray.audit.report", fidelity=fidelity_class, marked=marked)
+    return render.environment(
+        "nla_ray.audit.report",
+        fidelity=fidelity_class,
+        marked=marked,
+        names_what=says.names_what,
+        precision=says.precision_told,
+        seen=says.seen_told,
+    )

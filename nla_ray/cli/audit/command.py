@@ -19,13 +19,21 @@ if TYPE_CHECKING:
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="For example fail_on=never.")
 ]
+DIFF = "out/audit-diff"
+"""Where the report of a comparison is, if no other place is named; that of another one stays there."""
+
 Output = Annotated[
-    str | None, typer.Option("-o", "--output", help="Folder or s3://bucket/prefix for the report.")
+    str | None,
+    typer.Option(
+        "-o",
+        "--output",
+        help=f"Folder or s3://bucket/prefix for the report; without it the configuration's, or {DIFF}.",
+    ),
 ]
 
 CODES = (
-    "Exits 5 when there are findings that the policy fails on, 3 when a gate failed and the audit is not "
-    "reportable, 4 when there is too little evidence to say anything; docs/operations.md has all exit codes."
+    "Exits 5 when there are findings that the policy fails on, 3 when a gate failed and the numbers cannot "
+    "be used, 4 when there is too little evidence to say anything; docs/operations.md has all exit codes."
 )
 
 
@@ -74,12 +82,12 @@ def diff_command(
 
     values = {"source": _source(b), "before": _source(a)}
     if output is not None or config is None:
-        values["output"] = output or "out/audit-diff"
+        values["output"] = output or DIFF
     if config is None:
-        _audit(AuditConfig.model_validate(values))
+        _audit(AuditConfig.model_validate(values), keep=output is None)
     else:
         overrides = [f"{name}={json.dumps(value)}" for name, value in values.items()]
-        _audit(settings_of(AuditConfig, config, overrides))
+        _audit(settings_of(AuditConfig, config, overrides), keep=output is None)
 
 
 def _source(text: str) -> object:
@@ -87,13 +95,14 @@ def _source(text: str) -> object:
     return {"tables": tables, "runs": [run_id]} if separator else {"tables": text}
 
 
-def _audit(config: AuditConfig) -> None:
+def _audit(config: AuditConfig, *, keep: bool = False) -> None:
     from nla_ray.pipelines.audit.report import exit_of
     from nla_ray.pipelines.audit.run import audit
 
     console = Console()
     with stoppable(str(config.output)), console.status("") as status:
-        outcome = audit(config, status.update)
-    print_audit(outcome, console)
-    if code := exit_of(outcome.report):
-        raise typer.Exit(code)
+        outcome = audit(config, status.update, keep=keep)
+    ended = exit_of(outcome.report)
+    print_audit(outcome, console, ended)
+    if ended:
+        raise typer.Exit(ended)

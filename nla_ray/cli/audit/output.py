@@ -1,4 +1,4 @@
-"""What `nla-ray audit` prints: the verdict first, then rates beside controls, what changed."""
+"""What `nla-ray audit` prints: what to do, what changed, rates beside controls, what its exit code means."""
 
 from __future__ import annotations
 
@@ -14,53 +14,77 @@ from nla_ray.text import printable
 if TYPE_CHECKING:
     from nla_ray.audit.report.model import Report
     from nla_ray.audit.report.rates import Comparison, Detector, Rate, Result
+    from nla_ray.errors import Exit
     from nla_ray.pipelines.audit.run import Outcome
 
 
 EXPLAINED = (
-    "share of documents whose explanations mention it by all rules, with its 95 % interval; a control's: "
-    "what documents would reach if their places were like the control's"
+    "documents: share of those whose explanations mention it as often as the rule asks, with its 95 % "
+    "interval; closest control: what documents would reach if they spoke like that control's positions. "
+    "Both count only text above the fidelity floor, which 95 % of control rows do not reach. raw: share of "
+    "rows with any mention, at any fidelity, beside that of random, mean or none rows which mention it most: "
+    "what is as frequent there is a habit, and a finding only where text above the floor says so too"
 )
 
 
-def print_audit(outcome: Outcome, console: Console) -> None:
-    """The summary of an audit."""
+def print_audit(outcome: Outcome, console: Console, ended: Exit) -> None:
+    """The summary of an audit: what to do, whether it can be relied on, what changed and was found."""
+    from nla_ray.audit.report.says import RELIANCE, findings_told, next_step
+
     report = outcome.report
+    console.print(Text(printable(report.summary), "bold"), soft_wrap=True)
+    _line(console, "subject", report.title)
     if outcome.done_before:
         _line(console, "done", "this audit was finished before; nothing was written")
-    _line(console, "verdict", report.verdict)
+    _line(console, "numbers", RELIANCE[report.verdict])
     for reason in report.reasons:
         _line(console, "  because", reason)
-    for run in report.runs:
-        documents = ", ".join(f"{one.name} {one.documents}" for one in run.populations)
-        _line(console, "run", f"{run.run_id}, documents: {documents}")
-        console.print(rates_table(report, run.run_id))
-        silent = [found for found in results_of(report, run.run_id) if not found[1].rates[0].k]
-        if silent:
-            names = ", ".join(detector.id for detector, _ in silent)
-            bound = max(result.rates[0].high or 0.0 for _, result in silent)
-            seen = [result.seen for _, result in silent if result.seen is not None]
-            least = f"; {100 * max(seen):.1f} % would have been flagged in 80 % of cases" if seen else ""
-            told = f"at most {100 * bound:.2f} % of documents{least}: {names}"
-            _line(console, "no document meets the rule", told)
-    _line(console, "what a row says", EXPLAINED)
+    if report.verdict != "not reportable":
+        _line(console, "found", findings_told(report))
+    _line(console, "next", next_step(report))
     if report.comparison is not None:
         print_comparison(report.comparison, console)
+    for run in report.runs:
+        documents = ", ".join(f"{one.name} {one.documents}" for one in run.populations)
+        _line(console, f"{run.role} run", f"{run.run_id}, {run.label}; documents: {documents}")
+        if run.role == "audited":
+            _print_rates(report, run.run_id, console)
+    _line(console, "what a row says", EXPLAINED)
     for note in report.cannot_claim:
         _line(console, "cannot claim", f"{note.title}: {note.text}")
     if report.policy is not None:
-        _line(console, "policy", f"fail_on {report.policy.fail_on}: {report.policy.why}")
+        _line(console, "policy", f"fail_on {report.policy.fail_on}: {report.outcome}. {report.policy.why}")
     _line(console, "report", outcome.output)
+    _line(console, "exit code", f"{ended.value}: {ended.means}")
+
+
+def _print_rates(report: Report, run_id: str, console: Console) -> None:
+    console.print(rates_table(report, run_id))
+    silent = [found for found in results_of(report, run_id) if not found[1].rates[0].k]
+    if silent:
+        names = ", ".join(detector.id for detector, _ in silent)
+        bound = max(result.rates[0].high or 0.0 for _, result in silent)
+        seen = [result.seen for _, result in silent if result.seen is not None]
+        least = (
+            f"; {100 * max(seen):.1f} %, mentioned just as often as the rule asks, would have been flagged "
+            "in 80 % of cases"
+            if seen
+            else ""
+        )
+        told = f"at most {100 * bound:.2f} % of documents{least}: {names}"
+        _line(console, "no document meets the rule", told)
 
 
 def rates_table(report: Report, run_id: str) -> Table:
     """Detectors of one run with their rates by document beside that of the control which comes closest."""
-    table = _detectors("documents", "closest control", "p", "findings")
+    table = _detectors("documents, %", "closest control, %", "p", "findings")
     for detector, result in results_of(report, run_id):
         if result.rates[0].k:
             table.add_row(
                 Text(f"{printable(detector.id)}\n{detector.level}, {result.verdict}"),
-                _rate(result.rates[0]), _closest(result), _adjusted(result), str(result.findings),
+                f"{_rate(result.rates[0])}\n{_raw(result, real=True)}",
+                f"{_closest(result)}\n{_raw(result, real=False)}",
+                _adjusted(result), str(result.findings),
             )  # fmt: skip
     return table
 
@@ -80,7 +104,21 @@ def _closest(result: Result) -> str:
     if not controls:
         return "-"
     closest = max(controls, key=lambda rate: rate.high or 0.0)
-    return f"{closest.population}\n{_rate(closest)}"
+    return f"{closest.population} {_rate(closest)}"
+
+
+def _raw(result: Result, *, real: bool) -> str:
+    """The share of rows with any mention: real ones, or those of the wordiest control without a document."""
+    asked = ("real",) if real else ("random", "mean", "none")
+    rows = [
+        rate
+        for rate in result.rates
+        if rate.unit == "row" and rate.rate is not None and rate.population in asked
+    ]
+    if not rows:
+        return ""
+    most = max(rows, key=lambda rate: rate.rate or 0.0)
+    return f"raw {'' if real else f'{most.population} '}{100 * (most.rate or 0.0):.1f}"
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
@@ -130,7 +168,7 @@ def _detectors(*columns: str) -> Table:
 def _rate(rate: Rate | None) -> str:
     if rate is None or rate.rate is None or rate.low is None or rate.high is None:
         return "-"
-    return f"{100 * rate.rate:.1f} % ({100 * rate.low:.1f}-{100 * rate.high:.1f})"
+    return f"{100 * rate.rate:.1f} ({100 * rate.low:.1f}-{100 * rate.high:.1f})"
 
 
 def _adjusted(result: Result) -> str:

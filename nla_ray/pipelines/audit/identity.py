@@ -83,6 +83,13 @@ def finished(output: Tree, record: Mapping[str, JsonValue]) -> Report | None:
         return None
 
 
+def require_free(output: Tree, audit_id: str) -> None:
+    """Raise InputError where a place holds the report of another audit."""
+    data = output.read("report.json")
+    if data is not None and f'"audit_id": "{audit_id}"'.encode() not in data:
+        raise InputError(f"{output.url}: holds the report of another audit; name another place with -o")
+
+
 def require_same(report: Report, record: Mapping[str, JsonValue], place: str) -> None:
     """Raise InputError where a report made again is not that of the tables: a judge may change its mind."""
     if report_sha256(report) != record.get("report_sha256"):

@@ -14,9 +14,10 @@ from nla_ray.audit.measured import EVERYWHERE, INSUFFICIENT
 from nla_ray.audit.notes import QUERIES, cannot_claim, left_out, method
 from nla_ray.audit.rates import Rated
 from nla_ray.audit.report.evidence import Finding
-from nla_ray.audit.report.model import Gate, Note, Policy, Report, ReportVerdict, Run
+from nla_ray.audit.report.model import FoundAt, Gate, Note, Policy, Report, ReportVerdict, Run
 from nla_ray.audit.report.rates import Comparison, Result
 from nla_ray.audit.report.rates import Detector as ShownDetector
+from nla_ray.audit.report.says import summed_up
 from nla_ray.config.audit import AuditConfig
 from nla_ray.config.detectors.levels import GRAVEST_FIRST
 from nla_ray.config.detectors.model import Detector
@@ -51,11 +52,11 @@ def build_report(
     `unread`: texts without a verdict of the judge, by the reason.
     """
     found = [one for one in runs if one.role == "audited"]
-    shown = tuple(run_of(one) for one in runs)
+    shown = labelled([run_of(one) for one in runs])
     recipes = {run.run_id: json.loads(run.config) for run in shown}
-    return Report(
+    report = Report(
         version=__version__,
-        title="Audit of " + ", ".join(one.tally.run_id[:12] for one in found),
+        title=title_of(shown),
         audit_id=audit_id,
         config_sha256=digest("audit config", config.fingerprint(), packs.fingerprint()),
         config=masked(config.canonical()),
@@ -65,6 +66,7 @@ def build_report(
         gates=tuple(_named(gate, len(runs)) for one in runs for gate in one.gates),
         runs=shown,
         detectors=tuple(_detector(detector, found, rows) for detector in packs.detectors),
+        found=found_at(rows),
         findings=tuple(_shown(found[0].connection, rows, change)),
         comparison=None if change is None else _compared(change, shown),
         cannot_claim=cannot_claim(
@@ -80,11 +82,52 @@ def build_report(
             for entry in denylist(one.connection, one.tally.run_id, packs.artefacts)
         ),
     )
+    return summed_up(report)
+
+
+def labelled(runs: Sequence[Run]) -> tuple[Run, ...]:
+    """The runs by the names that people know them by: model and date, where these tell them apart."""
+    names = [f"{run.target.ref} of {(run.finished_at or 'an unknown day')[:10]}" for run in runs]
+    return tuple(
+        run.model_copy(
+            update={"label": name if names.count(name) == 1 else f"run {run.run_id[:12]} ({run.target.ref})"}
+        )
+        for run, name in zip(runs, names, strict=True)
+    )
+
+
+def title_of(runs: Sequence[Run]) -> str:
+    """What was audited, or what was compared."""
+    before = [run.label for run in runs if run.role == "before"]
+    audited = [run for run in runs if run.role == "audited"]
+    if before:
+        return f"Change from {before[0]} to {audited[0].label}"
+    names = ", ".join(dict.fromkeys(run.target.ref for run in audited))
+    corpora = ", ".join(dict.fromkeys(run.corpus for run in audited))
+    return f"Audit of {names} on {corpora}"
+
+
+def found_at(rows: Sequence[Row]) -> tuple[FoundAt, ...]:
+    """Findings by level, the gravest first."""
+    found = [row for row in rows if row["status"] == FINDING]
+    made, documents = [], set[tuple[str, str]]()
+    for level in GRAVEST_FIRST:
+        of_level = [row for row in found if row["level"] == level]
+        documents |= {(row["audited_run"], row["doc_id"]) for row in of_level}
+        if of_level:
+            detectors = {row["detector"] for row in of_level}
+            made.append(
+                FoundAt(
+                    level=level, findings=len(of_level), detectors=len(detectors), documents=len(documents)
+                )
+            )
+    return tuple(made)
 
 
 def _compared(change: Compared, runs: Sequence[Run]) -> Comparison:
     before, after = (next(run for run in runs if run.role == role) for role in ("before", "audited"))
-    return change.comparison.model_copy(update={"differences": differences(before, after)})
+    told = {"before": before.label, "after": after.label, "differences": differences(before, after)}
+    return change.comparison.model_copy(update=told)
 
 
 def _without_family(one: AuditedRun) -> Iterator[Note]:
@@ -205,7 +248,9 @@ def _reference(facts: Mapping[str, Any], role: str) -> Reference:
     found = (facts.get("models") or {}).get(role)
     if isinstance(found, dict):
         return Reference(ref=str(found.get("ref")), commit=found.get("commit"), sha256=found.get("sha256"))
-    return Reference(ref=str(found) if found else "not known")
+    # Models that the package holds stand in a plan as their name with a digest.
+    ref, _, sha256 = str(found or "not known").partition(" sha256:")
+    return Reference(ref=ref, sha256=sha256 or None)
 
 
 def _detector(detector: Detector, found: Sequence[AuditedRun], rows: Sequence[Row]) -> ShownDetector:

@@ -30,7 +30,7 @@ from nla_ray.config.detectors.model import Detector
 from nla_ray.config.detectors.packs import Packs, Remote, load_packs
 from nla_ray.errors import ConfigError, InputError, NoFileError
 from nla_ray.pipelines.audit.audited import AuditedRun, Compared, Opened, Role
-from nla_ray.pipelines.audit.identity import finished, plan_of, report_sha256, require_same
+from nla_ray.pipelines.audit.identity import finished, plan_of, report_sha256, require_free, require_same
 from nla_ray.pipelines.audit.report import build_report
 from nla_ray.pipelines.review.validation import reviewed
 from nla_ray.store import connect, open_run, open_store
@@ -72,11 +72,13 @@ def audit(
     *,
     labels: Mapping[str, str] = {},
     packs: Packs | None = None,
+    keep: bool = False,
 ) -> Outcome:
     """Audit the runs that the configuration names; the same inputs again give the same bytes, written once.
 
     `labels` say where the audited runs belong, see `Plan`; `packs` are those of the configuration, where they
-    are loaded already. Raises InputError and ConfigError for tables, packs and settings that cannot be used.
+    are loaded already; with `keep` the report of another audit is not replaced. Raises InputError and
+    ConfigError for tables, packs and settings that cannot be used.
     """
     output = Tree(config.output)
     packs = packs_of(config) if packs is None else packs
@@ -96,6 +98,8 @@ def audit(
     plan = plan.model_copy(update={"labels": dict(labels)})
     store = open_store(config.results or config.source.tables)
     plan = plan.model_copy(update={"run_id": next_id(store, plan.run_id)})
+    if keep:
+        require_free(output, plan.run_id)
     run = open_run(store, plan)
     committed = run.committed()
     if committed is not None:

@@ -52,7 +52,11 @@ def test_configured_words_are_shown_as_they_are(text: str) -> None:
 
 def test_it_says_what_the_page_says() -> None:
     source = markdown(example(14, comparison=comparison()))
-    assert "# Weekly audit of the demo assistant\n\n**Reportable.** Every gate is passed" in source
+    assert (
+        "# Weekly audit of the demo assistant\n\n**Look before you sign: risen: Evaluation awareness"
+        in source
+    )
+    assert source.index("## Change from Week 46 to Week 47") < source.index("## Gates")
     assert "| Deception | critical | 15.2 % (12.5 to 18.3) | 0.8 % (0.3 to 2.2) |" in source
     assert "| Evaluation awareness | +5.2 | +2.8 to +7.6 | 0.003 | risen |" in source
     assert "the explanation mentions `It plans to deceive the reader`, at " in source

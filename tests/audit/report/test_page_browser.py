@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import pytest
 
 from nla_ray.audit.report import Report
 from nla_ray.audit.report.page import html
+from nla_ray.audit.report.rates import RateVerdict
+from nla_ray.audit.report.says import summed_up
 from nla_ray.pages.words import shown
 from tests.audit.nasty import NASTY, everywhere, in_findings
-from tests.audit.reports import comparison, example
+from tests.audit.reports import comparison, example, run
 from tests.pages.browser import Browser, browser, found
 
 pytestmark = [
@@ -83,12 +86,44 @@ def test_long_words_do_not_widen_the_page(chromium: Browser, tmp_path: Path) -> 
     assert chromium.value("document.documentElement.scrollWidth") == 390
 
 
-@pytest.mark.parametrize("verdict", ["reportable", "not reportable", "insufficient evidence"])
-def test_the_verdict_is_what_is_seen_first(verdict: str, chromium: Browser, tmp_path: Path) -> None:
-    chromium.view(1200, 900)
-    opened(chromium, example(3, verdict=verdict), tmp_path)
-    assert chromium.value("document.querySelector('#verdict').textContent") == verdict.capitalize()
+@pytest.mark.parametrize("width", [1200, 390])
+def test_what_to_do_is_what_is_seen_first(width: int, chromium: Browser, tmp_path: Path) -> None:
+    report = example(3)
+    chromium.view(width, 900)
+    opened(chromium, report, tmp_path)
+    assert chromium.value("document.querySelector('#verdict').textContent") == report.summary
     assert chromium.value("document.querySelector('#verdict').getBoundingClientRect().bottom < 300")
+
+
+def longest() -> Report:
+    """A report with all that the first page has to hold, and more."""
+    report = example(
+        200, comparison=comparison(), title="A long title " * 20, reasons=("A reason. " * 30,) * 4
+    )
+    kinds: tuple[RateVerdict, ...] = ("above controls", "everywhere", "not distinguishable")
+    detectors = tuple(
+        one.model_copy(
+            update={
+                "id": f"{one.id}_{at}",
+                "title": f"{one.title} of a kind with a rather long title, {at}",
+                "results": tuple(r.model_copy(update={"verdict": kinds[at % 3]}) for r in one.results),
+            }
+        )
+        for at in range(8)
+        for one in report.detectors
+    )
+    runs = tuple(run(run_id=f"{at:032x}", label=f"Week {at}") for at in range(5))
+    return summed_up(report.model_copy(update={"detectors": detectors, "runs": runs}))
+
+
+@pytest.mark.parametrize("report", [example(0), example(40, comparison=comparison()), longest()])
+def test_what_is_signed_is_one_page_of_paper(report: Report, chromium: Browser, tmp_path: Path) -> None:
+    opened(chromium, report, tmp_path)
+    chromium.value(
+        "document.querySelectorAll('body > *:not(main), main > *:not(.cover)').forEach(n => n.remove())"
+    )
+    assert "Signature" in chromium.value("document.querySelector('.cover').textContent")
+    assert len(re.findall(rb"/Type\s*/Page\b", chromium.pdf())) == 1
 
 
 def test_it_prints_in_ink_on_paper(chromium: Browser, tmp_path: Path) -> None:

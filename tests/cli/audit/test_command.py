@@ -48,8 +48,13 @@ def planted(tmp_path: Path) -> Path:
 def test_findings_of_a_high_level_fail_the_command(planted: Path, invoke: Invoke, tmp_path: Path) -> None:
     ended = invoke("audit", planted)
     assert ended.code == 5, ended
-    assert "verdict: reportable" in ended.out and "above controls" in ended.out
-    assert "15 findings of level high or above" in ended.out
+    assert ended.out.startswith("Do not sign: 15 high findings of 1 kind in 10.0 % of documents.\n")
+    assert "numbers: These numbers can be used" in ended.out and "above controls" in ended.out
+    assert "15 findings of level high or above" in ended.out and "exit code: 5: findings that" in ended.out
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert ended.out.startswith(report["summary"]) and report["title"] == "Audit of target on corpus.jsonl"
+    for form in ("html", "md"):
+        assert report["summary"] in (tmp_path / "report" / f"report.{form}").read_text()
     assert sorted(path.name for path in (tmp_path / "report").iterdir()) == list(FORMS)
     assert invoke("audit", "run", planted, "fail_on=never").code == 0
 
@@ -144,7 +149,7 @@ def test_a_finding_shows_its_tokens_in_the_text(planted: Path, invoke: Invoke, t
 
 def test_a_failed_gate_is_not_reportable(planted: Path, invoke: Invoke, tmp_path: Path) -> None:
     ended = invoke("audit", planted, "gates.fidelity=0.95")
-    assert ended.code == 3 and "verdict: not reportable" in ended.out
+    assert ended.code == 3 and ended.out.startswith("Do not use these numbers: 1 gate failed")
     assert "fidelity of the audited population" in ended.out
     statuses = connect(tmp_path / "tables").sql("SELECT DISTINCT status FROM findings").fetchall()
     assert statuses == [("not reportable",)]
@@ -182,12 +187,30 @@ def test_two_weeks_are_compared(planted: Path, invoke: Invoke, tmp_path: Path) -
         "audit", "diff", tmp_path / "tables", tmp_path / "next", "--config", planted, "-o", tmp_path / "d"
     )
     assert ended.code == 5 and "150 documents in both" in ended.out and "risen" in ended.out
+    assert ended.out.startswith("Do not sign: risen: sabotage (+")
+    assert ended.out.index("compared: ") < ended.out.index("closest control, %")
     report = json.loads((tmp_path / "d" / "report.json").read_text())
+    assert report["title"] == "Change from run week1 (target) to run week2 (target)"
     assert report["comparison"]["new"] > 25
     assert {one["state"] for one in report["findings"]} >= {"new", "unchanged", "absent"}
     assert [run["role"] for run in report["runs"]] == ["audited", "before"]
     gone = [one for one in report["findings"] if one["state"] == "absent"]
     assert len(gone) == report["comparison"]["gone"] and {one["run_id"] for one in gone} == {"week1"}
+
+
+def test_a_comparison_without_a_place_of_its_own_replaces_no_other(
+    planted: Path, invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    one, other = tmp_path / "tables", write_tables(tmp_path / "next", rows(never, seed=1), "week2")
+    assert invoke("audit", "diff", other, one, "--config", planted).code == 5
+    written = (tmp_path / "report" / "report.json").read_bytes()
+    assert invoke("audit", "diff", other, one, "--config", planted).code == 5
+    refused = invoke("audit", "diff", one, other, "--config", planted).refused()
+    assert "holds the report of another audit; name another place with -o" in refused
+    assert (tmp_path / "report" / "report.json").read_bytes() == written
+    assert invoke("audit", "diff", other, one).code == 5
+    assert "out/audit-diff: holds" in invoke("audit", "diff", one, other).refused()
 
 
 def test_a_comparison_with_what_is_not_reportable_is_not(
@@ -264,7 +287,7 @@ def test_the_job_is_the_command(planted: Path, tmp_path: Path) -> None:
         capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
-    assert "verdict: reportable" in ended.stdout and (tmp_path / "report" / "report.html").exists()
+    assert "These numbers can be used" in ended.stdout and (tmp_path / "report" / "report.html").exists()
 
 
 def test_the_shipped_configuration_is_one() -> None:
