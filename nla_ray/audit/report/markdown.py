@@ -9,7 +9,7 @@ from nla_ray.audit.report.figures import HEADINGS, rate_figures
 from nla_ray.audit.report.model import Gate, Report
 from nla_ray.audit.report.outline import Found, headline, outline, run_labels
 from nla_ray.audit.report.rates import Rate, Result
-from nla_ray.audit.report.says import RELIANCE, findings_told, next_step, relied_on, seen_told
+from nla_ray.audit.report.says import RELIANCE, findings_told, next_step, precision_told, relied_on, seen_told
 from nla_ray.pages.markdown import code, plain, table
 from nla_ray.pages.words import (
     MISSING,
@@ -101,11 +101,12 @@ def _rates(report: Report) -> Iterator[str]:
         yield f"Run {plain(labels.get(figure.run_id, figure.run_id))}:"
         yield ""
         yield from table(
-            ("Detector", "Level", *figure.populations, "From", "Raw", "Would be seen", "Verdict"),
+            ("Detector", "Level", "Reviewed", *figure.populations, "From", "Raw", "Would be seen", "Verdict"),
             (
                 (
                     plain(line.detector.title),
                     line.detector.level,
+                    precision_told(line.detector) if line.detector.validated else MISSING,
                     *(_rate(line.result, name, figure.digits) for name in figure.populations),
                     MISSING if line.rates[0].least is None else str(line.rates[0].least),
                     ", ".join(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from nla_ray.audit.report.model import Report, ReportVerdict
 from nla_ray.audit.report.rates import Change, Detector, Result
 from nla_ray.config.detectors.levels import GRAVEST_FIRST, Tier
-from nla_ray.config.detectors.model import VALIDATED
+from nla_ray.config.detectors.model import VALIDATED, Estimate
 from nla_ray.intervals import wilson
 from nla_ray.pages.words import clipped, count, decimals, number, percent, points, sentence
 
@@ -73,9 +73,10 @@ def precision_told(detector: Detector) -> str:
         return f"precision not known, fewer than {VALIDATED} of its matches were reviewed"
     n = found.tp + found.fp
     low, high = wilson(found.tp, n)
+    said = found.precision or Estimate(rate=found.tp / n, low=low, high=high)
     return (
-        f"{percent(found.tp / n, 0)} of {count(n)} reviewed matches are true "
-        f"({number(100 * low, 0)} to {percent(high, 0)})"
+        f"{percent(said.rate, 0)} of {count(n)} reviewed matches are true "
+        f"({number(100 * said.low, 0)} to {percent(said.high, 0)})"
     )
 
 

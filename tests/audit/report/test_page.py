@@ -231,5 +231,5 @@ def test_precision_and_recall_stand_with_their_intervals() -> None:
     )  # fmt: skip
     first = report.detectors[0].model_copy(update={"validation": said})
     page = words(report.model_copy(update={"detectors": (first, *report.detectors[1:])}))
-    assert "Precision 83 % of its matches (95 % interval 72 to 91 %)" in page
+    assert "83 % of 60 reviewed matches are true (72 to 91 %)" in page
     assert "Recall 70 % of matches and near misses that say it (95 % interval 40 to 90 %)" in page
