@@ -134,17 +134,18 @@ def made_of(
 
     Raises InputError where it no longer holds what was counted.
     """
-    records = records_of(origin.source, vectors=True)
+    records, headers = records_of(origin.source, vectors=True), Headers()
     last = max((at for at, piece in enumerate(pieces) if piece.unit_id in wanted), default=-1)
     for piece in pieces[: last + 1]:
         some = islice(records, piece.rows)
         if piece.unit_id in wanted:
             counted = _Counted(some, tick)
-            made = _make(origin, piece, counted, samples, sides)
+            made = _make(origin, piece, counted, headers, samples, sides)
             counted.require(origin.source, piece.rows)
             yield piece, made
         else:
-            deque(some, maxlen=0)
+            for record in some:
+                headers.flag(entry_of(record, origin.words))
 
 
 class _Counted:
