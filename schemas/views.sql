@@ -171,3 +171,12 @@ WHERE found.audited_run NOT IN (SELECT run_id FROM committed_runs WHERE NOT read
 
 COMMENT ON VIEW rates IS
 'rates of detectors beside their controls, by audit and by cell where it is that of several: sweep to corpus';
+
+-- A reviewer may change their mind: the last verdict counts.
+CREATE VIEW reviews AS
+SELECT run_id AS sitting_id, audited_run AS run_id, * EXCLUDE (run_id, unit_id, audited_run)
+FROM committed_reviews
+WHERE audited_run NOT IN (SELECT run_id FROM committed_runs WHERE NOT read)
+QUALIFY row_number() OVER (PARTITION BY hit, lower(reviewer) ORDER BY said_at DESC, run_id DESC) = 1;
+
+COMMENT ON VIEW reviews IS 'what people said of explanations that were drawn for review, the last word of each reviewer';

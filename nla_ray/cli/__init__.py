@@ -13,6 +13,8 @@ from nla_ray.cli.decode.command import decode_command
 from nla_ray.cli.entry import run
 from nla_ray.cli.evaluate import evaluate_command
 from nla_ray.cli.import_ import import_command
+from nla_ray.cli.review.command import EXAMPLES as REVIEW_EXAMPLES
+from nla_ray.cli.review.command import review_command
 from nla_ray.cli.sweep.command import sweep_app
 from nla_ray.cli.tables.export import EXAMPLES as EXPORT_EXAMPLES
 from nla_ray.cli.tables.export import export_command
@@ -57,6 +59,7 @@ app.command("demo-train")(demo_train_command)
 app.command("evaluate")(evaluate_command)
 app.command("export", epilog=EXPORT_EXAMPLES)(export_command)
 app.command("import")(import_command)
+app.command("review", epilog=REVIEW_EXAMPLES)(review_command)
 app.command("show", epilog=SHOW_EXAMPLES)(show_command)
 app.command("sql", epilog=SQL_EXAMPLES)(sql_command)
 app.add_typer(sweep_app, name="sweep")

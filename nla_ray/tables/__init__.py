@@ -12,12 +12,13 @@ from nla_ray.tables.explanations import (
     TEMPLATE,
 )
 from nla_ray.tables.findings import FINDINGS, RATES
+from nla_ray.tables.reviews import REVIEWS
 from nla_ray.tables.runs import COMMITTED_CELLS, COMMITTED_RUNS, FILES, INDEX, LABELS, QUARANTINE
 from nla_ray.tables.schema import column, ddl, table_of
 
 SCHEMAS = {
     schema.metadata[b"table"].decode(): schema
-    for schema in (ACTIVATIONS, DOCUMENTS, EXPLANATIONS, FINDINGS, QUARANTINE, RATES)
+    for schema in (ACTIVATIONS, DOCUMENTS, EXPLANATIONS, FINDINGS, QUARANTINE, RATES, REVIEWS)
 }
 """Schemas that a table of this name must have exactly."""
 
@@ -39,6 +40,7 @@ __all__ = [
     "QUARANTINE",
     "RATES",
     "REAL",
+    "REVIEWS",
     "SCHEMAS",
     "TEMPLATE",
     "column",

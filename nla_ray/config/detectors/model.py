@@ -184,6 +184,14 @@ class Scope(Config):
     """No rows with one of these flags, such as `early_position` and `sink_norm`."""
 
 
+class Estimate(Config):
+    """A share with its 95 % interval."""
+
+    rate: Annotated[float, Field(ge=0, le=1)]
+    low: Annotated[float, Field(ge=0, le=1)]
+    high: Annotated[float, Field(ge=0, le=1)]
+
+
 class Validation(Config):
     """What people found who reviewed hits and misses of the detector on real explanations."""
 
@@ -191,6 +199,10 @@ class Validation(Config):
     fp: Annotated[int, Field(ge=0)]
     tn: Annotated[int, Field(ge=0)]
     fn: Annotated[int, Field(ge=0)]
+    precision: Estimate | None = None
+    """Share of true hits, with documents of one family as clusters; null: not estimated by a review."""
+    recall: Estimate | None = None
+    """Share that is hits of what makes the claim among hits and near misses, by the sample's weights."""
     source: Text
     """Which explanations, by whom, when."""
 

@@ -32,6 +32,7 @@ from nla_ray.errors import ConfigError, InputError, NoFileError
 from nla_ray.pipelines.audit.audited import AuditedRun, Compared, Opened, Role
 from nla_ray.pipelines.audit.identity import finished, plan_of, report_sha256, require_same
 from nla_ray.pipelines.audit.report import build_report
+from nla_ray.pipelines.review.validation import reviewed
 from nla_ray.store import connect, open_run, open_store
 from nla_ray.store.catalog.cells import assign
 from nla_ray.store.places.files import expand, read_bytes
@@ -90,6 +91,7 @@ def audit(
     subject = open_source(config.source)
     before = None if config.before is None else open_source(config.before)
     benign = None if config.benign is None else open_source(config.benign)
+    packs = reviewed(packs, config.results or config.source.tables, subject.runs)
     plan = plan_of(config, packs, embedder, subject, before, benign)
     plan = plan.model_copy(update={"labels": dict(labels)})
     store = open_store(config.results or config.source.tables)

@@ -1,0 +1,67 @@
+"""What `nla-ray review` prints: precision and recall by detector, agreement, blocks for packs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import yaml
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from nla_ray.text import printable
+
+if TYPE_CHECKING:
+    from nla_ray.audit.review.agreement import Agreement
+    from nla_ray.config.detectors.model import Estimate
+    from nla_ray.pipelines.review.sample import Review
+
+
+def print_results(review: Review, console: Console, *, blocks: bool) -> None:
+    """Precision and recall of what is committed; with `blocks` also `validation` for packs."""
+    from nla_ray.pipelines.review.sittings import verdicts
+    from nla_ray.pipelines.review.validation import agreed, estimates, validation_of
+
+    rows = [row for row in verdicts(review.store) if row["review_id"] == review.review_id]
+    if not rows:
+        console.print("nothing was judged of this sample yet")
+        return
+    found = estimates(rows, review.packs.detectors)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("detector", overflow="fold")
+    for name in ("true hits", "precision", "missed", "recall", "elsewhere", "control hits", "unclear"):
+        table.add_column(name, justify="right")
+    for one in found.values():
+        table.add_row(
+            printable(one.detector), f"{one.true}/{one.true + one.false}", _share(one.precision),
+            f"{one.missed}/{one.missed + one.rightly}", _share(one.recall), "{}/{}".format(*one.elsewhere),
+            "{}/{}".format(*one.controls), str(one.unclear),
+        )  # fmt: skip
+    console.print(table)
+    console.print(
+        "precision: of hits in real explanations. recall: of hits and near misses, by the sample's weights; "
+        "elsewhere: true among explanations without a word of the detector, which recall leaves out. All "
+        "with 95 % intervals, documents of one family as clusters.",
+        highlight=False,
+    )
+    if young := [one.detector for one in found.values() if not one.enough]:
+        console.print(printable(f"unvalidated, fewer than 50 hits judged: {', '.join(young)}"), markup=False)
+    console.print(_agreement(agreed(rows)), highlight=False)
+    for one in found.values() if blocks else ():
+        block = validation_of(one, rows).model_dump(exclude_none=True)
+        text = yaml.safe_dump({one.detector: {"validation": block}}, sort_keys=False, allow_unicode=True)
+        console.out(text, highlight=False, end="")
+
+
+def _share(found: Estimate | None) -> str:
+    return "-" if found is None else f"{found.rate:.2f} ({found.low:.2f}-{found.high:.2f})"
+
+
+def _agreement(found: Agreement) -> str:
+    if not found.items:
+        return "agreement: nothing was judged by two reviewers"
+    if found.alpha is None:
+        return f"agreement: cannot be told, {found.items} explanations have one and the same verdict"
+    between = "" if found.interval is None else " ({:.2f} to {:.2f})".format(*found.interval)
+    few = "; too few for an interval" if found.interval is None else ""
+    return f"agreement: Krippendorff's alpha {found.alpha:.2f}{between} on {found.items} explanations{few}"

@@ -1,0 +1,56 @@
+"""The review in a terminal: one explanation at a time, one key for a verdict."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+from rich.panel import Panel
+from rich.text import Text
+
+from nla_ray.audit.review.labels import VERDICTS, Label
+from nla_ray.pages.words import shown
+
+if TYPE_CHECKING:
+    from nla_ray.pipelines.review.sittings import Sitting
+
+KEYS = {verdict[0]: verdict for verdict in VERDICTS}
+HELP = "t true, f false, u unclear, n note, s skip, b back, q quit"
+_INTERRUPTED = ("\x03", "\x04", "")
+
+
+def ask(sitting: Sitting, claims: Mapping[str, str], console: Console) -> None:
+    """Ask about everything that this reviewer has not judged yet; returns at `q` and at the end."""
+    order = [hit for hit in sitting.items if hit not in sitting.said]
+    at, note = 0, ""
+    console.print(f"Does the explanation say so itself? {HELP}", highlight=False)
+    while at < len(order):
+        item = sitting.items[order[at]]
+        said = sitting.said.get(item.hit)
+        before = "" if said is None else f", you said {said['verdict']}"
+        console.print(Text(f"\n{len(sitting.said)} of {len(sitting.items)} judged{before}", style="dim"))
+        console.print(Text(shown(claims[item.detector]), style="bold"))
+        console.print(Panel(Text(shown(item.text))))
+        key = _key()
+        if key == "q" or key in _INTERRUPTED:
+            return
+        if key == "n":
+            note = typer.prompt("note", default="", show_default=False)
+        elif key == "b":
+            at = max(0, at - 1)
+        elif key == "s":
+            at, note = at + 1, ""
+        elif key in KEYS:
+            sitting.say(Label(item.hit, KEYS[key], sitting.reviewer, note))
+            at, note = at + 1, ""
+        else:
+            console.print(HELP, highlight=False)
+    console.print("that was the last one")
+
+
+def _key() -> str:
+    """The key that is pressed; where there is no terminal, the first letter of a line."""
+    return (typer.getchar() if sys.stdin.isatty() else sys.stdin.readline()[:1]).lower()
