@@ -174,7 +174,9 @@ def _drawn(detector: Detector, vocabulary: str) -> str:
         SELECT
             run_id, row_id, sample, doc_id, coalesce(family::VARCHAR, run_id || ' ' || doc_id),
             control, stratum, strata, explanation
-        FROM ordered JOIN sizes USING (real) LEFT JOIN (SELECT run_id, doc_id, family FROM audit_about) AS about USING (run_id, doc_id)
+        FROM ordered
+        JOIN sizes USING (real)
+        LEFT JOIN (SELECT run_id, doc_id, family FROM audit_about) AS about USING (run_id, doc_id)
         WHERE place <= CASE stratum {most} END * if(real, 1, {CONTROLS_TOO})
         ORDER BY stratum, place
     """

@@ -43,7 +43,7 @@ class Precision:
     precision: Estimate | None
     """Of real hits; null: none was judged."""
     recall: Estimate | None
-    """Of hits and near misses; null: no hit is true, there are no near misses, or a kind of them was not judged."""
+    """Of hits and near misses; null: no hit is true, there is no near miss, or a kind was not judged."""
     elsewhere: tuple[int, int]
     """Explanations that hold no word of the detector: that make the claim all the same, of those judged."""
     controls: tuple[int, int]

@@ -16,7 +16,7 @@ from nla_ray.store import open_store
 
 
 def estimates(rows: Iterable[Row], detectors: Sequence[Detector]) -> dict[str, Precision]:
-    """Precision and recall by detector; `rows` are verdicts on one sample; of other rules they do not count."""
+    """Precision and recall by detector; of `rows`, verdicts on one sample, those on its rule count."""
     rules = {(one.id, rule_sha256(one)) for one in detectors}
     found: dict[str, list[Judged]] = defaultdict(list)
     for said in _by_item(row for row in rows if (row["detector"], row["rule_sha256"]) in rules).values():
