@@ -11,7 +11,7 @@ from nla_ray.audit.inference.clusters import by_family, numbered
 from nla_ray.audit.review.draw import NEAR_MISSES
 from nla_ray.audit.review.labels import VERDICTS
 from nla_ray.config.detectors.model import VALIDATED, Estimate, Validation
-from nla_ray.intervals import Floats, clustered_wilson, effective_size, standardised
+from nla_ray.intervals import Floats, Interval, clustered_wilson
 
 
 @dataclass(frozen=True)
@@ -97,16 +97,25 @@ def _recall(judged: Sequence[Judged], hits: Sequence[Judged], precision: Estimat
     ]
     if not near or not all(groups):
         return None
-    weights = np.array([sizes[name] for name in near], np.float64)
-    worth = np.array([effective_size(*_counts(group)) for group in groups])
-    rates = np.array([_true(group) / len(group) for group in groups])
-    rate, interval = standardised(rates * worth, worth, weights)
-    missed, low, high = (float(weights.sum()) * one for one in (rate, *interval))
+    rows = [sizes[name] for name in near]
+    rates = [_true(group) / len(group) for group in groups]
+    missed, (low, high) = _total(rows, rates, [clustered_wilson(*_counts(group)) for group in groups])
     return _estimate(
         of * precision.rate / (of * precision.rate + missed),
         of * precision.low / (of * precision.low + high) if precision.low else 0.0,
         of * precision.high / (of * precision.high + low),
     )
+
+
+def _total(
+    rows: Sequence[int], rates: Sequence[float], intervals: Sequence[Interval]
+) -> tuple[float, Interval]:
+    """Rows times rates over strata, with an interval from theirs (MOVER; Zou and Donner 2008)."""
+    found = list(zip(rows, rates, intervals, strict=True))
+    total = sum(n * rate for n, rate, _ in found)
+    down = sum((n * (rate - ends.low)) ** 2 for n, rate, ends in found) ** 0.5
+    up = sum((n * (ends.high - rate)) ** 2 for n, rate, ends in found) ** 0.5
+    return total, Interval(max(0.0, total - down), total + up)
 
 
 def _counts(judged: Sequence[Judged]) -> tuple[Floats, Floats]:
