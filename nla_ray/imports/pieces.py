@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -169,12 +169,17 @@ class _Counted:
 
 
 def _make(
-    origin: Origin, piece: Piece, records: Iterable[Record], samples: Samples, sides: Sequence[str]
+    origin: Origin,
+    piece: Piece,
+    records: Iterable[Record],
+    headers: Headers,
+    samples: Samples,
+    sides: Sequence[str],
 ) -> Made:
     """The tables of a piece, made slice by slice: records with vectors are large."""
     tables, problems, read = [EXPLANATIONS.empty_table()], list[str](), list[Entry]()
     vectors = [ACTIVATIONS.empty_table()]
-    index, headers = piece.offset + piece.start, Headers()
+    index = piece.offset + piece.start
     passing = iter(records)
     while entries := [entry_of(record, origin.words) for record in islice(passing, _SLICE)]:
         made = list[tuple[Entry, Row, bool]]()
