@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 import duckdb
 
+from nla_ray.audit.detect.anchors import Vocabulary
 from nla_ray.audit.detect.hits import find_hits
 from nla_ray.audit.detect.matching import vocabulary_of
 from nla_ray.audit.detect.others import Helpers
@@ -111,16 +112,17 @@ def draw(
     The connection has been searched: `population`, `hits`, `audit_about` and `review_loose` are there. Any
     beginning of the order is a random sample of every stratum, and a larger sample begins with a smaller one.
     """
-    found = [item for one in detectors for item in _of_detector(connection, one, review_id, each)]
+    words = vocabulary_of(connection, "(SELECT explanation_norm AS norm FROM population)")
+    found = [item for one in detectors for item in _of_detector(connection, one, words, review_id, each)]
     return sorted(found, key=lambda item: digest("order", item.hit))
 
 
 def _of_detector(
-    connection: duckdb.DuckDBPyConnection, detector: Detector, review_id: str, each: int
+    connection: duckdb.DuckDBPyConnection, detector: Detector, words: Vocabulary, review_id: str, each: int
 ) -> list[Item]:
     rule = rule_sha256(detector)
     rows = connection.execute(
-        _drawn(detector, _vocabulary(connection, detector)),
+        _drawn(detector, _holds_a_word(detector, words)),
         {"detector": detector.id, "key": f"{review_id} {rule} "}
         | {f"most{at}": round(each * SHARES[name]) for at, name in enumerate(STRATA)},
     ).fetchall()
@@ -131,22 +133,20 @@ def _of_detector(
     ]  # fmt: skip
 
 
-def _vocabulary(connection: duckdb.DuckDBPyConnection, detector: Detector) -> str:
+def _holds_a_word(detector: Detector, words: Vocabulary) -> str:
     """SQL that says whether a text holds a word of the detector's patterns."""
     if detector.detection is None:
         return "false"
-    source = "(SELECT explanation_norm AS norm FROM population)"
-    words = Filter.of({detector.id: detector.detection}, vocabulary_of(connection, source))
-    return words.passes("explanation_norm")
+    return Filter.of({detector.id: detector.detection}, words).passes("explanation_norm")
 
 
 def _drawn(detector: Detector, vocabulary: str) -> str:
     """SQL of the drawn rows of a detector."""
     most = " ".join(f"WHEN {literal(name)} THEN $most{at}" for at, name in enumerate(STRATA))
     return f"""
-        WITH said AS (
+        WITH said AS MATERIALIZED (
             SELECT
-                run_id, row_id, sample, doc_id, control, control = 'real' AS real, explanation,
+                run_id, row_id, sample, doc_id, control = 'real' AS real,
                 CASE
                     WHEN found.artefact IS NOT DISTINCT FROM false THEN 'hit'
                     WHEN found.artefact OR loose.detector IS NOT NULL THEN 'set aside'
@@ -159,7 +159,7 @@ def _drawn(detector: Detector, vocabulary: str) -> str:
                 FROM hits WHERE detector = $detector GROUP BY ALL
             ) AS found USING (run_id, row_id, sample)
             LEFT JOIN (FROM review_loose WHERE detector = $detector) AS loose USING (run_id, row_id, sample)
-            WHERE {scope_sql(detector.scope)} AND trim(explanation) <> ''
+            WHERE {scope_sql(detector.scope)} AND regexp_matches(explanation_norm, '\\S')
         ), ordered AS (
             SELECT
                 *, row_number() OVER (
@@ -172,11 +172,13 @@ def _drawn(detector: Detector, vocabulary: str) -> str:
             GROUP BY real
         )
         SELECT
-            run_id, row_id, sample, doc_id, coalesce(family::VARCHAR, run_id || ' ' || doc_id),
-            control, stratum, strata, explanation
+            of.run_id, of.row_id, of.sample, of.doc_id,
+            coalesce(family::VARCHAR, of.run_id || ' ' || of.doc_id),
+            of.control, ordered.stratum, strata, explanation
         FROM ordered
+        JOIN population AS of USING (run_id, row_id, sample)
         JOIN sizes USING (real)
-        LEFT JOIN (SELECT run_id, doc_id, family FROM audit_about) AS about USING (run_id, doc_id)
-        WHERE place <= CASE stratum {most} END * if(real, 1, {CONTROLS_TOO})
-        ORDER BY stratum, place
+        LEFT JOIN audit_about AS about ON about.run_id = of.run_id AND about.doc_id = of.doc_id
+        WHERE place <= CASE ordered.stratum {most} END * if(real, 1, {CONTROLS_TOO})
+        ORDER BY ordered.stratum, place
     """

@@ -78,13 +78,13 @@ def _sit(review: Review, reviewer: str, console: Console, *, page: bool) -> None
 
     sitting = Sitting(review.store, review.review_id, reviewer, review.items)
     if sitting.taken_up:
-        console.print(f"{sitting.taken_up} verdicts of a broken-off sitting are kept now")
+        console.print(f"verdicts kept of a sitting that was broken off: {sitting.taken_up}")
     try:
         with stoppable(review.store.url):
             _ask(sitting, review.claims, console, page=page)
     finally:
         kept = sitting.close()
-        console.print(f"{kept} verdicts kept; {len(sitting.said)} of {len(review.items)} are judged")
+        console.print(f"verdicts kept: {kept}; judged: {len(sitting.said)} of {len(review.items)}")
 
 
 def _ask(sitting: Sitting, claims: dict[str, str], console: Console, *, page: bool) -> None:
@@ -119,4 +119,4 @@ def _read_labels(review: Review, path: str, console: Console) -> None:
     texts = {hit: item.text for hit, item in review.items.items()}
     given = read_labels(read_bytes(path), path, review.review_id, texts)
     kept = keep_labels(review, given, path)
-    console.print(f"{kept} verdicts kept, {len(given) - kept} were there before")
+    console.print(f"verdicts kept: {kept}; there before: {len(given) - kept}")

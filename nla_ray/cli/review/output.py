@@ -29,7 +29,7 @@ def print_results(review: Review, console: Console, *, blocks: bool) -> None:
     found = estimates(rows, review.packs.detectors)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("detector", overflow="fold")
-    for name in ("true hits", "precision", "missed", "recall", "elsewhere", "control hits", "unclear"):
+    for name in ("true hits", "precision", "missed", "recall", "elsewhere", "controls", "unclear"):
         table.add_column(name, justify="right")
     for one in found.values():
         table.add_row(
@@ -39,9 +39,10 @@ def print_results(review: Review, console: Console, *, blocks: bool) -> None:
         )  # fmt: skip
     console.print(table)
     console.print(
-        "precision: of hits in real explanations. recall: of hits and near misses, by the sample's weights; "
-        "elsewhere: true among explanations without a word of the detector, which recall leaves out. All "
-        "with 95 % intervals, documents of one family as clusters.",
+        "true hits: of those judged in real explanations, whose share is the precision. missed: true ones of "
+        "what is no hit. recall: true hits of all that is true among hits and near misses, by the sample's "
+        "weights. elsewhere: true ones without a word of the detector, which recall leaves out. controls: "
+        "true hits there. Intervals: 95 %, documents of one family as clusters.",
         highlight=False,
     )
     if young := [one.detector for one in found.values() if not one.enough]:
@@ -54,7 +55,7 @@ def print_results(review: Review, console: Console, *, blocks: bool) -> None:
 
 
 def _share(found: Estimate | None) -> str:
-    return "-" if found is None else f"{found.rate:.2f} ({found.low:.2f}-{found.high:.2f})"
+    return "-" if found is None else f"{found.rate:.2f}\n{found.low:.2f}-{found.high:.2f}"
 
 
 def _agreement(found: Agreement) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import typer
@@ -15,6 +15,7 @@ from nla_ray.audit.review.labels import VERDICTS, Label
 from nla_ray.pages.words import shown
 
 if TYPE_CHECKING:
+    from nla_ray.audit.review.draw import Item
     from nla_ray.pipelines.review.sittings import Sitting
 
 KEYS = {verdict[0]: verdict for verdict in VERDICTS}
@@ -23,17 +24,13 @@ _INTERRUPTED = ("\x03", "\x04", "")
 
 
 def ask(sitting: Sitting, claims: Mapping[str, str], console: Console) -> None:
-    """Ask about everything that this reviewer has not judged yet; returns at `q` and at the end."""
-    order = [hit for hit in sitting.items if hit not in sitting.said]
-    at, note = 0, ""
+    """Ask about what this reviewer has not judged yet, and again about what they go back to; until `q`."""
+    order = list(sitting.items)
+    at, note = _next(sitting, order, -1), ""
     console.print(f"Does the explanation say so itself? {HELP}", highlight=False)
     while at < len(order):
         item = sitting.items[order[at]]
-        said = sitting.said.get(item.hit)
-        before = "" if said is None else f", you said {said['verdict']}"
-        console.print(Text(f"\n{len(sitting.said)} of {len(sitting.items)} judged{before}", style="dim"))
-        console.print(Text(shown(claims[item.detector]), style="bold"))
-        console.print(Panel(Text(shown(item.text))))
+        _show(sitting, item, claims[item.detector], console)
         key = _key()
         if key == "q" or key in _INTERRUPTED:
             return
@@ -45,10 +42,23 @@ def ask(sitting: Sitting, claims: Mapping[str, str], console: Console) -> None:
             at, note = at + 1, ""
         elif key in KEYS:
             sitting.say(Label(item.hit, KEYS[key], sitting.reviewer, note))
-            at, note = at + 1, ""
+            at, note = _next(sitting, order, at), ""
         else:
             console.print(HELP, highlight=False)
     console.print("that was the last one")
+
+
+def _next(sitting: Sitting, order: Sequence[str], at: int) -> int:
+    """Where the next explanation stands that is not judged yet; behind the last where there is none."""
+    return next((n for n in range(at + 1, len(order)) if order[n] not in sitting.said), len(order))
+
+
+def _show(sitting: Sitting, item: Item, claim: str, console: Console) -> None:
+    said = sitting.said.get(item.hit)
+    before = "" if said is None else f", you said {said['verdict']}"
+    console.print(Text(f"\n{len(sitting.said)} of {len(sitting.items)} judged{before}", style="dim"))
+    console.print(Text(shown(claim), style="bold"))
+    console.print(Panel(Text(shown(item.text))))
 
 
 def _key() -> str:

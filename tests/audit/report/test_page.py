@@ -14,6 +14,7 @@ import pytest
 from nla_ray.audit.report import Report
 from nla_ray.audit.report.outline import MOST_FINDINGS, MOST_OF_DETECTOR
 from nla_ray.audit.report.page import html
+from nla_ray.config.detectors.model import Estimate, Validation
 from nla_ray.pages.words import shown
 from tests.audit.nasty import NASTY, everywhere, in_findings
 from tests.audit.reports import comparison, example, gates
@@ -179,3 +180,15 @@ def test_text_can_be_read_in_both_schemes() -> None:
             for back in backs:
                 dim, bright = sorted((luminance(scheme[front]), luminance(scheme[back])))
                 assert (bright + 0.05) / (dim + 0.05) >= 4.5, (front, back)
+
+
+def test_precision_and_recall_stand_with_their_intervals() -> None:
+    report = example()
+    said = Validation(
+        tp=50, fp=10, tn=40, fn=2, source="a review",
+        precision=Estimate(rate=0.83, low=0.72, high=0.91), recall=Estimate(rate=0.7, low=0.4, high=0.9),
+    )  # fmt: skip
+    first = report.detectors[0].model_copy(update={"validation": said})
+    page = words(report.model_copy(update={"detectors": (first, *report.detectors[1:])}))
+    assert "Precision 83 % of its matches (95 % interval 72 to 91 %)" in page
+    assert "Recall 70 % of matches and near misses that say it (95 % interval 40 to 90 %)" in page

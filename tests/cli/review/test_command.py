@@ -82,7 +82,7 @@ def test_a_reviewed_detector_is_no_longer_unvalidated(
     assert detector(tmp_path)["validation"] is None
     assert "Precision on real explanations" in detector(tmp_path)["notes"]  # type: ignore[operator]
     ended = invoke("review", audit, "--labels", labelled(right))
-    assert ended.code == 0 and "60/60" in ended.out and "1.00 (0.8" in ended.out
+    assert ended.code == 0 and "60/60" in ended.out and "0.84-1.00" in ended.out
     again = invoke("audit", audit)
     assert again.code == Exit.FINDINGS and "finished before" not in again.out
     found = detector(tmp_path)
@@ -138,7 +138,7 @@ def test_a_reviewer_cannot_contradict_themselves_by_a_file(
 ) -> None:
     path = labelled(right)
     invoke("review", audit, "--labels", path)
-    assert "0 verdicts kept, 74 were there before" in invoke("review", audit, "--labels", path).out
+    assert "verdicts kept: 0; there before: 74" in invoke("review", audit, "--labels", path).out
     refused = invoke("review", audit, "--labels", labelled(lambda line: "unclear", "ANN")).refused()
     assert "'ANN' says unclear of hit" in refused and "said true before; nothing was kept" in refused
 
@@ -148,9 +148,9 @@ def test_in_the_terminal_one_key_is_a_verdict_and_the_rest_waits(
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("t\nf\nb\nu\ns\nx\nq\n"))
     ended = invoke("review", audit, "-r", "Ann")
-    assert "3 verdicts kept; 2 of 74 are judged" in ended.out and "you said false" in ended.out
+    assert "verdicts kept: 3; judged: 2 of 74" in ended.out and "you said false" in ended.out
     monkeypatch.setattr("sys.stdin", io.StringIO("t\n"))
-    assert "1 verdicts kept; 3 of 74 are judged" in invoke("review", audit, "-r", "Ann").out
+    assert "verdicts kept: 1; judged: 3 of 74" in invoke("review", audit, "-r", "Ann").out
     asked = "SELECT verdict, count(*) FROM reviews GROUP BY ALL ORDER BY ALL"
     assert connect(tmp_path / "tables").sql(asked).fetchall() == [("true", 2), ("unclear", 1)]
 

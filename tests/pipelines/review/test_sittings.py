@@ -63,6 +63,15 @@ def test_a_sitting_that_was_taken_for_broken_off_keeps_the_rest_too(store: Store
     assert said(store) == [("hit0", "Ann", "true"), ("hit1", "Ann", "false")]
 
 
+def test_a_bucket_keeps_verdicts_too(s3: str) -> None:
+    place = open_store(s3)
+    begin(place).say(Label("hit0", "true", "Ann"))
+    later = begin(place)
+    later.say(Label("hit1", "false", "Ann"))
+    later.close()
+    assert said(place) == [("hit0", "Ann", "true"), ("hit1", "Ann", "false")]
+
+
 def test_what_is_not_in_the_sample_and_nobody_are_refused(store: Store) -> None:
     with pytest.raises(InputError, match="is not in the sample of this audit"):
         begin(store).say(Label("hit9", "true", "Ann"))

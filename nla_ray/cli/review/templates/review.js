@@ -35,6 +35,11 @@ function show() {
   at("item").focus({ preventScroll: true });
 }
 
+function next(from) {
+  const found = items.findIndex((one, index) => index >= from && !one.verdict);
+  return found < 0 ? items.length : found;
+}
+
 async function attempt(doing) {
   if (busy) return;
   busy = true;
@@ -55,7 +60,7 @@ function say(verdict) {
     await ask("say", { hit: one.hit, verdict, note });
     one.verdict = verdict;
     one.note = note;
-    place += 1;
+    place = next(place + 1);
     show();
   });
 }
@@ -98,7 +103,6 @@ at("end").addEventListener("click", end);
 document.addEventListener("keydown", press);
 attempt(async () => {
   items = await ask("items");
-  const first = items.findIndex((one) => !one.verdict);
-  place = first < 0 ? items.length : first;
+  place = next(0);
   show();
 });
