@@ -120,7 +120,8 @@ def _of_the_hit(line: _Line, audit_id: str, hits: Mapping[str, str]) -> Iterator
         if line.text is not None and not _same(line.text, hits[hit]):
             yield f"line {line.number}: the text of hit {hit} was edited"
     elif hit.partition("-")[0] == audit_id[:_AUDIT_CHARS]:
-        yield f"line {line.number}: hit {hit[:40]!r} is not in the sample of this audit"
+        said = f"line {line.number}: hit {hit[:40]!r} is not in the sample of this audit"
+        yield f"{said}: another seed, or another detector"
     else:
         yield f"line {line.number}: hit {hit[:40]!r} is of another audit than {audit_id[:_AUDIT_CHARS]}"
 

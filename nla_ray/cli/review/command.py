@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,8 +15,12 @@ from nla_ray.cli.settings import local_file, settings_of
 from nla_ray.text import printable
 
 if TYPE_CHECKING:
+    from nla_ray.audit.review.draw import Item
     from nla_ray.pipelines.review.sample import Review
     from nla_ray.pipelines.review.sittings import Sitting
+
+EACH, MOST = 60, 10_000
+"""Hits of each detector: some of 60 will be unclear, and 50 are needed. Labels may be of more."""
 
 EXAMPLES = """
 nla-ray review jobs/audit_demo.yaml --reviewer Ann           asks in the terminal: t, f, u
@@ -43,7 +48,7 @@ def review_command(
     detectors: Annotated[
         list[str] | None, typer.Option("-d", "--detector", help="Ask about this one alone; may be repeated.")
     ] = None,
-    each: Annotated[int, typer.Option(min=1, max=10_000, help="Hits of each detector that are drawn.")] = 60,
+    each: Annotated[int, typer.Option(min=1, max=MOST, help="Hits of each detector that are drawn.")] = EACH,
     seed: Annotated[int, typer.Option(min=0, help="Of the sample; another one is another sample.")] = 0,
     page: Annotated[bool, typer.Option("--page", help="Judge on a page of this machine.")] = False,
     sheet: Annotated[str | None, typer.Option("--sheet", help="Write the sample to this CSV file.")] = None,
@@ -51,32 +56,34 @@ def review_command(
     results: Annotated[bool, typer.Option("--results", help="Print what was said so far.")] = False,
 ) -> None:
     """Judge explanations, blind to what the detector says of them and to what was injected."""
+    from nla_ray.cli.review.output import print_results
     from nla_ray.config.audit import AuditConfig
     from nla_ray.errors import ConfigError
-    from nla_ray.pipelines.review.sample import open_review
+    from nla_ray.pipelines.review.sample import draw_sample, open_review
 
     if sum((page, results, sheet is not None, labels is not None)) > 1:
         raise ConfigError("--page, --sheet, --labels and --results: each is a way of its own; give one")
     settings = settings_of(AuditConfig, config, overrides)
     console = Console()
-    with console.status("") as status:
-        review = open_review(settings, detectors or (), each=each, seed=seed, doing=status.update)
-    if sheet is not None:
-        _write_sheet(review, local_file("--sheet", sheet), reviewer or "", console)
-    elif labels is not None:
-        _read_labels(review, labels, console)
-    elif not results:
-        _sit(review, reviewer or os.environ.get("USER", ""), console, page=page)
-    if sheet is None:
-        from nla_ray.cli.review.output import print_results
+    review = open_review(settings, detectors or (), seed=seed)
+    if not results:
+        with console.status("") as status:
+            items = draw_sample(review, each if labels is None else MOST, status.update)
+        if sheet is not None:
+            _write_sheet(items, review.claims, local_file("--sheet", sheet), reviewer or "")
+            console.print(printable(f"{len(items)} explanations to judge in {sheet}"), markup=False)
+            return
+        if labels is not None:
+            _read_labels(review, items, labels, console)
+        else:
+            _sit(review, items, reviewer or os.environ.get("USER", ""), console, page=page)
+    print_results(review, console, blocks=results)
 
-        print_results(review, console, blocks=results)
 
-
-def _sit(review: Review, reviewer: str, console: Console, *, page: bool) -> None:
+def _sit(review: Review, items: Mapping[str, Item], reviewer: str, console: Console, *, page: bool) -> None:
     from nla_ray.pipelines.review.sittings import Sitting
 
-    sitting = Sitting(review.store, review.review_id, reviewer, review.items)
+    sitting = Sitting(review.store, review.review_id, reviewer, items)
     if sitting.taken_up:
         console.print(f"verdicts kept of a sitting that was broken off: {sitting.taken_up}")
     try:
@@ -84,10 +91,10 @@ def _sit(review: Review, reviewer: str, console: Console, *, page: bool) -> None
             _ask(sitting, review.claims, console, page=page)
     finally:
         kept = sitting.close()
-        console.print(f"verdicts kept: {kept}; judged: {len(sitting.said)} of {len(review.items)}")
+        console.print(f"verdicts kept: {kept}; judged: {len(sitting.said)} of {len(items)}")
 
 
-def _ask(sitting: Sitting, claims: dict[str, str], console: Console, *, page: bool) -> None:
+def _ask(sitting: Sitting, claims: Mapping[str, str], console: Console, *, page: bool) -> None:
     if page:
         from nla_ray.cli.review.server import serve
 
@@ -98,25 +105,23 @@ def _ask(sitting: Sitting, claims: dict[str, str], console: Console, *, page: bo
         ask(sitting, claims, console)
 
 
-def _write_sheet(review: Review, path: Path, reviewer: str, console: Console) -> None:
+def _write_sheet(items: Mapping[str, Item], claims: Mapping[str, str], path: Path, reviewer: str) -> None:
     from nla_ray.audit.review.sheet import sheet
     from nla_ray.errors import ConfigError
 
-    text = sheet(review.items.values(), review.claims, reviewer)
     try:
         with path.open("x", encoding="utf-8-sig", newline="") as file:
-            file.write(text)
+            file.write(sheet(items.values(), claims, reviewer))
     except OSError as error:
         raise ConfigError(f"--sheet {path}: cannot be written: {error.strerror}; name another file") from None
-    console.print(printable(f"{len(review.items)} explanations to judge in {path}"), markup=False)
 
 
-def _read_labels(review: Review, path: str, console: Console) -> None:
+def _read_labels(review: Review, items: Mapping[str, Item], path: str, console: Console) -> None:
     from nla_ray.audit.review.labels import read_labels
     from nla_ray.pipelines.review.importing import keep_labels
     from nla_ray.store.places.files import read_bytes
 
-    texts = {hit: item.text for hit, item in review.items.items()}
+    texts = {hit: item.text for hit, item in items.items()}
     given = read_labels(read_bytes(path), path, review.review_id, texts)
-    kept = keep_labels(review, given, path)
+    kept = keep_labels(review, items, given, path)
     console.print(f"verdicts kept: {kept}; there before: {len(given) - kept}")

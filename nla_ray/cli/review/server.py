@@ -129,11 +129,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _within(self) -> str | None:
         """The path behind the token; None where the request was refused."""
         desk, hosts = self.server.desk, [f"{name}:{self.server.server_port}" for name in _NAMES]
-        token, _, path = self.path.removeprefix("/").partition("/")
+        token, slash, path = self.path.removeprefix("/").partition("/")
         origin = self.headers.get("Origin")
         if self.headers.get("Host") not in hosts or origin not in (None, *(f"http://{one}" for one in hosts)):
             self._refuse(403, "asked by another name or another page")
-        elif not hmac.compare_digest(token.encode(), desk.token.encode()):
+        elif not hmac.compare_digest(f"{token}{slash}".encode(), f"{desk.token}/".encode()):
             self._refuse(403, "the token is wrong; open the address that the command printed")
         else:
             desk.asked = time.monotonic()

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from nla_ray.audit.review.draw import Item
 from nla_ray.audit.review.labels import Label
 from nla_ray.errors import InputError
 from nla_ray.pipelines.review.sample import Review
 from nla_ray.pipelines.review.sittings import Sitting
 
 
-def keep_labels(review: Review, labels: Sequence[Label], name: str) -> int:
-    """Keep the verdicts of a file called `name`; how many were new.
+def keep_labels(review: Review, items: Mapping[str, Item], labels: Sequence[Label], name: str) -> int:
+    """Keep the verdicts of a file called `name` on some of `items`; how many were new.
 
     Raises InputError where a reviewer said something else before, and keeps nothing then.
     """
     people = sorted({one.reviewer.casefold(): one.reviewer for one in labels}.values())
-    sittings = {one.casefold(): Sitting(review.store, review.review_id, one, review.items) for one in people}
+    sittings = {one.casefold(): Sitting(review.store, review.review_id, one, items) for one in people}
     new: list[tuple[Sitting, Label]] = []
     for label in labels:
         sitting = sittings[label.reviewer.casefold()]

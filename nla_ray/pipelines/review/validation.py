@@ -47,12 +47,16 @@ def validation_of(found: Precision, rows: Sequence[Row]) -> Validation:
 
 
 def reviewed(packs: Packs, place: str, runs: Mapping[str, str]) -> Packs:
-    """The packs with what reviews of these runs (manifests by run), kept at `place`, say of detectors.
+    """The packs with what reviews of these runs (manifests by run), kept at `place`, say; see `informed`."""
+    return informed(packs, of_runs(verdicts(open_store(place)), runs))
 
-    Where they judged enough hits, or the pack names no validation, theirs stands in its place; a detector
-    that is wrong more often than right is experimental. Without reviews the packs are as they were.
+
+def informed(packs: Packs, rows: Sequence[Row]) -> Packs:
+    """The packs with what verdicts on one sample say of their detectors.
+
+    Where these are on enough hits, or on as many as the pack's own validation, they stand in its place; a
+    detector that is then wrong more often than right is experimental. Without verdicts nothing changes.
     """
-    rows = of_runs(verdicts(open_store(place)), runs)
     found = estimates(rows, packs.detectors)
     return Packs(
         packs=tuple(
@@ -74,7 +78,9 @@ def of_runs(rows: Sequence[Row], runs: Mapping[str, str]) -> list[Row]:
 
 
 def _with(detector: Detector, found: Precision | None, rows: Sequence[Row]) -> Detector:
-    if found is None or not (found.enough or detector.validation is None):
+    own = detector.validation
+    known = 0 if own is None else own.tp + own.fp
+    if found is None or not (found.enough or found.true + found.false >= known):
         return detector
     update: dict[str, object] = {"validation": validation_of(found, rows)}
     if found.enough and found.true < found.false:

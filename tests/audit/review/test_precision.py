@@ -85,7 +85,7 @@ def _held(rng: np.random.Generator, alike: float) -> tuple[bool, bool]:
         true[name] = int(truth.sum())
         some += [
             Judged(f"{name}{at}", "d", name, strata, True, f"{family[at]}", "true" if truth[at] else "false")
-            for at in rng.permutation(n)[: round(60 * SHARES[name])]  # type: ignore[index]
+            for at in rng.permutation(n)[: round(60 * SHARES[name])]
         ]
     found = precision_of("d", some)
     assert found.precision is not None and found.recall is not None

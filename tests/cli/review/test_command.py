@@ -80,7 +80,7 @@ def test_a_reviewed_detector_is_no_longer_unvalidated(
 ) -> None:
     assert invoke("audit", audit).code == Exit.FINDINGS
     assert detector(tmp_path)["validation"] is None
-    assert "Precision on real explanations" in detector(tmp_path)["notes"]  # type: ignore[operator]
+    assert "Precision on real explanations" in detector(tmp_path)["notes"]
     ended = invoke("review", audit, "--labels", labelled(right))
     assert ended.code == 0 and "60/60" in ended.out and "0.84-1.00" in ended.out
     again = invoke("audit", audit)
@@ -90,8 +90,8 @@ def test_a_reviewed_detector_is_no_longer_unvalidated(
         "rate": 1.0,
         "low": pytest.approx(0.84, abs=0.02),
         "high": 1.0,
-    }  # type: ignore[index]
-    assert "Precision on real explanations" not in found["notes"]  # type: ignore[operator]
+    }
+    assert "Precision on real explanations" not in found["notes"]
     assert "reviewed by Ann" in (tmp_path / "report" / "report.html").read_text()
     assert "finished before" in invoke("audit", audit).out
 

@@ -74,6 +74,7 @@ def test_a_verdict_is_kept_and_the_last_word_counts(address: str, sitting: Sitti
     ("code", "ask"),
     [
         (403, lambda base: httpx2.get(base.rsplit("/", 2)[0] + "/wrong/items")),
+        (403, lambda base: httpx2.get(base.removesuffix("/"))),
         (403, lambda base: httpx2.get(f"{base}items", headers={"Host": "evil.example"})),
         (403, lambda base: httpx2.post(f"{base}say", json={}, headers={"Origin": "http://evil.example"})),
         (404, lambda base: httpx2.get(f"{base}etc/passwd")),

@@ -36,7 +36,7 @@ def said(store: Store) -> list[tuple[str, str, str]]:
 def test_a_sitting_is_shown_once_it_ends_and_the_last_word_counts(store: Store) -> None:
     sitting = begin(store)
     for hit, verdict in (("hit0", "true"), ("hit1", "false"), ("hit0", "unclear")):
-        sitting.say(Label(hit, verdict, "Ann"))  # type: ignore[arg-type]
+        sitting.say(Label(hit, verdict, "Ann"))
     assert said(store) == []
     assert sitting.close() == 3
     again = begin(store, "ann")
