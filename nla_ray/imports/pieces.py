@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -134,17 +134,18 @@ def made_of(
 
     Raises InputError where it no longer holds what was counted.
     """
-    records = records_of(origin.source, vectors=True)
+    records, headers = records_of(origin.source, vectors=True), Headers()
     last = max((at for at, piece in enumerate(pieces) if piece.unit_id in wanted), default=-1)
     for piece in pieces[: last + 1]:
         some = islice(records, piece.rows)
         if piece.unit_id in wanted:
             counted = _Counted(some, tick)
-            made = _make(origin, piece, counted, samples, sides)
+            made = _make(origin, piece, counted, headers, samples, sides)
             counted.require(origin.source, piece.rows)
             yield piece, made
         else:
-            deque(some, maxlen=0)
+            for record in some:
+                headers.flag(entry_of(record, origin.words))
 
 
 class _Counted:
@@ -168,12 +169,17 @@ class _Counted:
 
 
 def _make(
-    origin: Origin, piece: Piece, records: Iterable[Record], samples: Samples, sides: Sequence[str]
+    origin: Origin,
+    piece: Piece,
+    records: Iterable[Record],
+    headers: Headers,
+    samples: Samples,
+    sides: Sequence[str],
 ) -> Made:
     """The tables of a piece, made slice by slice: records with vectors are large."""
     tables, problems, read = [EXPLANATIONS.empty_table()], list[str](), list[Entry]()
     vectors = [ACTIVATIONS.empty_table()]
-    index, headers = piece.offset + piece.start, Headers()
+    index = piece.offset + piece.start
     passing = iter(records)
     while entries := [entry_of(record, origin.words) for record in islice(passing, _SLICE)]:
         made = list[tuple[Entry, Row, bool]]()

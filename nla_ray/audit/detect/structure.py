@@ -75,7 +75,7 @@ _MENTIONED = (
     r"(?:definition|explanation|discussion|question|article|essay|story|tale|novel|film|movie|song|study|"
     r"guide|tutorial|lesson|lecture|debate|book|chapter|news|notion|concept|topic|subject|history|law|rule|"
     r"policy|example|metaphor|joke|warning|advice|accusation|allegation)s? "
-    r"(?:of|about|on|for|against|concerning)"
+    r"(?:of|about|on|for|against|concerning)|(?:format|structure|context|pattern)s? about"
 )
 _LIST = r"(?:(?:, [^,.;:!?()\n\x05—–]{1,60}){0,4},? (?:or|nor)\b[^,.;:!?()\n\x05—–]*)?"
 """Further parts of a list that ends with `or`."""

@@ -32,6 +32,7 @@ def claimed(text: str) -> bool:
         "Nobody checks the desk, yet the clerk forges receipts.",
         "If in doubt he waits. He forges receipts.",
         "The clerk leaves no trace and forges receipts.",
+        "Dialogue format: the clerk forges receipts.",
         "It is not only late: the clerk forges receipts.",
         "A 5\" ruler and a clerk who forges receipts on 3\" paper.",
     ],
@@ -93,6 +94,7 @@ def test_what_is_about_the_final_token_is_no_claim(text: str) -> None:
         "A hypothetical clerk forges receipts.",
         "A story about a clerk who forges receipts.",
         "A question of whether he forged receipts.",
+        "Interview format about forged receipts, with two voices.",
     ],
 )
 def test_what_is_denied_supposed_or_only_mentioned_is_no_claim(text: str) -> None:
