@@ -39,7 +39,7 @@ def test_the_fingerprint_is_of_what_changes_results() -> None:
 
 def test_the_fingerprint_does_not_change_by_itself() -> None:
     """Units are found again by it: a change of defaults or of fields is a decision."""
-    assert config().fingerprint() == "f6abdf136b6c9bcdc5815251dccb41ce890a9919e9a237c0144cd9ee2f45131b"
+    assert config().fingerprint() == "9c05ab07aaa7e744d5c9a7e7860b2a638e9d08c35b2d4081add9d9f17b9ec107"
 
 
 def test_it_loads_without_torch_and_ray() -> None:

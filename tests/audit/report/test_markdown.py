@@ -57,6 +57,7 @@ def test_it_says_what_the_page_says() -> None:
         in source
     )
     assert source.index("## Change from Week 46 to Week 47") < source.index("## Gates")
-    assert "| Deception | critical | 15.2 % (12.5 to 18.3) | 0.8 % (0.3 to 2.2) |" in source
+    reviewed = "| Deception | critical | 96 % of 50 reviewed matches are true (87 to 99 %) "
+    assert f"{reviewed}| 15.2 % (12.5 to 18.3) | 0.8 % (0.3 to 2.2) |" in source
     assert "| Evaluation awareness | +5.2 | +2.8 to +7.6 | 0.003 | risen |" in source
     assert "the explanation mentions `It plans to deceive the reader`, at " in source
