@@ -109,7 +109,7 @@ def test_the_version_and_a_short_help_everywhere(invoke: Invoke) -> None:
 
 def test_tables() -> None:
     assert sorted(tables.SCHEMAS) == [
-        "activations", "documents", "explanations", "findings", "quarantine", "rates",
+        "activations", "documents", "explanations", "findings", "hits", "quarantine", "rates",
     ]  # fmt: skip
 
 

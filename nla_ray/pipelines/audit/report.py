@@ -194,7 +194,7 @@ def run_of(one: AuditedRun) -> Run:
         fve_reference=values["fve_reference"],
         plan_sha256=values["plan_sha256"],
         manifest_sha256=values["manifest_sha256"],
-        finished_at=values["finished_at"],
+        finished_at=more.get("finished_at"),
         counts=counts | {"quarantined": values["quarantined"]},
         populations=one.populations,
         parts=one.parts,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+from pydantic import JsonValue
 
 from nla_ray.audit.compare import Week, compare, states_of
 from nla_ray.audit.detect.hits import find_hits
@@ -15,7 +17,7 @@ from nla_ray.audit.detect.judge import Judge
 from nla_ray.audit.detect.others import NO_HELPERS, Helpers, asking, check_helpers
 from nla_ray.audit.documents.parts import leave_out
 from nla_ray.audit.documents.readings import readings
-from nla_ray.audit.findings import FINDING, Row, finding_rows
+from nla_ray.audit.findings import FINDING, Row, finding_rows, hit_table
 from nla_ray.audit.gates import evidence_gate, gates_of, populations, verdict_of
 from nla_ray.audit.inference.contrast import UNMATCHED, in_strata, match
 from nla_ray.audit.inference.exposure import joined
@@ -114,13 +116,13 @@ def audit(
     if committed is not None:
         require_same(report, committed.record, store.url)
     written = [
-        run.write(
-            one.tally.run_id, rates_table(one, plan.run_id), sides={"findings": findings_table(one, rows)}
-        )
+        run.write(one.tally.run_id, rates_table(one, plan.run_id), sides=beside_rates(one, rows, plan.run_id))
         for one in found
     ]
     # A report that can be read is one of committed tables; killed before it, the same audit writes it.
-    manifest = run.commit({"report_sha256": report_sha256(report), "verdict": verdict[0]}, written)
+    record: dict[str, JsonValue] = {"report_sha256": report_sha256(report), "verdict": verdict[0]}
+    record["finished_at"] = datetime.now(UTC).isoformat(timespec="seconds")
+    manifest = run.commit(record, written)
     if committed is not None or manifest.labels != labels:
         assign(store, manifest, labels)
     write_report(report, output)
@@ -309,6 +311,11 @@ def rates_table(one: AuditedRun, audit_id: str) -> pa.Table:
     )
 
 
-def findings_table(one: AuditedRun, rows: Sequence[Row]) -> pa.Table:
-    """The documents with hits of one run."""
-    return table_of((row for row in rows if row["audited_run"] == one.tally.run_id), FINDINGS)
+def beside_rates(one: AuditedRun, rows: Sequence[Row], audit_id: str) -> dict[str, pa.Table]:
+    """The documents with hits of one run, and the hits."""
+    run_id = one.tally.run_id
+    mine = [row for row in rows if row["audited_run"] == run_id]
+    return {
+        "findings": table_of(mine, FINDINGS),
+        "hits": hit_table(one.connection, run_id, audit_id, mine),
+    }

@@ -180,6 +180,7 @@ def _run_row(store: Store, stored: Stored) -> dict[str, object]:
         "rows": manifest.rows,
         "quarantined": manifest.quarantined,
         "bytes": manifest.bytes,
+        "commit_order": manifest.order,
         "plan_sha256": manifest.plan_sha256,
         "manifest_sha256": stored.sha256,
         "facts": json.dumps(plan.facts),
