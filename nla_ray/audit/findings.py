@@ -286,7 +286,8 @@ _HITS = f"""
 SELECT
     $audit AS run_id, $run AS unit_id, $run AS audited_run, detector, doc_id, row_id, sample, position,
     token, role, control, fve_nrm, span AS quote, span_start AS quote_start, NOT clean AS artefact,
-    faithful, restated, audit_marked.evident, strength >= if(reached.counted = 'samples', 1, reached.k) AS recurs,
+    faithful, restated, audit_marked.evident,
+    strength >= if(reached.counted = 'samples', 1, reached.k) AS recurs,
     CASE
         WHEN control <> '{REAL}' THEN NULL
         WHEN NOT clean THEN 'artefact'

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import JsonValue
 
-from nla_ray.audit.compare import Week, compare, states_of
+from nla_ray.audit.compare import State, Week, claimed, compare, states_of
 from nla_ray.audit.detect.hits import find_hits
 from nla_ray.audit.detect.judge import Judge
 from nla_ray.audit.detect.others import NO_HELPERS, Helpers, asking, check_helpers
@@ -21,7 +21,7 @@ from nla_ray.audit.findings import FINDING, Row, finding_rows, hit_table
 from nla_ray.audit.gates import evidence_gate, gates_of, populations, verdict_of
 from nla_ray.audit.inference.contrast import UNMATCHED, in_strata, match
 from nla_ray.audit.inference.exposure import joined
-from nla_ray.audit.measured import BENIGN, Beside
+from nla_ray.audit.measured import BENIGN, INSUFFICIENT, Beside
 from nla_ray.audit.rates import rate_all
 from nla_ray.audit.report.model import Part, Report
 from nla_ray.audit.report.write import write_report
@@ -44,6 +44,8 @@ from nla_ray.tables import FINDINGS, RATES, REAL, table_of
 if TYPE_CHECKING:
     from nla_ray.pipelines.audit.embedder import Embedder
 
+States = Mapping[tuple[str, str], State]
+"""What became of findings, by detector and document."""
 Doing = Callable[[str], None]
 """Told what is being done."""
 
@@ -110,7 +112,7 @@ def audit(
     reportable = verdict[0] != "not reportable"
     rows = [row for one in found for row in rows_of(one, packs, plan.run_id, reportable=reportable)]
     doing("comparing and writing the report")
-    change = compared(config, packs, found, beside, rows)
+    change = compared(config, packs, found, beside, rows, reportable=reportable)
     unread = said_by(helpers.judge, doing)
     report = build_report(config, packs, plan.run_id, (*found, *beside), rows, verdict, change, unread)
     if committed is not None:
@@ -266,6 +268,8 @@ def compared(
     found: Sequence[AuditedRun],
     beside: Sequence[AuditedRun],
     rows: Sequence[Row],
+    *,
+    reportable: bool,
 ) -> Compared | None:
     """The comparison with the run before; None where there is none."""
     earlier = [one for one in beside if one.role == "before"]
@@ -278,6 +282,7 @@ def compared(
         )
     old = [row for row in rows_of(earlier[0], packs, "", reportable=True) if row["status"] == FINDING]
     states = states_of(keys_of(old), keys_of(row for row in rows if row["status"] == FINDING))
+    states = known_states(states, earlier[0], found[0]) if reportable else {}
     detectors = sorted(packs.detectors, key=lambda one: (GRAVEST_FIRST.index(one.level), one.tier, one.id))
     was, now = (
         Week(
@@ -289,8 +294,21 @@ def compared(
         for one in (earlier[0], found[0])
     )
     made = compare(was, now, detectors, config.evidence, drift=config.gates.drift, states=states)
-    gone = [row for row in old if states[row["detector"], row["doc_id"]] == "absent"]
-    return Compared(made, states, earlier[0].connection, gone)
+    told = claimed(states, made.changes)
+    gone = [row for row in old if told.get((row["detector"], row["doc_id"])) == "absent"]
+    return Compared(made, told, earlier[0].connection, gone)
+
+
+def known_states(states: States, before: AuditedRun, after: AuditedRun) -> States:
+    """States of what both runs could say: each detector has to be judged in both, and gone is only what was
+    read again."""
+    judged = [{rated.detector for rated in one.rated if rated.verdict != INSUFFICIENT} for one in (before, after)]
+    read = set(after.tally.populations[REAL].doc_ids.tolist())
+    return {
+        (detector, doc_id): state
+        for (detector, doc_id), state in states.items()
+        if detector in judged[0] & judged[1] and (state != "absent" or doc_id in read)
+    }
 
 
 def keys_of(rows: Iterable[Row]) -> set[tuple[str, str]]:

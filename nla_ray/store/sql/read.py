@@ -25,8 +25,8 @@ from nla_ray.store.upkeep.compaction import compacted_runs, objects_of
 from nla_ray.store.upkeep.ended import ended_runs, require_open
 from nla_ray.tables import COMMITTED_CELLS, COMMITTED_RUNS, LABELS, SCHEMAS, ddl, table_of
 
-LARGE = ("activations", "documents")
-"""Tables that are many times the others' size, and that most questions do not need."""
+LARGE = {"activations": ("activations",), "documents": ("documents", "document_rates", "against_controls")}
+"""Tables that are many times the others' size, and the views and macros that need them: most questions do not."""
 
 
 def connect(
