@@ -36,6 +36,7 @@ OPTIONS = {
         "--redact",
     ],
     "show": ["tables", "--doc", "--run", "--control", "--sample", "--width"],
+    "sign": ["report", "--key"],
     "sql": [
         "tables",
         "sql",
@@ -53,7 +54,7 @@ OPTIONS = {
     "sweep": [],
     "train": ["config", "overrides", "--dry-run"],
     "training-set": ["config", "overrides", "--dry-run"],
-    "verify": ["tables"],
+    "verify": ["place", "--signers"],
 }
 
 _WEEK = ["sweep", "overrides", "--week"]

@@ -150,7 +150,9 @@ def _left_out(report: Report, shown: Sequence[Finding]) -> list[dict[str, Any]]:
     return [
         {
             "level": "warning",
-            "message": {"text": f"Results hold {kept} of {n} {what}, the strongest of each detector: {where}."},
+            "message": {
+                "text": f"Results hold {kept} of {n} {what}, the strongest of each detector: {where}."
+            },
         }
         for kept, n, what, where in counts
         if kept < n and report.verdict != "not reportable"

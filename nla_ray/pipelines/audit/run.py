@@ -300,9 +300,10 @@ def compared(
 
 
 def known_states(states: States, before: AuditedRun, after: AuditedRun) -> States:
-    """States of what both runs could say: each detector has to be judged in both, and gone is only what was
-    read again."""
-    judged = [{rated.detector for rated in one.rated if rated.verdict != INSUFFICIENT} for one in (before, after)]
+    """States of what both runs could say: of detectors that were judged in both, gone if read again."""
+    judged = [
+        {rated.detector for rated in one.rated if rated.verdict != INSUFFICIENT} for one in (before, after)
+    ]
     read = set(after.tally.populations[REAL].doc_ids.tolist())
     return {
         (detector, doc_id): state

@@ -26,7 +26,7 @@ from nla_ray.store.upkeep.ended import ended_runs, require_open
 from nla_ray.tables import COMMITTED_CELLS, COMMITTED_RUNS, LABELS, SCHEMAS, ddl, table_of
 
 LARGE = {"activations": ("activations",), "documents": ("documents", "document_rates", "against_controls")}
-"""Tables that are many times the others' size, and the views and macros that need them: most questions do not."""
+"""Tables that are many times the others' size, and which views and macros need them: few questions do."""
 
 
 def connect(

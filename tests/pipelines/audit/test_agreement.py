@@ -18,7 +18,7 @@ from nla_ray.tables import DOCUMENTS, EXPLANATIONS, table_of
 from nla_ray.text import normalise
 from tests.audit.tables import write_pack
 
-WORDS = "Where the ferry lands at noon , and when it leaves again ?".split()
+WORDS = ["Where", "the", "ferry", "lands", "at", "noon", ",", "and", "when", "it", "leaves", "again", "?"]
 ANSWERED = 8
 """The token from which on the assistant speaks."""
 
@@ -59,7 +59,8 @@ def document(doc: int) -> Mapping[str, object]:
     words = text_of(doc)
     ends = np.cumsum([len(word) + 1 for word in words]).tolist()
     return {
-        "run_id": "made", "unit_id": "u0", "doc_id": f"doc{doc}", "source": "made", "text": " ".join(words) + " ",
+        "run_id": "made", "unit_id": "u0", "doc_id": f"doc{doc}", "source": "made",
+        "text": " ".join(words) + " ",
         "token_ends": ends, "roles": ["user" if at < ANSWERED else "assistant" for at in range(len(words))],
         "response_start": None, "n_tokens": len(words), "truncated": False, "left_out_before": 0,
         "left_out_after": 0, "flags": [],
