@@ -54,8 +54,8 @@ def _verify_report(place: str, signers: Path) -> None:
     found = check(place, signers)
     if found.signer:
         typer.echo(printable(f"signed by {found.signer}"))
-    if found.pages:
-        typer.echo(printable(f"of what was signed: {', '.join(found.pages)}"))
+        pages = ", ".join(found.pages) or "no page (of this version and of an audit there is none)"
+        typer.echo(printable(f"of what was signed: {pages}"))
     for problem in found.problems:
         typer.echo(printable(problem))
     if found.problems:

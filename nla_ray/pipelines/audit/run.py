@@ -299,7 +299,7 @@ def compared(
     return Compared(made, told, earlier[0].connection, gone)
 
 
-def known_states(states: States, before: AuditedRun, after: AuditedRun) -> States:
+def known_states(states: States, before: AuditedRun, after: AuditedRun) -> dict[tuple[str, str], State]:
     """States of what both runs could say: of detectors that were judged in both, gone if read again."""
     judged = [
         {rated.detector for rated in one.rated if rated.verdict != INSUFFICIENT} for one in (before, after)
