@@ -79,8 +79,10 @@ def made(folder: Path) -> str:
     return str(folder)
 
 
-def decoded(folder: Path) -> str:
+@pytest.fixture(scope="module")
+def decoded(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Documents of the demo corpus, read by the demo pair."""
+    folder = tmp_path_factory.mktemp("demo") / "tables"
     shape = ["corpus.limit=60", "positions.n=6", "sampling.samples=1", "runner.name=local"]
     with pytest.raises(SystemExit) as ended:
         run_cli(app, ["decode", "jobs/decode_demo.yaml", f"output={folder}", *shape])
@@ -88,29 +90,44 @@ def decoded(folder: Path) -> str:
     return str(folder)
 
 
-@pytest.mark.parametrize(
-    ("make", "word"), [(made, "tides"), pytest.param(decoded, "evaluat", marks=pytest.mark.slow)]
-)
+@pytest.fixture(scope="module")
+def synthetic(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Those that are made."""
+    return made(tmp_path_factory.mktemp("made"))
+
+
 @pytest.mark.parametrize("restated", [False, True])
+@pytest.mark.parametrize(
+    ("source", "word"), [("synthetic", "tides"), pytest.param("decoded", "evaluat", marks=pytest.mark.slow)]
+)
 def test_the_macro_and_the_report_have_the_same_numbers(
-    make: object, word: str, restated: bool, tmp_path: Path
+    source: str, word: str, restated: bool, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    tables = make(tmp_path / "tables")  # type: ignore[operator]
+    tables, results = request.getfixturevalue(source), str(tmp_path / "results")
     pattern = {"groups": {"words": {"any": [rf"\w*{word}\w*"]}}, "reads": "all", "denied": True}
     pack = write_pack(tmp_path / "pack.yaml", "mine", detection=pattern, recurrence={"k": 2})
-    values = {"source": {"tables": tables}, "output": str(tmp_path / "report"), "packs": [str(pack)]}
+    values = {
+        "source": {"tables": tables},
+        "results": results,
+        "output": str(tmp_path / "report"),
+        "packs": [str(pack)],
+    }
     audit(AuditConfig.model_validate(values | {"evidence": {"restated": restated}}))
     asked = "SELECT {} FROM {} WHERE unit = 'document' AND population {} 'real' ORDER BY 1"
-    connection = connect(tables)
-    theirs = connection.sql(
+    audited = connect(results)
+    theirs = audited.sql(
         asked.format("population, least, n, rate, lift, lift_low, lift_high", "rates", "<>")
     ).fetchall()
-    ((n, rate),) = connection.sql(asked.format("n, rate", "rates", "=")).fetchall()
+    ((n, rate),) = audited.sql(asked.format("n, rate", "rates", "=")).fetchall()
     least = theirs[0][1]
-    ours = connection.sql(
-        f"SELECT control, documents, rate, control_rate, lift, low, high "
-        f"FROM against_controls('{word}', k := {least}, restated := {restated}) ORDER BY 1"
-    ).fetchall()
+    ours = (
+        connect(tables)
+        .sql(
+            f"SELECT control, documents, rate, control_rate, lift, low, high "
+            f"FROM against_controls('{word}', k := {least}, restated := {restated}) ORDER BY 1"
+        )
+        .fetchall()
+    )
     assert len(ours) == len(theirs) > 1
     for mine, (population, _, _, *others) in zip(ours, theirs, strict=True):
         assert mine[:2] == (population, n)
