@@ -28,8 +28,9 @@ def write_report(report: Report, place: Tree, formats: Sequence[Format] = FORMAT
     does.
     """
     # Pages follow from what report.json holds, so that they can be checked against it.
-    told = Report.model_validate_json(report.json_text())
-    contents = {f"report.{name}": RENDERERS[name](told) for name in formats}
+    data = report.json_text()
+    told = Report.model_validate_json(data)
+    contents = {f"report.{name}": data if name == "json" else RENDERERS[name](told) for name in formats}
     for name, content in contents.items():
         place.write(name, content.encode())
     return list(contents)
