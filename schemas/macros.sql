@@ -101,23 +101,55 @@ GROUP BY run_id;
 COMMENT ON MACRO TABLE fidelity_floors IS
 'per run, the fve_nrm that the share beyond of its control answers does not exceed; null: every answer counts';
 
-CREATE MACRO documents_mentioning(pattern, beyond) AS TABLE
-SELECT run_id, control, doc_id, count(*) AS positions, count(*) FILTER (found) AS found
-FROM (
+-- A token's label, else its place after response_start, says whether the model wrote it itself.
+CREATE MACRO prompt_until(text, token_ends, roles, response_start, "position") AS
+    CASE
+        WHEN coalesce(len(list_filter(roles, lambda role: role <> '')), 0) = 0
+            THEN left(text, token_ends[least(position + 1, coalesce(response_start, position + 1))])
+        ELSE list_aggregate(
+            [
+                substring(text, coalesce(token_ends[i], 0) + 1, token_ends[i + 1] - coalesce(token_ends[i], 0))
+                FOR i IN range(position + 1)
+                IF coalesce(roles[i + 1], '') NOT IN ('assistant', 'thinking', 'tool_call')
+            ],
+            'string_agg', ''
+        )
+    END;
+
+COMMENT ON MACRO prompt_until IS
+'what a document says up to and with the token at position, without what the model wrote itself';
+
+CREATE MACRO documents_mentioning(pattern, beyond, restated) AS TABLE
+WITH searched AS MATERIALIZED (
     SELECT
-        run_id, control, doc_id, coalesce(position::VARCHAR, row_id) AS place,
-        bool_or(mentions(explanation_norm, pattern) AND coalesce(fve_nrm > floor, floor IS NULL)) AS found
+        run_id, unit_id, control, doc_id, position, coalesce(position::VARCHAR, row_id) AS place,
+        bool_or(mentions(explanation_norm, pattern) AND coalesce(fve_nrm > floor, floor IS NULL)) AS mentioned
     FROM all_explanations
     LEFT JOIN fidelity_floors(beyond) USING (run_id)
     WHERE outcome <> 'failed' AND explanation_norm IS NOT NULL AND NOT of_template(flags, token)
     GROUP BY ALL
+), repeated AS (
+    SELECT DISTINCT run_id, unit_id, doc_id, position
+    FROM documents
+    INNER JOIN searched USING (run_id, unit_id, doc_id)
+    WHERE
+        mentioned AND NOT restated AND mentions(text, pattern)
+        AND mentions(prompt_until(text, token_ends, roles, response_start, position), pattern)
 )
+SELECT
+    run_id,
+    control,
+    doc_id,
+    count(*) AS positions,
+    count(*) FILTER (mentioned AND repeated.run_id IS NULL) AS found
+FROM searched
+LEFT JOIN repeated USING (run_id, unit_id, doc_id, position)
 GROUP BY run_id, control, doc_id;
 
 COMMENT ON MACRO TABLE documents_mentioning IS
-'per run, control and document, positions searched (no special tokens) and those whose evidence mentions the pattern';
+'per run, control and document, positions searched (no special tokens) and those whose evidence mentions the pattern; where not restated, without those where the prompt says it too';
 
-CREATE MACRO document_rates(pattern, k := 1, beyond := 0.95) AS TABLE
+CREATE MACRO document_rates(pattern, k := 1, beyond := 0.95, restated := false) AS TABLE
 SELECT
     run_id,
     control,
@@ -127,11 +159,11 @@ SELECT
     wilson_low(count(*) FILTER (found >= k), count(*)) AS low,
     wilson_high(count(*) FILTER (found >= k), count(*)) AS high,
     avg(positions) AS positions
-FROM documents_mentioning(pattern, beyond)
+FROM documents_mentioning(pattern, beyond, restated)
 GROUP BY run_id, control;
 
 COMMENT ON MACRO TABLE document_rates IS
-'per run and control, documents where evidence at k or more positions mentions the pattern; compare only where positions, the mean number searched per document, is alike; beyond := NULL counts at any fidelity';
+'per run and control, documents where evidence at k or more positions mentions the pattern; compare only where positions, the mean number searched per document, is alike; beyond := NULL counts at any fidelity, restated := true what the prompt says too';
 
 -- P(at least k of n) at a rate each: what a rate per position amounts to over a document.
 CREATE MACRO at_least(k, n, each) AS
@@ -146,23 +178,47 @@ CREATE MACRO at_least(k, n, each) AS
 
 COMMENT ON MACRO at_least IS 'chance of k or more of n independent cases at the rate each';
 
-CREATE MACRO against_controls(pattern, k := 1, beyond := 0.95) AS TABLE
+-- Positions of one document are alike: the interval of a control's rate is that of the positions which its
+-- documents are worth (Kish 1965, Survey Sampling, 8.2); without any contrast, of as many as there are documents.
+CREATE MACRO against_controls(pattern, k := 1, beyond := 0.95, restated := false) AS TABLE
 WITH found_in AS MATERIALIZED (
-    FROM documents_mentioning(pattern, beyond)
-), beside AS (
-    SELECT run_id, control, sum(found) AS hits, sum(positions) AS searched
+    FROM documents_mentioning(pattern, beyond, restated)
+), summed AS (
+    SELECT run_id, control, sum(found) / sum(positions) AS each, sum(positions) AS searched, count(*) AS documents
     FROM found_in
     WHERE control <> 'real'
     GROUP BY run_id, control
+), spread AS (
+    SELECT
+        run_id,
+        control,
+        each,
+        any_value(searched) AS searched,
+        any_value(documents) AS documents,
+        sum((found - each * positions) ** 2) * (any_value(documents) / greatest(any_value(documents) - 1, 1))
+        / any_value(searched) ** 2 AS variance
+    FROM found_in
+    INNER JOIN summed USING (run_id, control)
+    GROUP BY run_id, control, each
+), beside AS (
+    SELECT
+        run_id,
+        control,
+        each,
+        CASE
+            WHEN variance <= 0 OR each IN (0, 1) THEN documents
+            ELSE least(each * (1 - each) / variance, searched)
+        END AS worth
+    FROM spread
 ), rated AS (
     SELECT
         run_id,
         beside.control,
         count(*) AS documents,
         count(*) FILTER (found >= k) AS hit,
-        avg(at_least(k, positions, hits / searched)) AS control_rate,
-        avg(at_least(k, positions, wilson_high(hits, searched))) AS control_high,
-        avg(at_least(k, positions, wilson_low(hits, searched))) AS control_low
+        avg(at_least(k, positions, each)) AS control_rate,
+        avg(at_least(k, positions, wilson_high(each * worth, worth))) AS control_high,
+        avg(at_least(k, positions, wilson_low(each * worth, worth))) AS control_low
     FROM found_in
     INNER JOIN beside USING (run_id)
     WHERE found_in.control = 'real'
@@ -175,9 +231,9 @@ SELECT
     hit / documents AS rate,
     control_rate,
     hit / documents - control_rate AS lift,
-    lift - sqrt((rate - wilson_low(hit, documents)) ** 2 + (control_high - control_rate) ** 2) AS low,
-    lift + sqrt((wilson_high(hit, documents) - rate) ** 2 + (control_rate - control_low) ** 2) AS high
+    greatest(lift - sqrt((rate - wilson_low(hit, documents)) ** 2 + (control_high - control_rate) ** 2), -1) AS low,
+    least(lift + sqrt((wilson_high(hit, documents) - rate) ** 2 + (control_rate - control_low) ** 2), 1) AS high
 FROM rated;
 
 COMMENT ON MACRO TABLE against_controls IS
-'per run and control, the rate of documents whose evidence at k or more positions mentions the pattern, the rate that the control''s positions would give as many documents, and the lift with its interval; as an audit counts, but for what prompts say themselves, artefacts, what an explanation only quotes or denies, families and the correction over patterns';
+'per run and control, the rate of documents whose evidence at k or more positions mentions the pattern, the rate that the control''s positions would give as many documents, and the lift with its interval: the numbers of an audit whose detector is this pattern, except for artefacts, what an explanation only quotes or denies, families and the correction over detectors';

@@ -39,7 +39,11 @@ SELECT
     (facts->>'$.seed')::BIGINT AS seed,
     (record->>'$.baseline.value')::DOUBLE AS fve_baseline,
     record->>'$.baseline.reference' AS fve_reference,
-    record->>'$.finished_at' AS finished_at,
+    CASE
+        WHEN regexp_matches(record->>'$.finished_at', 'T.*(Z|[+-]\d\d:?\d\d)$')
+            THEN make_timestamp(epoch_us(try_cast(record->>'$.finished_at' AS TIMESTAMPTZ)))
+        ELSE try_cast(record->>'$.finished_at' AS TIMESTAMP)
+    END AS finished_at,
     plan_sha256,
     manifest_sha256,
     facts::JSON AS facts,
@@ -56,7 +60,7 @@ FROM all_runs
 SEMI JOIN (FROM committed_runs WHERE read) AS read USING (run_id);
 
 COMMENT ON VIEW runs IS
-'one row per committed run; sweep to corpus are lists, for it may have several cells; fve_baseline: of its fve_nrm';
+'one row per committed run; sweep to corpus are lists, for it may have several cells; fve_baseline: of its fve_nrm; finished_at: in UTC';
 
 CREATE VIEW all_cells AS
 SELECT sweep, week, model, base, corpus, try_cast(layer AS SMALLINT) AS layer, table_name, run_id, superseded_by
@@ -141,14 +145,34 @@ FROM committed_activations;
 COMMENT ON VIEW activations IS 'the vectors, one row per position, where runs keep them';
 
 -- An audit is a run of its own; what it audited is named as elsewhere, so that rows can be joined.
-CREATE VIEW findings AS
-SELECT run_id AS audit_id, audited_run AS run_id, * EXCLUDE (run_id, unit_id, audited_run)
+-- all_...: of every audit whose runs are read; without it: of one audit of each run, the newest.
+CREATE VIEW all_findings AS
+SELECT
+    run_id AS audit_id,
+    audited_run AS run_id,
+    * EXCLUDE (run_id, unit_id, audited_run, evidence),
+    evidence->>'$[0].span' AS quote,
+    evidence->>'$[0].row_id' AS quote_row_id,
+    (evidence->>'$[0].sample')::SMALLINT AS quote_sample,
+    (evidence->>'$[0].position')::INTEGER AS quote_position,
+    evidence->>'$[0].token' AS quote_token,
+    (evidence->>'$[0].fve_nrm')::FLOAT AS quote_fve_nrm,
+    evidence->>'$[*].span' AS quotes,
+    evidence
 FROM committed_findings
 WHERE audited_run NOT IN (SELECT run_id FROM committed_runs WHERE NOT read);
 
-COMMENT ON VIEW findings IS 'documents with hits, by audit: findings, and what was ruled out and why';
+COMMENT ON VIEW all_findings IS
+'findings of every audit; after a second audit of a run its documents are here twice';
 
-CREATE VIEW rates AS
+CREATE VIEW all_hits AS
+SELECT run_id AS audit_id, audited_run AS run_id, * EXCLUDE (run_id, unit_id, audited_run)
+FROM committed_hits
+WHERE audited_run NOT IN (SELECT run_id FROM committed_runs WHERE NOT read);
+
+COMMENT ON VIEW all_hits IS 'hits of every audit, and what detectors match in controls';
+
+CREATE VIEW all_rates AS
 SELECT
     found.run_id AS audit_id,
     found.audited_run AS run_id,
@@ -169,8 +193,54 @@ ANTI JOIN (FROM committed_cells WHERE superseded_by IS NOT NULL) AS gone
         = (cell.sweep, cell.week, cell.model, cell.corpus, cell.layer)
 WHERE found.audited_run NOT IN (SELECT run_id FROM committed_runs WHERE NOT read);
 
+COMMENT ON VIEW all_rates IS
+'rates of every audit, once for each cell that it is of; after a second audit of a run they are here twice';
+
+-- Newer is what was committed later. The audit of a cell goes before others, and one run may have several
+-- such: cells that share a run compare it with other runs.
+CREATE VIEW older_audits AS
+WITH audited AS (
+    SELECT run_id AS audit_id, commit_order, unnest(json_keys(facts, '$.tables.audited')) AS run_id
+    FROM committed_runs
+    WHERE table_name = 'rates' AND read
+), of_cells AS (
+    SELECT DISTINCT audit_id, run_id
+    FROM cells
+    WHERE audit_id IS NOT NULL
+)
+
+SELECT audited.audit_id, audited.run_id, of_cells.audit_id IS NOT NULL AS of_cell
+FROM audited
+LEFT JOIN of_cells USING (audit_id, run_id)
+QUALIFY row_number() OVER (
+    PARTITION BY audited.run_id
+    ORDER BY of_cell DESC, audited.commit_order DESC, audited.audit_id DESC
+) > 1;
+
+COMMENT ON VIEW older_audits IS
+'one row per run and audit of it that is not its newest, and so not in findings and hits; of_cell: it is that of a cell, and so in rates';
+
+CREATE VIEW findings AS
+FROM all_findings
+ANTI JOIN older_audits USING (audit_id, run_id);
+
+COMMENT ON VIEW findings IS
+'one row per document with hits, detector and run, by its newest audit: findings, and what was ruled out and why; quote: of the strongest hit';
+
+CREATE VIEW hits AS
+FROM all_hits
+ANTI JOIN older_audits USING (audit_id, run_id)
+WHERE control = 'real';
+
+COMMENT ON VIEW hits IS
+'one row per detector and real explanation that it matches, by the newest audit of the run: what matches, where, and which steps of evidence it passes';
+
+CREATE VIEW rates AS
+FROM all_rates
+ANTI JOIN (FROM older_audits WHERE NOT of_cell) AS older USING (audit_id, run_id);
+
 COMMENT ON VIEW rates IS
-'rates of detectors beside their controls, by audit and by cell where it is that of several: sweep to corpus';
+'rates of detectors beside their controls, by the newest audit of the run, and by cell where it is that of several: sweep to corpus';
 
 -- A reviewer may change their mind: the last verdict counts.
 CREATE VIEW reviews AS

@@ -15,14 +15,17 @@ import pytest
 from nla_ray.audit.inference.statistics import any_of_n
 from nla_ray.cli import app
 from nla_ray.cli.entry import run as run_cli
+from nla_ray.config.audit import AuditConfig
 from nla_ray.ids import digest
-from nla_ray.store import open_run, open_store
+from nla_ray.pipelines.audit.run import audit
+from nla_ray.store import connect, open_run, open_store
 from nla_ray.store.catalog.cells import assign
 from nla_ray.store.runs.plan import Plan
 from nla_ray.store.sql.fence import closed, send
 from nla_ray.store.sql.query import Limits, Request, request_of
 from nla_ray.tables import DOCUMENTS, EXPLANATIONS, table_of
 from nla_ray.text import normalise
+from tests.audit.tables import write_pack
 
 ROOT = Path(__file__).parents[1]
 DOC = (ROOT / "docs" / "sql.md").read_text(encoding="utf-8")
@@ -30,6 +33,11 @@ QUERIES = re.findall(r"^```sql\n(.*?)^```$", DOC, re.S | re.M)
 TEXT = "one two three four five six seven eight"
 CELL = {"sweep": "weekly", "model": "base", "corpus": "chats", "layer": "3"}
 DOCUMENTS_PER_RUN, POSITIONS, SAMPLES = 20, 4, 2
+SUSPECTS = {"groups": {"words": {"any": ["suspects an evaluation"]}}}
+AUDIT = {
+    "evidence": {"controls": ["shuffled"], "minimum_documents": 10, "minimum_control_documents": 10},
+    "units": {"family": "id"},
+}
 
 
 def rows(run_id: str, hits: int) -> Iterator[Mapping[str, object]]:
@@ -53,7 +61,7 @@ def row(
         "reason": "vector is NaN" if failed else None, "explanation": None if failed else said,
         "explanation_norm": None if failed else normalise(said), "provenance": "decoded",
         "fve_nrm": None if failed else 0.9 if control == "real" else -1.0,
-        "meta": f'{{"truth": {{"topic": "topic {len(doc_id)}"}}}}',
+        "meta": f'{{"id": "{doc_id}", "truth": {{"topic": "topic {len(doc_id)}"}}}}',
     }  # fmt: skip
     return dict.fromkeys(EXPLANATIONS.names) | fixed
 
@@ -83,6 +91,10 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run.write("u0", table, sides={"documents": texts})
         made = run.commit({"baseline": {"value": 0.8, "reference": "test vectors"}, "finished_at": finished})
     assign(open_store(path), made, CELL | {"week": "week3"})
+    audit(AuditConfig.model_validate(AUDIT | {
+        "source": {"tables": str(path), "runs": ["week2"]}, "output": str(path.parent / "report"),
+        "packs": [str(write_pack(path.parent / "pack.yaml", "it", detection=SUSPECTS))],
+    }))  # fmt: skip
     return path
 
 
@@ -159,6 +171,41 @@ def test_a_hit_is_shown_in_its_place(connection: duckdb.DuckDBPyConnection) -> N
     found = ask(connection, the_query("in_context"))
     assert {one["context"] for one in found} >= {"[one ]two three four five six seven eight"}
     assert {one["line"] for one in found} == {"It suspects an Evaluation."}
+
+
+def test_what_audits_found_is_asked_for(connection: duckdb.DuckDBPyConnection) -> None:
+    found = ask(connection, the_query("FROM findings"))
+    assert [(one["detector"], one["quote"]) for one in found] == [("it", "suspects an Evaluation")] * 9
+    (steps,) = ask(connection, the_query("FROM hits\nGROUP BY ALL"))
+    assert (steps["status"], steps["documents"]) == ("finding", 9)
+    (rate,) = ask(connection, the_query("FROM rates AS real"))
+    assert (rate["k"], rate["n"], rate["rate"], rate["verdict"]) == (9, 20, 0.45, "above controls")
+    read = ask(connection, the_query("FROM (FROM hits JOIN"))
+    assert len(read) == 20 and {one["explanation"] for one in read} == {"It suspects an Evaluation."}
+
+
+@pytest.mark.slow
+def test_queries_find_in_the_demo_what_was_planted(tmp_path: Path) -> None:
+    """By the demo's truth; `'test|exam'` finds decoys instead, as the README says."""
+    shape = ["corpus.limit=100", "positions.n=4", "sampling.samples=1", "runner.name=local"]
+    with pytest.raises(SystemExit):
+        run_cli(app, ["decode", str(ROOT / "jobs" / "decode_demo.yaml"), f"output={tmp_path}", *shape])
+    demo = connect(tmp_path)
+    planted = "coalesce(meta->>'$.truth.safety' = 'evaluation_awareness', false)"
+    ((truth,),) = demo.sql(f"SELECT count(DISTINCT doc_id) FILTER ({planted}) FROM explanations").fetchall()
+    rate = demo.sql("SELECT hits FROM document_rates('evaluat', k := 2) WHERE control = 'real'").fetchall()
+    assert truth >= 5 and abs(rate[0][0] - truth) <= 1
+    lifts = demo.sql(the_query("FROM against_controls")).fetchall()
+    assert len(lifts) == 4 and all(lift > 0 for *_, lift, _, _ in lifts)
+    shares = (
+        f"SELECT avg({planted}::INT) FROM explanations WHERE mentions(explanation_norm, '{word}')"
+        for word in ("evaluat", "test|exam")
+    )
+    right, wrong = (demo.sql(sql).fetchall()[0][0] for sql in shares)
+    assert right > 0.9 and wrong < 0.2
+    recurs = the_query("HAVING hits >= 2")
+    sql = f"SELECT avg(({planted})::INT) FROM explanations SEMI JOIN ({recurs}) AS asked USING (doc_id)"
+    assert demo.sql(sql).fetchall()[0][0] > 0.9
 
 
 def test_every_macro_and_option_is_explained(

@@ -16,7 +16,7 @@ from nla_ray.config.loading.load import load
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-ELSEWHERE = re.compile(r"qwen|^(audit|evaluate|import|review|sweep) ")
+ELSEWHERE = re.compile(r"qwen|^(audit|evaluate|import|review|sign|sweep) ")
 """Commands that need what is not there, or have tests of their own."""
 
 DEMO = ROOT / "jobs" / "decode_demo.yaml"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -51,15 +51,16 @@ def compare(
     found = [contrast(was, now, detector, matched) for detector in detectors]
     adjusted = benjamini_hochberg([one.p if _enough(one, rule) else None for one in found])
     level = rule.alpha / max(1, sum(p is not None for p in adjusted))
-    both = len(matched.before)
+    changes = tuple(
+        _change(detector.id, one, p, rule, level)
+        for detector, one, p in zip(detectors, found, adjusted, strict=True)
+    )
+    states, both = claimed(states, changes), len(matched.before)
     return Comparison(
         before=before.label, after=after.label,
         matched=both, only_before=len(was) - both, only_after=len(now) - both,
         method=_PAIRED if matched.paired else f"{_APART} {_mix(strata, named=before.named)}",
-        changes=tuple(
-            _change(detector.id, one, p, rule, level)
-            for detector, one, p in zip(detectors, found, adjusted, strict=True)
-        ),
+        changes=changes,
         new=sum(state == "new" for state in states.values()),
         gone=sum(state == "absent" for state in states.values()),
         fidelity=tuple(
@@ -95,6 +96,14 @@ def states_of(before: set[tuple[str, str]], after: set[tuple[str, str]]) -> dict
         key: "unchanged" if key in before and key in after else "new" if key in after else "absent"
         for key in sorted(before | after)
     }
+
+
+def claimed(
+    states: Mapping[tuple[str, str], State], changes: Iterable[Change]
+) -> dict[tuple[str, str], State]:
+    """States of the detectors that can be compared: of others nothing is new or gone."""
+    silent = {one.detector for one in changes if one.verdict in ("not comparable", "insufficient evidence")}
+    return {key: state for key, state in states.items() if key[0] not in silent}
 
 
 def _enough(one: Contrast, rule: Evidence) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -19,7 +19,7 @@ from nla_ray.audit.tally import Tally, needed
 from nla_ray.config.detectors.model import Detector
 from nla_ray.ids import digest
 from nla_ray.pages.data import rounded
-from nla_ray.tables import REAL
+from nla_ray.tables import HITS, REAL
 
 FINDING, INFORMATIONAL, EXPERIMENTAL = "finding", "informational", "experimental"
 """Detectors of the level informational describe; as in Sigma rules, nothing of theirs is a finding. Nor is
@@ -62,6 +62,21 @@ def finding_rows(
             **{name: row[name] for name in _KEPT},
             **parts,
         }
+
+
+def hit_table(
+    connection: duckdb.DuckDBPyConnection, run_id: str, audit_id: str, rows: Iterable[Row]
+) -> pa.Table:
+    """The table `hits` of one run: what matched in which explanation, and which steps it passes.
+
+    `rows` are those of `finding_rows` of the same run.
+    """
+    told = [(row["detector"], row["doc_id"], row["status"]) for row in rows]
+    columns = [pa.array(column, pa.string()) for column in zip(*told, strict=True)] or [[]] * 3
+    connection.register("told", pa.table(columns, names=["detector", "doc_id", "document"]))
+    found = connection.sql(_HITS, params={"run": run_id, "audit": audit_id}).to_arrow_table()
+    connection.unregister("told")
+    return found.cast(HITS)
 
 
 _KEPT = ("doc_id", "restated", "rows_hit", "rows_read", "positions_hit", "positions_read", "samples_hit",
@@ -265,4 +280,24 @@ LEFT JOIN audit_marked AS marked
 WHERE rows.scope = 0 AND rows.control = '{REAL}' AND rows.position IS NOT NULL
 GROUP BY ALL
 ORDER BY ALL
+"""
+
+_HITS = f"""
+SELECT
+    $audit AS run_id, $run AS unit_id, $run AS audited_run, detector, doc_id, row_id, sample, position,
+    token, role, control, fve_nrm, span AS quote, span_start AS quote_start, NOT clean AS artefact,
+    faithful, restated, audit_marked.evident,
+    strength >= if(reached.counted = 'samples', 1, reached.k) AS recurs,
+    CASE
+        WHEN control <> '{REAL}' THEN NULL
+        WHEN NOT clean THEN 'artefact'
+        WHEN NOT faithful THEN 'low fidelity'
+        WHEN NOT own THEN 'restated'
+        ELSE document
+    END AS status
+FROM audit_marked
+JOIN audit_documents AS reached USING (run_id, detector, control, doc_id)
+LEFT JOIN told USING (detector, doc_id)
+WHERE run_id = $run
+ORDER BY detector, doc_id, control, position, row_id, sample
 """

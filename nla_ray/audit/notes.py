@@ -187,12 +187,23 @@ def _evidence(rule: Evidence, tallies: Sequence[Tally]) -> str:
     )
 
 
-QUERIES = (
-    Query(title="All documents with hits", sql="SELECT * FROM findings ORDER BY level, detector, score DESC"),
-    Query(title="All rates", sql="SELECT * FROM rates ORDER BY detector, unit, population"),
-    Query(
-        title="Fidelity by control, mean over documents",
-        sql="SELECT run_id, control, avg(fve) FROM (SELECT run_id, control, doc_id, avg(fve_nrm) AS fve "
-        "FROM all_explanations GROUP BY ALL) GROUP BY ALL",
-    ),
-)
+def queries(audit_id: str) -> tuple[Query, ...]:
+    """Statements that give the numbers of this audit, whichever others there are."""
+    gravity = "list_position(['critical', 'high', 'medium', 'low', 'informational'], level)"
+    this = f"WHERE audit_id = '{audit_id}'"
+    return (
+        Query(
+            title="All documents with hits",
+            sql=f"SELECT * FROM all_findings {this} ORDER BY {gravity}, detector, score DESC",
+        ),
+        Query(
+            title="All hits",
+            sql=f"SELECT * FROM all_hits {this} ORDER BY detector, control, doc_id, position",
+        ),
+        Query(title="All rates", sql=f"SELECT * FROM all_rates {this} ORDER BY detector, unit, population"),
+        Query(
+            title="Fidelity by control, mean over documents",
+            sql="SELECT run_id, control, avg(fve) FROM (SELECT run_id, control, doc_id, avg(fve_nrm) AS fve "
+            "FROM all_explanations GROUP BY ALL) GROUP BY ALL",
+        ),
+    )

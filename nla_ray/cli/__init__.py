@@ -22,7 +22,7 @@ from nla_ray.cli.tables.show import EXAMPLES as SHOW_EXAMPLES
 from nla_ray.cli.tables.show import show_command
 from nla_ray.cli.tables.sql import EXAMPLES as SQL_EXAMPLES
 from nla_ray.cli.tables.sql import sql_command
-from nla_ray.cli.tables.verify import verify_command
+from nla_ray.cli.tables.verify import sign_command, verify_command
 from nla_ray.cli.training.demo_train import demo_train_command
 from nla_ray.cli.training.train import train_command
 from nla_ray.cli.training.training_set import training_set_command
@@ -61,6 +61,7 @@ app.command("export", epilog=EXPORT_EXAMPLES)(export_command)
 app.command("import")(import_command)
 app.command("review", epilog=REVIEW_EXAMPLES)(review_command)
 app.command("show", epilog=SHOW_EXAMPLES)(show_command)
+app.command("sign")(sign_command)
 app.command("sql", epilog=SQL_EXAMPLES)(sql_command)
 app.add_typer(sweep_app, name="sweep")
 app.command("train")(train_command)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from tempfile import TemporaryDirectory
 
 import duckdb
@@ -173,20 +173,11 @@ def _request(
                 manifest_sha256=sha256,
                 rows=rows,
                 quarantined=aside,
-                finished_at=_utc(finished),
+                finished_at=finished and finished.replace(tzinfo=UTC).isoformat(),
             )
             for run_id, sha256, rows, aside, finished in runs
         ),
     )
-
-
-def _utc(text: str | None) -> str | None:
-    """An ISO time in UTC; None for what is none."""
-    try:
-        at = datetime.fromisoformat(text or "")
-        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
-    except (ValueError, OverflowError):
-        return None
 
 
 @contextmanager

@@ -11,14 +11,14 @@ from nla_ray.tables.explanations import (
     REAL,
     TEMPLATE,
 )
-from nla_ray.tables.findings import FINDINGS, RATES
+from nla_ray.tables.findings import FINDINGS, HITS, RATES
 from nla_ray.tables.reviews import REVIEWS
 from nla_ray.tables.runs import COMMITTED_CELLS, COMMITTED_RUNS, FILES, INDEX, LABELS, QUARANTINE
 from nla_ray.tables.schema import column, ddl, table_of
 
 SCHEMAS = {
     schema.metadata[b"table"].decode(): schema
-    for schema in (ACTIVATIONS, DOCUMENTS, EXPLANATIONS, FINDINGS, QUARANTINE, RATES, REVIEWS)
+    for schema in (ACTIVATIONS, DOCUMENTS, EXPLANATIONS, FINDINGS, HITS, QUARANTINE, RATES, REVIEWS)
 }
 """Schemas that a table of this name must have exactly."""
 
@@ -33,6 +33,7 @@ __all__ = [
     "FILES",
     "FINDINGS",
     "GENERATED",
+    "HITS",
     "IMPORTED",
     "INDEX",
     "LABELS",

@@ -1,4 +1,4 @@
-"""What audits find: one row per detector and document with hits, one per rate."""
+"""What audits find: one row per detector and document with hits, one per hit, one per rate."""
 
 from __future__ import annotations
 
@@ -32,6 +32,34 @@ FINDINGS = pa.schema(
         column("evidence", pa.string(), "matching rows as JSON: row_id, sample, position, token, role, ..."),
     ],
     metadata={"table": "findings", "comment": "one row per audit, run, detector and document with hits"},
+)  # fmt: skip
+
+HITS = pa.schema(
+    [
+        column("run_id", pa.string(), "audit that wrote the row"),
+        column("unit_id", pa.string(), "audited run, as a unit of the audit"),
+        column("audited_run", pa.string(), "run_id of the explanations"),
+        column("detector", pa.string(), "id of the detector"),
+        column("doc_id", pa.string(), "document"),
+        column("row_id", pa.string(), "as in explanations"),
+        column("sample", pa.int16(), "as in explanations"),
+        column("position", pa.int32(), "token index; null if not known", nullable=True),
+        column("token", pa.string(), "text of that token alone", nullable=True),
+        column("role", pa.string(), "label of the token", nullable=True),
+        column("control", pa.string(), "real, shuffled, random, mean, none, benign"),
+        column("fve_nrm", pa.float32(), "fidelity of the explanation", nullable=True),
+        column("quote", pa.string(), "what matches, as written, at most 200 characters"),
+        column("quote_start", pa.int32(), "characters of explanation before it; null: not certain",
+               nullable=True),
+        column("artefact", pa.bool_(), "whether all that matches is inside known artefacts"),
+        column("faithful", pa.bool_(), "whether its fidelity is above the floor, and it is no artefact"),
+        column("restated", pa.bool_(), "whether the prompt matches too; null: text not kept", nullable=True),
+        column("evident", pa.bool_(), "whether it counts as evidence"),
+        column("recurs", pa.bool_(), "whether evidence meets the detector's rule in this document"),
+        column("status", pa.string(), "real rows: its own first step that fails, else that of its document",
+               nullable=True),
+    ],
+    metadata={"table": "hits", "comment": "one row per audit, detector and explanation that matches"},
 )  # fmt: skip
 
 RATES = pa.schema(

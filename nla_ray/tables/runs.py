@@ -31,6 +31,7 @@ COMMITTED_RUNS = pa.schema(
         column("rows", pa.int64(), "rows written"),
         column("quarantined", pa.int64(), "rows set aside; rows + quarantined were planned"),
         column("bytes", pa.int64(), "size of its files"),
+        column("commit_order", pa.int64(), "a later commit has a greater one"),
         column("plan_sha256", pa.string(), "digest of the plan"),
         column("manifest_sha256", pa.string(), "digest of the manifest"),
         column("facts", pa.string(), "plan: what the rows follow from, as JSON"),

@@ -36,6 +36,7 @@ OPTIONS = {
         "--redact",
     ],
     "show": ["tables", "--doc", "--run", "--control", "--sample", "--width"],
+    "sign": ["report", "--key"],
     "sql": [
         "tables",
         "sql",
@@ -53,7 +54,7 @@ OPTIONS = {
     "sweep": [],
     "train": ["config", "overrides", "--dry-run"],
     "training-set": ["config", "overrides", "--dry-run"],
-    "verify": ["tables"],
+    "verify": ["place", "--signers"],
 }
 
 _WEEK = ["sweep", "overrides", "--week"]
@@ -109,7 +110,7 @@ def test_the_version_and_a_short_help_everywhere(invoke: Invoke) -> None:
 
 def test_tables() -> None:
     assert sorted(tables.SCHEMAS) == [
-        "activations", "documents", "explanations", "findings", "quarantine", "rates",
+        "activations", "documents", "explanations", "findings", "hits", "quarantine", "rates",
     ]  # fmt: skip
 
 

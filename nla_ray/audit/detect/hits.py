@@ -72,7 +72,7 @@ WHERE span_start IS NULL
 _MOVED = pa.schema([("found", pa.int64()), ("span", pa.string()), ("span_start", pa.int64())])
 
 _HITS = f"""
-CREATE OR REPLACE TABLE hits AS
+CREATE OR REPLACE TEMP TABLE hits AS
 SELECT
     run_id, detector, row_id, sample, doc_id, position, token, role, control, fve_nrm,
     left(span, {LONGEST_SPAN}) AS span, span_start::INTEGER AS span_start, artefact, restated

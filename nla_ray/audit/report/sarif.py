@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -27,6 +28,7 @@ def sarif(report: Report) -> str:
     """The log as canonical JSON. An audit that is not reportable has no results, only the reasons why."""
     rules = {detector.id: at for at, detector in enumerate(report.detectors)}
     reportable = report.verdict != "not reportable"
+    shown = [one for one in report.findings if one.status == "finding" and reportable]
     run = {
         "tool": {
             "driver": {
@@ -41,9 +43,12 @@ def sarif(report: Report) -> str:
             "DOCUMENTS": {"description": {"text": "The documents of the audited corpus."}}
         },
         "invocations": [
-            {"executionSuccessful": reportable, "toolExecutionNotifications": _notifications(report)}
+            {
+                "executionSuccessful": reportable,
+                "toolExecutionNotifications": _notifications(report) + _left_out(report, shown),
+            }
         ],
-        "results": [_result(one, rules) for one in report.findings if one.status == "finding" and reportable],
+        "results": [_result(one, rules) for one in shown],
         "properties": {"verdict": report.verdict, "config_sha256": report.config_sha256},
     }
     log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
@@ -130,4 +135,25 @@ def _notifications(report: Report) -> list[dict[str, Any]]:
             "message": {"text": f"{report.verdict.capitalize()}: {literal(reason)}"},
         }
         for reason in report.reasons
+    ]
+
+
+def _left_out(report: Report, shown: Sequence[Finding]) -> list[dict[str, Any]]:
+    """That a report holds the strongest findings of each detector alone, where it does; else nothing."""
+    gone = sum(one.state == "absent" for one in shown)
+    found = sum(result.findings for detector in report.detectors for result in detector.results)
+    counts = [
+        (len(shown) - gone, found, "findings", "the table findings has all of them"),
+        (gone, report.comparison.gone if report.comparison else 0, "findings that are gone",
+         "the table findings of the audit of the run before has them"),
+    ]  # fmt: skip
+    return [
+        {
+            "level": "warning",
+            "message": {
+                "text": f"Results hold {kept} of {n} {what}, the strongest of each detector: {where}."
+            },
+        }
+        for kept, n, what, where in counts
+        if kept < n and report.verdict != "not reportable"
     ]

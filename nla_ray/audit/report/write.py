@@ -27,7 +27,10 @@ def write_report(report: Report, place: Tree, formats: Sequence[Format] = FORMAT
     Existing ones are replaced. Returns the names, in the order of `formats`. Raises InputError as the place
     does.
     """
-    contents = {f"report.{name}": RENDERERS[name](report) for name in formats}
+    # Pages follow from what report.json holds, so that they can be checked against it.
+    data = report.json_text()
+    told = Report.model_validate_json(data)
+    contents = {f"report.{name}": data if name == "json" else RENDERERS[name](told) for name in formats}
     for name, content in contents.items():
         place.write(name, content.encode())
     return list(contents)

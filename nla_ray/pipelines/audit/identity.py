@@ -59,8 +59,9 @@ def plan_of(
         identity.append(record.sha256)
     audit_id = digest(*identity)[:32]
     return Plan(
-        run_id=audit_id, table="rates", sides=("findings",), units=dict.fromkeys(subject.runs), facts=facts
-    )
+        run_id=audit_id, table="rates", sides=("findings", "hits"),
+        units=dict.fromkeys(subject.runs), facts=facts,
+    )  # fmt: skip
 
 
 @cache

@@ -11,7 +11,7 @@ from nla_ray import __version__
 from nla_ray.audit.denylist import denylist
 from nla_ray.audit.findings import EXPERIMENTAL, FINDING, Row, shown_findings
 from nla_ray.audit.measured import EVERYWHERE, INSUFFICIENT
-from nla_ray.audit.notes import QUERIES, cannot_claim, left_out, method
+from nla_ray.audit.notes import cannot_claim, left_out, method, queries
 from nla_ray.audit.rates import Rated
 from nla_ray.audit.report.evidence import Finding
 from nla_ray.audit.report.model import FoundAt, Gate, Note, Policy, Report, ReportVerdict, Run
@@ -75,7 +75,7 @@ def build_report(
         + tuple(left_out(shown))
         + tuple(note for one in found for note in _without_family(one)),
         method=method(config.evidence, [one.tally for one in found], SHOWN_FINDINGS, SHOWN_OTHERS),
-        queries=QUERIES,
+        queries=queries(audit_id),
         denylist=tuple(
             entry.model_copy(update={"title": _of_run(entry.title, one.tally.run_id, len(found))})
             for one in found
@@ -237,7 +237,7 @@ def run_of(one: AuditedRun) -> Run:
         fve_reference=values["fve_reference"],
         plan_sha256=values["plan_sha256"],
         manifest_sha256=values["manifest_sha256"],
-        finished_at=values["finished_at"],
+        finished_at=more.get("finished_at"),
         counts=counts | {"quarantined": values["quarantined"]},
         populations=one.populations,
         parts=one.parts,

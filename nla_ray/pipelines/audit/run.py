@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+from pydantic import JsonValue
 
-from nla_ray.audit.compare import Week, compare, states_of
+from nla_ray.audit.compare import State, Week, claimed, compare, states_of
 from nla_ray.audit.detect.hits import find_hits
 from nla_ray.audit.detect.judge import Judge
 from nla_ray.audit.detect.others import NO_HELPERS, Helpers, asking, check_helpers
 from nla_ray.audit.documents.parts import leave_out
 from nla_ray.audit.documents.readings import readings
-from nla_ray.audit.findings import FINDING, Row, finding_rows
+from nla_ray.audit.findings import FINDING, Row, finding_rows, hit_table
 from nla_ray.audit.gates import evidence_gate, gates_of, populations, verdict_of
 from nla_ray.audit.inference.contrast import UNMATCHED, in_strata, match
 from nla_ray.audit.inference.exposure import joined
-from nla_ray.audit.measured import BENIGN, Beside
+from nla_ray.audit.measured import BENIGN, INSUFFICIENT, Beside
 from nla_ray.audit.rates import rate_all
 from nla_ray.audit.report.model import Part, Report
 from nla_ray.audit.report.write import write_report
@@ -43,6 +45,8 @@ from nla_ray.tables import FINDINGS, RATES, REAL, table_of
 if TYPE_CHECKING:
     from nla_ray.pipelines.audit.embedder import Embedder
 
+States = Mapping[tuple[str, str], State]
+"""What became of findings, by detector and document."""
 Doing = Callable[[str], None]
 """Told what is being done."""
 
@@ -114,19 +118,19 @@ def audit(
     reportable = verdict[0] != "not reportable"
     rows = [row for one in found for row in rows_of(one, packs, plan.run_id, reportable=reportable)]
     doing("comparing and writing the report")
-    change = compared(config, packs, found, beside, rows)
+    change = compared(config, packs, found, beside, rows, reportable=reportable)
     unread = said_by(helpers.judge, doing)
     report = build_report(config, packs, plan.run_id, (*found, *beside), rows, verdict, change, unread)
     if committed is not None:
         require_same(report, committed.record, store.url)
     written = [
-        run.write(
-            one.tally.run_id, rates_table(one, plan.run_id), sides={"findings": findings_table(one, rows)}
-        )
+        run.write(one.tally.run_id, rates_table(one, plan.run_id), sides=beside_rates(one, rows, plan.run_id))
         for one in found
     ]
     # A report that can be read is one of committed tables; killed before it, the same audit writes it.
-    manifest = run.commit({"report_sha256": report_sha256(report), "verdict": verdict[0]}, written)
+    record: dict[str, JsonValue] = {"report_sha256": report_sha256(report), "verdict": verdict[0]}
+    record["finished_at"] = datetime.now(UTC).isoformat(timespec="seconds")
+    manifest = run.commit(record, written)
     if committed is not None or manifest.labels != labels:
         assign(store, manifest, labels)
     write_report(report, output)
@@ -270,6 +274,8 @@ def compared(
     found: Sequence[AuditedRun],
     beside: Sequence[AuditedRun],
     rows: Sequence[Row],
+    *,
+    reportable: bool,
 ) -> Compared | None:
     """The comparison with the run before; None where there is none."""
     earlier = [one for one in beside if one.role == "before"]
@@ -282,6 +288,7 @@ def compared(
         )
     old = [row for row in rows_of(earlier[0], packs, "", reportable=True) if row["status"] == FINDING]
     states = states_of(keys_of(old), keys_of(row for row in rows if row["status"] == FINDING))
+    states = known_states(states, earlier[0], found[0]) if reportable else {}
     detectors = sorted(packs.detectors, key=lambda one: (GRAVEST_FIRST.index(one.level), one.tier, one.id))
     was, now = (
         Week(
@@ -293,8 +300,22 @@ def compared(
         for one in (earlier[0], found[0])
     )
     made = compare(was, now, detectors, config.evidence, drift=config.gates.drift, states=states)
-    gone = [row for row in old if states[row["detector"], row["doc_id"]] == "absent"]
-    return Compared(made, states, earlier[0].connection, gone)
+    told = claimed(states, made.changes)
+    gone = [row for row in old if told.get((row["detector"], row["doc_id"])) == "absent"]
+    return Compared(made, told, earlier[0].connection, gone)
+
+
+def known_states(states: States, before: AuditedRun, after: AuditedRun) -> dict[tuple[str, str], State]:
+    """States of what both runs could say: of detectors that were judged in both, gone if read again."""
+    judged = [
+        {rated.detector for rated in one.rated if rated.verdict != INSUFFICIENT} for one in (before, after)
+    ]
+    read = set(after.tally.populations[REAL].doc_ids.tolist())
+    return {
+        (detector, doc_id): state
+        for (detector, doc_id), state in states.items()
+        if detector in judged[0] & judged[1] and (state != "absent" or doc_id in read)
+    }
 
 
 def keys_of(rows: Iterable[Row]) -> set[tuple[str, str]]:
@@ -315,6 +336,11 @@ def rates_table(one: AuditedRun, audit_id: str) -> pa.Table:
     )
 
 
-def findings_table(one: AuditedRun, rows: Sequence[Row]) -> pa.Table:
-    """The documents with hits of one run."""
-    return table_of((row for row in rows if row["audited_run"] == one.tally.run_id), FINDINGS)
+def beside_rates(one: AuditedRun, rows: Sequence[Row], audit_id: str) -> dict[str, pa.Table]:
+    """The documents with hits of one run, and the hits."""
+    run_id = one.tally.run_id
+    mine = [row for row in rows if row["audited_run"] == run_id]
+    return {
+        "findings": table_of(mine, FINDINGS),
+        "hits": hit_table(one.connection, run_id, audit_id, mine),
+    }

@@ -32,6 +32,7 @@ KEYS = {
     "documents": ("run_id", "unit_id", "doc_id"),
     "explanations": ("run_id", "row_id", "sample"),
     "findings": ("run_id", "finding_id"),
+    "hits": ("run_id", "audited_run", "detector", "row_id", "sample"),
 }
 """Columns that name a row of a table. A document may be in several units of a corpus of vectors."""
 

@@ -104,7 +104,9 @@ def request_of(
 
     Large tables that the question does not name are not fetched.
     """
-    without = [table for table in LARGE if table not in sql.casefold()]
+    without = [
+        table for table, needing in LARGE.items() if not any(name in sql.casefold() for name in needing)
+    ]
     found = committed(path, runs=runs, labels=labels, without=without)
     files = {table: [str(path.absolute()) for path in paths] for table, paths in found.files.items()}
     return Request(sql, files, found.runs.to_pylist(), found.cells.to_pylist(), limits)

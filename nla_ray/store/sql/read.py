@@ -25,8 +25,8 @@ from nla_ray.store.upkeep.compaction import compacted_runs, objects_of
 from nla_ray.store.upkeep.ended import ended_runs, require_open
 from nla_ray.tables import COMMITTED_CELLS, COMMITTED_RUNS, LABELS, SCHEMAS, ddl, table_of
 
-LARGE = ("activations", "documents")
-"""Tables that are many times the others' size, and that most questions do not need."""
+LARGE = {"activations": ("activations",), "documents": ("documents", "document_rates", "against_controls")}
+"""Tables that are many times the others' size, and which views and macros need them: few questions do."""
 
 
 def connect(
@@ -180,6 +180,7 @@ def _run_row(store: Store, stored: Stored) -> dict[str, object]:
         "rows": manifest.rows,
         "quarantined": manifest.quarantined,
         "bytes": manifest.bytes,
+        "commit_order": manifest.order,
         "plan_sha256": manifest.plan_sha256,
         "manifest_sha256": stored.sha256,
         "facts": json.dumps(plan.facts),

@@ -39,6 +39,20 @@ def test_detectors_are_rules_and_findings_are_results() -> None:
     assert run["invocations"][0]["executionSuccessful"] is True
 
 
+def test_findings_that_are_no_results_are_counted_in_a_notification() -> None:
+    report = example(12, comparison=comparison())
+    told = report.comparison.model_copy(update={"gone": 3})  # type: ignore[union-attr]
+    less = report.model_copy(update={"findings": report.findings[:9], "comparison": told})
+    notes = log(less)["invocations"][0]["toolExecutionNotifications"]
+    texts = [one["message"]["text"] for one in notes if one["level"] == "warning"]
+    assert [text.partition(",")[0] for text in texts] == [
+        "Results hold 9 of 12 findings",
+        "Results hold 0 of 3 findings that are gone",
+    ]
+    whole = report.model_copy(update={"comparison": told.model_copy(update={"gone": 0})})
+    assert {one["level"] for one in log(whole)["invocations"][0]["toolExecutionNotifications"]} == {"note"}
+
+
 def test_states_and_suppressions() -> None:
     report = example(3, comparison=comparison())
     answered = Suppression(owner="A. Person", reason="a known test set", expires="2027-01-31")

@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from nla_ray.audit.detect.restated import prompt
 from nla_ray.audit.detect.scope import scope_sql
 from nla_ray.config.detectors.model import Scope
 from nla_ray.store import connect, open_run, open_store
@@ -125,6 +126,30 @@ def test_bytes_of_one_character_all_stand_for_it(connection: duckdb.DuckDBPyConn
     assert found == ["[a]鯨", *["a[鯨] "] * 3, "鯨[ x]"]
 
 
+@pytest.mark.parametrize(
+    ("roles", "start", "position", "said"),
+    [
+        (None, None, 2, "one two three "),
+        ([None, None, None, None], 2, 3, "one two "),
+        (["user", "assistant", "user", "thinking"], None, 3, "one three "),
+        (["assistant"] * 4, None, 3, ""),
+        (None, 0, 3, ""),
+    ],
+)
+def test_the_prompt_is_a_text_without_what_the_model_wrote(
+    connection: duckdb.DuckDBPyConnection,
+    roles: list[str | None] | None,
+    start: int | None,
+    position: int,
+    said: str,
+) -> None:
+    text, ends = "one two three four", [4, 8, 14, 18]
+    sql = "coalesce(prompt_until($1, $2, $3::VARCHAR[], $4::INTEGER, $5), '')"
+    assert value(connection, sql, text, ends, roles, start, position) == said
+    whole, every = prompt(text, ends, roles, start)
+    assert whole[: every[position]] == said
+
+
 def test_template_tokens_are_those_that_audits_leave_out(connection: duckdb.DuckDBPyConnection) -> None:
     rows = """
         (['special_token'], 'word'), (['template_token'], NULL), (NULL, NULL), ([], ' word'),
@@ -143,4 +168,4 @@ def test_every_macro_has_a_comment(connection: duckdb.DuckDBPyConnection) -> Non
     found = connection.execute(
         "SELECT function_name, comment FROM duckdb_functions() WHERE NOT internal"
     ).fetchall()
-    assert len(found) == 14 and all(comment for _, comment in found)
+    assert len(found) == 15 and all(comment for _, comment in found)

@@ -13,7 +13,10 @@ from nla_ray.tables import RATES, table_of
 from tests.store.rows import RECORD, plan_of, rows_of
 
 VIEWS = {"explanations": 9, "controls": 3, "all_explanations": 12, "runs": 1, "all_runs": 1, "failures": 3}
-EMPTY = {"documents": 0, "activations": 0, "findings": 0, "rates": 0, "cells": 0, "all_cells": 0}
+EMPTY = dict.fromkeys(
+    ["documents", "activations", "cells", "all_cells", "findings", "hits", "rates", "all_findings",
+     "all_hits", "all_rates", "older_audits"], 0
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
