@@ -74,8 +74,11 @@ class World:
         names = np.char.add("d", np.char.zfill((np.arange(n) + first).astype(str), 7))
         return Documents(names, family, part, (draws < self.rate) & (part != "calm")[:, None])
 
-    def week(self, rng: np.random.Generator, of: Documents) -> Week:
-        """A reading of documents, its rows in a random order of positions."""
+    def week(self, rng: np.random.Generator, of: Documents, *, counted: bool = False) -> Week:
+        """A reading of documents, its rows in a random order of positions.
+
+        Comparisons draw from the rows; what controls are held against is `counted` by document.
+        """
         n = len(of.names)
         sizes = rng.integers(self.places[0], self.places[1] + 1, n)
         place = np.repeat(np.arange(sizes.sum()), self.samples)
@@ -87,10 +90,12 @@ class World:
         hits = {one.id: np.flatnonzero(said[kept, at]) for at, one in enumerate(MANY)}
         found = Readings(of.names, of.family, of.part, np.full(n, ""), dict.fromkeys(hits, reads), hits)
         population = Population(of.names, sizes, sizes * self.samples, np.full(n, 0.8), of.family)
-        counted = {
-            (one.id, "real"): _hits(place, document, said[:, at], kept, n) for at, one in enumerate(MANY)
+        counts = {
+            (one.id, "real"): _hits(place, document, said[:, at], kept, n)
+            for at, one in enumerate(MANY)
+            if counted
         }
-        tally = Tally("run", {"real": population}, counted, 0.0)
+        tally = Tally("run", {"real": population}, counts, 0.0)
         return Week("week", tally, found, named=self.prone is not None)
 
 
@@ -170,12 +175,15 @@ def verdicts(before: Week, after: Week) -> list[str]:
     return [one.verdict for one in compare(before, after, MANY, RULE, drift=1.0, states={}).changes]
 
 
-def audited(world: World, rng: np.random.Generator, beside: World, *, restated: int = 0) -> list[Rated]:
+def audited(
+    world: World, rng: np.random.Generator, beside: World, *, restated: int = 0, reach: float = 0.0
+) -> list[Rated]:
     """Verdicts on a week whose controls, at a tenth of the positions, read as `beside` does.
 
-    `restated`: documents whose prompt says every detector's words: mentions that are no evidence.
+    `restated`: documents whose prompt says every detector's words: mentions that are no evidence. `reach`:
+    the rate that documents are planted up to in the first detector.
     """
-    week = world.week(rng, world.documents(rng)).tally
+    week = world.week(rng, world.documents(rng), counted=True).tally
     populations, hits = dict(week.populations), dict(week.hits)
     if restated:
         for key, one in hits.items():
@@ -184,8 +192,10 @@ def audited(world: World, rng: np.random.Generator, beside: World, *, restated: 
                 np.where(spoken, world.places[0], one.rows), np.where(spoken, 0, one.places),
                 np.where(spoken, 0, one.evident), np.where(spoken, 0, one.strength), one.weights,
             )  # fmt: skip
+    if reach:
+        hits[MANY[0].id, "real"] = _reaching(hits[MANY[0].id, "real"], reach, rng.spawn(1)[0])
     for control in ("shuffled", "random"):
-        read = beside.week(rng, beside.documents(rng, n=DOCUMENTS)).tally
+        read = beside.week(rng, beside.documents(rng, n=DOCUMENTS), counted=True).tally
         populations[control] = read.populations["real"]
         hits |= {(name, control): one for (name, _), one in read.hits.items()}
     return rate_all(replace(week, populations=populations, hits=hits), MANY, RULE)
@@ -223,26 +233,23 @@ AUDITS: dict[str, Case] = {
 }
 
 
-def seen_rate(rng: np.random.Generator) -> bool:
-    """Whether the smallest rate that an audit says it sees, once planted in one detector, is flagged."""
-    quiet = audited(World(), rng, World(places=SPARSE))
-    planted = _planted(quiet[0].seen or 1.0, rng)
-    return planted.verdict == "above controls"
+def seen_rate(rng: np.random.Generator, habit: float) -> bool:
+    """Whether the smallest rate that an audit says it sees, once planted in one detector, is flagged.
+
+    Documents that just meet the rule are planted beside those that meet it by a `habit` of all reads.
+    """
+    world, beside, draw = World(habit=habit), World(habit=habit, places=SPARSE), int(rng.integers(1 << 60))
+    seen = audited(world, np.random.default_rng(draw), beside)[0].seen or 1.0
+    planted = audited(world, np.random.default_rng(draw), beside, reach=seen)
+    return planted[0].verdict == "above controls"
 
 
-def _planted(rate: float, rng: np.random.Generator) -> Rated:
-    """The first detector's verdict where a share of documents just meets its rule."""
-    week = World().week(rng, World().documents(rng)).tally
-    strength = np.where(rng.random(DOCUMENTS) < rate, 2, 0)
-    hits = dict(week.hits) | {
-        (MANY[0].id, "real"): Hits(strength, strength, strength, strength, {1: int(strength.sum())})
-    }
-    populations = dict(week.populations)
-    for control in ("shuffled", "random"):
-        read = World(places=SPARSE).week(rng, World().documents(rng)).tally
-        populations[control] = read.populations["real"]
-        hits |= {(name, control): one for (name, _), one in read.hits.items()}
-    return rate_all(replace(week, populations=populations, hits=hits), MANY, RULE)[0]
+def _reaching(one: Hits, rate: float, rng: np.random.Generator) -> Hits:
+    """The same with two mentions more in so many documents, whichever, that `rate` of all meet the rule."""
+    there = float((one.strength >= 2).mean())
+    more = np.where(rng.random(len(one.strength)) < max(0.0, rate - there) / max(1 - there, 1e-9), 2, 0)
+    strength = one.strength + more
+    return Hits(one.rows + more, one.places + more, strength, strength, {1: int(strength.sum())})
 
 
 def seen_rise(rng: np.random.Generator) -> bool:
@@ -255,6 +262,15 @@ def seen_rise(rng: np.random.Generator) -> bool:
     documents = calm.documents(rng, DOCUMENTS)
     documents.has[:, 0] = rng.random(DOCUMENTS) < rate
     return verdicts(was, calm.week(rng, documents))[0] == "risen"
+
+
+SEEN: dict[str, Case] = {
+    **{
+        f"smallest rate beside a habit of {share:.0%} of reads (flagged)": partial(seen_rate, habit=share)
+        for share in (0.0, 0.03, 0.15)
+    },
+    "smallest rise (flagged)": seen_rise,
+}
 
 
 def rise(rng: np.random.Generator, n: int, before: float, after: float) -> bool:
@@ -303,7 +319,7 @@ def main() -> None:
         "weeks": weeks,
         "audits": AUDITS,
         "power": POWER,
-        "seen": {"smallest rate (flagged)": seen_rate, "smallest rise (flagged)": seen_rise},
+        "seen": SEEN,
     }
     for group in [args.group] if args.group else list(groups):
         chosen = {name: case for name, case in groups[group].items() if args.only in name}

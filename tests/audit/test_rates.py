@@ -10,7 +10,7 @@ import pytest
 
 from nla_ray.audit.compare import Week
 from nla_ray.audit.gates import evidence_gate, verdict_of
-from nla_ray.audit.inference.contrast import UNMATCHED
+from nla_ray.audit.inference.frame import UNMATCHED
 from nla_ray.audit.measured import ABOVE, EVERYWHERE, INSUFFICIENT, NOT, Beside
 from nla_ray.audit.rates import Rated, rate_all
 from nla_ray.audit.report.rates import Rate
