@@ -12,15 +12,16 @@ stated size.
 from __future__ import annotations
 
 import argparse
+import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from benchmarks._common import write_result
+from benchmarks._common import RESULTS, hardware, write_result
 from nla_ray.audit.compare import Week, compare
 from nla_ray.audit.inference.exposure import Readings, Reads
 from nla_ray.audit.rates import Rated, rate_all
@@ -84,14 +85,15 @@ class World:
         place = np.repeat(np.arange(sizes.sum()), self.samples)
         document = np.repeat(np.arange(n), sizes)[place]
         kept = rng.random(len(place)) < self.passing
-        said = rng.random((len(place), DETECTORS)) < np.where(of.has[document], self.read, self.habit)
-        inside = np.unique(place[kept], return_inverse=True)[1]
+        chance = np.where(of.has.T[:, document], self.read, self.habit) if of.has.any() else self.habit
+        said = rng.random((DETECTORS, len(place)), dtype=np.float32) < chance
+        inside = np.cumsum(np.diff(place[kept], prepend=-1) != 0) - 1
         reads = Reads(document[kept], inside, n)
-        hits = {one.id: np.flatnonzero(said[kept, at]) for at, one in enumerate(MANY)}
+        hits = {one.id: np.flatnonzero(said[at][kept]) for at, one in enumerate(MANY)}
         found = Readings(of.names, of.family, of.part, np.full(n, ""), dict.fromkeys(hits, reads), hits)
         population = Population(of.names, sizes, sizes * self.samples, np.full(n, 0.8), of.family)
         counts = {
-            (one.id, "real"): _hits(place, document, said[:, at], kept, n)
+            (one.id, "real"): _hits(place, document, said[at], kept, n)
             for at, one in enumerate(MANY)
             if counted
         }
@@ -288,15 +290,23 @@ POWER: dict[str, Case] = {
 }
 
 
-def shares(cases: Mapping[str, Case], repeats: int) -> Iterator[dict[str, Any]]:
-    """Each case's share, with its interval and seconds a repeat."""
-    for number, (name, case) in enumerate(cases.items()):
-        started = time.perf_counter()
-        k = sum(case(np.random.default_rng([number, repeat])) for repeat in range(repeats))
-        low, high = wilson(k, repeats)
-        seconds = (time.perf_counter() - started) / repeats
-        print(f"{name}: {k} of {repeats} ({low:.3f}-{high:.3f}), {seconds:.2f} s", flush=True)
-        yield {"case": name, "k": k, "n": repeats, "share": k / repeats, "low": low, "high": high}
+def share(case: Case, number: int, repeats: int) -> dict[str, Any]:
+    """A case's share, with its interval and the seconds of one repeat."""
+    started = time.process_time()
+    k = sum(case(np.random.default_rng([number, repeat])) for repeat in range(repeats))
+    low, high = wilson(k, repeats)
+    return {
+        "k": k, "n": repeats, "share": k / repeats, "low": low, "high": high,
+        "cpu_seconds": round((time.process_time() - started) / repeats, 3),
+    }  # fmt: skip
+
+
+def known(group: str) -> dict[str, dict[str, Any]]:
+    """What was measured of a group before, by case."""
+    path = RESULTS / f"audit-null-{group}-{hardware('cpu')}.json"
+    if not path.exists():
+        return {}
+    return {one["case"]: one for one in json.loads(path.read_text(encoding="utf-8"))["cases"]}
 
 
 def main() -> None:
@@ -308,7 +318,7 @@ def main() -> None:
     parser.add_argument(
         "--group", choices=("weeks", "audits", "power", "seen"), help="of the cases, only these"
     )
-    parser.add_argument("--only", default="", help="cases whose name has this; no result is written")
+    parser.add_argument("--only", default="", help="cases whose name has this; the others' results stay")
     args = parser.parse_args()
     weeks: dict[str, Case] = {}
     for name, pair in WEEKS.items():
@@ -322,11 +332,13 @@ def main() -> None:
         "seen": SEEN,
     }
     for group in [args.group] if args.group else list(groups):
-        chosen = {name: case for name, case in groups[group].items() if args.only in name}
-        found = list(shares(chosen, args.repeats))
-        if not args.only:
-            config = {"repeats": args.repeats, "documents": DOCUMENTS, "detectors": DETECTORS}
-            write_result("audit-null", "cpu", {"config": config, "cases": found}, label=group)
+        found = {name: one for name, one in known(group).items() if name in groups[group]}
+        for number, (name, case) in enumerate(groups[group].items()):
+            if args.only in name:
+                found[name] = {"case": name, **share(case, number, args.repeats)}
+                cases = [found[name] for name in groups[group] if name in found]
+                config = {"documents": DOCUMENTS, "detectors": DETECTORS}
+                write_result("audit-null", "cpu", {"config": config, "cases": cases}, label=group)
 
 
 if __name__ == "__main__":

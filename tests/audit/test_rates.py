@@ -78,6 +78,24 @@ def test_a_favourite_story_is_not_distinguishable(share: float) -> None:
     assert "tied" in found.why
 
 
+def test_without_any_control_nothing_is_above_every_control() -> None:
+    found = rated(corpus(400, in_documents(10, 0.6, "sabotage"), {}), Evidence(controls=()))
+    assert found.verdict == INSUFFICIENT and found.why.startswith("no control has rows in 30 documents")
+
+
+def test_what_would_be_seen_is_said_of_what_is_not_above_its_controls() -> None:
+    quiet = rated(corpus(400, never, SILENT))
+    above = rated(corpus(400, in_documents(10, 0.6, "sabotage"), SILENT))
+    assert quiet.seen is not None and 0.01 < quiet.seen < 0.1 and above.seen is None
+
+
+def test_beside_a_habit_more_is_needed_to_be_seen() -> None:
+    says = at_random(0.15, "sabotage")
+    found = rated(corpus(400, says, {"shuffled": says, "random": says}, share=0.4, fve=None, poor=None))
+    assert found.verdict == NOT and found.seen is not None and found.documents.rate is not None
+    assert found.documents.rate + 0.05 < found.seen < 0.8
+
+
 def test_what_nearly_all_documents_say_cannot_be_told_from_a_habit() -> None:
     """115 of 128 documents at 4 of 8 positions, of high fidelity, and controls never."""
 

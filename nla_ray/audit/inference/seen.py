@@ -9,7 +9,7 @@ from nla_ray.audit.inference.clusters import worth
 from nla_ray.audit.inference.contrast import TESTED, Contrast
 from nla_ray.audit.inference.statistics import binomial_tail, mcnemar, two_samples
 
-POWER, PRECISE = 0.8, 1e-6
+POWER, PRECISE = 0.8, 1e-4
 
 
 def smallest_rate(documents: int, effect: float, flags: Callable[[int], bool]) -> float | None:
@@ -75,7 +75,7 @@ def _least(most: int, flags: Callable[[int], bool]) -> int | None:
 def _rate(least: int, n: int) -> float:
     """The rate at which at least so many of `n` are seen in 80 % of cases."""
     low, high = 0.0, 1.0
-    while high - low > PRECISE:
+    while high - low > PRECISE * high:
         middle = (low + high) / 2
         low, high = (low, middle) if binomial_tail(least, n, middle) >= POWER else (middle, high)
     return high

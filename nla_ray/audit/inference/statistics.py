@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from math import exp, lgamma, log
+from itertools import accumulate
+from math import exp, lgamma, log, perm
 
 import numpy as np
 
@@ -160,19 +161,15 @@ def expected_tie(hits: np.ndarray, trials: np.ndarray) -> float:
 
 def _dealt_pairs(hits: int, trials: Floats) -> tuple[float, float]:
     """Mean and variance of the number of pairs of hits within clusters, where hits are dealt at random."""
-    of = [_falling(trials, r) for r in range(5)]
-    m, n = ([float(_falling(np.array([some]), r)[0]) for r in range(5)] for some in (hits, trials.sum()))
-    if min(n[2:]) <= 0:
+    m, n = ([float(perm(some, r)) for r in range(5)] for some in (hits, int(trials.sum())))
+    if n[4] == 0:
         return 0.0, 0.0
+    # Falling factorials: trials (trials - 1) ... of r factors.
+    of = list(accumulate(range(4), lambda made, r: made * (trials - r), initial=np.ones_like(trials)))
     mean = m[2] / 2 * of[2].sum() / n[2]
     # Two pairs are the same one, share a hit, or share none and lie in one cluster or in two.
     apart = of[4].sum() + of[2].sum() ** 2 - (of[2] ** 2).sum()
     return mean, mean + m[3] * of[3].sum() / n[3] + m[4] / 4 * apart / n[4] - mean**2
-
-
-def _falling(values: Floats, r: int) -> Floats:
-    """n (n - 1) ... of r factors."""
-    return np.asarray(np.prod([values - i for i in range(r)], axis=0) * np.ones_like(values), np.float64)
 
 
 def _poisson_tail(k: int, mean: float) -> float:
