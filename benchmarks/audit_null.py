@@ -12,15 +12,16 @@ stated size.
 from __future__ import annotations
 
 import argparse
+import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from benchmarks._common import write_result
+from benchmarks._common import RESULTS, hardware, write_result
 from nla_ray.audit.compare import Week, compare
 from nla_ray.audit.inference.exposure import Readings, Reads
 from nla_ray.audit.rates import Rated, rate_all
@@ -74,23 +75,29 @@ class World:
         names = np.char.add("d", np.char.zfill((np.arange(n) + first).astype(str), 7))
         return Documents(names, family, part, (draws < self.rate) & (part != "calm")[:, None])
 
-    def week(self, rng: np.random.Generator, of: Documents) -> Week:
-        """A reading of documents, its rows in a random order of positions."""
+    def week(self, rng: np.random.Generator, of: Documents, *, counted: bool = False) -> Week:
+        """A reading of documents, its rows in a random order of positions.
+
+        Comparisons draw from the rows; what controls are held against is `counted` by document.
+        """
         n = len(of.names)
         sizes = rng.integers(self.places[0], self.places[1] + 1, n)
         place = np.repeat(np.arange(sizes.sum()), self.samples)
         document = np.repeat(np.arange(n), sizes)[place]
         kept = rng.random(len(place)) < self.passing
-        said = rng.random((len(place), DETECTORS)) < np.where(of.has[document], self.read, self.habit)
-        inside = np.unique(place[kept], return_inverse=True)[1]
+        chance = np.where(of.has.T[:, document], self.read, self.habit) if of.has.any() else self.habit
+        said = rng.random((DETECTORS, len(place)), dtype=np.float32) < chance
+        inside = np.cumsum(np.diff(place[kept], prepend=-1) != 0) - 1
         reads = Reads(document[kept], inside, n)
-        hits = {one.id: np.flatnonzero(said[kept, at]) for at, one in enumerate(MANY)}
+        hits = {one.id: np.flatnonzero(said[at][kept]) for at, one in enumerate(MANY)}
         found = Readings(of.names, of.family, of.part, np.full(n, ""), dict.fromkeys(hits, reads), hits)
         population = Population(of.names, sizes, sizes * self.samples, np.full(n, 0.8), of.family)
-        counted = {
-            (one.id, "real"): _hits(place, document, said[:, at], kept, n) for at, one in enumerate(MANY)
+        counts = {
+            (one.id, "real"): _hits(place, document, said[at], kept, n)
+            for at, one in enumerate(MANY)
+            if counted
         }
-        tally = Tally("run", {"real": population}, counted, 0.0)
+        tally = Tally("run", {"real": population}, counts, 0.0)
         return Week("week", tally, found, named=self.prone is not None)
 
 
@@ -170,12 +177,15 @@ def verdicts(before: Week, after: Week) -> list[str]:
     return [one.verdict for one in compare(before, after, MANY, RULE, drift=1.0, states={}).changes]
 
 
-def audited(world: World, rng: np.random.Generator, beside: World, *, restated: int = 0) -> list[Rated]:
+def audited(
+    world: World, rng: np.random.Generator, beside: World, *, restated: int = 0, reach: float = 0.0
+) -> list[Rated]:
     """Verdicts on a week whose controls, at a tenth of the positions, read as `beside` does.
 
-    `restated`: documents whose prompt says every detector's words: mentions that are no evidence.
+    `restated`: documents whose prompt says every detector's words: mentions that are no evidence. `reach`:
+    the rate that documents are planted up to in the first detector.
     """
-    week = world.week(rng, world.documents(rng)).tally
+    week = world.week(rng, world.documents(rng), counted=True).tally
     populations, hits = dict(week.populations), dict(week.hits)
     if restated:
         for key, one in hits.items():
@@ -184,8 +194,10 @@ def audited(world: World, rng: np.random.Generator, beside: World, *, restated: 
                 np.where(spoken, world.places[0], one.rows), np.where(spoken, 0, one.places),
                 np.where(spoken, 0, one.evident), np.where(spoken, 0, one.strength), one.weights,
             )  # fmt: skip
+    if reach:
+        hits[MANY[0].id, "real"] = _reaching(hits[MANY[0].id, "real"], reach, rng.spawn(1)[0])
     for control in ("shuffled", "random"):
-        read = beside.week(rng, beside.documents(rng, n=DOCUMENTS)).tally
+        read = beside.week(rng, beside.documents(rng, n=DOCUMENTS), counted=True).tally
         populations[control] = read.populations["real"]
         hits |= {(name, control): one for (name, _), one in read.hits.items()}
     return rate_all(replace(week, populations=populations, hits=hits), MANY, RULE)
@@ -223,26 +235,23 @@ AUDITS: dict[str, Case] = {
 }
 
 
-def seen_rate(rng: np.random.Generator) -> bool:
-    """Whether the smallest rate that an audit says it sees, once planted in one detector, is flagged."""
-    quiet = audited(World(), rng, World(places=SPARSE))
-    planted = _planted(quiet[0].seen or 1.0, rng)
-    return planted.verdict == "above controls"
+def seen_rate(rng: np.random.Generator, habit: float) -> bool:
+    """Whether the smallest rate that an audit says it sees, once planted in one detector, is flagged.
+
+    Documents that just meet the rule are planted beside those that meet it by a `habit` of all reads.
+    """
+    world, beside, draw = World(habit=habit), World(habit=habit, places=SPARSE), int(rng.integers(1 << 60))
+    seen = audited(world, np.random.default_rng(draw), beside)[0].seen or 1.0
+    planted = audited(world, np.random.default_rng(draw), beside, reach=seen)
+    return planted[0].verdict == "above controls"
 
 
-def _planted(rate: float, rng: np.random.Generator) -> Rated:
-    """The first detector's verdict where a share of documents just meets its rule."""
-    week = World().week(rng, World().documents(rng)).tally
-    strength = np.where(rng.random(DOCUMENTS) < rate, 2, 0)
-    hits = dict(week.hits) | {
-        (MANY[0].id, "real"): Hits(strength, strength, strength, strength, {1: int(strength.sum())})
-    }
-    populations = dict(week.populations)
-    for control in ("shuffled", "random"):
-        read = World(places=SPARSE).week(rng, World().documents(rng)).tally
-        populations[control] = read.populations["real"]
-        hits |= {(name, control): one for (name, _), one in read.hits.items()}
-    return rate_all(replace(week, populations=populations, hits=hits), MANY, RULE)[0]
+def _reaching(one: Hits, rate: float, rng: np.random.Generator) -> Hits:
+    """The same with two mentions more in so many documents, whichever, that `rate` of all meet the rule."""
+    there = float((one.strength >= 2).mean())
+    more = np.where(rng.random(len(one.strength)) < max(0.0, rate - there) / max(1 - there, 1e-9), 2, 0)
+    strength = one.strength + more
+    return Hits(one.rows + more, one.places + more, strength, strength, {1: int(strength.sum())})
 
 
 def seen_rise(rng: np.random.Generator) -> bool:
@@ -255,6 +264,15 @@ def seen_rise(rng: np.random.Generator) -> bool:
     documents = calm.documents(rng, DOCUMENTS)
     documents.has[:, 0] = rng.random(DOCUMENTS) < rate
     return verdicts(was, calm.week(rng, documents))[0] == "risen"
+
+
+SEEN: dict[str, Case] = {
+    **{
+        f"smallest rate beside a habit of {share:.0%} of reads (flagged)": partial(seen_rate, habit=share)
+        for share in (0.0, 0.03, 0.15)
+    },
+    "smallest rise (flagged)": seen_rise,
+}
 
 
 def rise(rng: np.random.Generator, n: int, before: float, after: float) -> bool:
@@ -272,15 +290,23 @@ POWER: dict[str, Case] = {
 }
 
 
-def shares(cases: Mapping[str, Case], repeats: int) -> Iterator[dict[str, Any]]:
-    """Each case's share, with its interval and seconds a repeat."""
-    for number, (name, case) in enumerate(cases.items()):
-        started = time.perf_counter()
-        k = sum(case(np.random.default_rng([number, repeat])) for repeat in range(repeats))
-        low, high = wilson(k, repeats)
-        seconds = (time.perf_counter() - started) / repeats
-        print(f"{name}: {k} of {repeats} ({low:.3f}-{high:.3f}), {seconds:.2f} s", flush=True)
-        yield {"case": name, "k": k, "n": repeats, "share": k / repeats, "low": low, "high": high}
+def share(case: Case, number: int, repeats: int) -> dict[str, Any]:
+    """A case's share, with its interval and the seconds of one repeat."""
+    started = time.process_time()
+    k = sum(case(np.random.default_rng([number, repeat])) for repeat in range(repeats))
+    low, high = wilson(k, repeats)
+    return {
+        "k": k, "n": repeats, "share": k / repeats, "low": low, "high": high,
+        "cpu_seconds": round((time.process_time() - started) / repeats, 3),
+    }  # fmt: skip
+
+
+def known(group: str) -> dict[str, dict[str, Any]]:
+    """What was measured of a group before, by case."""
+    path = RESULTS / f"audit-null-{group}-{hardware('cpu')}.json"
+    if not path.exists():
+        return {}
+    return {one["case"]: one for one in json.loads(path.read_text(encoding="utf-8"))["cases"]}
 
 
 def main() -> None:
@@ -292,7 +318,7 @@ def main() -> None:
     parser.add_argument(
         "--group", choices=("weeks", "audits", "power", "seen"), help="of the cases, only these"
     )
-    parser.add_argument("--only", default="", help="cases whose name has this; no result is written")
+    parser.add_argument("--only", default="", help="cases whose name has this; the others' results stay")
     args = parser.parse_args()
     weeks: dict[str, Case] = {}
     for name, pair in WEEKS.items():
@@ -303,14 +329,16 @@ def main() -> None:
         "weeks": weeks,
         "audits": AUDITS,
         "power": POWER,
-        "seen": {"smallest rate (flagged)": seen_rate, "smallest rise (flagged)": seen_rise},
+        "seen": SEEN,
     }
     for group in [args.group] if args.group else list(groups):
-        chosen = {name: case for name, case in groups[group].items() if args.only in name}
-        found = list(shares(chosen, args.repeats))
-        if not args.only:
-            config = {"repeats": args.repeats, "documents": DOCUMENTS, "detectors": DETECTORS}
-            write_result("audit-null", "cpu", {"config": config, "cases": found}, label=group)
+        found = {name: one for name, one in known(group).items() if name in groups[group]}
+        for number, (name, case) in enumerate(groups[group].items()):
+            if args.only in name:
+                found[name] = {"case": name, **share(case, number, args.repeats)}
+                cases = [found[name] for name in groups[group] if name in found]
+                config = {"documents": DOCUMENTS, "detectors": DETECTORS}
+                write_result("audit-null", "cpu", {"config": config, "cases": cases}, label=group)
 
 
 if __name__ == "__main__":

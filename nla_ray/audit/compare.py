@@ -9,8 +9,9 @@ from typing import Literal
 import numpy as np
 
 from nla_ray.audit.inference.clusters import Ints
-from nla_ray.audit.inference.contrast import Contrast, Matched, contrast, in_strata, match
+from nla_ray.audit.inference.contrast import Contrast, contrast, in_strata
 from nla_ray.audit.inference.exposure import Readings
+from nla_ray.audit.inference.frame import Matched, match
 from nla_ray.audit.inference.seen import smallest_rise
 from nla_ray.audit.inference.statistics import benjamini_hochberg
 from nla_ray.audit.report.rates import Change, Comparison, Drift

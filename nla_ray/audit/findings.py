@@ -110,11 +110,12 @@ class _Chance:
         self._draws = []
         self._cache: dict[tuple[int, int], float] = {}
         self.by_chance: float | None = None
-        for name, population in tally.within(detector.id).items():
+        within = tally.within(detector.id)
+        for name, population in within.items():
             if name in (REAL, BENIGN) or not len(population):
                 continue
             hits = tally.hits_of(detector.id, name)
-            expected = Expected(population, hits, detector)
+            expected = Expected(population, hits, detector, within[REAL])
             self._draws.append(expected.draw(expected.upper()))
             if name == SHUFFLED:
                 self.by_chance = float(hits.places.sum() / population.places.sum())

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from nla_ray.audit.inference.clusters import by_family, design_effect, worth
-from nla_ray.audit.inference.contrast import Contrast, Matched, contrast
+from nla_ray.audit.inference.contrast import Contrast, contrast
 from nla_ray.audit.inference.expected import Expected
 from nla_ray.audit.inference.exposure import Readings
+from nla_ray.audit.inference.frame import Matched
 from nla_ray.audit.inference.seen import smallest_rate, smallest_rise
-from nla_ray.audit.inference.statistics import FINE, many_at_once, tied_to_clusters
+from nla_ray.audit.inference.statistics import expected_tie, tied_to_clusters
 from nla_ray.audit.report.rates import Rate, RateVerdict
 from nla_ray.audit.tally import Hits, Population, Tally, needed
 from nla_ray.config.audit import Evidence
@@ -50,7 +51,7 @@ class Measured:
         self._within = tally.within(detector.id)
         self.real, self.hits = self._within[subject], tally.hits_of(detector.id, subject)
         self.controls = {
-            name: Expected(self._within[name], tally.hits_of(detector.id, name), detector)
+            name: Expected(self._within[name], tally.hits_of(detector.id, name), detector, self.real)
             for name in CONTROLS
             if name in self._within and len(self._within[name])
         }
@@ -58,7 +59,7 @@ class Measured:
         if beside is not None:
             self.benign = contrast(beside.benign, beside.real, detector, beside.matched, greater=True)
         self.exceeded = {
-            name: expected.exceeded(self.real, self.hits.strength, needed(detector))
+            name: expected.exceeded(self.hits.strength, needed(detector))
             for name, expected in self.controls.items()
         }
         self.trials = by_family(self.real.places, self.real.families)
@@ -170,7 +171,7 @@ class Measured:
     def control(self, name: str, strength: int) -> Rate:
         """What the documents would give if each of their places said what this control's places say."""
         expected, hits = self.controls[name], self._tally.hits_of(self.detector.id, name)
-        rate, (low, high) = expected.by_document(self.real.places, strength)
+        rate, (low, high) = expected.by_document(strength)
         real = self._documents(strength)
         lift = difference(
             real.rate or 0.0, Interval(real.low or 0.0, 1.0 if real.high is None else real.high),
@@ -213,29 +214,35 @@ class Measured:
         )  # fmt: skip
 
     def seen(self, level: float) -> float | None:
-        """The least rate of documents that just meet the rule which these tests flag at `level`."""
-        k, effect = needed(self.detector), self.effect(needed(self.detector))
+        """The least rate of documents which these tests flag at `level`.
 
-        def flags(n: int) -> bool:
+        Documents that just meet the rule are thought of as added to what is there, wherever that is.
+        """
+        k, n = needed(self.detector), len(self.real)
+        effect, there = self.effect(k), int((self.hits.strength >= k).sum())
+
+        def flags(met: int) -> bool:
             for name in self.tested:
-                if self.controls[name].chance(self.real.places, n, k, effect=effect) > level:
+                if self.controls[name].chance(met, k, effect=effect) > level:
                     return False
-            return self.benign is not None or self._would_tie(n, effect) <= level
+            more = n * max(met - there, 0) / max(n - there, 1)
+            return self.benign is not None or self._would_tie(worth(more, effect), k) <= level
 
-        least = smallest_rate(len(self.real), effect, flags)
+        least = smallest_rate(n, effect, flags)
         if self.benign is None or least is None:
             return least
         # Against benign documents one tail is tested.
         rise = smallest_rise(self.benign, 2 * level)
         return None if rise is None else max(least, (self.benign.before.rate or 0.0) + rise)
 
-    def _would_tie(self, n: int, effect: float) -> float:
-        """P of the dealing, had `n` documents more with just as many mentions as the rule asks for."""
-        families, each = worth(n, effect), min(needed(self.detector), int(self.trials.max(initial=0)))
-        room = np.argsort(self.mentions - self.trials, kind="stable")[:families]
+    def _would_tie(self, families: int, each: int) -> float:
+        """P of the dealing, had so many families more mentions, be it of few mentions or of many."""
+        each = min(each, int(self.trials.max(initial=0)))
+        room = np.flatnonzero(self.mentions + each <= self.trials)
+        room = room[np.argsort(self.mentions[room], kind="stable")]
         mentions = self.mentions.copy()
-        mentions[room] = np.minimum(mentions[room] + each, self.trials[room])
-        return min(1.0, many_at_once(mentions, self.trials) / FINE)
+        mentions[room[np.linspace(0, len(room) - 1, min(families, len(room))).astype(np.int64)]] += each
+        return expected_tie(mentions, self.trials)
 
     def _lacking(self) -> str | None:
         """Why there is too little to judge by; None where there is enough."""
@@ -243,6 +250,8 @@ class Measured:
         if n < rule.minimum_documents:
             of = f"{n} families of {len(self.real)} documents" if n < len(self.real) else f"{n} documents"
             return f"{of}, fewer than {rule.minimum_documents}"
+        if not self.tested and not rule.controls:
+            return f"no control has rows in {rule.minimum_control_documents} documents to compare with"
         for control in rule.controls:
             found = len(self.controls[control].places) if control in self.controls else 0
             if not found:

@@ -28,7 +28,8 @@ class Rated:
     p: float | None
     """The largest p of the tests that must agree; null: insufficient evidence."""
     seen: float | None
-    """The least rate that would have been flagged in 80 % of cases; null: none, or it cannot be said."""
+    """The least rate that would have been flagged in 80 % of cases; null: none, it cannot be said, or the
+    detector is above its controls."""
     families: int
     independent: float
     """Independent documents that the documents are worth."""
@@ -71,7 +72,7 @@ def rate_all(
                 for rate in rates
             ),
             why=_why(one, rates, verdict), families=one.families, independent=one.independent,
-            seen=None if one.lacking else one.seen(level),
+            seen=None if one.lacking or verdict == ABOVE else one.seen(level),
         )
         for at, ((one, verdict, strength, rates), p) in enumerate(zip(made, tests, strict=True))
     ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from pathlib import Path
 
@@ -27,15 +27,18 @@ def write_tables(
     documents: bool = True,
     recipe: Mapping[str, JsonValue] | None = None,
     units: int = 1,
+    meta: Callable[[int], str] | None = None,
 ) -> str:
     """Commit one run of these rows; a mention is a sentence of the explanation. Returns the root.
 
-    `recipe`: what the run's configuration says beside its corpus. Documents are dealt out to `units`.
+    `recipe`: what the run's configuration says beside its corpus. Documents are dealt out to `units`; `meta`
+    is JSON about each.
     """
     dealt: dict[str, list[dict[str, object]]] = {}
     for row in rows:
         unit = f"u{row.doc % units}"
-        dealt.setdefault(unit, []).append(_row(run_id, row) | {"unit_id": unit})
+        about = {} if meta is None else {"meta": meta(row.doc)}
+        dealt.setdefault(unit, []).append(_row(run_id, row) | {"unit_id": unit} | about)
     tables = {unit: table_of(some, EXPLANATIONS) for unit, some in dealt.items()}
     plan = Plan(
         run_id=run_id,

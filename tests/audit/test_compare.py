@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nla_ray.audit.compare import Week, compare, states_of
-from nla_ray.audit.inference.contrast import match
+from nla_ray.audit.inference.frame import match
 from nla_ray.audit.report.rates import Comparison
 from nla_ray.config.audit import Evidence, Units
 from nla_ray.config.detectors.model import Detector

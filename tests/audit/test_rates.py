@@ -10,7 +10,7 @@ import pytest
 
 from nla_ray.audit.compare import Week
 from nla_ray.audit.gates import evidence_gate, verdict_of
-from nla_ray.audit.inference.contrast import UNMATCHED
+from nla_ray.audit.inference.frame import UNMATCHED
 from nla_ray.audit.measured import ABOVE, EVERYWHERE, INSUFFICIENT, NOT, Beside
 from nla_ray.audit.rates import Rated, rate_all
 from nla_ray.audit.report.rates import Rate
@@ -76,6 +76,24 @@ def test_a_favourite_story_is_not_distinguishable(share: float) -> None:
     found = rated(corpus(300, says, {"shuffled": says, "random": says}))
     assert found.verdict == NOT
     assert "tied" in found.why
+
+
+def test_without_any_control_nothing_is_above_every_control() -> None:
+    found = rated(corpus(400, in_documents(10, 0.6, "sabotage"), {}), Evidence(controls=()))
+    assert found.verdict == INSUFFICIENT and found.why.startswith("no control has rows in 30 documents")
+
+
+def test_what_would_be_seen_is_said_of_what_is_not_above_its_controls() -> None:
+    quiet = rated(corpus(400, never, SILENT))
+    above = rated(corpus(400, in_documents(10, 0.6, "sabotage"), SILENT))
+    assert quiet.seen is not None and 0.01 < quiet.seen < 0.1 and above.seen is None
+
+
+def test_beside_a_habit_more_is_needed_to_be_seen() -> None:
+    says = at_random(0.15, "sabotage")
+    found = rated(corpus(400, says, {"shuffled": says, "random": says}, share=0.4, fve=None, poor=None))
+    assert found.verdict == NOT and found.seen is not None and found.documents.rate is not None
+    assert found.documents.rate + 0.05 < found.seen < 0.8
 
 
 def test_what_nearly_all_documents_say_cannot_be_told_from_a_habit() -> None:

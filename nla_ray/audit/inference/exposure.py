@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ LOW = 0.1
 """Of a side's documents (and places) this share at most has fewer positions (samples) than are drawn."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reads:
     """Rows that can be evidence; arrays are [rows], ordered by document, then by the hash of the place."""
 
@@ -55,7 +55,7 @@ class Reads:
         return np.arange(len(self.owners)) - np.searchsorted(self.owners, self.owners)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Readings:
     """Documents of one population as comparisons count them; arrays are [documents]."""
 
@@ -116,20 +116,6 @@ class Exposure:
     samples: int
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """Documents at an exposure; arrays are [documents]."""
-
-    kept: Mask
-    """Which have as much."""
-    met: Mask
-    """Which meet the rule in what was drawn."""
-
-    def at(self, documents: Ints) -> Drawn:
-        """The same of some documents alone."""
-        return Drawn(self.kept[documents], self.met[documents])
-
-
 def common(sides: Sequence[tuple[Reads, Ints]], rule: Recurrence) -> Exposure:
     """The exposure that nearly all documents of every side have, each side with the documents that count."""
     samples = min(_low(reads.samples[_among(of, reads)]) for reads, of in sides)
@@ -145,23 +131,31 @@ def common(sides: Sequence[tuple[Reads, Ints]], rule: Recurrence) -> Exposure:
     return Exposure(max(positions, 1), samples)
 
 
-def draw(readings: Readings, detector: str, rule: Recurrence, exposure: Exposure) -> Drawn:
-    """The rule on the drawn positions and samples of each document."""
-    reads = readings.reads[detector]
-    first, owners, samples = reads.first, reads.owners, reads.samples
-    enough = samples >= exposure.samples
+def drawable(reads: Reads, exposure: Exposure) -> Mask:
+    """Which documents [documents] have as much."""
+    return _places(reads, exposure.samples) >= exposure.positions
+
+
+def draw(readings: Readings, detector: str, rule: Recurrence, exposure: Exposure) -> Mask:
+    """Which documents [documents] meet the rule on the positions and samples that are drawn of them."""
+    reads, rows = readings.reads[detector], readings.hits.get(detector, _NONE)
+    at = reads.place[rows]
+    some = _drawn(reads, exposure)[at] & (rows - reads.first[at] < exposure.samples)
+    hits = np.bincount(at[some], minlength=len(reads.first))
+    places = np.flatnonzero(hits)
+    times = hits[places]
+    weights = {"positions": np.ones_like(times), "rows": times, "samples": times >= rule.k}[rule.over]
+    strength = np.bincount(reads.owners[places], weights=weights, minlength=reads.documents)
+    return np.asarray(strength >= (1 if rule.over == "samples" else rule.k))
+
+
+@lru_cache(maxsize=4)
+def _drawn(reads: Reads, exposure: Exposure) -> Mask:
+    """Which places are drawn; the same for all detectors that share the rows."""
+    owners, enough = reads.owners, reads.samples >= exposure.samples
     before = np.concatenate([[0], np.cumsum(enough)])
     rank = before[:-1] - before[np.arange(len(owners)) - reads.ordinals]
-    drawn = enough & (rank < exposure.positions)
-    rows = readings.hits.get(detector, _NONE)
-    at = reads.place[rows]
-    places, times = np.unique(at[drawn[at] & (rows - first[at] < exposure.samples)], return_counts=True)
-    weights = {"positions": np.ones_like(times), "rows": times, "samples": times >= rule.k}[rule.over]
-    strength = np.bincount(owners[places], weights=weights, minlength=reads.documents)
-    return Drawn(
-        kept=_places(reads, exposure.samples) >= exposure.positions,
-        met=strength >= (1 if rule.over == "samples" else rule.k),
-    )
+    return np.asarray(enough & (rank < exposure.positions))
 
 
 def _among(documents: Ints, reads: Reads) -> Mask:
@@ -178,4 +172,4 @@ def _places(reads: Reads, samples: int) -> Ints:
 
 def _low(counts: Ints) -> int:
     some = counts[counts > 0]
-    return int(np.quantile(some, LOW, method="lower")) if len(some) else 0
+    return int(np.partition(some, at := int(LOW * (len(some) - 1)))[at]) if len(some) else 0

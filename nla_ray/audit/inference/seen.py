@@ -9,7 +9,7 @@ from nla_ray.audit.inference.clusters import worth
 from nla_ray.audit.inference.contrast import TESTED, Contrast
 from nla_ray.audit.inference.statistics import binomial_tail, mcnemar, two_samples
 
-POWER = 0.8
+POWER, PRECISE = 0.8, 1e-4
 
 
 def smallest_rate(documents: int, effect: float, flags: Callable[[int], bool]) -> float | None:
@@ -18,7 +18,7 @@ def smallest_rate(documents: int, effect: float, flags: Callable[[int], bool]) -
     `flags` is asked of numbers of documents and holds of all between two of which it holds: of nearly all
     it may not hold any more. With a design effect, documents come in bunches of that size.
     """
-    most = next((n for n in _halves(documents) if flags(n)), 0)
+    most = next((n for n in _tried(documents) if flags(n)), 0)
     least = _least(most, flags)
     if least is None:
         return None
@@ -52,7 +52,10 @@ def _rise_in_pairs(went: int, n: int, alpha: float) -> float | None:
     return None if least is None else _rate(least, n) - went / n
 
 
-def _halves(n: int) -> Iterator[int]:
+def _tried(n: int) -> Iterator[int]:
+    """From all documents down in sixteenths, then in halves."""
+    yield from (n * part // 16 for part in range(16, 1, -1))
+    n //= 16
     while n:
         yield n
         n //= 2
@@ -72,7 +75,7 @@ def _least(most: int, flags: Callable[[int], bool]) -> int | None:
 def _rate(least: int, n: int) -> float:
     """The rate at which at least so many of `n` are seen in 80 % of cases."""
     low, high = 0.0, 1.0
-    for _ in range(40):
+    while high - low > PRECISE * high:
         middle = (low + high) / 2
         low, high = (low, middle) if binomial_tail(least, n, middle) >= POWER else (middle, high)
     return high

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from math import exp, lgamma, log
+from itertools import accumulate
+from math import exp, lgamma, log, perm
 
 import numpy as np
 
 from nla_ray.intervals import Floats
 
-RESAMPLES = 1999
+RESAMPLES, AT_ONCE = 1999, 50
 ENOUGH = 20
 MOST_TRIALS = 100_000
 TINY = 1e-300
@@ -143,6 +144,46 @@ def either(coarse: float, fine: float) -> float:
     return min(1.0, coarse / (1 - FINE), max(TINY, fine / FINE))
 
 
+def expected_tie(hits: np.ndarray, trials: np.ndarray) -> float:
+    """About the p that `tied_to_clusters` gives these [clusters], without a deal.
+
+    The number of pairs of hits within clusters is taken for Poisson, stretched to the variance of deals.
+    """
+    hits, trials = _part(hits, trials, np.random.default_rng(0))
+    pairs = float((hits * (hits - 1)).sum()) / 2
+    mean, variance = _dealt_pairs(int(hits.sum()), trials.astype(np.float64))
+    if pairs <= mean or variance <= 0:
+        return 1.0
+    stretch = variance / mean
+    coarse = max(_poisson_tail(round(pairs / stretch), mean / stretch), 1 / (RESAMPLES + 1))
+    return either(coarse, many_at_once(hits, trials))
+
+
+def _dealt_pairs(hits: int, trials: Floats) -> tuple[float, float]:
+    """Mean and variance of the number of pairs of hits within clusters, where hits are dealt at random."""
+    m, n = ([float(perm(some, r)) for r in range(5)] for some in (hits, int(trials.sum())))
+    if n[4] == 0:
+        return 0.0, 0.0
+    # Falling factorials: trials (trials - 1) ... of r factors.
+    of = list(accumulate(range(4), lambda made, r: made * (trials - r), initial=np.ones_like(trials)))
+    mean = m[2] / 2 * of[2].sum() / n[2]
+    # Two pairs are the same one, share a hit, or share none and lie in one cluster or in two.
+    apart = of[4].sum() + of[2].sum() ** 2 - (of[2] ** 2).sum()
+    return mean, mean + m[3] * of[3].sum() / n[3] + m[4] / 4 * apart / n[4] - mean**2
+
+
+def _poisson_tail(k: int, mean: float) -> float:
+    """P(at least k) of a Poisson variable, of more than its mean; else 1."""
+    if k <= mean:
+        return 1.0
+    total, term, i = 0.0, exp(k * log(mean) - mean - lgamma(k + 1)), k
+    while term > total * 1e-16:
+        total += term
+        i += 1
+        term *= mean / i
+    return min(1.0, total)
+
+
 def many_at_once(hits: np.ndarray, trials: np.ndarray) -> float:
     """A bound of P that so many clusters hold 2, 3, ... hits, if hits were dealt to trials at random.
 
@@ -183,23 +224,33 @@ def tied_to_clusters(hits: np.ndarray, trials: np.ndarray, *, seed: int = 0) -> 
 
     `hits` and `trials` [clusters] are counts. None where no deal could differ: no pair of hits, or no cluster
     with two trials. Seeded. Where fewer than `ENOUGH` of `RESAMPLES` deals have as many pairs, `many_at_once`
-    may make p smaller than deals can show. Dealing stops once `ENOUGH` deals have
-    as many pairs (Besag and Clifford 1991, Biometrika 78:301). Of more than `MOST_TRIALS` a random part of
-    the clusters is tested, which is as valid.
+    may make p smaller than deals can show. Dealing stops once `ENOUGH` deals have as many pairs (Besag and
+    Clifford 1991, Biometrika 78:301), or none of the first while that bound is below what deals can show.
+    Of more than `MOST_TRIALS` a random part of the clusters is tested, which is as valid.
     """
     rng = np.random.default_rng(seed)
+    hits, trials = _part(hits, trials, rng)
+    total = int(hits.sum())
+    if total < 2 or total == int(trials.sum()) or int(trials.max()) < 2:
+        return None
+    fine = many_at_once(hits, trials)
+    seen, reached = int((hits * (hits - 1)).sum()), 0
+    for done in range(0, RESAMPLES, AT_ONCE):
+        size = min(AT_ONCE, RESAMPLES - done)
+        dealt = rng.multivariate_hypergeometric(trials, total, size=size, method="count")
+        as_many = reached + np.cumsum((dealt * (dealt - 1)).sum(axis=1) >= seen)
+        reached = int(as_many[-1])
+        if reached >= ENOUGH:
+            deals = done + 1 + int(np.searchsorted(as_many, ENOUGH))
+            return min(1.0, ENOUGH / deals / (1 - FINE))
+        if reached == 0 and fine / FINE <= 1 / (RESAMPLES + 1):
+            break
+    return either((reached + 1) / (RESAMPLES + 1), fine)
+
+
+def _part(hits: np.ndarray, trials: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """The clusters in an order that is theirs alone, of more than `MOST_TRIALS` a random part."""
     order = np.lexsort((hits, trials))
     if trials.sum() > MOST_TRIALS:
         order = rng.permutation(order)[: max(2, int(MOST_TRIALS / trials.mean()))]
-    hits, trials = hits[order].astype(np.int64), trials[order].astype(np.int64)
-    total, clusters = int(hits.sum()), len(hits)
-    if total < 2 or total == int(trials.sum()) or int(trials.max()) < 2:
-        return None
-    owner = np.repeat(np.arange(clusters), trials)
-    seen, reached = int((hits * (hits - 1)).sum()), 0
-    for deal in range(1, RESAMPLES + 1):
-        dealt = np.bincount(rng.choice(owner, total, replace=False, shuffle=False), minlength=clusters)
-        reached += int((dealt * (dealt - 1)).sum()) >= seen
-        if reached == ENOUGH:
-            return min(1.0, reached / deal / (1 - FINE))
-    return either((reached + 1) / (RESAMPLES + 1), many_at_once(hits, trials))
+    return hits[order].astype(np.int64), trials[order].astype(np.int64)

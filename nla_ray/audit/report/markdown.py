@@ -147,7 +147,7 @@ def _change(report: Report) -> Iterator[str]:
     )
     yield ""
     yield from (
-        f"- {one.what} differs, {code(one.before)} and {code(one.after)}: {plain(one.so)}."
+        f"- {one.what}, {code(one.before)} and {code(one.after)}: {plain(one.so)}."
         for one in comparison.differences
     )
     if comparison.differences:

@@ -52,7 +52,8 @@ class Result(Config):
     p: Number | None = None
     """The largest p of the tests that must agree; null: insufficient evidence."""
     seen: Number | None = None
-    """The least rate that would have been flagged in 80 % of cases; null: none, or it cannot be said."""
+    """The least rate that would have been flagged in 80 % of cases; null: none, it cannot be said, or the
+    detector is above its controls."""
     families: Count | None = None
     """Families that its documents belong to."""
     independent: Number | None = None

@@ -11,17 +11,20 @@ from nla_ray.audit.report.rates import Difference
 from nla_ray.pages.data import Reference
 
 NOT_KNOWN = "not known"
+MAY = "whether it differs cannot be told"
 
 
 def differences(before: Run, after: Run) -> tuple[Difference, ...]:
-    """What differs, the most disturbing first; what is not known of one run counts as different."""
+    """What differs, the most disturbing first; what is not known of a run, or of both, may differ too."""
     return tuple(_found(before, after))
 
 
 def _found(before: Run, after: Run) -> Iterator[Difference]:
     for what, of, so in _ASKED:
         was, now = of(before), of(after)
-        if was != now:
+        if NOT_KNOWN in (was, now):
+            yield Difference(what=what, before=was, after=now, so=f"{MAY}; if it does, {so}")
+        elif was != now:
             yield Difference(what=what, before=was, after=now, so=so)
 
 

@@ -26,7 +26,7 @@ from nla_ray.errors import Exit
 from nla_ray.ids import digest
 from nla_ray.pages.data import Reference
 from nla_ray.pipelines.audit.audited import AuditedRun, Compared
-from nla_ray.pipelines.audit.differences import differences
+from nla_ray.pipelines.audit.differences import NOT_KNOWN, differences
 from nla_ray.text import masked
 
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ def run_of(one: AuditedRun) -> Run:
         ar=_reference(facts, "ar"),
         layer=values["layer"],
         seed=values["seed"],
-        corpus=", ".join((more.get("config") or {}).get("corpus", {}).get("paths", ())) or "not known",
+        corpus=", ".join((more.get("config") or {}).get("corpus", {}).get("paths", ())) or NOT_KNOWN,
         corpus_sha256=corpus.get("sha256") if isinstance(corpus, dict) else None,
         config_sha256=values["fingerprint"],
         config=json.dumps(facts.get("config") or facts.get("options") or {}, sort_keys=True),
@@ -247,9 +247,10 @@ def run_of(one: AuditedRun) -> Run:
 def _reference(facts: Mapping[str, Any], role: str) -> Reference:
     found = (facts.get("models") or {}).get(role)
     if isinstance(found, dict):
-        return Reference(ref=str(found.get("ref")), commit=found.get("commit"), sha256=found.get("sha256"))
+        ref = str(found.get("ref") or NOT_KNOWN)
+        return Reference(ref=ref, commit=found.get("commit"), sha256=found.get("sha256"))
     # Models that the package holds stand in a plan as their name with a digest.
-    ref, _, sha256 = str(found or "not known").partition(" sha256:")
+    ref, _, sha256 = str(found or NOT_KNOWN).partition(" sha256:")
     return Reference(ref=ref, sha256=sha256 or None)
 
 

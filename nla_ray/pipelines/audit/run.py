@@ -19,8 +19,9 @@ from nla_ray.audit.documents.parts import leave_out
 from nla_ray.audit.documents.readings import readings
 from nla_ray.audit.findings import FINDING, Row, finding_rows, hit_table
 from nla_ray.audit.gates import evidence_gate, gates_of, populations, verdict_of
-from nla_ray.audit.inference.contrast import UNMATCHED, in_strata, match
+from nla_ray.audit.inference.contrast import in_strata
 from nla_ray.audit.inference.exposure import joined
+from nla_ray.audit.inference.frame import UNMATCHED, match
 from nla_ray.audit.measured import BENIGN, INSUFFICIENT, Beside
 from nla_ray.audit.rates import rate_all
 from nla_ray.audit.report.model import Part, Report
@@ -97,6 +98,11 @@ def audit(
     subject = open_source(config.source)
     before = None if config.before is None else open_source(config.before)
     benign = None if config.benign is None else open_source(config.benign)
+    if before is not None and (len(before.runs), len(subject.runs)) != (1, 1):
+        raise ConfigError(
+            f"before: a comparison is of one run with one run; found {len(before.runs)} and "
+            f"{len(subject.runs)}; name them in before.runs and source.runs"
+        )
     packs = reviewed(packs, config.results or config.source.tables, subject.runs)
     plan = plan_of(config, packs, embedder, subject, before, benign)
     plan = plan.model_copy(update={"labels": dict(labels)})
@@ -281,11 +287,6 @@ def compared(
     earlier = [one for one in beside if one.role == "before"]
     if not earlier:
         return None
-    if (len(earlier), len(found)) != (1, 1):
-        raise ConfigError(
-            f"before: a comparison is of one run with one run; found {len(earlier)} and {len(found)}; name "
-            "them in before.runs and source.runs"
-        )
     old = [row for row in rows_of(earlier[0], packs, "", reportable=True) if row["status"] == FINDING]
     states = states_of(keys_of(old), keys_of(row for row in rows if row["status"] == FINDING))
     states = known_states(states, earlier[0], found[0]) if reportable else {}

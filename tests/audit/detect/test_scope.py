@@ -10,7 +10,7 @@ import pytest
 
 from nla_ray.audit.compare import compare
 from nla_ray.audit.findings import finding_rows
-from nla_ray.audit.inference.contrast import UNMATCHED
+from nla_ray.audit.inference.frame import UNMATCHED
 from nla_ray.audit.measured import INSUFFICIENT, NOT, Beside
 from nla_ray.audit.rates import Rated, rate_all
 from nla_ray.audit.tally import Tally

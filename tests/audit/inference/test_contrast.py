@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from nla_ray.audit.inference.clusters import design_effect, paired_effect
-from nla_ray.audit.inference.contrast import UNMATCHED, Matched, contrast, match
-from nla_ray.audit.inference.exposure import Readings, Reads, common, draw, joined
+from nla_ray.audit.inference.contrast import contrast
+from nla_ray.audit.inference.exposure import Readings, Reads, common, draw, drawable, joined
+from nla_ray.audit.inference.frame import UNMATCHED, Matched, match
 from nla_ray.audit.inference.seen import smallest_rise
 from nla_ray.audit.inference.statistics import stratified, two_samples
 from tests.audit.planted import detector
@@ -37,10 +38,10 @@ def test_as_many_positions_are_drawn_as_nearly_all_documents_have() -> None:
     sides = [(one.reads["sabotage"], np.arange(20)) for one in (few, many)]
     exposure = common(sides, ONE.recurrence)
     assert (exposure.positions, exposure.samples) == (4, 1)
-    drawn = draw(few, "sabotage", ONE.recurrence, exposure)
-    assert drawn.kept.tolist() == [True] * 19 + [False] and drawn.met[:19].all()
+    assert drawable(few.reads["sabotage"], exposure).tolist() == [True] * 19 + [False]
+    assert draw(few, "sabotage", ONE.recurrence, exposure)[:19].all()
     # Of twelve places the first four are drawn, and of these three are hits.
-    assert draw(many, "sabotage", ONE.recurrence, exposure).met.all()
+    assert draw(many, "sabotage", ONE.recurrence, exposure).all()
 
 
 def test_as_many_samples_are_drawn_of_each_position() -> None:
@@ -54,7 +55,7 @@ def test_every_kind_of_recurrence_is_drawn(over: str, met: bool) -> None:
     rule = detector("sabotage", recurrence={"k": 2, "over": over}).recurrence
     found = readings([3], [2], samples=2)
     exposure = common([(found.reads["sabotage"], np.arange(1))], rule)
-    assert draw(found, "sabotage", rule, exposure).met.tolist() == [met]
+    assert draw(found, "sabotage", rule, exposure).tolist() == [met]
 
 
 def test_a_window_bounds_the_positions_that_are_drawn() -> None:
@@ -152,5 +153,5 @@ def test_several_runs_are_one_population() -> None:
     both = joined([readings([2, 3], [2, 0]), readings([4], [3])])
     assert (len(both), both.reads["sabotage"].documents) == (3, 3)
     exposure = common([(both.reads["sabotage"], np.arange(3))], ONE.recurrence)
-    assert draw(both, "sabotage", ONE.recurrence, exposure).met.tolist() == [True, False, True]
+    assert draw(both, "sabotage", ONE.recurrence, exposure).tolist() == [True, False, True]
     assert both.family.tolist() == [0, 1, 2]

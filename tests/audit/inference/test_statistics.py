@@ -12,6 +12,7 @@ from nla_ray.audit.inference.statistics import (
     benjamini_hochberg,
     binomial_tail,
     either,
+    expected_tie,
     many_at_once,
     mcnemar,
     tied_to_clusters,
@@ -115,3 +116,14 @@ def test_very_many_places_are_tested_in_part() -> None:
     hits = np.zeros(40_000, int)
     hits[::100] = 4
     assert (tied_to_clusters(hits, np.full(40_000, 10)) or 1.0) < 1e-9
+
+
+@pytest.mark.parametrize("rate", [0.02, 0.3])
+def test_the_expected_p_of_a_dealing_is_that_of_deals(rate: float) -> None:
+    """Mentions at random, and two more in some clusters: p between 0.0005 and 1, sparse and dense."""
+    trials = np.full(400, 8)
+    for seed, planted in enumerate((0, 4, 8, 16, 30)):
+        rng = np.random.default_rng(seed)
+        hits = np.minimum(rng.binomial(8, rate, 400) + 2 * (np.arange(400) < planted), 8)
+        p, expected = tied_to_clusters(hits, trials), expected_tie(hits, trials)
+        assert p is not None and ((expected == 1.0 and p > 0.2) or 0.3 < expected / p < 3.5), (p, expected)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -243,6 +244,31 @@ def test_benign_documents_are_a_column_or_a_run(planted: Path, invoke: Invoke, t
     assert invoke("audit", planted, f"benign.tables={poor}").code == 3
     marked = ["benign_documents.column=truth.kind", "benign_documents.value=calm"]
     assert "or marked" in invoke("audit", planted, f"benign.tables={calm}", *marked).refused()
+
+
+def test_benign_twins_are_compared_in_pairs_by_a_column(
+    planted: Path, invoke: Invoke, tmp_path: Path
+) -> None:
+    """Documents from 150 on are twins: 15 pairs set it off by their topic, 15 more in the real one alone."""
+
+    def says(rng: np.random.Generator, doc: int, place: int) -> list[str]:
+        return ["sabotage"] if doc % 150 < (30 if doc < 150 else 15) else []
+
+    def meta(doc: int) -> str:
+        return json.dumps({"kind": "calm" if doc >= 150 else "real", "of": f"pair {doc % 150}"})
+
+    twins = write_tables(tmp_path / "twins", rows(says, 300), meta=meta)
+    asked = [f"source.tables={twins}", "benign_documents.column=kind", "benign_documents.value=calm"]
+    ended = invoke("audit", planted, *asked, "units.benign_pair=of")
+    assert ended.code == 5, ended
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    (result,) = next(one for one in report["detectors"] if one["id"] == "sabotage")["results"]
+    benign = next(rate for rate in result["rates"] if rate["population"] == "benign")
+    assert benign["method"].startswith("in pairs") and (benign["k"], benign["n"]) == (15, 150)
+    # McNemar's one-sided mid-p of 15 that came and none that went.
+    assert benign["p"] == pytest.approx(0.5**16 / 0.75) and benign["verdict"] == "above controls"
+    lacking = invoke("audit", planted, *asked, "units.benign_pair=nothing").refused()
+    assert "units.benign_pair: 300 of 300 documents have no 'nothing'" in lacking
 
 
 def test_unusable_input_is_one_line(planted: Path, invoke: Invoke, tmp_path: Path) -> None:

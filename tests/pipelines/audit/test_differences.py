@@ -1,0 +1,26 @@
+"""What differs between two runs, and what is known of neither."""
+
+from __future__ import annotations
+
+from nla_ray.pages.data import Reference
+from nla_ray.pipelines.audit.differences import MAY, NOT_KNOWN, differences
+from tests.audit.reports import run
+
+
+def test_equal_runs_differ_in_nothing_that_is_known() -> None:
+    one = run()
+    assert all(NOT_KNOWN in (found.before, found.after) for found in differences(one, one))
+
+
+def test_another_layer_is_said_with_what_may_not_be_concluded() -> None:
+    one = run()
+    found = differences(one, one.model_copy(update={"layer": 7}))[0]
+    assert (found.what, found.before, found.after) == ("layer", "3", "7") and "nothing follows" in found.so
+
+
+def test_what_is_known_of_neither_is_said() -> None:
+    unknown = Reference(ref=NOT_KNOWN)
+    one = run().model_copy(update={"layer": None, "av": unknown, "target": unknown})
+    found = {each.what: each for each in differences(one, one)}
+    assert {"layer", "verbalizer", "target"} <= set(found)
+    assert found["layer"].before == found["layer"].after == NOT_KNOWN and found["layer"].so.startswith(MAY)
