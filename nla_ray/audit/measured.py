@@ -266,9 +266,6 @@ class Measured:
         )
 
 
-_ONE_PLACE = "one place per document cannot show that text belongs to its document"
-
-
 def _too_few(benign: Contrast, rule: Evidence) -> str | None:
     """Why benign documents cannot be compared with; None where they can."""
     if benign.p is None:

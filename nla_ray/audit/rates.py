@@ -11,6 +11,7 @@ from nla_ray.audit.report.rates import Rate, RateVerdict
 from nla_ray.audit.tally import Tally, needed
 from nla_ray.config.audit import Evidence
 from nla_ray.config.detectors.model import Detector
+from nla_ray.pages.data import rounded
 from nla_ray.tables import REAL
 
 
@@ -97,7 +98,7 @@ def _judged(
     of: RateVerdict = ABOVE if adjusted <= rule.alpha and (rate.lift_low or 0.0) > 0 else NOT
     if rate.unit == "document" and rate.population != BENIGN and rate.population not in tested:
         of = INSUFFICIENT
-    return rate.model_copy(update={"p_adjusted": adjusted, "verdict": of})
+    return rate.model_copy(update={"p_adjusted": rounded(adjusted), "verdict": of})
 
 
 def _why(one: Measured, rates: Sequence[Rate], verdict: RateVerdict) -> str:

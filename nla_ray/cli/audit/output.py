@@ -127,9 +127,8 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         f"{comparison.matched} documents in both, {comparison.only_before} and {comparison.only_after} in one"
     )
     _line(console, "compared", f"{comparison.after} with {comparison.before}: {matched}")
-    for differs in comparison.differences:
-        told = f"{differs.what}, {differs.before} and {differs.after}: {differs.so}"
-        _line(console, "differs", told)
+    for one in comparison.differences:
+        _line(console, "origin", f"{one.what}, {one.before} and {one.after}: {one.so}")
     table = _detectors("before", "after", "change in points", "p", "seen from")
     for one in (one for one in comparison.changes if one.k_before or one.k_after):
         table.add_row(
