@@ -141,16 +141,12 @@ def _control_fidelity(run_id: str, control: Population, gates: Gates) -> Gate:
     )  # fmt: skip
 
 
-OPTIONAL = ("unclosed", "cjk", "chance_")
-"""Gates that imported tables cannot always answer; what is not known there holds nothing up."""
-
-
 def verdict_of(gates: Sequence[Gate]) -> tuple[ReportVerdict, tuple[str, ...]]:
     """What the gates allow to be said, with a sentence for each that does not pass."""
     failed = [gate for gate in gates if gate.passed is False]
     if failed:
         return "not reportable", tuple(_sentence(gate) for gate in failed)
-    open_ones = [gate for gate in gates if gate.passed is None and not gate.id.startswith(OPTIONAL)]
+    open_ones = [gate for gate in gates if gate.passed is None and not gate.optional]
     if open_ones:
         return "insufficient evidence", tuple(_sentence(gate) for gate in open_ones)
     return "reportable", ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,10 @@ from nla_ray.store.places.tree import Tree
 
 NAMESPACE = "nla-ray-report"
 """What the signature is for: one over anything else does not fit."""
+NAMELESS = "signer"
+"""Whose a key is that comes as a bare line of a public key."""
+_SECURITY_KEY = r"sk-(?:ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com"
+_BARE = re.compile(rf"(?:ssh-(?:ed25519|rsa)|ecdsa-sha2-nistp\d+|{_SECURITY_KEY}) ")
 REPORT = "report.json"
 
 
@@ -91,7 +96,8 @@ def is_report(place: str) -> bool:
 
 def _located(place: str) -> tuple[Tree, str]:
     folder, _, name = place.rstrip("/").rpartition("/")
-    return (Tree(folder or "."), name) if name.endswith(".json") else (Tree(place), REPORT)
+    parent = folder or ("/" if place.startswith("/") else ".")
+    return (Tree(parent), name) if name.endswith(".json") else (Tree(place), REPORT)
 
 
 def _read(tree: Tree, name: str) -> bytes:
@@ -125,8 +131,7 @@ def _allowed(signers: Path) -> bytes:
     told = [line for line in lines if line and not line.startswith("#")]
     if not told:
         raise ConfigError(f"{signers}: names nobody who may sign; a line is NAME ssh-ed25519 KEY")
-    bare = ("ssh-", "sk-", "ecdsa-")
-    named = (f"{signers.name} {line}" if line.startswith(bare) else line for line in told)
+    named = (f"{NAMELESS} {line}" if _BARE.match(line) else line for line in told)
     return "".join(f"{line}\n" for line in named).encode()
 
 

@@ -36,6 +36,11 @@ class Gate(Config):
     why: str
     """One sentence: what the gate guards against and, where it is not passed, what follows."""
 
+    @property
+    def optional(self) -> bool:
+        """Whether it holds nothing up where it is not known: imported tables cannot always answer it."""
+        return self.id.startswith(("unclosed", "cjk", "chance_"))
+
 
 class Population(Config):
     """The rows that were searched, of one kind."""

@@ -144,14 +144,22 @@ class Drift(Config):
     """Whether it moved by more than the gate allows; null: cannot be said."""
 
 
+NOT_KNOWN = "not known"
+
+
 class Difference(Config):
-    """Something in which two runs differ, other than what was read."""
+    """Something in which two runs differ, or may differ, other than what was read."""
 
     what: str
     before: str
     after: str
     so: str
     """What may not be concluded from a change, therefore."""
+
+    @property
+    def known(self) -> bool:
+        """Whether it differs; else that cannot be told, for it is not known of one run or of both."""
+        return NOT_KNOWN not in (self.before, self.after)
 
 
 class Comparison(Config):

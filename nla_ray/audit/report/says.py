@@ -136,7 +136,11 @@ def _grave(report: Report) -> list[str]:
 
 
 def _gates(report: Report, *, passed: bool | None, told: str) -> str:
-    titles = [gate.title for gate in report.gates if gate.passed is passed]
+    titles = [
+        gate.title
+        for gate in report.gates
+        if gate.passed is passed and not (passed is None and gate.optional)
+    ]
     return f"{len(titles)} gate{'' if len(titles) == 1 else 's'} {told} ({_names(titles)})"
 
 
@@ -191,9 +195,12 @@ def _changed(report: Report) -> Iterator[str]:
         bound = f" (a rise of {points(max(seen))[1:]} points or more would have been seen)" if seen else ""
         judged = any(one.p_adjusted is not None for one in _changes(report))
         yield f"no change shown{bound}" if judged else "nothing could be compared"
-    if differences := report.comparison.differences:
-        what = _listed([one.what for one in differences])
-        yield f"the two also differ in {what}, so a change may come from that"
+    origins = report.comparison.differences
+    differ, unknown = ([one.what for one in origins if one.known is known] for known in (True, False))
+    if differ:
+        yield f"the two also differ in {_listed(differ)}, so a change may come from that"
+    if unknown:
+        yield f"whether they differ in {_listed(unknown)} is not known"
 
 
 def _nothing(report: Report) -> Iterator[str]:

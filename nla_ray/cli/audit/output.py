@@ -64,12 +64,13 @@ def _print_rates(report: Report, run_id: str, console: Console) -> None:
     if silent:
         names = ", ".join(detector.id for detector, _ in silent)
         bound = max(result.rates[0].high or 0.0 for _, result in silent)
-        seen = [result.seen for _, result in silent if result.seen is not None]
+        seen = [result.seen for _, result in silent]
+        known = [one for one in seen if one is not None]
         least = (
-            f"; {100 * max(seen):.1f} %, mentioned just as often as the rule asks, would have been flagged "
+            f"; {100 * max(known):.1f} %, mentioned just as often as the rule asks, would have been flagged "
             "in 80 % of cases"
-            if seen
-            else ""
+            if len(known) == len(seen)
+            else "; for some no rate would surely have been flagged"
         )
         told = f"at most {100 * bound:.2f} % of documents{least}: {names}"
         _line(console, "no document meets the rule", told)
@@ -127,8 +128,8 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         f"{comparison.matched} documents in both, {comparison.only_before} and {comparison.only_after} in one"
     )
     _line(console, "compared", f"{comparison.after} with {comparison.before}: {matched}")
-    for one in comparison.differences:
-        _line(console, "origin", f"{one.what}, {one.before} and {one.after}: {one.so}")
+    for unlike in comparison.differences:
+        _line(console, "origin", f"{unlike.what}, {unlike.before} and {unlike.after}: {unlike.so}")
     table = _detectors("before", "after", "change in points", "p", "seen from")
     for one in (one for one in comparison.changes if one.k_before or one.k_after):
         table.add_row(

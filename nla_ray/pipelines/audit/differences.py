@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from nla_ray.audit.report.model import Run
-from nla_ray.audit.report.rates import Difference
+from nla_ray.audit.report.rates import NOT_KNOWN, Difference
 from nla_ray.pages.data import Reference
 
-NOT_KNOWN = "not known"
 MAY = "whether it differs cannot be told"
 
 
@@ -48,6 +47,12 @@ def _config(*names: str) -> Callable[[Run], str]:
     return told
 
 
+def _injection(run: Run) -> str:
+    """How vectors were to enter the verbalizer; its files are told apart by their digest."""
+    models: dict[str, Any] | None = json.loads(run.config or "{}").get("models")
+    return NOT_KNOWN if models is None else str(models.get("injection") or "as its files say")
+
+
 def _reading(run: Run) -> str:
     """How the corpus was read: its configuration without its paths."""
     config: dict[str, Any] = json.loads(run.config or "{}").get("corpus") or {}
@@ -64,6 +69,8 @@ _ASKED: tuple[tuple[str, Callable[[Run], str], str], ...] = (
      "layers of one model say different things: nothing follows about the model"),
     ("verbalizer", _model(lambda run: run.av),
      "another verbalizer says other things of the same vector: nothing follows about the model"),
+    ("injection", _injection,
+     "vectors given otherwise are read otherwise: nothing follows about the model"),
     ("reconstructor", _model(lambda run: run.ar),
      "fidelity is measured otherwise, and with it what counts as evidence"),
     ("target", _model(lambda run: run.target),

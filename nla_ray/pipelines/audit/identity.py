@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(nla_ray.__file__).parent
 DECIDING = ["audit/**/*.py", "config/audit.py", "config/detectors/*.py", "intervals.py"]
-DECIDING += ["likeness.py", "text.py", "pipelines/audit/*.py"]
+DECIDING += ["likeness.py", "pages/*.py", "text.py", "pipelines/audit/*.py"]
 """Sources that decide what an audit says; another version of them makes another audit of the same tables."""
 
 

@@ -15,7 +15,7 @@ from nla_ray.audit.notes import cannot_claim, left_out, method, queries
 from nla_ray.audit.rates import Rated
 from nla_ray.audit.report.evidence import Finding
 from nla_ray.audit.report.model import FoundAt, Gate, Note, Policy, Report, ReportVerdict, Run
-from nla_ray.audit.report.rates import Comparison, Result
+from nla_ray.audit.report.rates import NOT_KNOWN, Comparison, Result
 from nla_ray.audit.report.rates import Detector as ShownDetector
 from nla_ray.audit.report.says import summed_up
 from nla_ray.config.audit import AuditConfig
@@ -26,7 +26,7 @@ from nla_ray.errors import Exit
 from nla_ray.ids import digest
 from nla_ray.pages.data import Reference
 from nla_ray.pipelines.audit.audited import AuditedRun, Compared
-from nla_ray.pipelines.audit.differences import NOT_KNOWN, differences
+from nla_ray.pipelines.audit.differences import differences
 from nla_ray.text import masked
 
 if TYPE_CHECKING:

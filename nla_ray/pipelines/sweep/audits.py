@@ -73,8 +73,10 @@ class Auditor:
             return None, None
         last = self.last.get(made.cell.pair)
         passed = passed_over(last, self.weeks, self.place.week)
-        if last is None or last.run_id == made.run_id:
+        if last is None:
             return None, passed
+        if last.run_id == made.run_id:
+            return None, None
         if last.cell.layer != made.cell.layer:
             return None, f"not compared with {last.cell.week}: that was layer {last.cell.layer}"
         if last.run_id in self.gone:

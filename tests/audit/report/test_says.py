@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nla_ray.audit.report.model import FoundAt, Gate, Policy, Report
-from nla_ray.audit.report.rates import Change, Comparison, Difference
+from nla_ray.audit.report.rates import NOT_KNOWN, Change, Comparison, Difference
 from nla_ray.audit.report.says import first_sentence
 from nla_ray.pipelines.audit.report import exit_of
 from tests.audit.reports import comparison, example, gates
@@ -50,6 +50,9 @@ def compared(*verdicts: str, differences: tuple[Difference, ...] = ()) -> Compar
 
 
 LAYER = Difference(what="layer", before="20", after="24", so="nothing follows about the model")
+UNKNOWN = Difference(
+    what="sampling", before=NOT_KNOWN, after=NOT_KNOWN, so="whether it differs cannot be told"
+)
 DOCUMENTS = Gate(
     id="documents", title="documents that were searched", value=12, relation=">=", threshold=100,
     unit="count", passed=None, why="Few.",
@@ -95,9 +98,9 @@ STATES: list[tuple[Report, str]] = [
     (report(comparison=compared("fallen")),
      f"Fallen: Evaluation awareness (+5.2 points); nothing found; {SEEN}."),
     (report(comparison=compared()), f"{NO_CHANGE[:1].upper()}{NO_CHANGE[1:]}; nothing found; {SEEN}."),
-    (report(comparison=compared("risen", differences=(LAYER,)), policy=FAILS, found=(CRITICAL,)),
-     (f"Do not sign: {RISEN}; the two also differ in layer, so a change may come from that; 10 critical "
-     "findings of 2 kinds in 5.0 % of documents.")),
+    (report(comparison=compared("risen", differences=(LAYER, UNKNOWN)), policy=FAILS, found=(CRITICAL,)),
+     (f"Do not sign: {RISEN}; the two also differ in layer, so a change may come from that; whether they "
+     "differ in sampling is not known; 10 critical findings of 2 kinds in 5.0 % of documents.")),
 ]  # fmt: skip
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
+from nla_ray.audit.report.rates import NOT_KNOWN
 from nla_ray.pages.data import Reference
-from nla_ray.pipelines.audit.differences import MAY, NOT_KNOWN, differences
+from nla_ray.pipelines.audit.differences import MAY, differences
 from tests.audit.reports import run
 
 
@@ -24,3 +27,12 @@ def test_what_is_known_of_neither_is_said() -> None:
     found = {each.what: each for each in differences(one, one)}
     assert {"layer", "verbalizer", "target"} <= set(found)
     assert found["layer"].before == found["layer"].after == NOT_KNOWN and found["layer"].so.startswith(MAY)
+
+
+def test_vectors_given_otherwise_are_said() -> None:
+    one, other = (
+        run().model_copy(update={"config": json.dumps({"models": {"av": "a", "injection": injection}})})
+        for injection in (None, "add_matched@output:1")
+    )
+    found = {each.what: (each.before, each.after) for each in differences(one, other)}
+    assert found["injection"] == ("as its files say", "add_matched@output:1")
