@@ -82,7 +82,7 @@ def check(place: str, signers: Path) -> Checked:
         return Checked("", [f"signed by {by}, who is not among those of {signers}"], [])
     pages = dict(_pages(tree, name, data))
     return Checked(
-        f"{who}, {by}",
+        f"{signers.name if who == NAMELESS else who}, {by}",
         [f"{page}: is not what this nla_ray writes of {name}" for page, same in pages.items() if not same],
         [page for page, same in pages.items() if same],
     )
