@@ -31,7 +31,7 @@ from tests.store.seaweed import ALL, BINARY, seaweedfs
 ROOT = Path(__file__).parents[2]
 POLICY = json.loads((ROOT / "infra" / "s3" / "bucket-policy.json").read_text(encoding="utf-8"))
 LIFECYCLE = json.loads((ROOT / "infra" / "s3" / "lifecycle.json").read_text(encoding="utf-8"))
-IDENTITIES = ("writer", "reader", "auditor", "keeper")
+IDENTITIES = ("writer", "reader", "auditor", "reviewer", "keeper")
 ROOT_URL = f"s3://{BUCKET}/nla"
 TABLES = f"{ROOT_URL}/tables"
 REPLACED = re.compile(r"nla/sweeps/.*/(lease\.json|report/[^/]+|reports/.+)")
@@ -93,8 +93,8 @@ class Place:
         who, use = use_of(request)
         self.uses.setdefault(who, set()).add(use)
 
-    def run(self, who: str, *command: str, **values: Any) -> subprocess.CompletedProcess[str]:
-        """A command of nla-ray by one identity, in a process of its own."""
+    def run(self, who: str, *command: str, keys: str = "", **values: Any) -> subprocess.CompletedProcess[str]:
+        """A command of nla-ray by one identity, in a process of its own, in which these keys are pressed."""
         (self.folder / "config.yaml").write_text(yaml.safe_dump(values))
         with pytest.MonkeyPatch.context() as environment:
             use_s3(environment, self.endpoint, self.folder / f"cache-{who}")
@@ -103,6 +103,7 @@ class Place:
             return subprocess.run(
                 [sys.executable, "-m", "nla_ray", *command],
                 cwd=self.folder, env=os.environ, capture_output=True, text=True, timeout=300, check=False,
+                input=keys,
             )  # fmt: skip
 
 
@@ -160,6 +161,8 @@ def used(place: Place) -> dict[str, set[Use]]:
     audit = {"source": {"tables": TABLES}, "output": "report", "detectors": ["deception"]}
     audited = place.run("auditor", "audit", "config.yaml", **audit)
     assert (place.folder / "report" / "report.json").exists(), audited.stdout + audited.stderr
+    judged = place.run("reviewer", "review", "config.yaml", "--reviewer=Ann", keys="t\nq\n", **audit)
+    assert judged.returncode == 0 and "verdicts kept: 1" in judged.stdout, judged.stdout + judged.stderr
     state = ["sweep", "status", f"{ROOT_URL}#weekly"]
     for command in (["verify", TABLES], ["sql", TABLES, "SELECT count(*) FROM explanations"], state):
         read = place.run("reader", *command)
@@ -215,6 +218,7 @@ def test_the_policy_grants_what_is_used_and_nothing_else(used: dict[str, set[Use
         ('"s3:ListBucket"', '"s3:ListBuckets"', "may not s3:ListBucket"),
         ('"arn:aws:s3:::my-bucket/chats/*"', '"arn:aws:s3:::my-bucket/chat/*"', "may not s3:GetObject chats"),
         ("/commits/*", "/commit/*", "auditor may not s3:PutObject"),
+        ("/events/*", "/event/*", "reviewer may not s3:PutObject"),
         ('/rates/*"', '/rates/*", "arn:aws:s3:::my-bucket/nla/tables/explanations/*"', "explanations"),
     ],
 )  # fmt: skip

@@ -12,6 +12,7 @@ from nla_ray.audit.report.figures import changes_figure, fidelity_class, rate_fi
 from nla_ray.audit.report.model import Report
 from nla_ray.audit.report.outline import headline, marked, outline, run_labels
 from nla_ray.audit.report.references import REFERENCES
+from nla_ray.config.detectors.model import VALIDATED
 from nla_ray.pages import render
 
 
@@ -24,6 +25,7 @@ def html(report: Report) -> str:
         cover=cover(report),
         says=says,
         references=REFERENCES,
+        validated=VALIDATED,
         figures=rate_figures(report),
         changes=changes_figure(report),
         found=outline(report),

@@ -6,7 +6,7 @@ from typing import Literal
 
 from nla_ray.config.base import Config
 from nla_ray.config.detectors.levels import GRAVEST_FIRST, Level, Tier
-from nla_ray.config.detectors.model import VALIDATED, Validation
+from nla_ray.config.detectors.model import Validation
 from nla_ray.pages.data import Count, Number
 
 RateVerdict = Literal["above controls", "everywhere", "not distinguishable", "insufficient evidence"]
@@ -90,7 +90,7 @@ class Detector(Config):
     @property
     def validated(self) -> bool:
         """Whether enough of its hits were reviewed."""
-        return self.validation is not None and self.validation.tp + self.validation.fp >= VALIDATED
+        return self.validation is not None and self.validation.enough
 
 
 def by_level(detectors: tuple[Detector, ...]) -> tuple[Detector, ...]:

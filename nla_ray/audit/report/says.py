@@ -71,7 +71,7 @@ def precision_told(detector: Detector) -> str:
     found = detector.validation
     if found is None or not detector.validated:
         return f"precision not known, fewer than {VALIDATED} of its matches were reviewed"
-    n = found.tp + found.fp
+    n = found.hits
     low, high = wilson(found.tp, n)
     said = found.precision or Estimate(rate=found.tp / n, low=low, high=high)
     return (

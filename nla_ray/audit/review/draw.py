@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import duckdb
+from pydantic import ValidationError
 
 from nla_ray.audit.detect.anchors import Vocabulary
 from nla_ray.audit.detect.hits import find_hits
@@ -81,23 +82,33 @@ def note_near_misses(
 
 
 def loosened(detector: Detector) -> Detector:
-    """The detector without what sets a match aside, and without its judge; one by SQL stays as it is."""
+    """The detector without what sets a match aside, and without its judge.
+
+    One by SQL stays as it is, and so do patterns whose looser form is too large for a detector.
+    """
     if detector.similarity is not None:
         least = max(0.01, detector.similarity.minimum_cosine - NEARLY)
         similarity = detector.similarity.model_copy(update={"minimum_cosine": least})
         return detector.model_copy(update={"similarity": similarity})
     if detector.detection is None:
         return detector
-    return detector.model_copy(update={"detection": _loose(detector.detection), "question": None})
+    try:
+        loose = _loose(detector.detection)
+    except ValidationError:
+        loose = detector.detection
+    return detector.model_copy(update={"detection": loose, "question": None})
 
 
 def _loose(detection: Detection) -> Detection:
     asserted = detection.term().asserted()
-    groups = {
-        name: Group(any=(*group.any, *group.all), near=group.near, whole_words=group.whole_words)
+    parts = [
+        Group(any=some, near=near, whole_words=group.whole_words)
         for name, group in detection.groups.items()
         if name in asserted
-    }
+        for some, near in ((group.any, group.near), (group.all, ()))
+        if some or near
+    ]
+    groups = {f"g{at}": part for at, part in enumerate(parts)}
     return Detection(groups=groups, reads="all", denied=True, case=detection.case)
 
 

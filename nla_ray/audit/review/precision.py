@@ -10,7 +10,7 @@ import numpy as np
 from nla_ray.audit.inference.clusters import by_family, numbered
 from nla_ray.audit.review.draw import NEAR_MISSES
 from nla_ray.audit.review.labels import VERDICTS
-from nla_ray.config.detectors.model import VALIDATED, Estimate, Validation
+from nla_ray.config.detectors.model import Estimate, Validation
 from nla_ray.intervals import Floats, Interval, clustered_wilson
 
 
@@ -48,11 +48,6 @@ class Precision:
     """Explanations that hold no word of the detector: that make the claim all the same, of those judged."""
     controls: tuple[int, int]
     """Hits of control rows: true, of those judged."""
-
-    @property
-    def enough(self) -> bool:
-        """Whether enough hits were judged to speak of precision."""
-        return self.true + self.false >= VALIDATED
 
     def validation(self, source: str) -> Validation:
         """The block of a detector pack."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nla_ray.pipelines.review.sittings import Sitting
 
 EACH, MOST = 60, 10_000
-"""Hits of each detector: some of 60 will be unclear, and 50 are needed. Labels may be of more."""
+"""Hits of each detector: some will be unclear, and `VALIDATED` are needed. Labels may be of more."""
 
 EXAMPLES = """
 nla-ray review jobs/audit_demo.yaml --reviewer Ann           asks in the terminal: t, f, u

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 def print_results(review: Review, console: Console, *, blocks: bool) -> None:
     """Precision and recall of what is committed; with `blocks` also `validation` for packs."""
+    from nla_ray.config.detectors.model import VALIDATED
     from nla_ray.pipelines.review.sittings import verdicts
-    from nla_ray.pipelines.review.validation import agreed, estimates, validation_of
+    from nla_ray.pipelines.review.validation import agreed, estimates, on_rules, validation_of
 
     rows = [row for row in verdicts(review.store) if row["review_id"] == review.review_id]
+    rows = on_rules(rows, review.packs.detectors)
     if not rows:
         console.print("nothing was judged of this sample yet")
         return
@@ -45,12 +47,14 @@ def print_results(review: Review, console: Console, *, blocks: bool) -> None:
         "true hits there. Intervals: 95 %, documents of one family as clusters.",
         highlight=False,
     )
-    if young := [one.detector for one in found.values() if not one.enough]:
-        console.print(printable(f"unvalidated, fewer than 50 hits judged: {', '.join(young)}"), markup=False)
+    validations = {one.detector: validation_of(one, rows) for one in found.values()}
+    if young := [name for name, one in validations.items() if not one.enough]:
+        told = f"precision not known, fewer than {VALIDATED} hits judged: {', '.join(young)}"
+        console.print(printable(told), markup=False)
     console.print(_agreement(agreed(rows)), highlight=False)
-    for one in found.values() if blocks else ():
-        block = validation_of(one, rows).model_dump(exclude_none=True)
-        text = yaml.safe_dump({one.detector: {"validation": block}}, sort_keys=False, allow_unicode=True)
+    for name, known in validations.items() if blocks else ():
+        block = {name: {"validation": known.model_dump(exclude_none=True)}}
+        text = yaml.safe_dump(block, sort_keys=False)  # escapes what is not ASCII: names come from files
         console.out(text, highlight=False, end="")
 
 

@@ -38,9 +38,12 @@ def serve(
     """Serve the page until its reviewer ends it or it is left alone; `told` is given its address."""
     desk = _Desk(sitting, claims)
     with _Server(desk) as server:
-        told(f"http://127.0.0.1:{server.server_port}/{desk.token}/")
-        while not desk.ended and time.monotonic() - desk.asked < idle_s:
-            server.handle_request()
+        try:
+            told(f"http://127.0.0.1:{server.server_port}/{desk.token}/")
+            while not desk.ended and time.monotonic() - desk.asked < idle_s:
+                server.handle_request()
+        finally:
+            desk.close()
 
 
 class _Desk:
@@ -70,7 +73,14 @@ class _Desk:
         if known is None or not isinstance(hit, str) or not isinstance(note, str):
             raise InputError(f"a verdict is a hit, one of {', '.join(VERDICTS)}, and a note")
         with self._lock:
+            if self.ended:
+                raise InputError("the review has ended; open it again")
             self._sitting.say(Label(hit, known, self._sitting.reviewer, note[:LONGEST_NOTE]))
+
+    def close(self) -> None:
+        """Take no more verdicts; one that is being kept is kept first."""
+        with self._lock:
+            self.ended = True
 
 
 class _Server(ThreadingHTTPServer):

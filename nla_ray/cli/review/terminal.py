@@ -26,23 +26,24 @@ _INTERRUPTED = ("\x03", "\x04", "")
 def ask(sitting: Sitting, claims: Mapping[str, str], console: Console) -> None:
     """Ask about what this reviewer has not judged yet, and again about what they go back to; until `q`."""
     order = list(sitting.items)
-    at, note = _next(sitting, order, -1), ""
+    at, note = _next(sitting, order, -1), None
     console.print(f"Does the explanation say so itself? {HELP}", highlight=False)
     while at < len(order):
         item = sitting.items[order[at]]
+        note = _noted(sitting, item) if note is None else note
         _show(sitting, item, claims[item.detector], console)
         key = _key()
         if key == "q" or key in _INTERRUPTED:
             return
         if key == "n":
-            note = typer.prompt("note", default="", show_default=False)
+            note = typer.prompt("note", default=note, show_default=False).strip()
         elif key == "b":
-            at = max(0, at - 1)
+            at, note = max(0, at - 1), None
         elif key == "s":
-            at, note = at + 1, ""
+            at, note = at + 1, None
         elif key in KEYS:
             sitting.say(Label(item.hit, KEYS[key], sitting.reviewer, note))
-            at, note = _next(sitting, order, at), ""
+            at, note = _next(sitting, order, at), None
         else:
             console.print(HELP, highlight=False)
     console.print("that was the last one")
@@ -56,9 +57,17 @@ def _next(sitting: Sitting, order: Sequence[str], at: int) -> int:
 def _show(sitting: Sitting, item: Item, claim: str, console: Console) -> None:
     said = sitting.said.get(item.hit)
     before = "" if said is None else f", you said {said['verdict']}"
+    note = _noted(sitting, item)
+    before += f", noting: {shown(note)}" if note else ""
     console.print(Text(f"\n{len(sitting.said)} of {len(sitting.items)} judged{before}", style="dim"))
     console.print(Text(shown(claim), style="bold"))
     console.print(Panel(Text(shown(item.text))))
+
+
+def _noted(sitting: Sitting, item: Item) -> str:
+    """What the reviewer noted before; it stays with another verdict, as on the page."""
+    said = sitting.said.get(item.hit)
+    return "" if said is None else str(said["note"])
 
 
 def _key() -> str:

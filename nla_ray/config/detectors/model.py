@@ -206,6 +206,16 @@ class Validation(Config):
     source: Text
     """Which explanations, by whom, when."""
 
+    @property
+    def hits(self) -> int:
+        """How many hits were reviewed."""
+        return self.tp + self.fp
+
+    @property
+    def enough(self) -> bool:
+        """Whether these are enough to speak of precision."""
+        return self.hits >= VALIDATED
+
 
 class Detector(Config):
     """One thing to look for, in the manner of a Sigma rule."""
@@ -252,11 +262,11 @@ class Detector(Config):
     @model_validator(mode="after")
     def _as_mature_as_measured(self) -> Self:
         found = self.validation
-        if found is None or found.tp + found.fp < VALIDATED or self.status in ("experimental", "deprecated"):
+        if found is None or not found.enough or self.status in ("experimental", "deprecated"):
             return self
         if found.tp < found.fp:
             raise ValueError(
-                f"status {self.status}: {found.tp} of {found.tp + found.fp} reviewed hits are true; a "
+                f"status {self.status}: {found.tp} of {found.hits} reviewed hits are true; a "
                 "detector with a precision under 0.5 is experimental"
             )
         return self
@@ -273,7 +283,7 @@ class Detector(Config):
     @property
     def validated(self) -> bool:
         """Whether enough hits were reviewed to speak of its precision."""
-        return self.validation is not None and self.validation.tp + self.validation.fp >= VALIDATED
+        return self.validation is not None and self.validation.enough
 
 
 class Artefact(Config):

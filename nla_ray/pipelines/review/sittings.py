@@ -15,13 +15,13 @@ from nla_ray.errors import InputError
 from nla_ray.store import connect, open_run
 from nla_ray.store.catalog.index import known_runs
 from nla_ray.store.places.objects import Store
-from nla_ray.store.runs.layout import COMMITS, events_key, is_state, run_of
+from nla_ray.store.runs.layout import COMMITS, REVIEWS, events_key, events_prefix, is_state, run_of
 from nla_ray.store.runs.plan import Plan, get_plan, planned_runs
 from nla_ray.store.upkeep.ended import ended_runs
-from nla_ray.tables import REVIEWS, table_of
+from nla_ray.tables import SCHEMAS, table_of
 from nla_ray.text import storable
 
-TABLE, UNIT = "reviews", "said"
+UNIT = "said"
 
 Row = dict[str, Any]
 
@@ -78,7 +78,7 @@ def take_up(store: Store, review_id: str) -> int:
     left = 0
     for run_id in set(planned_runs(store)) - committed - ended_runs(store).keys():
         plan = get_plan(store, run_id)
-        if plan is not None and plan.table == TABLE and plan.facts.get("review_id") == review_id:
+        if plan is not None and plan.table == REVIEWS and plan.facts.get("review_id") == review_id:
             rows = list(_journal(store, run_id))
             if rows and _commit(store, plan, rows):
                 left += len(rows)
@@ -91,7 +91,7 @@ def verdicts(store: Store) -> list[Row]:
     Raises InputError where a file is not as it was written.
     """
     ended = ended_runs(store)
-    runs = [one.run_id for one in known_runs(store).entries if one.table_name == TABLE]
+    runs = [one.run_id for one in known_runs(store).entries if one.table_name == REVIEWS]
     runs = [one for one in runs if one not in ended]
     if not runs:
         return []
@@ -102,13 +102,13 @@ def verdicts(store: Store) -> list[Row]:
 
 def _plan(review_id: str, reviewer: str) -> Plan:
     return Plan(
-        run_id=uuid4().hex, table=TABLE, units={UNIT: None},
+        run_id=uuid4().hex, table=REVIEWS, units={UNIT: None},
         facts={"review_id": review_id, "reviewer": reviewer},
     )  # fmt: skip
 
 
 def _journal(store: Store, run_id: str) -> Iterator[Row]:
-    for key in store.keys(f"events/{run_id}/"):
+    for key in store.keys(events_prefix(run_id)):
         try:
             row = json.loads(store.get(key))
         except ValueError:
@@ -120,7 +120,7 @@ def _commit(store: Store, plan: Plan, rows: list[Row]) -> bool:
     """Commit a sitting; False where its rows were written before, perhaps with fewer verdicts."""
     run = open_run(store, plan)
     first = bool(run.missing())
-    table = table_of(({"run_id": plan.run_id, "unit_id": UNIT} | row for row in rows), REVIEWS)
+    table = table_of(({"run_id": plan.run_id, "unit_id": UNIT} | row for row in rows), SCHEMAS[REVIEWS])
     written = [run.write(UNIT, table, planned=len(rows))] if first else []
     run.commit({"finished_at": rows[-1]["said_at"]}, written)
     return first

@@ -15,11 +15,16 @@ from nla_ray.pipelines.review.sittings import Row, verdicts
 from nla_ray.store import open_store
 
 
-def estimates(rows: Iterable[Row], detectors: Sequence[Detector]) -> dict[str, Precision]:
-    """Precision and recall by detector; of `rows`, verdicts on one sample, those on its rule count."""
+def on_rules(rows: Iterable[Row], detectors: Sequence[Detector]) -> list[Row]:
+    """Those of the verdicts that are on these detectors as they are now; on others they say nothing."""
     rules = {(one.id, rule_sha256(one)) for one in detectors}
+    return [row for row in rows if (row["detector"], row["rule_sha256"]) in rules]
+
+
+def estimates(rows: Iterable[Row], detectors: Sequence[Detector]) -> dict[str, Precision]:
+    """Precision and recall by detector from verdicts on one sample and on the detectors' rules."""
     found: dict[str, list[Judged]] = defaultdict(list)
-    for said in _by_item(row for row in rows if (row["detector"], row["rule_sha256"]) in rules).values():
+    for said in _by_item(rows).values():
         row = said[0]
         found[row["detector"]].append(
             Judged(
@@ -37,7 +42,7 @@ def agreed(rows: Iterable[Row]) -> Agreement:
 
 
 def validation_of(found: Precision, rows: Sequence[Row]) -> Validation:
-    """The block `validation` of a detector: what was reviewed, by whom, until when."""
+    """The block `validation` of a detector: what was reviewed, by whom, until when; `rows` as `estimates`."""
     own = [row for row in rows if row["detector"] == found.detector]
     people = ", ".join(sorted({row["reviewer"] for row in own}, key=str.casefold))
     runs = ", ".join(sorted({row["run_id"][:12] for row in own}))
@@ -55,8 +60,10 @@ def informed(packs: Packs, rows: Sequence[Row]) -> Packs:
     """The packs with what verdicts on one sample say of their detectors.
 
     Where these are on enough hits, or on as many as the pack's own validation, they stand in its place; a
-    detector that is then wrong more often than right is experimental. Without verdicts nothing changes.
+    `test` or `stable` detector that is then wrong more often than right is experimental. Without verdicts
+    nothing changes.
     """
+    rows = on_rules(rows, packs.detectors)
     found = estimates(rows, packs.detectors)
     return Packs(
         packs=tuple(
@@ -78,12 +85,13 @@ def of_runs(rows: Sequence[Row], runs: Mapping[str, str]) -> list[Row]:
 
 
 def _with(detector: Detector, found: Precision | None, rows: Sequence[Row]) -> Detector:
-    own = detector.validation
-    known = 0 if own is None else own.tp + own.fp
-    if found is None or not (found.enough or found.true + found.false >= known):
+    if found is None:
         return detector
-    update: dict[str, object] = {"validation": validation_of(found, rows)}
-    if found.enough and found.true < found.false:
+    own, said = detector.validation, validation_of(found, rows)
+    if not said.enough and own is not None and said.hits < own.hits:
+        return detector
+    update: dict[str, object] = {"validation": said}
+    if said.enough and said.tp < said.fp and detector.status in ("test", "stable"):
         update["status"] = "experimental"
     return detector.model_copy(update=update)
 

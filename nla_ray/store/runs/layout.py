@@ -12,6 +12,8 @@ PLANS, COMMITS, QUARANTINE = "plans/", "commits/", "quarantine"
 LISTS, INDEX = "manifests/", "index/"
 ABANDONED, RETIRED, COMPACTIONS = "abandoned/", "retired/", "compactions/"
 CELLS = "cells/"
+REVIEWS = "reviews"
+"""Table whose units are sittings: until the commit their rows are events."""
 PLANNING = "planning/"
 """What was read of corpora to plan runs: a cache that anybody may remove."""
 RESERVED = frozenset(
@@ -69,7 +71,12 @@ def cell_of(key: str) -> tuple[dict[str, str], int, str] | None:
 
 def events_key(run_id: str, part: str) -> str:
     """Key of a part of what befell a run while it was made."""
-    return f"events/{run_id}/{part}.jsonl"
+    return f"{events_prefix(run_id)}{part}.jsonl"
+
+
+def events_prefix(run_id: str) -> str:
+    """What the keys of all that befell a run start with."""
+    return f"events/{run_id}/"
 
 
 def run_of_events(key: str) -> str | None:

@@ -15,7 +15,16 @@ from nla_ray.store.catalog.index import Entry, heads, index_keys, read_index
 from nla_ray.store.parquet import read_some, spilling
 from nla_ray.store.places.address import open_store
 from nla_ray.store.places.objects import ChangedError, Store
-from nla_ray.store.runs.layout import QUARANTINE, commit_key, compaction_key, file_of, plan_key, unit_prefix
+from nla_ray.store.runs.layout import (
+    QUARANTINE,
+    REVIEWS,
+    commit_key,
+    compaction_key,
+    events_prefix,
+    file_of,
+    plan_key,
+    unit_prefix,
+)
 from nla_ray.store.runs.manifest import (
     Manifest,
     Stored,
@@ -294,13 +303,18 @@ def _duplicates(table: str, paths: Sequence[Path]) -> list[Problem]:
 def _left(store: Store, known: Known) -> Iterator[Problem]:
     """Runs without a commit, and files that belong to no run at all or to one that ended."""
     for run_id in sorted(known.plans.keys() - known.manifests.keys() - known.ended.keys()):
-        plan = known.plans[run_id]
-        there = map(file_of, store.keys(unit_prefix(plan.table, run_id)))
-        done = sum(made is not None and made[2] in plan.units for made in there)
-        detail = f"{done} of {len(plan.units)} units are written, nothing is committed; run it again"
-        yield Problem("unfinished", run_id, detail)
+        yield Problem("unfinished", run_id, _unfinished(store, known.plans[run_id]))
     for one in leftovers(store, known):
         if one.kind == "replaced":
             continue
         if one.kind != "part" or one.modified < time.time() - _WRITING_S:
             yield Problem(one.kind, one.key, one.detail)
+
+
+def _unfinished(store: Store, plan: Plan) -> str:
+    if plan.table == REVIEWS and (said := len(store.keys(events_prefix(plan.run_id)))):
+        return f"{said} verdicts of a review are kept and not committed; end it, or open the review again"
+    there = map(file_of, store.keys(unit_prefix(plan.table, plan.run_id)))
+    done = sum(made is not None and made[2] in plan.units for made in there)
+    again = "abandon it" if plan.table == REVIEWS else "run it again"
+    return f"{done} of {len(plan.units)} units are written, nothing is committed; {again}"

@@ -17,7 +17,9 @@ from nla_ray.store.runs.layout import (
     PLANNING,
     PLANS,
     QUARANTINE,
+    REVIEWS,
     cell_of,
+    events_prefix,
     is_piece,
     run_of,
     unit_prefix,
@@ -38,9 +40,10 @@ class Rules:
 
     Original files of a compacted run stay for `compacted_days`, for next week's run may take units from them.
     A superseded run goes `superseded_days` after newer ones took its cells, None: never. A run that is not
-    committed and to which nothing was written for `stale_days` is abandoned, None: never. What was read of
-    corpora to plan runs goes after `cache_days`. `damaged` reads all units of runs under way, and takes those
-    that are not as they were written; nobody may work on these runs meanwhile.
+    committed and to which nothing was written for `stale_days` is abandoned, None: never; a sitting of a
+    review in which something was said is not. What was read of corpora to plan runs goes after `cache_days`.
+    `damaged` reads all units of runs under way, and takes those that are not as they were written; nobody may
+    work on these runs meanwhile.
     """
 
     days: float = 1.0
@@ -154,6 +157,8 @@ def _taken(store: Store) -> dict[str, float]:
 def _stale(store: Store, under_way: Sequence[Plan], before: float) -> Iterator[Leftover]:
     begun: Mapping[str, Listed] = {run_of(one.key): one for one in store.entries(PLANS)}
     for plan in under_way:
+        if plan.table == REVIEWS and store.keys(events_prefix(plan.run_id)):
+            continue  # verdicts wait for the review to be opened again
         files = [begun[plan.run_id], *_files(store, plan.run_id, (plan.table, *plan.sides))]
         latest = max(one.modified for one in files)
         if latest <= before:

@@ -31,7 +31,7 @@ def test_true_hits_over_hits_and_over_what_the_near_misses_stand_for() -> None:
     assert found.recall is not None and found.recall.rate == pytest.approx(80 / 85, abs=1e-4)
     assert found.recall.low < 0.8 < found.recall.high < 1
     assert (found.elsewhere, found.controls) == ((1, 2), (1, 1))
-    assert not found.enough
+    assert not found.validation("Ann").enough
 
 
 @pytest.mark.parametrize(

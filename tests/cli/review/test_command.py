@@ -109,11 +109,12 @@ def test_a_detector_that_is_mostly_wrong_raises_no_finding(
 def test_results_have_agreement_and_a_block_for_the_pack(
     audit: Path, labelled: Callable[..., Path], invoke: Invoke
 ) -> None:
-    for reviewer in ("Ann", "Bo"):
+    for reviewer in ("Ann", "Bo\u202e"):
         invoke("review", audit, "--labels", labelled(right, reviewer))
     ended = invoke("review", audit, "--results")
     assert "Krippendorff's alpha 1.00 (1.00 to 1.00) on 74 explanations" in ended.out
     assert "sabotage:\n  validation:\n    tp: 60\n    fp: 0\n" in ended.out
+    assert "Bo\\u202E" in ended.out and "\u202e" not in ended.out
 
 
 @pytest.mark.parametrize(
@@ -153,6 +154,18 @@ def test_in_the_terminal_one_key_is_a_verdict_and_the_rest_waits(
     assert "verdicts kept: 1; judged: 3 of 74" in invoke("review", audit, "-r", "Ann").out
     asked = "SELECT verdict, count(*) FROM reviews GROUP BY ALL ORDER BY ALL"
     assert connect(tmp_path / "tables").sql(asked).fetchall() == [("true", 2), ("unclear", 1)]
+
+
+def test_a_note_stays_with_its_explanation_until_it_is_changed(
+    audit: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The second is noted and left by `b`; the first is noted, and judged again without another note."""
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\nfirst\nt\nn\nsecond\nb\nf\nt\nq\n"))
+    ended = invoke("review", audit, "-r", "Ann")
+    assert "you said true, noting: first" in ended.out
+    asked = "SELECT verdict, note FROM reviews ORDER BY said_at"
+    kept = connect(tmp_path / "tables").sql(asked).fetchall()
+    assert kept == [("false", "first"), ("true", "")]
 
 
 def test_what_cannot_be_asked_for_is_refused(audit: Path, invoke: Invoke, tmp_path: Path) -> None:

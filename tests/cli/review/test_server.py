@@ -6,6 +6,8 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from pathlib import Path
 from queue import Queue
 
@@ -13,6 +15,7 @@ import httpx2
 import pytest
 
 from nla_ray.audit.review.draw import Item
+from nla_ray.audit.review.labels import Label
 from nla_ray.cli.review.server import serve
 from nla_ray.pipelines.review.sittings import Sitting, verdicts
 from nla_ray.store import open_store
@@ -68,6 +71,38 @@ def test_a_verdict_is_kept_and_the_last_word_counts(address: str, sitting: Sitti
     sitting.close()
     kept = verdicts(open_store(tmp_path / "tables"))
     assert [(one["hit"], one["verdict"], one["note"]) for one in kept] == [("abc-1", "true", "why")]
+
+
+class Slow(Sitting):
+    """Of a store that takes its time for a verdict."""
+
+    begun, go_on = threading.Event(), threading.Event()
+
+    def say(self, label: Label) -> None:
+        """As any sitting, once it may."""
+        self.begun.set()
+        assert self.go_on.wait(10)
+        super().say(label)
+
+
+def test_a_verdict_that_is_being_kept_at_the_end_is_kept_and_no_other(tmp_path: Path) -> None:
+    sitting, told = Slow(open_store(tmp_path / "tables"), "a" * 24 + "-0", "Ann", ITEMS), Queue[str]()
+    with ThreadPoolExecutor(3) as pool:
+        served = pool.submit(serve, sitting, CLAIMS, told.put)
+        address = told.get(timeout=5)
+
+        def say(hit: str) -> int:
+            return httpx2.post(f"{address}say", json={"hit": hit, "verdict": "true", "note": ""}).status_code
+
+        first = pool.submit(say, "abc-0")
+        assert sitting.begun.wait(5)
+        second = pool.submit(say, "abc-1")
+        time.sleep(0.5)
+        end(address)
+        assert not wait_for([served], timeout=1).done
+        sitting.go_on.set()
+        served.result(timeout=10)
+        assert (sitting.close(), first.result(), second.result()) == (1, 200, 409)
 
 
 @pytest.mark.parametrize(

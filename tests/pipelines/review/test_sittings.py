@@ -12,6 +12,7 @@ from nla_ray.errors import InputError
 from nla_ray.pipelines.review.sittings import Sitting, verdicts
 from nla_ray.store import open_store, verify
 from nla_ray.store.places.objects import Store
+from nla_ray.store.upkeep.collect import Rules, garbage
 
 REVIEW = "b" * 24 + "-0"
 ITEMS = {
@@ -52,6 +53,23 @@ def test_nothing_that_was_said_is_lost_where_a_sitting_breaks_off(store: Store) 
     after = begin(store, "Bo")
     assert after.taken_up == 1 and said(store) == [("hit0", "Ann", "true")]
     assert begin(store).said["hit0"]["note"] == "sure"
+
+
+def test_what_waits_to_be_taken_up_is_told_and_is_no_garbage(store: Store) -> None:
+    begin(store).say(Label("hit0", "true", "Ann"))
+    (problem,) = verify(store.url)
+    assert problem.kind == "unfinished" and "open the review again" in problem.detail
+    assert garbage(store, Rules(days=0, stale_days=0)) == []
+    assert begin(store).taken_up == 1 and verify(store.url) == []
+
+
+def test_a_sitting_in_which_nothing_was_said_is_abandoned(store: Store) -> None:
+    begin(store).say(Label("hit0", "true", "Ann"))
+    (verdict,) = store.keys("events/")
+    store.remove(verdict)
+    (problem,) = verify(store.url)
+    assert problem.detail.endswith("abandon it")
+    assert [one.kind for one in garbage(store, Rules(stale_days=0))] == ["stale"]
 
 
 def test_a_sitting_that_was_taken_for_broken_off_keeps_the_rest_too(store: Store) -> None:

@@ -17,16 +17,16 @@ RUNS = {"week1": "a" * 64}
 REVIEW = sample_of(RUNS, 0)
 
 
-def rows(true: int, false: int, *, review: str = REVIEW, reviewer: str = "Ann") -> Iterator[Row]:
+def rows(true: int, false: int, *, review: str = REVIEW, **values: str) -> Iterator[Row]:
     """Verdicts on so many hits."""
     for at in range(true + false):
         yield {
             "review_id": review, "hit": f"hit{at}", "run_id": "week1", "row_id": f"{at}", "sample": 0,
             "doc_id": f"d{at}", "family": f"d{at}", "control": "real", "detector": "sabotage",
             "rule_sha256": rule_sha256(detector()), "stratum": "hit", "strata": '{"hit": 90}',
-            "verdict": "true" if at < true else "false", "note": "", "reviewer": reviewer,
+            "verdict": "true" if at < true else "false", "note": "", "reviewer": "Ann",
             "said_at": "2026-11-30T12:00:00.000000+00:00",
-        }  # fmt: skip
+        } | values  # fmt: skip
 
 
 def packs(known: int | None = None, **values: object) -> Packs:
@@ -51,16 +51,29 @@ def test_the_numbers_stand_that_know_enough_or_more(known: int | None, judged: i
 
 
 @pytest.mark.parametrize(
-    ("true", "false", "status"), [(20, 30, "experimental"), (30, 20, "test"), (20, 29, "test")]
+    ("true", "false", "before", "after"),
+    [
+        (20, 30, "test", "experimental"),
+        (20, 30, "stable", "experimental"),
+        (20, 30, "deprecated", "deprecated"),
+        (30, 20, "test", "test"),
+        (20, 29, "test", "test"),
+    ],
 )
-def test_what_is_wrong_more_often_than_right_is_experimental(true: int, false: int, status: str) -> None:
-    (found,) = informed(packs(), list(rows(true, false))).detectors
-    assert found.status == status
+def test_what_is_wrong_more_often_than_right_is_experimental(
+    true: int, false: int, before: str, after: str
+) -> None:
+    (found,) = informed(packs(status=before), list(rows(true, false))).detectors
+    assert found.status == after
 
 
 def test_verdicts_of_another_rule_say_nothing_of_this_one() -> None:
     before = packs(description="Another question.")
     assert informed(before, list(rows(60, 0))) == before
+    older = rows(60, 0, reviewer="Bob", rule_sha256="0" * 32, said_at="2026-12-24T12:00:00.000000+00:00")
+    (found,) = informed(packs(), [*older, *rows(5, 0)]).detectors
+    assert found.validation is not None
+    assert found.validation.source == "5 explanations of week1, reviewed by Ann until 2026-11-30"
 
 
 def test_verdicts_are_of_the_same_runs_and_of_one_sample() -> None:
