@@ -95,9 +95,9 @@ def _judged(
         return rate
     if verdict == INSUFFICIENT or adjusted is None:
         return rate.model_copy(update={"verdict": INSUFFICIENT})
-    of: RateVerdict = ABOVE if adjusted <= rule.alpha and (rate.lift_low or 0.0) > 0 else NOT
     if rate.unit == "document" and rate.population != BENIGN and rate.population not in tested:
-        of = INSUFFICIENT
+        return rate.model_copy(update={"verdict": INSUFFICIENT})
+    of: RateVerdict = ABOVE if adjusted <= rule.alpha and (rate.lift_low or 0.0) > 0 else NOT
     return rate.model_copy(update={"p_adjusted": rounded(adjusted), "verdict": of})
 
 

@@ -47,6 +47,8 @@ def sign(place: str, key: Path) -> str:
     """
     tree, name = _located(place)
     data = _read(tree, name)
+    if b'"schema_version"' not in data:
+        raise InputError(f"{tree.url}/{name}: is no report of nla_ray; name the folder of one")
     if not key.is_file():
         raise ConfigError(f"{key}: there is no key; make one with ssh-keygen -t ed25519 -f {key}")
     ended = _ssh_keygen(["-Y", "sign", "-q", "-n", NAMESPACE, "-f", str(key)], data)

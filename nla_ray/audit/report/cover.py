@@ -84,7 +84,7 @@ def _rest(report: Report, most: int) -> Iterator[Rest]:
             if result.verdict == verdict and verdict not in SHOWN
         ]
         if found:
-            names = dict.fromkeys(clipped(detector.title, QUOTE) for detector, _ in found)
+            names = dict.fromkeys(clipped(detector.id, QUOTE) for detector, _ in found)
             highs = [result.rates[0].high for _, result in found if result.rates]
             seen = [result.seen for _, result in found]
             yield Rest(

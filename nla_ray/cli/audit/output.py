@@ -102,9 +102,10 @@ def results_of(report: Report, run_id: str) -> list[tuple[Detector, Result]]:
 
 def _closest(result: Result) -> str:
     controls = [rate for rate in result.rates if rate.unit == "document" and rate.population != "real"]
-    if not controls:
+    judged = [rate for rate in controls if rate.verdict != "insufficient evidence"] or controls
+    if not judged:
         return "-"
-    closest = max(controls, key=lambda rate: rate.high or 0.0)
+    closest = max(judged, key=lambda rate: rate.high or 0.0)
     return f"{closest.population} {_rate(closest)}"
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 SHOWN_ROWS = 1000
 SHOWN_CHARACTERS = 2000
 """A table on a terminal ends here, and so does a cell of it; the other formats have all."""
-NARROWEST = 6
+NARROWEST = 10
 """Characters per column of text under which rows are shown one below the other; numbers are never folded."""
 GROUP_ROWS = 65_536
 

@@ -24,7 +24,28 @@ def _found(before: Run, after: Run) -> Iterator[Difference]:
         if NOT_KNOWN in (was, now):
             yield Difference(what=what, before=was, after=now, so=f"{MAY}; if it does, {so}")
         elif was != now:
+            was, now = _where_unlike(was, now)
             yield Difference(what=what, before=was, after=now, so=so)
+
+
+def _where_unlike(was: str, now: str) -> tuple[str, str]:
+    """Of two configurations only what differs, by dotted names; other texts as they are."""
+    if not (was.startswith("{") and now.startswith("{")):
+        return was, now
+    one, other = (dict(_flat(json.loads(text))) for text in (was, now))
+    names = [name for name in {**one, **other} if one.get(name) != other.get(name)]
+    first, second = (
+        ", ".join(f"{name} {each.get(name, 'not set')}" for name in names) for each in (one, other)
+    )
+    return first, second
+
+
+def _flat(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in config.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", json.dumps(value, ensure_ascii=False)
 
 
 def _model(of: Callable[[Run], Reference]) -> Callable[[Run], str]:
@@ -78,9 +99,11 @@ _ASKED: tuple[tuple[str, Callable[[Run], str], str], ...] = (
     ("text and template", _reading,
      "the target read other text around the same content"),
     ("positions", _config("positions", "sample", "continuation"),
-     "other kinds of tokens were read: equal numbers of positions are compared, not equal positions"),
+     "other positions were read: equal numbers of them are compared, not equal ones"),
     ("sampling", _config("sampling"),
-     "other text is drawn from the same vectors: a change may be one of temperature or length"),
+     "other text is drawn from the same vectors: a change may be one of how"),
+    ("seed", _config("seed"),
+     "other positions are chosen and other text is drawn, by chance alone"),
     ("corpus", _corpus,
      "the documents are others: without strata a change may be one of what they are about"),
 )  # fmt: skip

@@ -36,3 +36,14 @@ def test_vectors_given_otherwise_are_said() -> None:
     )
     found = {each.what: (each.before, each.after) for each in differences(one, other)}
     assert found["injection"] == ("as its files say", "add_matched@output:1")
+
+
+def test_of_a_configuration_only_what_differs_is_told() -> None:
+    one, other = (
+        run().model_copy(
+            update={"config": json.dumps({"positions": {"choose": "random", "n": n}, "seed": 0})}
+        )
+        for n in (10, 5)
+    )
+    found = {each.what: (each.before, each.after) for each in differences(one, other)}
+    assert found["positions"] == ("positions.n 10", "positions.n 5") and "seed" not in found
