@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 OPTIONS = {
     "audit": [],
-    "check": ["av", "ar", "--target", "--injection-scale", "--trust-remote-code"],
+    "check": ["av", "ar", "--target", "--injection", "--prove", "--trust-remote-code"],
     "decode": ["config", "overrides", "--add", "--dry-run"],
     "demo-train": ["--out", "--steps", "--seed"],
     "evaluate": ["config", "overrides"],
@@ -34,6 +34,18 @@ OPTIONS = {
         "--control",
         "--activations",
         "--redact",
+    ],
+    "review": [
+        "config",
+        "overrides",
+        "-r",
+        "-d",
+        "--each",
+        "--seed",
+        "--page",
+        "--sheet",
+        "--labels",
+        "--results",
     ],
     "show": ["tables", "--doc", "--run", "--control", "--sample", "--width"],
     "sign": ["report", "--key"],
@@ -110,7 +122,7 @@ def test_the_version_and_a_short_help_everywhere(invoke: Invoke) -> None:
 
 def test_tables() -> None:
     assert sorted(tables.SCHEMAS) == [
-        "activations", "documents", "explanations", "findings", "hits", "quarantine", "rates",
+        "activations", "documents", "explanations", "findings", "hits", "quarantine", "rates", "reviews",
     ]  # fmt: skip
 
 

@@ -78,13 +78,15 @@ def gc_command(
     found = garbage(store, rules)
     if yes:
         found = remove(store, found)
-    size = sum(one.bytes for one in found)
+    gone = [one for one in found if not (yes and one.kind == "stale")]
+    size = sum(one.bytes for one in gone)
     if as_json:
         typer.echo(json.dumps({"removed": yes, "bytes": size, "objects": [asdict(one) for one in found]}))
         return
     _print(f"{one.kind:<10} {one.bytes:>13,} {one.key}: {one.detail}" for one in found)
     does = "removed" if yes else "found; remove with --yes"
-    typer.echo(f"{len(found)} objects, {size:,} bytes {does}")
+    given_up = f"; runs abandoned: {len(found) - len(gone)}" if len(gone) < len(found) else ""
+    typer.echo(f"{len(gone)} objects, {size:,} bytes {does}{given_up}")
 
 
 def compact_command(

@@ -88,7 +88,7 @@ def garbage(store: Store, rules: Rules) -> list[Leftover]:
 
 
 def remove(store: Store, found: Sequence[Leftover]) -> list[Leftover]:
-    """Remove what `garbage` found, and return what was removed; killed anywhere, the rest is found later.
+    """Remove what `garbage` found, and return what was done; killed anywhere, the rest is found later.
 
     A committed run is first said to be retired, so that nobody misses its files. A stale one is abandoned
     now, and its files are found the next time, when whoever still works on it has noticed. Raises InputError
@@ -99,10 +99,11 @@ def remove(store: Store, found: Sequence[Leftover]) -> list[Leftover]:
     for run_id in _runs(found, "stale"):
         abandon(store, run_id, "nothing was written to it for a long time")
     kept = _kept(store, _runs(found, "superseded"))
-    going = [one for one in found if one.kind != "stale" and one.run_id not in kept]
+    done = [one for one in found if one.run_id not in kept]
+    going = [one for one in done if one.kind != "stale"]
     for phase in sorted(set(map(_phase, going))):
         store.map(store.remove, [one.key for one in going if _phase(one) == phase])
-    return going
+    return done
 
 
 def _kept(store: Store, superseded: Sequence[str]) -> set[str]:

@@ -54,5 +54,6 @@ def test_a_run_that_stands_still_is_abandoned_first(tables: str, invoke: Invoke)
     then = time.time() - 3 * 86_400
     for one in store.entries(""):
         os.utime(Path(tables) / one.key, (then, then))
-    assert "stale" in invoke("sweep", "gc", tables, "--abandon-days", "2", "--yes").out
+    given_up = invoke("sweep", "gc", tables, "--abandon-days", "2", "--yes").out
+    assert "stale" in given_up and "0 objects, 0 bytes removed; runs abandoned: 1" in given_up
     assert {problem.kind for problem in verify(tables)} == {"abandoned"}

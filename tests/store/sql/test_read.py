@@ -15,7 +15,7 @@ from tests.store.rows import RECORD, plan_of, rows_of
 VIEWS = {"explanations": 9, "controls": 3, "all_explanations": 12, "runs": 1, "all_runs": 1, "failures": 3}
 EMPTY = dict.fromkeys(
     ["documents", "activations", "cells", "all_cells", "findings", "hits", "rates", "all_findings",
-     "all_hits", "all_rates", "older_audits"], 0
+     "all_hits", "all_rates", "older_audits", "reviews"], 0
 )  # fmt: skip
 
 
