@@ -9,7 +9,7 @@ from nla_ray.config.importing import ImportOptions
 from nla_ray.pipelines.importing import import_files
 from nla_ray.store import verify
 from tests.imports.files import jsonl_file, line, transcript
-from tests.pipelines.test_importing import rows
+from tests.pipelines.importing.imported import rows
 
 
 def test_what_is_to_be_hidden_is_stored_nowhere(tmp_path: Path) -> None:

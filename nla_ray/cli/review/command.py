@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
+from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,7 +76,7 @@ def review_command(
         if labels is not None:
             _read_labels(review, items, labels, console)
         else:
-            _sit(review, items, reviewer or os.environ.get("USER", ""), console, page=page)
+            _sit(review, items, reviewer or getuser(), console, page=page)
     print_results(review, console, blocks=results)
 
 

@@ -46,7 +46,7 @@ _REPLACING = ("replace", "replacement", "overwrite", "embedding_replace", "embed
 
 @dataclass(frozen=True)
 class Marker:
-    """The placeholder token whose embedding the vector overwrites, with the token ids recorded around it."""
+    """The token of the prompt at which vectors are put in, with the token ids recorded around it."""
 
     char: str
     token_id: int

@@ -142,6 +142,7 @@ def test_keys_judge_in_a_browser(address: str, sitting: Sitting, tmp_path: Path)
         assert chromium.value("document.documentElement.scrollWidth") <= 390
         for key in ("t", "f", "b", "u", "s", "n"):
             press(chromium, key)
+        wait(lambda: chromium.value("busy") is False)
         chromium.call("Input.insertText", text="perhaps true")
         chromium.value("document.querySelector('[data-verdict=true]').click()")
         wait(lambda: len(sitting.said) == 3)
@@ -154,10 +155,10 @@ def test_keys_judge_in_a_browser(address: str, sitting: Sitting, tmp_path: Path)
 
 
 def press(chromium: Browser, key: str) -> None:
-    """A key, and time for its verdict to be kept."""
+    """A key, once what was pressed before is kept."""
+    wait(lambda: chromium.value("busy") is False)
     chromium.call("Input.dispatchKeyEvent", type="keyDown", key=key, text=key)
     chromium.call("Input.dispatchKeyEvent", type="keyUp", key=key)
-    time.sleep(0.2)
 
 
 def wait(until: Callable[[], object]) -> None:
