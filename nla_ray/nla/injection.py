@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -46,6 +46,17 @@ def injected(states_BD: torch.Tensor, vectors_BD: torch.Tensor, injection: Injec
     if injection.kind == "add_matched":
         at_scale_BD = at_scale_BD * full_BD.norm(dim=-1, keepdim=True)
     return (full_BD + at_scale_BD).to(states_BD.dtype)
+
+
+def stacked(
+    vectors: Sequence[np.ndarray | None], rows: int, width: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Vectors [rows, width] and whether each is one, [rows, 1]: None is none, as are the rows behind them."""
+    raw_BD, live_B = np.ones((rows, width), dtype=np.float32), np.zeros(rows, dtype=bool)
+    for row, vector in enumerate(vectors):
+        if vector is not None:
+            raw_BD[row], live_B[row] = vector, True
+    return torch.from_numpy(raw_BD).to(device), torch.from_numpy(live_B).to(device)[:, None]
 
 
 @contextmanager

@@ -129,13 +129,23 @@ def _run(
     )
 
 
+def tolerance(dtype: torch.dtype) -> float:
+    """How far two runs of one model in this type may be apart, as a share of the norm."""
+    return _TOLERANCE.get(dtype, 0.1)
+
+
+def apart(found: torch.Tensor, wanted: torch.Tensor) -> float:
+    """The norm of the difference as a share of the wanted norm; NaN where either holds NaN."""
+    return float((found - wanted).norm() / wanted.norm())
+
+
 def _refuse_apart(
     found_TD: torch.Tensor, wanted_TD: torch.Tensor, what: str, stack: Stack, source: object
 ) -> None:
     """NaN is let pass: who reads the vectors says what damaged weights are."""
-    apart = float((found_TD - wanted_TD).norm() / wanted_TD.norm())
-    if apart > _TOLERANCE.get(next(stack.embedding.parameters()).dtype, 1e-3):
+    share = apart(found_TD, wanted_TD)
+    if share > tolerance(next(stack.embedding.parameters()).dtype):
         raise CheckpointError(
-            f"{source}: {stack.body.config.model_type}: {what} (they differ by {apart:.2g} of the norm); "
+            f"{source}: {stack.body.config.model_type}: {what} (they differ by {share:.2g} of the norm); "
             "this architecture cannot be read as a stack of decoder blocks: use another model"
         )
