@@ -13,7 +13,7 @@ from torch.nn import functional
 from transformers import DynamicCache
 
 from nla_ray.errors import CheckpointError, InputError
-from nla_ray.nla.model.backbone import load_backbone, load_config
+from nla_ray.nla.model.backbone import kept_whole, load_backbone, load_config
 from nla_ray.nla.model.batching import Ids, length_buckets, pad_right, refuse_foreign_ids
 from nla_ray.nla.model.stack import cache_keyword, cached_by_attention
 from nla_ray.nla.model.weights import open_value_head
@@ -46,7 +46,9 @@ class Reconstructor:
         self.sidecar = sidecar or read_sidecar(directory, role="ar")
         self.d_model = self.sidecar.d_model
         config = load_config(directory, trust_remote_code=trust_remote_code)
-        check_ar_depth(self.sidecar, config.num_hidden_layers)
+        layers = self.sidecar.layer + 1
+        if not kept_whole(config, layers, directory):
+            check_ar_depth(self.sidecar, config.num_hidden_layers)
         check_width(self.sidecar, config.hidden_size)
         self._vocab_size: int = config.vocab_size
         self._weight, self._bias = _load_head(directory, self.d_model, device)
@@ -55,7 +57,7 @@ class Reconstructor:
         self._device = torch.device(device)
         self._model: Any = load_backbone(
             directory,
-            layers=None,
+            layers=layers,
             final_norm=False,
             dtype=dtype,
             device=device,

@@ -130,6 +130,17 @@ def load_backbone(
     return model
 
 
+def kept_whole(config: PreTrainedConfig, blocks: int, source: object) -> bool:
+    """Whether `blocks` are fewer than all, and no configuration describes them but that of the whole model.
+
+    A reconstructor of such a family says the whole configuration, and need not have the weights above.
+    """
+    if blocks >= config.num_hidden_layers:
+        return False
+    with alone():
+        return not cuts_alike(config, cut_config(config, blocks, source))
+
+
 def _loaded_config(
     config: PreTrainedConfig, blocks: int, source: object, trust_remote_code: bool
 ) -> PreTrainedConfig:
@@ -138,8 +149,7 @@ def _loaded_config(
     foreign = trust_remote_code and hasattr(config, "auto_map")
     if blocks == config.num_hidden_layers or config.model_type not in TESTED or foreign:
         return config
-    with alone():
-        return cut if cuts_alike(config, cut) else config
+    return config if kept_whole(config, blocks, source) else cut
 
 
 def _spared(name: str, blocks: int, final_norm: bool) -> bool:
