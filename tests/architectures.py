@@ -35,7 +35,7 @@ _ROUTED = {
 _SHARED = {"shared_expert_intermediate_size": 16}
 _LATENT = {"kv_lora_rank": 16, "q_lora_rank": 16, "qk_rope_head_dim": 4, "qk_nope_head_dim": 8}
 _PER_LAYER = {"hidden_size_per_layer_input": 4, "num_kv_shared_layers": 2, "global_head_dim": 16}
-_MAMBA = {"ssm_state_size": 8, "mamba_num_heads": 4, "mamba_head_dim": 16, "n_groups": 2, "chunk_size": 8}
+_MAMBA = {"ssm_state_size": 8, "mamba_num_heads": 4, "mamba_head_dim": 16, "n_groups": 2}
 _MIXERS = ["linear_attention", "full_attention", "mlp", "linear_attention", "moe", "full_attention"]
 _DENSE_MOE = {"moe_intermediate_size": 16, "moe_shared_expert_intermediate_size": 16, "n_routed_experts": 4}
 
@@ -70,7 +70,7 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "nemotron_h": (
         "NemotronHConfig",
-        _MAMBA | _DENSE_MOE | {"layers_block_type": _MIXERS, "num_hidden_layers": None},
+        _MAMBA | _DENSE_MOE | {"chunk_size": 8, "layers_block_type": _MIXERS, "num_hidden_layers": None},
     ),
     "olmo3": ("Olmo3Config", {"num_hidden_layers": 5, "sliding_window": 8, "head_dim": None}),
     "phi3": ("Phi3Config", {"sliding_window": 8, "head_dim": None}),
@@ -78,10 +78,10 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "gpt_neox": ("GPTNeoXConfig", {"head_dim": None, "num_key_value_heads": None}),
     "gpt2": (
         "GPT2Config",
-        {"n_embd": WIDTH, "n_layer": 4, "n_head": 4, "n_positions": 1024, "initializer_range": 0.15},
+        {"n_embd": WIDTH, "n_layer": 4, "n_head": 4, "n_positions": 512},
     ),
 }
-"""By family: the configuration's class, and its fields beside the common ones; None takes one of these out."""
+"""By family: the class of its configuration, and fields beside the common ones; None takes one out."""
 
 
 def fields(family: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from tests import architectures
 FAMILIES = ("qwen2", "qwen3", "llama", "gemma2", "gemma3", "gemma3_mm", "mistral")
 MARKER = "㈎"
 D_MODEL, BLOCKS, LAYER = 32, 4, 2
+AR_SEED = 3
 AV_TEMPLATE = (
     "Explain the vector of a language model between these tags: <concept>{injection_char}</concept>\n"
     "Answer in <explanation> tags."
@@ -111,7 +112,7 @@ def tiny_nla(path: Path, family: str = "qwen2") -> tuple[Path, Path, Path]:
     """Save (target, AV, AR) of one family under `path`, K = LAYER, with sidecars in the released dialect."""
     target = tiny_checkpoint(family, path / "target", seed=1)
     av = tiny_checkpoint(family, path / "av", seed=2)
-    ar = tiny_checkpoint(family, path / "ar", seed=3)
+    ar = tiny_checkpoint(family, path / "ar", seed=AR_SEED)
     _make_reconstructor(ar, family)
     tokenizer = tiny_tokenizer(family)
     _write_sidecar(av, "av", tokenizer)

@@ -31,8 +31,9 @@ class TransformersVerbalizer(Verbalizer):
     """
 
     kind: Kind
-    """`slots`: shared prefix and static slots; `plain`: the model's own cache, for stacks with other states."""
+    """`slots`: shared prefix and static slots; `plain`: the model's own cache, for other states."""
     decoder: SlotDecoder | PlainDecoder
+    model: Any
 
     def __init__(
         self,
@@ -50,15 +51,18 @@ class TransformersVerbalizer(Verbalizer):
             directory, trust_remote_code=trust_remote_code, template_from=template_from
         )
         self.prompt = render_av_prompt(self.tokenizer, sidecar)
-        self.model: Any = load_causal_lm(
+        self.model = load_causal_lm(
             directory, dtype=dtype, device=device, trust_remote_code=trust_remote_code
         )
         check_width(sidecar, self.model.config.hidden_size)
         self.stop_ids = stop_ids(self.model, self.tokenizer, directory)
         self.layout = layout or SlotLayout()
         self.injection = self._possible(require_injection(sidecar))
-        self.kind = Choice(self.model, self._slots, self._plain, directory).decide()
+        self.kind = self._decide(directory)
         self.inject_by(self.injection)
+
+    def _decide(self, source: Path) -> Kind:
+        return Choice(self.model, self._slots, self._plain, source).decide()
 
     def _slots(self) -> SlotDecoder:
         return SlotDecoder(
