@@ -22,6 +22,7 @@ from nla_ray.nla.generation.sampling import choose, uniforms
 from nla_ray.nla.injection import injecting, stacked
 from nla_ray.nla.model.attention import SlotPass
 from nla_ray.nla.model.kv import Prefix, SlotKV, Span
+from nla_ray.nla.model.stack import find_stack
 from nla_ray.nla.verbalizer import Answer, Request, Sampling
 
 
@@ -56,7 +57,7 @@ class SlotDecoder:
         layout: SlotLayout,
     ) -> None:
         self.layout, self.injection = layout, injection
-        self.body, self.head = model.get_decoder(), model.get_output_embeddings()
+        self.body, self.head = find_stack(model).body, model.get_output_embeddings()
         self.softcap: float | None = getattr(model.config, "final_logit_softcapping", None)
         self.device: torch.device = self.body.get_input_embeddings().weight.device
         self.stop_ids = torch.tensor(sorted(set(stop_ids)), device=self.device)

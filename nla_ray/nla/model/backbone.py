@@ -19,7 +19,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from transformers.utils import logging as hf_logging
 
 from nla_ray.errors import CheckpointError
-from nla_ray.nla.model.cut import block_output, check_cut, cut_config, cuts_alike
+from nla_ray.nla.model.cut import block_output, check_cut, cut_config, cuts_alike, skeleton
 from nla_ray.nla.model.stack import NORMS, find_stack
 from nla_ray.nla.model.weights import SafetensorsDir
 
@@ -115,6 +115,7 @@ def load_backbone(
     """
     config = load_config(directory, trust_remote_code=trust_remote_code)
     blocks = config.num_hidden_layers if layers is None else layers
+    refuse_stackless(config, directory, trust_remote_code=trust_remote_code)
     loaded = _loaded_config(config, blocks, directory, trust_remote_code)
     model = _load(
         AutoModel, directory, loaded, dtype, device, attention, trust_remote_code,
@@ -128,6 +129,21 @@ def load_backbone(
         stack.end_at_block()
         check_cut(stack, wanted, directory)
     return model
+
+
+def refuse_stackless(config: PreTrainedConfig, source: object, *, trust_remote_code: bool = False) -> None:
+    """Raise CheckpointError for an architecture without a decoder stack, before any weights are read."""
+    if config.model_type in TESTED:
+        return
+    try:
+        with alone():
+            model = skeleton(config, trust_remote_code=trust_remote_code)
+    # A configuration that no model can be built of: each family fails in its own way.
+    except Exception as error:
+        raise CheckpointError(
+            f"{source}: {config.model_type}: cannot be built: {type(error).__name__}: {_brief(error)}"
+        ) from error
+    find_stack(model, source)
 
 
 def kept_whole(config: PreTrainedConfig, blocks: int, source: object) -> bool:
@@ -154,8 +170,10 @@ def _loaded_config(
 
 def _spared(name: str, blocks: int, final_norm: bool) -> bool:
     """Whether a tensor of the bare decoder may be missing: of a block that is cut off, of a norm left out."""
-    block = re.match(r"\w+\.(\d+)\.", name)
-    return int(block.group(1)) >= blocks if block else not final_norm and name.split(".")[0] in NORMS
+    block = re.search(r"(?:^|\.)(\d+)\.", name)
+    if block is not None:
+        return int(block.group(1)) >= blocks
+    return not final_norm and any(part in NORMS for part in name.split(".")[:-1])
 
 
 def load_causal_lm(
@@ -168,6 +186,7 @@ def load_causal_lm(
 ) -> nn.Module:
     """The whole text model with its lm_head (`...ForCausalLM`), in evaluation mode; errors as above."""
     config = load_config(directory, trust_remote_code=trust_remote_code)
+    refuse_stackless(config, directory, trust_remote_code=trust_remote_code)
     return _load(
         AutoModelForCausalLM, directory, config, dtype, device, attention, trust_remote_code, lambda _: False
     )

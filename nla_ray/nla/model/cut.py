@@ -79,7 +79,7 @@ def block_output(stack: Stack, layer: int, source: object) -> torch.Tensor:
     Raises CheckpointError where it is not `hidden_states[layer + 1]`, but for the last block's, which
     transformers gives behind the final norm.
     """
-    hook_TD, states_TD, _ = _run(stack, layer)
+    hook_TD, states_TD, _ = _run(stack, layer, source)
     if layer + 1 < len(stack.blocks):
         _refuse_apart(hook_TD, states_TD, f"hidden_states[{layer + 1}] is not what block {layer} gives",
                       stack, source)  # fmt: skip
@@ -94,11 +94,11 @@ def check_cut(stack: Stack, wanted_TD: torch.Tensor | None, source: object) -> N
     Raises CheckpointError.
     """
     layer = len(stack.blocks) - 1
-    hook_TD, states_TD, output_TD = _run(stack, layer)
+    hook_TD, states_TD, output_TD = _run(stack, layer, source)
     what = f"cut behind block {layer}, it does not give what this block gives"
     for other_TD in (hook_TD, states_TD, *(() if wanted_TD is None else (wanted_TD,))):
         _refuse_apart(output_TD, other_TD, what, stack, source)
-    alone_TD = _run(stack, layer, rows=1)[2]
+    alone_TD = _run(stack, layer, source, rows=1)[2]
     _refuse_apart(
         output_TD[: len(alone_TD)], alone_TD, "tokens to the right change those to the left", stack, source
     )
@@ -106,7 +106,7 @@ def check_cut(stack: Stack, wanted_TD: torch.Tensor | None, source: object) -> N
 
 @torch.inference_mode()
 def _run(
-    stack: Stack, layer: int, rows: int = len(_LENGTHS)
+    stack: Stack, layer: int, source: object, rows: int = len(_LENGTHS)
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Hook of block `layer`, `hidden_states[layer + 1]` and the body's output: [tokens, d] each.
 
@@ -121,6 +121,13 @@ def _run(
     hook = stack.blocks[layer].register_forward_hook(lambda _, __, output: seen.append(hidden(output)))
     try:
         ran = stack.body(input_ids=ids_BT.to(weight.device), use_cache=False, output_hidden_states=True)
+    except torch.OutOfMemoryError:
+        raise
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{source}: {stack.body.config.model_type}: cannot be run on a short input: "
+            f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        ) from error
     finally:
         hook.remove()
     read = (seen[0], ran.hidden_states[layer + 1], ran.last_hidden_state)

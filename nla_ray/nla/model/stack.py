@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from nla_ray.errors import CheckpointError
 
-NORMS = ("norm", "final_layer_norm", "final_layernorm", "ln_f", "norm_f")
+NORMS = ("norm", "final_layer_norm", "final_layernorm", "ln_f", "norm_f", "embedding_norm")
 """What families call the norm after the last block."""
 
 
@@ -45,18 +45,23 @@ def find_stack(model: Any, source: object = "the model") -> Stack:
     Raises CheckpointError naming the architecture where there is none: no list of as many blocks as the
     configuration says (or fewer, once it is cut), or no table of token embeddings.
     """
-    body = model.get_decoder() if hasattr(model, "get_decoder") else model
-    lists = [(name, part) for name, part in body.named_children() if isinstance(part, nn.ModuleList)]
-    name, blocks = max(lists, key=lambda one: len(one[1]), default=("", nn.ModuleList()))
-    embedding, said = body.get_input_embeddings(), body.config.num_hidden_layers
-    if not 0 < len(blocks) <= said or not isinstance(embedding, nn.Module):
-        found = f"{len(blocks)} blocks in {name!r}, {said} expected" if name else "no list of blocks"
-        raise CheckpointError(
-            f"{source}: {body.config.model_type}: no decoder stack in {type(body).__name__} ({found}); it "
-            "cannot be cut at a block: use a model with one plain list of decoder blocks"
-        )
-    children = dict(body.named_children())
-    return Stack(body, embedding, blocks, next((one for one in NORMS if one in children), None))
+    decoder = model.get_decoder() if hasattr(model, "get_decoder") else model
+    inner = (one for one in decoder.modules() if isinstance(one, PreTrainedModel))
+    for body in (decoder, *inner):
+        blocks = _longest_list(body)
+        embedding = body.get_input_embeddings() if len(blocks) else None
+        if 0 < len(blocks) <= body.config.num_hidden_layers and isinstance(embedding, nn.Module):
+            children = dict(body.named_children())
+            return Stack(body, embedding, blocks, next((one for one in NORMS if one in children), None))
+    raise CheckpointError(
+        f"{source}: {model.config.model_type}: no list of {model.config.num_hidden_layers} decoder blocks in "
+        f"{type(model).__name__}; it cannot be cut at a block: use another model"
+    )
+
+
+def _longest_list(body: nn.Module) -> nn.ModuleList:
+    lists = [part for part in body.children() if isinstance(part, nn.ModuleList)]
+    return max(lists, key=len, default=nn.ModuleList())
 
 
 def hidden(output: Any) -> torch.Tensor:
