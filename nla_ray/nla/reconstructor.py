@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch.nn import functional
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedConfig
 
 from nla_ray.errors import CheckpointError, InputError
 from nla_ray.nla.model.backbone import kept_whole, load_backbone, load_config
@@ -46,9 +46,7 @@ class Reconstructor:
         self.sidecar = sidecar or read_sidecar(directory, role="ar")
         self.d_model = self.sidecar.d_model
         config = load_config(directory, trust_remote_code=trust_remote_code)
-        layers = self.sidecar.layer + 1
-        if not kept_whole(config, layers, directory):
-            check_ar_depth(self.sidecar, config.num_hidden_layers)
+        check_depth(self.sidecar, config)
         check_width(self.sidecar, config.hidden_size)
         self._vocab_size: int = config.vocab_size
         self._weight, self._bias = _load_head(directory, self.d_model, device)
@@ -57,7 +55,7 @@ class Reconstructor:
         self._device = torch.device(device)
         self._model: Any = load_backbone(
             directory,
-            layers=layers,
+            layers=self.sidecar.layer + 1,
             final_norm=False,
             dtype=dtype,
             device=device,
@@ -137,6 +135,15 @@ class Reconstructor:
         return DynamicCache(
             [(k.expand(rows, -1, -1, -1), v.expand(rows, -1, -1, -1)) for k, v in self._prefix_kv]
         )
+
+
+def check_depth(sidecar: Sidecar, config: PreTrainedConfig) -> None:
+    """Refuse a reconstructor that is not blocks 0..K; where only the whole can be said, it may be that.
+
+    Raises CheckpointError.
+    """
+    if not kept_whole(config, sidecar.layer + 1, sidecar.path.parent):
+        check_ar_depth(sidecar, config.num_hidden_layers)
 
 
 def _common_prefix(rows: Sequence[Sequence[int]]) -> tuple[int, ...]:

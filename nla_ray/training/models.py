@@ -19,10 +19,12 @@ from transformers import PreTrainedTokenizerBase
 
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.injection import injecting
-from nla_ray.nla.model.backbone import load_backbone, load_causal_lm
+from nla_ray.nla.model.backbone import load_backbone, load_causal_lm, load_config
+from nla_ray.nla.model.stack import find_stack
 from nla_ray.nla.model.stops import stop_ids
 from nla_ray.nla.model.weights import SafetensorsDir, open_value_head
 from nla_ray.nla.prompt import AvPrompt, ar_prompt_ids, check_ar_suffix, load_tokenizer, render_av_prompt
+from nla_ray.nla.reconstructor import check_depth
 from nla_ray.nla.sidecar.read import Sidecar, check_ar_depth, check_width, read_sidecar, require_injection
 
 CPU = torch.device("cpu")
@@ -90,7 +92,7 @@ class TrainableAR(nn.Module):
         """
         super().__init__()
         self.source = source
-        check_ar_depth(sidecar, backbone.config.num_hidden_layers)
+        check_ar_depth(sidecar, len(find_stack(backbone).blocks))
         check_width(sidecar, backbone.config.hidden_size)
         self.backbone, self.head, self.sidecar, self.tokenizer = backbone, head, sidecar, tokenizer
         check_ar_suffix(self.prompts(["A"])[0], sidecar)
@@ -149,8 +151,10 @@ def load_ar(
     Raises CheckpointError.
     """
     own = sidecar or read_sidecar(directory, role="ar")
+    if sidecar is None:
+        check_depth(own, load_config(directory, trust_remote_code=trust_remote_code))
     backbone = load_backbone(
-        directory, layers=None if sidecar is None else own.layer + 1, final_norm=False,
+        directory, layers=own.layer + 1, final_norm=False,
         dtype=torch.float32, device=CPU, trust_remote_code=trust_remote_code,
     )  # fmt: skip
     head = _identity(own.d_model) if sidecar is not None else _stored_head(directory, own.d_model)

@@ -14,7 +14,7 @@ from nla_ray.nla.engines.plain import PlainDecoder
 from nla_ray.nla.engines.slots import SlotDecoder
 from nla_ray.nla.model import attention
 from nla_ray.nla.model.backbone import alone
-from nla_ray.nla.model.cut import apart, tolerance
+from nla_ray.nla.model.cut import FAULTS, apart, tolerance
 from nla_ray.nla.model.stack import cached_by_attention
 
 Kind = Literal["slots", "plain"]
@@ -40,7 +40,15 @@ class Choice:
         vector = np.random.default_rng(0).standard_normal(reference.d_model).astype(np.float32)
         vectors = [vector, None][: reference.layout.cohort]
         tokens = reference.prompt_T[:_STEPS].tolist()
-        wanted = reference.whole(vectors, tokens)
+        try:
+            wanted = reference.whole(vectors, tokens)
+        except torch.OutOfMemoryError:
+            raise
+        except FAULTS as error:
+            raise CheckpointError(
+                f"{self._source}: {model.config.model_type}: cannot be run on its prompt: "
+                f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            ) from error
         if _by_slots(model) and self._slots_differ(vectors, tokens, wanted) <= tolerance(model.dtype):
             pack(model)
             return "slots"
@@ -63,7 +71,7 @@ class Choice:
             found = _differ(self._slots().probe(vectors, tokens), wanted)
         except torch.OutOfMemoryError:
             raise
-        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError, EngineError):
+        except (*FAULTS, EngineError):
             pass
         if found > tolerance(self._model.dtype):
             _attend_by(self._model, own)

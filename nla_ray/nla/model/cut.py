@@ -16,7 +16,10 @@ _LENGTHS = (9, 5)
 _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.02}
 """Of the norm; a block too many or a look ahead changes a third and more."""
 
-_Plain = (int, float, str, bool, type(None))
+FAULTS = (AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""How a family of models fails on what it was not made for."""
+
+_WORDS = (int, float, str, bool, type(None))
 
 
 def cut_config(config: PreTrainedConfig, layers: int, source: object) -> PreTrainedConfig:
@@ -53,7 +56,7 @@ def cuts_alike(whole: PreTrainedConfig, cut: PreTrainedConfig) -> bool:
     try:
         full, part = find_stack(skeleton(whole)), find_stack(skeleton(cut))
     # A family refuses in its own ways to be cut: its whole is loaded then.
-    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError, CheckpointError):
+    except (*FAULTS, CheckpointError):
         return False
     layers = len(part.blocks)
     kinds = [list(getattr(one, "layer_types", None) or [])[:layers] for one in (whole, cut)]
@@ -68,7 +71,7 @@ def cuts_alike(whole: PreTrainedConfig, cut: PreTrainedConfig) -> bool:
 
 def _words(block: nn.Module) -> list[tuple[str, type, dict[str, Any]]]:
     return [
-        (name, type(module), {key: value for key, value in vars(module).items() if isinstance(value, _Plain)})
+        (name, type(module), {key: value for key, value in vars(module).items() if isinstance(value, _WORDS)})
         for name, module in block.named_modules()
     ]
 
@@ -123,7 +126,7 @@ def _run(
         ran = stack.body(input_ids=ids_BT.to(weight.device), use_cache=False, output_hidden_states=True)
     except torch.OutOfMemoryError:
         raise
-    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+    except FAULTS as error:
         raise CheckpointError(
             f"{source}: {stack.body.config.model_type}: cannot be run on a short input: "
             f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"

@@ -6,7 +6,7 @@ from nla_ray.errors import CheckpointError
 from nla_ray.nla.model.weights import SafetensorsDir, open_value_head
 from nla_ray.nla.preflight.parts import Part, Report, Skip, block_indices, compare_blocks, final_norms, needed
 from nla_ray.nla.prompt import ar_prompt_ids, ar_template_parts, check_ar_suffix
-from nla_ray.nla.sidecar.read import check_ar_depth
+from nla_ray.nla.reconstructor import check_depth
 
 _PROBE = "A short text about the weather."
 
@@ -25,9 +25,11 @@ def check_reconstructor(report: Report, part: Part, av: Part) -> None:
 def _ar_depth(part: Part) -> str:
     sidecar, config = needed(part.sidecar, "readable sidecar"), needed(part.config, "usable config.json")
     blocks = config.num_hidden_layers
-    check_ar_depth(sidecar, blocks)
+    check_depth(sidecar, config)
     if part.weights is not None:
-        compare_blocks(part, block_indices(part.weights.names), blocks)
+        found = block_indices(part.weights.names)
+        # A family that only its whole configuration says need not have the blocks above K.
+        compare_blocks(part, found, min(blocks, max(len(found), sidecar.layer + 1)))
     return f"K = {sidecar.layer}, {blocks} blocks"
 
 
@@ -43,7 +45,7 @@ def _ar_norm(part: Part) -> str:
 
 def _ar_lm_head(part: Part) -> str:
     weights, config = needed(part.weights, "readable weights"), needed(part.config, "usable config.json")
-    heads = [name for name in weights.names if name.endswith("lm_head.weight")]
+    heads = [name for name in weights.names if name.endswith(("lm_head.weight", "embed_out.weight"))]
     if not heads:
         return "none"
     if heads[0] not in weights.headers:

@@ -12,8 +12,9 @@ from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from nla_ray.config.reference import ModelRef
 from nla_ray.errors import CheckpointError
-from nla_ray.nla.model.backbone import load_config
+from nla_ray.nla.model.backbone import load_config, refuse_stackless
 from nla_ray.nla.model.resolve import local_directory, resolve
+from nla_ray.nla.model.stack import NORMS
 from nla_ray.nla.model.weights import INDEX_NAME, SINGLE_NAME, SafetensorsDir
 from nla_ray.nla.prompt import load_tokenizer
 from nla_ray.nla.sidecar.read import SIDECAR_NAME, Role, Sidecar, open_sidecar, read_role, read_sidecar
@@ -22,8 +23,10 @@ Subject = Literal["AV", "AR", "target", "pair"]
 Status = Literal["pass", "fail", "skip"]
 T = TypeVar("T")
 
-_BLOCK = re.compile(r"(?:^|\.)layers\.(\d+)\.")
-_FINAL_NORM = re.compile(r"(?:^|\.)norm\.(?:weight|bias)$")
+_BLOCK = re.compile(r"(?:^|\.)(?:layers|h)\.(\d+)\.")
+_FINAL_NORM = re.compile(rf"(?:^|\.)(?:{'|'.join(NORMS)})\.(?:weight|bias)$")
+_BESIDE = re.compile(r"vision|visual|audio|(?:^|\.)mtp\.")
+"""Towers and predictors of further tokens, which are no part of the decoder."""
 _FLOATS = ("F32", "F16", "BF16")
 
 
@@ -123,7 +126,7 @@ def load_part(report: Report, part: Part, *, injection: str | None = None) -> No
     part.config = report.load(
         part.subject,
         "architecture",
-        lambda: load_config(directory, trust_remote_code=trust),
+        lambda: _architecture(directory, trust),
         lambda config: (
             f"{config.model_type}, {config.num_hidden_layers} blocks, d_model {config.hidden_size}"
         ),
@@ -135,6 +138,12 @@ def load_part(report: Report, part: Part, *, injection: str | None = None) -> No
         lambda: load_tokenizer(directory, trust_remote_code=trust),
         lambda tokenizer: f"{len(tokenizer)} tokens",
     )
+
+
+def _architecture(directory: Path, trust_remote_code: bool) -> PreTrainedConfig:
+    config = load_config(directory, trust_remote_code=trust_remote_code)
+    refuse_stackless(config, directory, trust_remote_code=trust_remote_code)
+    return config
 
 
 def needed(value: T | None, what: str) -> T:
@@ -166,21 +175,24 @@ def describe_weights(weights: SafetensorsDir) -> str:
 
 
 def block_indices(names: Iterable[str]) -> set[int]:
-    """Indices of the decoder blocks that tensor names speak of, vision towers left out."""
-    found = (_BLOCK.search(name) for name in names if "vision" not in name)
+    """Indices of the decoder blocks that tensor names speak of, towers and further predictors left out."""
+    found = (_BLOCK.search(name) for name in names if not _BESIDE.search(name))
     return {int(match.group(1)) for match in found if match}
 
 
 def final_norms(names: Iterable[str]) -> list[str]:
     """Names of the norm after the last block."""
     return [
-        name for name in names if _FINAL_NORM.search(name) and "vision" not in name and "layers." not in name
+        name
+        for name in names
+        if _FINAL_NORM.search(name) and not _BESIDE.search(name) and not _BLOCK.search(name)
     ]
 
 
 def compare_blocks(part: Part, found: set[int], blocks: int) -> None:
-    """Refuse tensors that are not those of blocks 0..blocks-1."""
-    if found != set(range(blocks)):
+    """Refuse tensors that are not those of blocks 0..blocks-1; predictors of more tokens may follow these."""
+    predictors = getattr(part.config, "num_nextn_predict_layers", None) or 0
+    if found - set(range(blocks, blocks + predictors)) != set(range(blocks)):
         raise CheckpointError(
             f"{part.directory}: config.json says {blocks} blocks, its tensors are those of "
             f"{_span(found)}; the checkpoint is not complete, or its config.json belongs to another one"
