@@ -35,6 +35,7 @@ _BOS = {
     "gemma2": "<bos>",
     "gemma3": "<bos>",
     "gemma3_mm": "<bos>",
+    "gemma4": "<bos>",
 }
 _CHATML = (
     "{{ bos_token or '' }}{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n"

@@ -20,7 +20,7 @@ from transformers import PreTrainedTokenizerBase
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.injection import injecting
 from nla_ray.nla.model.backbone import load_backbone, load_causal_lm, load_config
-from nla_ray.nla.model.stack import find_stack
+from nla_ray.nla.model.stack import find_stack, looks_up_tokens
 from nla_ray.nla.model.stops import stop_ids
 from nla_ray.nla.model.weights import SafetensorsDir, open_value_head
 from nla_ray.nla.prompt import AvPrompt, ar_prompt_ids, check_ar_suffix, load_tokenizer, render_av_prompt
@@ -46,6 +46,11 @@ class TrainableAV(nn.Module):
         Raises CheckpointError where sidecar, tokenizer and model do not belong together.
         """
         super().__init__()
+        if looks_up_tokens(lm):
+            raise CheckpointError(
+                f"{source}: {lm.config.model_type} with per-layer inputs looks up more by a token than its "
+                "embedding; its verbalizer can be decoded, not trained: take another target"
+            )
         self.source = source
         check_width(sidecar, lm.get_input_embeddings().weight.shape[1])
         self.lm, self.sidecar, self.tokenizer = lm, sidecar, tokenizer

@@ -75,6 +75,11 @@ def cache_keyword(model: Any) -> str:
     return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
 
 
+def looks_up_tokens(model: Any) -> bool:
+    """Whether blocks are given more by a token than its embedding: they then run on token ids alone."""
+    return bool(getattr(find_stack(model).body.config, "hidden_size_per_layer_input", 0))
+
+
 def cached_by_attention(model: Any) -> bool:
     """Whether each block keeps its own keys and values and nothing else: no recurrent state, none shared."""
     try:
