@@ -39,6 +39,7 @@ class VerbalizeStage(Stage):
             layout=SlotLayout(engine.slots, engine.cohort),
             template_from=None if models.target is None else directory_of(models.target, weights=False),
             injection=models.injection,
+            facts=models.pair,
             trust_remote_code=models.av.trust_remote_code,
         )
 

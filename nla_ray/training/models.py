@@ -20,8 +20,9 @@ from transformers import PreTrainedTokenizerBase
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.injection import injecting
 from nla_ray.nla.model.backbone import load_backbone, load_causal_lm
+from nla_ray.nla.model.head import open_value_head
 from nla_ray.nla.model.stops import stop_ids
-from nla_ray.nla.model.weights import SafetensorsDir, open_value_head
+from nla_ray.nla.model.weights import SafetensorsDir
 from nla_ray.nla.prompt import AvPrompt, ar_prompt_ids, check_ar_suffix, load_tokenizer, render_av_prompt
 from nla_ray.nla.sidecar.read import Sidecar, check_ar_depth, check_width, read_sidecar, require_injection
 
@@ -153,7 +154,7 @@ def load_ar(
         directory, layers=None if sidecar is None else own.layer + 1, final_norm=False,
         dtype=torch.float32, device=CPU, trust_remote_code=trust_remote_code,
     )  # fmt: skip
-    head = _identity(own.d_model) if sidecar is not None else _stored_head(directory, own.d_model)
+    head = _identity(own.d_model) if sidecar is not None else _stored_head(directory, own)
     tokenizer = load_tokenizer(directory, trust_remote_code=trust_remote_code)
     model = TrainableAR(_trainable(backbone, checkpointing), head, own, tokenizer, directory)
     model.stored = stored_dtype(directory)
@@ -213,10 +214,10 @@ def _identity(d_model: int) -> nn.Linear:
     return head
 
 
-def _stored_head(directory: Path, d_model: int) -> nn.Linear:
-    stored = open_value_head(directory, d_model)
-    for name in stored.names:
-        stored.check_finite(name)
-    head = nn.Linear(d_model, d_model, bias="bias" in stored.names)
-    head.load_state_dict({name: stored.tensor(name).float() for name in stored.names})
+def _stored_head(directory: Path, sidecar: Sidecar) -> nn.Linear:
+    stored = open_value_head(directory, sidecar.d_model, sidecar.layer)
+    stored.check_finite()
+    weight, bias = stored.tensors()
+    head = nn.Linear(sidecar.d_model, sidecar.d_model, bias=bias is not None)
+    head.load_state_dict({"weight": weight} | ({} if bias is None else {"bias": bias}))
     return head

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from nla_ray.config.injection import Injection
+from nla_ray.config.pairs.facts import PairFacts
 from nla_ray.errors import CheckpointError, EngineError
 from nla_ray.nla.engines.packing import overwrite, pack
 from nla_ray.nla.engines.slots import SlotDecoder, SlotLayout
@@ -25,8 +26,8 @@ class TransformersVerbalizer(Verbalizer):
     """An AV directory, loaded and proven to read what is injected.
 
     `template_from` is a directory with the chat template where the AV has none (its target).
-    `injection` (`KIND@SITE=SCALE`) takes the place of the sidecar's. Raises CheckpointError for a directory
-    that is not a usable AV, EngineError when the injection does not arrive.
+    `injection` (`KIND@SITE=SCALE`) takes the place of the sidecar's, `facts` are said beside it. Raises
+    CheckpointError for a directory that is not a usable AV, EngineError when the injection does not arrive.
     """
 
     def __init__(
@@ -38,9 +39,10 @@ class TransformersVerbalizer(Verbalizer):
         layout: SlotLayout | None = None,
         template_from: Path | None = None,
         injection: str | None = None,
+        facts: PairFacts | None = None,
         trust_remote_code: bool = False,
     ) -> None:
-        sidecar = read_sidecar(directory, role="av", injection=injection)
+        sidecar = read_sidecar(directory, role="av", injection=injection, facts=facts)
         self.tokenizer = load_tokenizer(
             directory, trust_remote_code=trust_remote_code, template_from=template_from
         )

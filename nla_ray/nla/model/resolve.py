@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
@@ -17,6 +16,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from nla_ray.config.pairs.known import named_pairs
 from nla_ray.config.reference import ModelRef, local_path
 from nla_ray.errors import CheckpointError, NoCheckpointError
 from nla_ray.nla.model.weights import HEAD_NAME
@@ -25,34 +25,6 @@ PARTS = ("target", "av", "ar")
 DEMO_PARTS = (*PARTS, "av-sft", "ar-sft")
 
 _SMALL_FILES = ("*.json", "*.yaml", "*.txt", "*.model", "*.jinja")
-
-
-@dataclass(frozen=True)
-class ReleasedPair:
-    """Hub ids of a published pair and of the model that it reads."""
-
-    target: str
-    av: str
-    ar: str
-
-
-RELEASED = {
-    "qwen2.5-7b": ReleasedPair(
-        "Qwen/Qwen2.5-7B-Instruct", "kitft/nla-qwen2.5-7b-L20-av", "kitft/nla-qwen2.5-7b-L20-ar"
-    ),
-    "gemma-3-12b": ReleasedPair(
-        "google/gemma-3-12b-it", "kitft/nla-gemma3-12b-L32-av", "kitft/nla-gemma3-12b-L32-ar"
-    ),
-    "gemma-3-27b": ReleasedPair(
-        "google/gemma-3-27b-it", "kitft/nla-gemma3-27b-L41-av", "kitft/nla-gemma3-27b-L41-ar"
-    ),
-    "llama-3.3-70b": ReleasedPair(
-        "meta-llama/Llama-3.3-70B-Instruct",
-        "kitft/Llama-3.3-70B-NLA-L53-av",
-        "kitft/Llama-3.3-70B-NLA-L53-ar",
-    ),
-}
-"""Published pairs by name, as their authors list them: `NAME:target`, `NAME:av`, `NAME:ar`."""
 
 
 def resolve(ref: ModelRef, *, weights: bool = True) -> Path:
@@ -94,11 +66,12 @@ def released_id(name: str) -> str:
     pair, colon, part = name.partition(":")
     if not colon:
         return name
-    if pair not in RELEASED or part not in PARTS:
-        known = ", ".join(["demo", *RELEASED])
+    pairs = named_pairs()
+    if pair not in pairs or part not in PARTS:
+        known = ", ".join(["demo", *pairs])
         raise CheckpointError(f"{name}: unknown name; NAME:target, NAME:av and NAME:ar exist for {known}")
-    hub_id: str = getattr(RELEASED[pair], part)
-    return hub_id
+    found = getattr(pairs[pair], part)
+    return str(found if part == "target" else found[0])
 
 
 def wanted_files(*, weights: bool = True, code: bool = False) -> tuple[str, ...]:

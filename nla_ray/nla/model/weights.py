@@ -108,22 +108,6 @@ class SafetensorsDir:
         raise CheckpointError(f"{self.directory}: no {path.name}; {_instead(self.directory)}")
 
 
-def open_value_head(directory: Path, d_model: int) -> SafetensorsDir:
-    """The reconstructor's head: `weight` [d, d], and `bias` [d] where it has one; no values are read.
-
-    Raises CheckpointError for a missing head, another shape or another tensor.
-    """
-    head = SafetensorsDir(directory, file=HEAD_NAME)
-    expected = {"weight": (d_model, d_model), "bias": (d_model,)}
-    for name in ("weight", *head.names):
-        shape = head.info(name).shape
-        if shape != expected.get(name):
-            known = expected.get(name)
-            wanted = f"{list(known)} was expected" if known else "only weight and bias are known"
-            raise CheckpointError(f"{head.directory / HEAD_NAME}: {name} has shape {list(shape)}; {wanted}")
-    return head
-
-
 def _read_index(index: Path) -> dict[Path, set[str]]:
     try:
         weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]

@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
+from nla_ray.config.pairs.facts import PairFacts
 from nla_ray.config.reference import ModelRef
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.model.backbone import load_config
@@ -23,7 +24,6 @@ Status = Literal["pass", "fail", "skip"]
 T = TypeVar("T")
 
 _BLOCK = re.compile(r"(?:^|\.)layers\.(\d+)\.")
-_FINAL_NORM = re.compile(r"(?:^|\.)norm\.(?:weight|bias)$")
 _FLOATS = ("F32", "F16", "BF16")
 
 
@@ -76,13 +76,14 @@ class Part:
     ref: ModelRef
     directory: Path
     on_hub: bool
+    facts: PairFacts | None = None
     sidecar: Sidecar | None = None
     config: PreTrainedConfig | None = None
     weights: SafetensorsDir | None = None
     tokenizer: PreTrainedTokenizerBase | None = None
 
 
-def find_part(subject: Subject, ref: ModelRef) -> Part:
+def find_part(subject: Subject, ref: ModelRef, facts: PairFacts | None = None) -> Part:
     """Resolve a reference without its weights and make sure that it is the right kind of checkpoint.
 
     Raises CheckpointError where the input is not usable at all: nothing there, no sidecar, the other role.
@@ -93,8 +94,8 @@ def find_part(subject: Subject, ref: ModelRef) -> Part:
         _refuse_nla(directory)
         load_config(directory, trust_remote_code=ref.trust_remote_code)
     else:
-        read_role(open_sidecar(directory), expected=_role(subject))
-    return Part(subject, ref, directory, on_hub)
+        read_role(open_sidecar(directory, facts), expected=_role(subject))
+    return Part(subject, ref, directory, on_hub, facts)
 
 
 def _refuse_nla(directory: Path) -> None:
@@ -117,6 +118,7 @@ def load_part(report: Report, part: Part, *, injection: str | None = None) -> No
                 directory,
                 role=_role(part.subject),
                 injection=injection if part.subject == "AV" else None,
+                facts=part.facts,
             ),
             describe_sidecar,
         )
@@ -169,13 +171,6 @@ def block_indices(names: Iterable[str]) -> set[int]:
     """Indices of the decoder blocks that tensor names speak of, vision towers left out."""
     found = (_BLOCK.search(name) for name in names if "vision" not in name)
     return {int(match.group(1)) for match in found if match}
-
-
-def final_norms(names: Iterable[str]) -> list[str]:
-    """Names of the norm after the last block."""
-    return [
-        name for name in names if _FINAL_NORM.search(name) and "vision" not in name and "layers." not in name
-    ]
 
 
 def compare_blocks(part: Part, found: set[int], blocks: int) -> None:

@@ -22,6 +22,7 @@ from nla_ray.pipelines.decode.pieces.cache import Cache
 from nla_ray.pipelines.decode.pieces.examples import Example
 from nla_ray.pipelines.decode.pieces.make import surveyor_of
 from nla_ray.pipelines.decode.recipe import Recipe, recipe_of
+from nla_ray.pipelines.decode.settled_pair import settled_pair
 from nla_ray.pipelines.decode.survey import Doing, Reads, Survey, sampled, survey_corpus, warnings_of
 from nla_ray.pipelines.provenance import ModelRecord, commit_of, model_record
 from nla_ray.runtime.workers import Workers
@@ -80,8 +81,11 @@ def plan_decode(config: DecodeConfig, reads: Reads) -> Decode:
     )
     preflight(config)
     checkpoints = find_checkpoints(config)
-    config = config.model_copy(update={"models": pinned(config.models, checkpoints)})
-    sidecar = read_sidecar(checkpoints.av, role="av", injection=config.models.injection)
+    settled_models = settled_pair(pinned(config.models, checkpoints), checkpoints.av, checkpoints.ar)
+    config = config.model_copy(update={"models": settled_models})
+    sidecar = read_sidecar(
+        checkpoints.av, role="av", injection=config.models.injection, facts=config.models.pair
+    )
     origin = None
     if config.corpus.vectors is not None:
         origin = check_vectors(config.corpus, d_model=sidecar.d_model, layer=sidecar.layer)
@@ -135,7 +139,9 @@ def settled(config: DecodeConfig | TrainingSetConfig) -> Engine:
 def preflight(config: DecodeConfig) -> None:
     """Raise CheckpointError with the first failed check of the three models, before any weight is loaded."""
     models = config.models
-    checks = check(here(models.av), here(models.ar), here(models.target), injection=models.injection)
+    checks = check(
+        here(models.av), here(models.ar), here(models.target), injection=models.injection, facts=models.pair
+    )
     failed = [made for made in checks if made.status == "fail"]
     if failed:
         first, others = failed[0], len(failed) - 1
