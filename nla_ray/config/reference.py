@@ -6,7 +6,7 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from nla_ray.errors import ConfigError
 
@@ -33,7 +33,7 @@ class ModelRef(BaseModel):
     subfolder: str | None = None
     """The folder inside the directory or repository that holds the checkpoint."""
 
-    base: ModelRef | None = None
+    base: ModelRef | None = Field(default=None, exclude_if=lambda base: base is None)
     """Of an adapter (LoRA): the model that it was trained over; left out, its own files must tell."""
 
     trust_remote_code: bool = False
