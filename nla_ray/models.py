@@ -38,7 +38,11 @@ def here(ref: Ref, *, weights: bool = True) -> Ref:
     Raises CheckpointError for a model of S3 whose code is to be run; NoFileError where it is not there,
     InputError where it is not that of the revision; UnreachableError.
     """
-    if ref is None or not ref.path.startswith(S3):
+    if ref is None:
+        return ref
+    if ref.base is not None:
+        ref = ref.model_copy(update={"base": here(ref.base, weights=weights)})
+    if not ref.path.startswith(S3):
         return ref
     directory, _ = _copy(ref, weights=weights)
     return ref.model_copy(update={"path": str(directory), "revision": None, "subfolder": None})

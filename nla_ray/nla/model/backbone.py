@@ -18,6 +18,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, PreTrained
 from transformers.utils import logging as hf_logging
 
 from nla_ray.errors import CheckpointError
+from nla_ray.nla.model.adapters.view import bottom_of, layers_of, views_on
 from nla_ray.nla.model.weights import SafetensorsDir
 
 SUPPORTED = ("qwen2", "qwen3", "llama", "gemma2", "gemma3", "gemma3_text", "mistral")
@@ -47,10 +48,10 @@ def load_config(directory: str | Path, *, trust_remote_code: bool = False) -> Pr
     is not in SUPPORTED (code that a checkpoint brings along is used only with `trust_remote_code`).
     """
     file = Path(directory) / "config.json"
-    if (adapter := file.with_name("adapter_config.json")).exists():
+    if layers_of(directory) is None and (adapter := file.with_name("adapter_config.json")).exists():
         raise CheckpointError(
-            f"{adapter}: adapters (LoRA) are not loaded, and without it this is another model: merge it into "
-            "its base model, save that and name it; where it is merged already, remove this file"
+            f"{adapter}: an adapter (LoRA), and without it this is another model: name it with its base, "
+            "ADAPTER on BASE; where it is merged already, remove this file"
         )
     if not file.is_file():
         raise CheckpointError(f"{directory}: no config.json; give a model directory in Hugging Face format")
@@ -107,7 +108,7 @@ def load_backbone(
         )
     if not final_norm:
         model.norm = nn.Identity()
-    return model
+    return merge_adapters(model, directory)
 
 
 def load_causal_lm(
@@ -120,9 +121,26 @@ def load_causal_lm(
 ) -> nn.Module:
     """The whole text model with its lm_head (`...ForCausalLM`), in evaluation mode; errors as above."""
     config = load_config(directory, trust_remote_code=trust_remote_code)
-    return _load(
+    model = _load(
         AutoModelForCausalLM, directory, config, dtype, device, attention, trust_remote_code, frozenset()
     )
+    return merge_adapters(model, directory)
+
+
+def merge_adapters(model: nn.Module, directory: str | Path) -> nn.Module:
+    """The model with the adapters of its directory merged, from the lowest up; a directory without stays.
+
+    Raises CheckpointError for an adapter that does not fit.
+    """
+    if layers_of(directory) is not None:
+        # peft takes seconds to load.
+        from nla_ray.nla.model.adapters.merge import attach
+
+        blocks = load_config(bottom_of(directory)).num_hidden_layers
+        with alone():
+            for view in views_on(directory):
+                attach(model, view, blocks=blocks).merge(model)
+    return model
 
 
 def cut_config(config: PreTrainedConfig, layers: int, source: object) -> PreTrainedConfig:
@@ -150,7 +168,7 @@ def _load(
     trust_remote_code: bool,
     allowed_missing: frozenset[str],
 ) -> nn.Module:
-    directory = Path(directory)
+    directory = bottom_of(directory)
     SafetensorsDir(directory)
     try:
         with alone():
