@@ -19,7 +19,7 @@ from huggingface_hub.errors import (
 
 from nla_ray.config.reference import ModelRef, local_path
 from nla_ray.errors import CheckpointError, NoCheckpointError
-from nla_ray.nla.model.weights import HEAD_NAME
+from nla_ray.nla.model.weights import HEAD_NAME, MEAN_NAME
 
 PARTS = ("target", "av", "ar")
 DEMO_PARTS = (*PARTS, "av-sft", "ar-sft")
@@ -58,7 +58,7 @@ RELEASED = {
 def resolve(ref: ModelRef, *, weights: bool = True) -> Path:
     """The local directory of a checkpoint; from the hub, safetensors and small files, never pickles.
 
-    Without `weights`, only the small files come from the hub, and a reconstructor's value head.
+    Without `weights`, only the small files come from the hub, a reconstructor's value head and a mean.
     Raises NoCheckpointError in one line when there is no such directory or repository, or no way to reach it.
     """
     local = local_directory(ref)
@@ -103,7 +103,8 @@ def released_id(name: str) -> str:
 
 def wanted_files(*, weights: bool = True, code: bool = False) -> tuple[str, ...]:
     """Patterns of the files that make a checkpoint: never pickles, and code only where it is asked for."""
-    return (*_SMALL_FILES, "*.safetensors" if weights else HEAD_NAME, *(("*.py",) if code else ()))
+    tensors = ("*.safetensors",) if weights else (HEAD_NAME, MEAN_NAME)
+    return (*_SMALL_FILES, *tensors, *(("*.py",) if code else ()))
 
 
 def _demo_directory(ref: ModelRef) -> Path:

@@ -92,13 +92,15 @@ def read_sidecar(
     found_role = read_role(fields, expected=role)
     _refuse_norm(fields)
     d_model = fields.integer("d_model" if fields.get("d_model") is not None else "extraction.d_model", 1)
+    how = _injection(fields, found_role, d_model, injection)
+    slots = how.slots if found_role == "av" and how is not None else None
     return Sidecar(
         role=found_role,
         d_model=d_model,
         layer=_layer(fields),
-        av_template=_template(fields, "av", AV_NAMES, AV_SLOT, required=found_role == "av"),
-        ar_template=_template(fields, "ar", AR_NAMES, AR_SLOT, required=found_role == "ar"),
-        injection=_injection(fields, found_role, d_model, injection),
+        av_template=_template(fields, "av", AV_NAMES, AV_SLOT, times=slots),
+        ar_template=_template(fields, "ar", AR_NAMES, AR_SLOT, times=1 if found_role == "ar" else None),
+        injection=how,
         mse_scale=_mse_scale(fields, d_model),
         marker=_marker(fields, required=found_role == "av"),
         ar_suffix_ids=_suffix_ids(fields),
@@ -162,10 +164,10 @@ def check_ar_depth(sidecar: Sidecar, blocks: int) -> None:
         )
 
 
-def split_template(template: str, slot: str) -> tuple[str, str]:
-    """The text before and after `{slot}`, with doubled braces undone as `str.format` does.
+def split_template(template: str, slot: str, times: int = 1) -> tuple[str, ...]:
+    """The texts around each `{slot}`, with doubled braces undone as `str.format` does.
 
-    Raises ValueError unless `{slot}` is the template's only placeholder and stands there once.
+    Raises ValueError unless `{slot}` is the template's only placeholder and stands there so many times.
     """
     pieces = [""]
     for literal, name, spec, conversion in Formatter().parse(template):
@@ -175,9 +177,10 @@ def split_template(template: str, slot: str) -> tuple[str, str]:
         if name != slot or spec or conversion:
             raise ValueError(f"unknown placeholder {{{name}}}; the only one allowed is {{{slot}}}")
         pieces.append("")
-    if len(pieces) != 2:
-        raise ValueError(f"{{{slot}}} stands there {len(pieces) - 1} times; exactly once was expected")
-    return pieces[0], pieces[1]
+    if len(pieces) != times + 1:
+        wanted = "once" if times == 1 else f"{times} times"
+        raise ValueError(f"{{{slot}}} stands there {len(pieces) - 1} times; exactly {wanted} was expected")
+    return tuple(pieces)
 
 
 def _refuse_norm(fields: Fields) -> None:
@@ -219,16 +222,19 @@ def _layer(fields: Fields) -> int:
     return fields.integer(name, 0)
 
 
-def _template(fields: Fields, role: Role, names: tuple[str, ...], slot: str, *, required: bool) -> str | None:
+def _template(
+    fields: Fields, role: Role, names: tuple[str, ...], slot: str, *, times: int | None
+) -> str | None:
+    """The template, which must have its slot `times`; None asks nothing of it, not even to be there."""
     name = fields.first([f"prompt_templates.{name}" for name in names])
     if name is None:
-        if required:
+        if times is not None:
             raise fields.refuse(f"prompt_templates.{role}", f"a prompt with the slot {{{slot}}} was expected")
         return None
     template = fields.text(name)
-    if required:
+    if times is not None:
         try:
-            split_template(template, slot)
+            split_template(template, slot, times)
         except ValueError as error:
             raise fields.refuse(name, str(error)) from None
     return template
@@ -246,7 +252,7 @@ def _injection(fields: Fields, role: Role, d_model: int, option: str | None) -> 
         asked = Injection.parse(option, d_model)
     except ValueError as error:
         raise ConfigError(f"injection: {error}") from None
-    if said is not None and (said.kind, said.site, said.block) != (asked.kind, asked.site, asked.block):
+    if said is not None and said.differs(asked):
         raise fields.refuse(
             INJECTION, f"{asked} was asked for, and the pair was trained otherwise; leave it out"
         )
