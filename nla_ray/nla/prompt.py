@@ -17,11 +17,11 @@ _VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt",
 
 @dataclass(frozen=True)
 class AvPrompt:
-    """The verbalizer's prompt: its text, its token ids, and the index of the marker in them."""
+    """The verbalizer's prompt: its text, its token ids, and the indices of its markers in them."""
 
     text: str
     ids: tuple[int, ...]
-    slot: int
+    slots: tuple[int, ...]
 
 
 def load_tokenizer(
@@ -62,15 +62,15 @@ def render_av_prompt(
     The chat template is rendered to text and then encoded without adding special tokens (the template holds
     its own); plain text, of a pair that has no chat, with them.
     `chat_template` takes the place of the tokenizer's.
-    Raises CheckpointError naming the marker rule that failed: one id, exactly once, recorded neighbours.
+    Raises CheckpointError naming the marker rule that failed: one id, once a slot, recorded neighbours.
     """
     marker = _marker_of(sidecar)
     check_marker_id(tokenizer, marker, sidecar.path)
     text, ids = encode_av_prompt(tokenizer, sidecar, chat_template=chat_template)
     marker = identified(tokenizer, marker)
-    slot = find_slot(ids, marker, sidecar.path)
-    check_neighbours(ids, slot, marker, sidecar.path)
-    return AvPrompt(text, ids, slot)
+    slots = find_slots(ids, marker, slots_of(sidecar), sidecar.path)
+    check_neighbours(ids, slots, marker, sidecar.path)
+    return AvPrompt(text, ids, slots)
 
 
 def encode_av_prompt(
@@ -80,8 +80,8 @@ def encode_av_prompt(
     marker, template, facts = _marker_of(sidecar), sidecar.av_template, sidecar.facts
     if template is None:
         raise CheckpointError(f"{sidecar.path}: prompt_templates.av: found nothing; this is not an AV")
-    before, after = split_template(template, AV_SLOT)
-    asked, begun = before + marker.char + after, facts.prefill or ""
+    asked = marker.char.join(split_template(template, AV_SLOT, slots_of(sidecar)))
+    begun = facts.prefill or ""
     if facts.chat is False:
         special = facts.special_tokens is not False
         return asked + begun, tuple(tokenizer.encode(asked + begun, add_special_tokens=special))
@@ -142,21 +142,30 @@ def identified(tokenizer: PreTrainedTokenizerBase, marker: Marker) -> Marker:
     return replace(marker, token_id=tokenizer.encode(marker.char, add_special_tokens=False)[0])
 
 
-def find_slot(ids: Sequence[int], marker: Marker, source: object) -> int:
-    """Marker rule 2: the marker stands in the prompt exactly once, not at an edge; its index."""
-    places = [index for index, token in enumerate(ids) if token == marker.token_id]
-    if len(places) == 1 and 0 < places[0] < len(ids) - 1:
-        return places[0]
+def slots_of(sidecar: Sidecar) -> int:
+    """How many vectors one prompt takes."""
+    return 1 if sidecar.injection is None else sidecar.injection.slots
+
+
+def find_slots(ids: Sequence[int], marker: Marker, slots: int, source: object) -> tuple[int, ...]:
+    """Marker rule 2: the marker stands in the prompt exactly `slots` times, not at an edge; its indices."""
+    places = tuple(index for index, token in enumerate(ids) if token == marker.token_id)
+    if len(places) == slots and places[0] > 0 and places[-1] < len(ids) - 1:
+        return places
+    rule, inner = ("once", "one inner position") if slots == 1 else (f"{slots} times", f"{slots} inner ones")
     raise CheckpointError(
-        f"{source}: marker rule 2 (exactly once): {marker.char!r} ({marker.token_id}) stands at positions "
-        f"{places} of the prompt's {len(ids)} tokens, one inner position was expected; the chat template or "
+        f"{source}: marker rule 2 (exactly {rule}): {marker.char!r} ({marker.token_id}) stands at positions "
+        f"{list(places)} of the prompt's {len(ids)} tokens, {inner} was expected; the chat template or "
         "the tokenizer is not the one that the AV was trained with"
     )
 
 
-def check_neighbours(ids: Sequence[int], slot: int, marker: Marker, source: object) -> None:
-    """Marker rule 3: the tokens beside the marker are the recorded ones, where they are recorded."""
-    found, recorded = (ids[slot - 1], ids[slot + 1]), (marker.left_id, marker.right_id)
+def check_neighbours(ids: Sequence[int], slots: Sequence[int], marker: Marker, source: object) -> None:
+    """Marker rule 3: the tokens left of the first marker and right of the last are the recorded ones.
+
+    Where none are recorded, there is nothing to hold them against.
+    """
+    found, recorded = (ids[slots[0] - 1], ids[slots[-1] + 1]), (marker.left_id, marker.right_id)
     if any(known not in (None, there) for known, there in zip(recorded, found, strict=True)):
         raise CheckpointError(
             f"{source}: marker rule 3 (neighbours): the tokenizer gives {found} around {marker.char!r}, "
@@ -168,7 +177,8 @@ def ar_template_parts(sidecar: Sidecar) -> tuple[str, str]:
     """The AR's prompt before and after the explanation."""
     if sidecar.ar_template is None:
         raise CheckpointError(f"{sidecar.path}: prompt_templates.ar: found nothing; this is not an AR")
-    return split_template(sidecar.ar_template, AR_SLOT)
+    before, after = split_template(sidecar.ar_template, AR_SLOT)
+    return before, after
 
 
 def ar_prompt_ids(

@@ -14,13 +14,13 @@ from transformers import DynamicCache
 
 from nla_ray.config.pairs.facts import PairFacts
 from nla_ray.errors import CheckpointError, InputError
+from nla_ray.nla.model.adapters.view import layers_of
 from nla_ray.nla.model.backbone import load_backbone, load_config
 from nla_ray.nla.model.batching import Ids, length_buckets, pad_right, refuse_foreign_ids
 from nla_ray.nla.model.head import open_value_head
 from nla_ray.nla.model.placeholders import check_placeholders
 from nla_ray.nla.model.weights import SafetensorsDir
 from nla_ray.nla.prompt import ar_prompt_ids, check_ar_suffix, load_tokenizer
-from nla_ray.nla.sidecar.dialects.seen import is_adapter
 from nla_ray.nla.sidecar.read import Sidecar, check_ar_depth, check_width, read_sidecar
 
 # What explanations may start with; the prefix that all of them leave alone is shared, each row is checked.
@@ -55,7 +55,7 @@ class Reconstructor:
         self.sidecar = sidecar or read_sidecar(directory, role="ar", facts=facts)
         self.d_model = self.sidecar.d_model
         config = load_config(directory, trust_remote_code=trust_remote_code)
-        whole = is_adapter(directory)
+        whole = layers_of(directory) is not None
         check_ar_depth(self.sidecar, config.num_hidden_layers, whole=whole)
         check_width(self.sidecar, config.hidden_size)
         self._vocab_size: int = config.vocab_size

@@ -22,7 +22,7 @@ from nla_ray.nla.injection import injecting
 from nla_ray.nla.model.backbone import load_backbone, load_causal_lm
 from nla_ray.nla.model.head import open_value_head
 from nla_ray.nla.model.stops import stop_ids
-from nla_ray.nla.model.weights import SafetensorsDir
+from nla_ray.nla.model.weights import SafetensorsDir, read_mean
 from nla_ray.nla.prompt import AvPrompt, ar_prompt_ids, check_ar_suffix, load_tokenizer, render_av_prompt
 from nla_ray.nla.sidecar.read import Sidecar, check_ar_depth, check_width, read_sidecar, require_injection
 
@@ -36,6 +36,7 @@ class TrainableAV(nn.Module):
 
     lm: Any
     prompt_T: torch.Tensor
+    mean_D: torch.Tensor | None
     stored: torch.dtype = torch.float32
     """The type that the weights came in and are released in."""
 
@@ -51,18 +52,23 @@ class TrainableAV(nn.Module):
         self.prompt: AvPrompt = render_av_prompt(tokenizer, sidecar)
         self.injection = require_injection(sidecar)
         self.register_buffer("prompt_T", torch.tensor(self.prompt.ids), persistent=False)
+        mean_D = read_mean(source, sidecar.d_model) if self.injection.centred else None
+        self.register_buffer("mean_D", mean_D, persistent=False)
 
     def forward(
         self, vectors_BD: torch.Tensor, answers_BT: torch.Tensor, lengths_B: torch.Tensor
     ) -> torch.Tensor:
         """Log-probability [B, T] (float32, temperature 1) of each answer token; 0 from `lengths_B` on.
 
-        `vectors_BD` are raw: finite, not zero. Answers are padded on the right with any token.
+        `vectors_BD` are raw: finite, not zero, for several slots [B, slots, D]. Answers are padded on the
+        right with any token.
         """
+        if self.mean_D is not None:
+            vectors_BD = vectors_BD.float() - self.mean_D
         ids_BT = torch.cat((self.prompt_T.expand(len(answers_BT), -1), answers_BT), dim=1)
         plain_BTD = self.lm.get_input_embeddings()(ids_BT)
         steps, body = answers_BT.shape[1], self.lm.get_decoder()
-        with injecting(body, self.injection, plain_BTD, self.prompt.slot, vectors_BD) as embeds_BTD:
+        with injecting(body, self.injection, plain_BTD, self.prompt.slots, vectors_BD) as embeds_BTD:
             logits_BTV = self.lm(inputs_embeds=embeds_BTD, use_cache=False, logits_to_keep=steps + 1).logits
         logp_BT = -functional.cross_entropy(
             logits_BTV[:, :-1].float().flatten(0, 1), answers_BT.flatten(), reduction="none"

@@ -21,7 +21,7 @@ from nla_ray.config.reference import ModelRef, local_path
 from nla_ray.errors import CheckpointError, NoCheckpointError
 from nla_ray.nla.model.adapters.base import said_base
 from nla_ray.nla.model.adapters.view import WEIGHTS_NAME, is_adapter, make_view
-from nla_ray.nla.model.weights import HEAD_NAME
+from nla_ray.nla.model.weights import HEAD_NAME, MEAN_NAME
 
 PARTS = ("target", "av", "ar")
 DEMO_PARTS = (*PARTS, "av-sft", "ar-sft")
@@ -91,7 +91,7 @@ def released_id(name: str) -> str:
 
 def wanted_files(*, weights: bool = True, code: bool = False) -> tuple[str, ...]:
     """Patterns of the files that make a checkpoint: never pickles, and code only where it is asked for."""
-    tensors = ("*.safetensors",) if weights else (HEAD_NAME, WEIGHTS_NAME)
+    tensors = ("*.safetensors",) if weights else (HEAD_NAME, WEIGHTS_NAME, MEAN_NAME)
     return (*_SMALL_FILES, *tensors, *(("*.py",) if code else ()))
 
 

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from nla_ray.errors import CheckpointError
 
 INDEX_NAME, SINGLE_NAME = "model.safetensors.index.json", "model.safetensors"
-HEAD_NAME = "value_head.safetensors"
+HEAD_NAME, MEAN_NAME = "value_head.safetensors", "injection_mean.safetensors"
 
 # A value whose square is not finite in float32 makes every norm, cosine and score after it NaN.
 LARGEST = math.sqrt(torch.finfo(torch.float32).max)
@@ -106,6 +106,25 @@ class SafetensorsDir:
         if path.exists():
             return {path: set()}
         raise CheckpointError(f"{self.directory}: no {path.name}; {_instead(self.directory)}")
+
+
+def read_mean(directory: Path, d_model: int) -> torch.Tensor:
+    """What a centred injection subtracts: `mean` [d] of the training vectors, float32.
+
+    Raises CheckpointError where there is no such file, for another shape, NaN and Inf.
+    """
+    path = Path(directory) / MEAN_NAME
+    if not path.exists():
+        raise CheckpointError(
+            f"{directory}: no {MEAN_NAME}, and a centred injection subtracts the mean of the training "
+            f"vectors: put it there as a tensor `mean` [{d_model}], or say an injection that is not centred"
+        )
+    stored = SafetensorsDir(directory, file=MEAN_NAME)
+    shape = stored.info("mean").shape
+    if shape != (d_model,):
+        raise CheckpointError(f"{path}: mean has shape {list(shape)}; [{d_model}] was expected")
+    stored.check_finite("mean")
+    return stored.tensor("mean").float()
 
 
 def _read_index(index: Path) -> dict[Path, set[str]]:

@@ -16,7 +16,7 @@ from nla_ray.errors import CheckpointError
 from nla_ray.nla.model.backbone import load_config
 from nla_ray.nla.model.resolve import local_directory, resolve
 from nla_ray.nla.model.weights import INDEX_NAME, SINGLE_NAME, SafetensorsDir
-from nla_ray.nla.prompt import load_tokenizer
+from nla_ray.nla.prompt import load_tokenizer, slots_of
 from nla_ray.nla.sidecar.read import SIDECAR_NAME, Role, Sidecar, open_sidecar, read_role, read_sidecar
 
 Subject = Literal["AV", "AR", "target", "pair"]
@@ -148,7 +148,9 @@ def needed(value: T | None, what: str) -> T:
 
 def describe_sidecar(sidecar: Sidecar) -> str:
     """What the sidecar says, in one line."""
-    about = f"role {sidecar.role}, K = {sidecar.layer}, d_model {sidecar.d_model}, one slot in its template"
+    slots = slots_of(sidecar)
+    count = "one slot" if slots == 1 else f"{slots} slots"
+    about = f"role {sidecar.role}, K = {sidecar.layer}, d_model {sidecar.d_model}, {count} in its template"
     if sidecar.role == "ar":
         return about
     return f"{about}, injection {sidecar.injection}"

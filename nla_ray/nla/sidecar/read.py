@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, Literal
 
-from nla_ray.config.injection import WORDS, Injection
+from nla_ray.config.injection import WORDS, Injection, slots_said
 from nla_ray.config.pairs.facts import PairFacts
 from nla_ray.errors import CheckpointError, ConfigError
 from nla_ray.nla.sidecar.dialects.detect import dialect_of
@@ -105,17 +105,19 @@ def read_sidecar(
     what is missing, malformed, or a variant that would be read wrongly, and ConfigError for an injection that
     is none.
     """
-    fields = open_sidecar(directory, facts)
+    fields = open_sidecar(directory, facts, injection)
     found_role = read_role(fields, expected=role)
     _refuse_norm(fields)
     d_model = fields.integer("d_model" if fields.get("d_model") is not None else "extraction.d_model", 1)
+    how = _injection(fields, found_role, d_model, injection)
+    slots = how.slots if found_role == "av" and how is not None else None
     return Sidecar(
         role=found_role,
         d_model=d_model,
         layer=_layer(fields),
-        av_template=_template(fields, "av", AV_NAMES, AV_SLOT, required=found_role == "av"),
-        ar_template=_template(fields, "ar", AR_NAMES, AR_SLOT, required=found_role == "ar"),
-        injection=_injection(fields, found_role, d_model, injection),
+        av_template=_template(fields, "av", AV_NAMES, AV_SLOT, times=slots),
+        ar_template=_template(fields, "ar", AR_NAMES, AR_SLOT, times=1 if found_role == "ar" else None),
+        injection=how,
         mse_scale=_mse_scale(fields, d_model),
         marker=_marker(fields, required=found_role == "av"),
         ar_suffix_ids=_suffix_ids(fields),
@@ -134,10 +136,11 @@ def said_injection(directory: Path, facts: PairFacts | None = None) -> str | Non
         return None
 
 
-def open_sidecar(directory: Path, facts: PairFacts | None = None) -> Fields:
+def open_sidecar(directory: Path, facts: PairFacts | None = None, injection: str | None = None) -> Fields:
     """The model sidecar of a directory as raw fields in the released dialect's names.
 
-    Raises CheckpointError for a directory that is no NLA checkpoint, and for what is no NLA of single tokens.
+    `facts` and `injection` as of `read_sidecar`; of the injection it matters how many slots it has. Raises
+    CheckpointError for a directory that is no NLA checkpoint, and for what is no NLA of single tokens.
     """
     directory = Path(directory)
     path, known = sidecar_path(directory), known_of(directory)
@@ -148,7 +151,7 @@ def open_sidecar(directory: Path, facts: PairFacts | None = None) -> Fields:
             "give the directory of a published AV or AR (a pair's sub-folder is written REPO#SUBFOLDER)"
         )
     original = load_mapping(path) if path.exists() else None
-    seen = Seen(directory, path, original, facts)
+    seen = Seen(directory, path, original, facts, slots_said(injection))
     dialect = dialect_of(seen)
     meta = told(dialect.translate(seen), facts, known, path)
     fields = Fields(
@@ -217,10 +220,10 @@ def check_ar_depth(sidecar: Sidecar, blocks: int, *, whole: bool = False) -> Non
     )
 
 
-def split_template(template: str, slot: str) -> tuple[str, str]:
-    """The text before and after `{slot}`, with doubled braces undone as `str.format` does.
+def split_template(template: str, slot: str, times: int = 1) -> tuple[str, ...]:
+    """The texts around each `{slot}`, with doubled braces undone as `str.format` does.
 
-    Raises ValueError unless `{slot}` is the template's only placeholder and stands there once.
+    Raises ValueError unless `{slot}` is the template's only placeholder and stands there so many times.
     """
     pieces = [""]
     for literal, name, spec, conversion in Formatter().parse(template):
@@ -230,9 +233,10 @@ def split_template(template: str, slot: str) -> tuple[str, str]:
         if name != slot or spec or conversion:
             raise ValueError(f"unknown placeholder {{{name}}}; the only one allowed is {{{slot}}}")
         pieces.append("")
-    if len(pieces) != 2:
-        raise ValueError(f"{{{slot}}} stands there {len(pieces) - 1} times; exactly once was expected")
-    return pieces[0], pieces[1]
+    if len(pieces) != times + 1:
+        wanted = "once" if times == 1 else f"{times} times"
+        raise ValueError(f"{{{slot}}} stands there {len(pieces) - 1} times; exactly {wanted} was expected")
+    return tuple(pieces)
 
 
 def _refuse_norm(fields: Fields) -> None:
@@ -277,16 +281,19 @@ def _layer(fields: Fields) -> int:
     return fields.integer(name, 0)
 
 
-def _template(fields: Fields, role: Role, names: tuple[str, ...], slot: str, *, required: bool) -> str | None:
+def _template(
+    fields: Fields, role: Role, names: tuple[str, ...], slot: str, *, times: int | None
+) -> str | None:
+    """The template, which must have its slot `times`; None asks nothing of it, not even to be there."""
     name = fields.first([f"prompt_templates.{name}" for name in names])
     if name is None:
-        if required:
+        if times is not None:
             raise fields.refuse(f"prompt_templates.{role}", f"a prompt with the slot {{{slot}}} was expected")
         return None
     template = fields.text(name)
-    if required:
+    if times is not None:
         try:
-            split_template(template, slot)
+            split_template(template, slot, times)
         except ValueError as error:
             raise fields.refuse(name, str(error)) from None
     return template
@@ -294,7 +301,7 @@ def _template(fields: Fields, role: Role, names: tuple[str, ...], slot: str, *, 
 
 def _injection(fields: Fields, role: Role, d_model: int, option: str | None) -> Injection | None:
     """By the option, else by the sidecar's own words, else by the scale of the released dialect."""
-    said = _said_injection(fields, d_model) or _known_injection(fields, role, d_model)
+    said = _said_injection(fields, d_model) or _known_injection(fields, role, d_model, option)
     if option is None:
         if said is None:
             _refuse_variants(fields)
@@ -304,7 +311,7 @@ def _injection(fields: Fields, role: Role, d_model: int, option: str | None) -> 
         asked = Injection.parse(option, d_model)
     except ValueError as error:
         raise ConfigError(f"injection: {error}") from None
-    if said is not None and (said.kind, said.site, said.block) != (asked.kind, asked.site, asked.block):
+    if said is not None and said.differs(asked):
         raise fields.refuse(
             INJECTION, f"{asked} was asked for, and the pair was trained otherwise; leave it out"
         )
@@ -323,14 +330,17 @@ def _said_injection(fields: Fields, d_model: int) -> Injection | None:
         raise fields.refuse(INJECTION, str(error)) from None
 
 
-def _known_injection(fields: Fields, role: Role, d_model: int) -> Injection | None:
-    """What the table of known pairs says of an AV, unless the scale is in the file."""
+def _known_injection(fields: Fields, role: Role, d_model: int, option: str | None) -> Injection | None:
+    """What the table of known pairs says of an AV, unless the scale is in the file.
+
+    How many vectors an oracle is asked about is the user's to say.
+    """
     if fields.known is None or role == "ar":
         return None
     known = Injection.parse(fields.known, d_model)
     if known.kind == "replace" and fields.get("extraction.injection_scale") is not None:
         return None
-    return known
+    return known if known.slots > 1 else replace(known, slots=slots_said(option))
 
 
 def _released_injection(fields: Fields, role: Role, d_model: int) -> Injection | None:

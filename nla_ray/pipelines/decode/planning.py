@@ -16,6 +16,7 @@ from nla_ray.corpus.vectors.files import VectorOrigin, check_vectors
 from nla_ray.errors import CheckpointError, ConfigError
 from nla_ray.models import here, pinned_models, planned_directory
 from nla_ray.nla.preflight.run import check
+from nla_ray.nla.prompt import slots_of
 from nla_ray.nla.sidecar.read import Sidecar, read_sidecar, require_injection
 from nla_ray.pipelines.decode.baseline import known_baseline
 from nla_ray.pipelines.decode.pieces.cache import Cache
@@ -86,6 +87,7 @@ def plan_decode(config: DecodeConfig, reads: Reads) -> Decode:
     sidecar = read_sidecar(
         checkpoints.av, role="av", injection=config.models.injection, facts=config.models.pair
     )
+    refuse_slots(sidecar)
     origin = None
     if config.corpus.vectors is not None:
         origin = check_vectors(config.corpus, d_model=sidecar.d_model, layer=sidecar.layer)
@@ -147,6 +149,16 @@ def preflight(config: DecodeConfig) -> None:
         first, others = failed[0], len(failed) - 1
         more = f" (and {others} more; `nla-ray check` shows all)" if others else ""
         raise CheckpointError(f"{first.subject}: {first.name}: {first.detail}{more}")
+
+
+def refuse_slots(sidecar: Sidecar) -> None:
+    """Raise CheckpointError for a verbalizer that answers about several vectors: a row has one position."""
+    if slots_of(sidecar) > 1:
+        raise CheckpointError(
+            f"{sidecar.path}: {sidecar.injection}: an answer is about {slots_of(sidecar)} vectors, and a row "
+            "of a decode has one position and one vector; take a verbalizer of one slot, or call "
+            "Verbalizer.generate"
+        )
 
 
 def find_checkpoints(config: DecodeConfig) -> Checkpoints:

@@ -39,10 +39,11 @@ def _oracle(seen: Seen) -> dict[str, Any]:
             f"{seen.directory}: an activation oracle is told the block that its vectors are of: say it as "
             "models.pair.layer"
         )
+    slots = "{injection_char}" * seen.slots
     asked = (seen.facts.question or "").replace("{", "{{").replace("}", "}}")
     return {
         "tokens": {"injection_char": ORACLE_MARKER},
-        "prompt_templates": {"av": f"Layer: {seen.facts.layer}\n{{injection_char}} \n{asked}"},
+        "prompt_templates": {"av": f"Layer: {seen.facts.layer}\n{slots} \n{asked}"},
     }
 
 

@@ -21,13 +21,14 @@ AR_FILES = (AR_META, "value_head.safetensors", "value_heads.safetensors", "linea
 class Seen:
     """A checkpoint directory: its sidecar (None: it has none), and facts that are said elsewhere.
 
-    `path` is the sidecar's, or where it would be.
+    `path` is the sidecar's, or where it would be; `slots` is how many vectors a prompt is asked to take.
     """
 
     directory: Path
     path: Path
     meta: Mapping[str, Any] | None
     facts: PairFacts
+    slots: int = 1
 
     @property
     def role(self) -> str:
@@ -57,11 +58,6 @@ def sidecar_path(directory: Path) -> Path:
     if not own.exists() and above.is_file() and is_part(directory):
         return above
     return own
-
-
-def is_adapter(directory: Path) -> bool:
-    """Whether it is an adapter, with the whole model that it sits on."""
-    return (directory / ADAPTER_CONFIG).exists()
 
 
 def is_part(directory: Path) -> bool:
