@@ -16,12 +16,17 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from nla_ray.config.pairs.known import named_pairs
+from nla_ray.config.pairs.known import known_base, named_pairs
 from nla_ray.config.reference import ModelRef, local_path
 from nla_ray.errors import CheckpointError, NoCheckpointError
 from nla_ray.nla.model.adapters.base import said_base
+from nla_ray.nla.model.adapters.easynla import as_adapter
 from nla_ray.nla.model.adapters.view import WEIGHTS_NAME, is_adapter, make_view
+from nla_ray.nla.model.head import HEADS_NAME
 from nla_ray.nla.model.weights import HEAD_NAME, MEAN_NAME
+from nla_ray.nla.sidecar.dialects.easynla import AR_WEIGHTS
+from nla_ray.nla.sidecar.dialects.seen import SIDECAR_NAME
+from nla_ray.nla.sidecar.known import reference_of
 
 PARTS = ("target", "av", "ar")
 DEMO_PARTS = (*PARTS, "av-sft", "ar-sft")
@@ -37,13 +42,21 @@ def resolve(ref: ModelRef, *, weights: bool = True) -> Path:
     Raises NoCheckpointError in one line when there is no such directory or repository, or no way to reach it,
     CheckpointError where a base is missing or named for what is no adapter.
     """
-    directory = _own_directory(ref, weights=weights)
-    base = ref.base or (said_base(directory) if is_adapter(directory) else None)
+    own = _own_directory(ref, weights=weights)
+    directory = as_adapter(own)
+    base = ref.base or (_base_of(own, directory) if is_adapter(directory) else None)
     if base is None:
         return directory
     if ref.trust_remote_code:
         base = base.model_copy(update={"trust_remote_code": True})
     return make_view(directory, resolve(base, weights=weights))
+
+
+def _base_of(own: Path, directory: Path) -> ModelRef:
+    """What the table of known pairs says that an adapter sits on, else what its files say."""
+    reference = reference_of(own)
+    known = None if reference is None else known_base(*reference)
+    return said_base(directory) if known is None else ModelRef.parse(known)
 
 
 def _own_directory(ref: ModelRef, *, weights: bool) -> Path:
@@ -91,7 +104,7 @@ def released_id(name: str) -> str:
 
 def wanted_files(*, weights: bool = True, code: bool = False) -> tuple[str, ...]:
     """Patterns of the files that make a checkpoint: never pickles, and code only where it is asked for."""
-    tensors = ("*.safetensors",) if weights else (HEAD_NAME, WEIGHTS_NAME, MEAN_NAME)
+    tensors = ("*.safetensors",) if weights else (HEAD_NAME, HEADS_NAME, WEIGHTS_NAME, AR_WEIGHTS, MEAN_NAME)
     return (*_SMALL_FILES, *tensors, *(("*.py",) if code else ()))
 
 
@@ -111,12 +124,15 @@ def _demo_directory(ref: ModelRef) -> Path:
 
 def _download(ref: ModelRef, hub_id: str, *, weights: bool) -> Path:
     prefix = f"{ref.subfolder}/" if ref.subfolder else ""
+    above = prefix.rstrip("/").rpartition("/")[0]
+    above = f"{above}/" if above else ""
     wanted = wanted_files(weights=weights, code=ref.trust_remote_code)
     try:
         root = snapshot_download(
             hub_id,
             revision=ref.revision,
-            allow_patterns=_in_folder(prefix, wanted),
+            # The sidecar of a training stands one level above its checkpoints.
+            allow_patterns=[*_in_folder(prefix, wanted), f"{above}{SIDECAR_NAME}"],
             # `*` also matches a slash: without this, every sub-folder's pair would come along.
             ignore_patterns=[f"{prefix}*/*"],
         )

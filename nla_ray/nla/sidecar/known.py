@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ PAIR = "pair"
 _SNAPSHOT = re.compile(
     r".*/models--(?P<owner>[^/]+?)--(?P<name>[^/]+)/snapshots/(?P<commit>[^/]+)(?:/(?P<folder>.+))?"
 )
+_MOST_LINKS = 4
 _IN_PAIR = ("chat", "special_tokens", "template_options", "prefill", "ar_blocks", "ar_norm")
 _PLACES = {
     "av_template": ("prompt_templates", "av"),
@@ -48,14 +49,26 @@ def known_of(directory: Path) -> KnownPair | None:
 
 
 def reference_of(directory: Path) -> tuple[str, str] | None:
-    """OWNER/NAME[#SUBFOLDER] and commit of a directory of the hub's download cache; None for any other."""
+    """OWNER/NAME[#SUBFOLDER] and commit of a directory of the hub's download cache; None for any other.
+
+    Of a directory of links (the view of an adapter) that of the checkpoint that they lead to.
+    """
     links = (directory / name for name in (ADAPTER_CONFIG, AR_META, SIDECAR_NAME))
-    for place in (directory, *(link.readlink().parent for link in links if link.is_symlink())):
+    for place in (directory, *(place for link in links for place in _led_through(link))):
         match = _SNAPSHOT.fullmatch(place.absolute().as_posix())
         if match is not None:
             folder = f"#{match['folder']}" if match["folder"] else ""
             return f"{match['owner']}/{match['name']}{folder}", match["commit"]
     return None
+
+
+def _led_through(link: Path) -> Iterator[Path]:
+    """The directories that a link leads through."""
+    for _ in range(_MOST_LINKS):
+        if not link.is_symlink():
+            return
+        link = link.parent / link.readlink()
+        yield link.parent
 
 
 def facts_of(known: KnownPair | None, option: PairFacts | None) -> PairFacts:

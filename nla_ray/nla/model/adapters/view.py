@@ -32,6 +32,7 @@ _TOKENIZER = (
 _VOCABULARIES = frozenset(_TOKENIZER[:4]) | {"tekken.json"}
 _TEMPLATES = ("chat_template.jinja", "chat_template.json")
 _HEAD = "value_head.safetensors"
+_BESIDE = (_HEAD, "value_heads.safetensors", "linear_head.pt", "ar_meta.json", "injection_mean.safetensors")
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def _links(adapter: Path, base: Path) -> Iterator[tuple[str, Path]]:
     yield _BASE, base
     own = {file.name: file for file in adapter.iterdir() if file.is_file()}
     below = {file.name: file for file in base.iterdir() if file.is_file()}
-    yield from ((name, own[name]) for name in (CONFIG_NAME, WEIGHTS_NAME, _HEAD) if name in own)
+    yield from ((name, own[name]) for name in (CONFIG_NAME, WEIGHTS_NAME, *_BESIDE) if name in own)
     if (sidecar := sidecar_of(adapter) or below.get(_SIDECAR)) is not None:
         yield _SIDECAR, sidecar
     yield from _tokenizer(own, below).items()
