@@ -66,12 +66,21 @@ def resolve(ref: ModelRef, *, weights: bool = True) -> Path:
     CheckpointError where a base is missing or named for what is no adapter.
     """
     directory = _own_directory(ref, weights=weights)
-    base = ref.base or (said_base(directory) if is_adapter(directory) else None)
+    base = ref.base or _said_base(directory)
     if base is None:
         return directory
     if ref.trust_remote_code:
         base = base.model_copy(update={"trust_remote_code": True})
     return make_view(directory, resolve(base, weights=weights))
+
+
+def base_of(ref: ModelRef) -> ModelRef | None:
+    """The base of an adapter: by the reference, else by its files; None of any other. Raises as `resolve`."""
+    return ref.base or _said_base(_own_directory(ref, weights=False))
+
+
+def _said_base(directory: Path) -> ModelRef | None:
+    return said_base(directory) if is_adapter(directory) else None
 
 
 def _own_directory(ref: ModelRef, *, weights: bool) -> Path:
