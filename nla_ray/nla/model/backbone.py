@@ -190,7 +190,7 @@ def check_adapters(
     """Raise CheckpointError where an adapter does not fit `factory`'s model of its base; reads no weights."""
     try:
         with torch.device("meta"), alone():
-            model = factory.from_config(config, trust_remote_code=trust_remote_code)
+            model = factory.from_config(copy.deepcopy(config), trust_remote_code=trust_remote_code)
     # As in loading.
     except Exception as error:
         raise CheckpointError(f"{view}: cannot be built: {type(error).__name__}: {_brief(error)}") from error

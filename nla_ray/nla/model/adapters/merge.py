@@ -40,10 +40,11 @@ class Adapter:
         Raises CheckpointError where the outcome is not finite.
         """
         with torch.no_grad():
-            for name in self.lora:
-                self.merge_lora(name)
+            # The file may hold the very weights that a LoRA layer was trained over.
             for name in self.full:
                 self.replace(model, name)
+            for name in self.lora:
+                self.merge_lora(name)
 
     def merge_lora(self, name: str) -> None:
         """The weights of one module, as `merge` changes them; the tensors that they had are not touched."""
