@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -20,6 +20,9 @@ from transformers.utils import logging as hf_logging
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.model.adapters.view import bottom_of, layers_of, views_on
 from nla_ray.nla.model.weights import SafetensorsDir
+
+if TYPE_CHECKING:
+    from nla_ray.nla.model.adapters.merge import Adapter
 
 SUPPORTED = ("qwen2", "qwen3", "llama", "gemma2", "gemma3", "gemma3_text", "mistral")
 """`model_type` values whose block outputs are tested against the full model."""
@@ -108,7 +111,7 @@ def load_backbone(
         )
     if not final_norm:
         model.norm = nn.Identity()
-    return merge_adapters(model, directory)
+    return model
 
 
 def load_causal_lm(
@@ -121,26 +124,9 @@ def load_causal_lm(
 ) -> nn.Module:
     """The whole text model with its lm_head (`...ForCausalLM`), in evaluation mode; errors as above."""
     config = load_config(directory, trust_remote_code=trust_remote_code)
-    model = _load(
+    return _load(
         AutoModelForCausalLM, directory, config, dtype, device, attention, trust_remote_code, frozenset()
     )
-    return merge_adapters(model, directory)
-
-
-def merge_adapters(model: nn.Module, directory: str | Path) -> nn.Module:
-    """The model with the adapters of its directory merged, from the lowest up; a directory without stays.
-
-    Raises CheckpointError for an adapter that does not fit.
-    """
-    if layers_of(directory) is not None:
-        # peft takes seconds to load.
-        from nla_ray.nla.model.adapters.merge import attach
-
-        blocks = load_config(bottom_of(directory)).num_hidden_layers
-        with alone():
-            for view in views_on(directory):
-                attach(model, view, blocks=blocks).merge(model)
-    return model
 
 
 def cut_config(config: PreTrainedConfig, layers: int, source: object) -> PreTrainedConfig:
@@ -168,8 +154,10 @@ def _load(
     trust_remote_code: bool,
     allowed_missing: frozenset[str],
 ) -> nn.Module:
-    directory = bottom_of(directory)
+    view, directory = Path(directory), bottom_of(directory)
     SafetensorsDir(directory)
+    if view != directory:
+        check_adapters(factory, view, config, trust_remote_code=trust_remote_code)
     try:
         with alone():
             model, report = factory.from_pretrained(
@@ -191,7 +179,41 @@ def _load(
             f"{directory}: cannot be loaded: {type(error).__name__}: {_brief(error)}"
         ) from error
     _check_report(directory, report, allowed_missing)
+    if view != directory:
+        merge_adapters(model, view, trust_remote_code=trust_remote_code)
     return model  # type: ignore[no-any-return]
+
+
+def check_adapters(
+    factory: Any, view: Path, config: PreTrainedConfig, *, trust_remote_code: bool = False
+) -> None:
+    """Raise CheckpointError where an adapter does not fit `factory`'s model of its base; reads no weights."""
+    try:
+        with torch.device("meta"), alone():
+            model = factory.from_config(copy.deepcopy(config), trust_remote_code=trust_remote_code)
+    # As in loading.
+    except Exception as error:
+        raise CheckpointError(f"{view}: cannot be built: {type(error).__name__}: {_brief(error)}") from error
+    for _ in _adapters(model, view, trust_remote_code):
+        pass
+
+
+def merge_adapters(model: nn.Module, view: Path, *, trust_remote_code: bool = False) -> None:
+    """Merge the adapters of a view into its base, from the lowest up. Raises CheckpointError."""
+    for adapter in _adapters(model, view, trust_remote_code):
+        adapter.merge(model)
+
+
+def _adapters(model: nn.Module, view: Path, trust_remote_code: bool) -> Iterator[Adapter]:
+    """Each adapter of a view for a model with all or the first blocks of its base."""
+    # peft takes seconds to load.
+    from nla_ray.nla.model.adapters.merge import attach
+
+    blocks = load_config(bottom_of(view), trust_remote_code=trust_remote_code).num_hidden_layers
+    for one in views_on(view):
+        with alone():
+            adapter = attach(model, one, blocks=blocks)
+        yield adapter
 
 
 def _attention_for(config: PreTrainedConfig, attention: str) -> str:

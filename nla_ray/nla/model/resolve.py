@@ -44,7 +44,7 @@ def resolve(ref: ModelRef, *, weights: bool = True) -> Path:
     """
     own = _own_directory(ref, weights=weights)
     directory = as_adapter(own)
-    base = ref.base or (_base_of(own, directory) if is_adapter(directory) else None)
+    base = ref.base or _said_base(own, directory)
     if base is None:
         return directory
     if ref.trust_remote_code:
@@ -52,8 +52,21 @@ def resolve(ref: ModelRef, *, weights: bool = True) -> Path:
     return make_view(directory, resolve(base, weights=weights))
 
 
-def _base_of(own: Path, directory: Path) -> ModelRef:
-    """What the table of known pairs says that an adapter sits on, else what its files say."""
+def base_of(ref: ModelRef) -> ModelRef | None:
+    """The base of an adapter: by the reference, the table of known pairs, or its files; None of any other.
+
+    Raises as `resolve`.
+    """
+    if ref.base is not None:
+        return ref.base
+    own = _own_directory(ref, weights=False)
+    return _said_base(own, as_adapter(own))
+
+
+def _said_base(own: Path, directory: Path) -> ModelRef | None:
+    """By the table first: what an adapter of a second training sits on, its own files do not tell."""
+    if not is_adapter(directory):
+        return None
     reference = reference_of(own)
     known = None if reference is None else known_base(*reference)
     return said_base(directory) if known is None else ModelRef.parse(known)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,8 @@ _HONOURED = frozenset(
 )
 # These starts change nothing of the base; the others (PiSSA, OLoRA, CorDA, LoftQ) train over a changed one.
 _PLAIN_STARTS = (True, False, None, "gaussian", "orthogonal", "eva")
+_SWITCHES = ("fan_in_fan_out", "lora_bias", "use_dora", "use_rslora")
+_NEEDED = ("r", "lora_alpha")
 _PICKLE = "adapter_model.bin"
 
 
@@ -51,22 +55,27 @@ class AdapterFiles:
 def open_adapter(directory: Path) -> AdapterFiles:
     """Read configuration and headers. Raises CheckpointError for what is not LoRA as it is merged here."""
     config = read_config(directory)
-    file = directory / CONFIG_NAME
-    if config.get("peft_type") != "LORA":
-        raise CheckpointError.field(
-            file,
-            "peft_type",
-            config.get("peft_type"),
-            "only LORA is merged; merge it and name the outcome",
+    _check_method(directory / CONFIG_NAME, config)
+    for name, (kind, wanted) in _kinds().items():
+        value = config.get(name)
+        if not (value is None and name not in _NEEDED) and not kind(value):
+            raise CheckpointError.field(directory / CONFIG_NAME, name, value, f"{wanted} was expected")
+    if not (directory / WEIGHTS_NAME).exists() and (directory / _PICKLE).exists():
+        raise CheckpointError(
+            f"{directory}: its weights are a pickle ({_PICKLE}), which can run code when loaded; save it "
+            "again with a current peft, which writes safetensors"
         )
+    return AdapterFiles(directory, config, SafetensorsDir(directory, file=WEIGHTS_NAME))
+
+
+def _check_method(file: Path, config: Mapping[str, Any]) -> None:
+    if config.get("peft_type") != "LORA":
+        remedy = "only LORA is merged; merge it and name the outcome"
+        raise CheckpointError.field(file, "peft_type", config.get("peft_type"), remedy)
     for name in sorted(config.keys() - _WITHOUT_EFFECT - _HONOURED):
         if config[name] not in (None, False, [], {}):
-            raise CheckpointError.field(
-                file,
-                name,
-                config[name],
-                "LoRA with this is not merged here; merge it and name the outcome",
-            )
+            remedy = "LoRA with this is not merged here; merge it and name the outcome"
+            raise CheckpointError.field(file, name, config[name], remedy)
     if config.get("init_lora_weights") not in _PLAIN_STARTS:
         raise CheckpointError.field(
             file,
@@ -75,12 +84,6 @@ def open_adapter(directory: Path) -> AdapterFiles:
             "it was trained over a changed base, which its files do not hold; convert it with peft "
             "(path_initial_model_for_weight_conversion) or merge it where it was trained",
         )
-    if not (directory / WEIGHTS_NAME).exists() and (directory / _PICKLE).exists():
-        raise CheckpointError(
-            f"{directory}: its weights are a pickle ({_PICKLE}), which can run code when loaded; save it "
-            "again with a current peft, which writes safetensors"
-        )
-    return AdapterFiles(directory, config, SafetensorsDir(directory, file=WEIGHTS_NAME))
 
 
 def read_config(directory: Path) -> dict[str, Any]:
@@ -93,3 +96,30 @@ def read_config(directory: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise CheckpointError(f"{file}: found a {type(config).__name__}; a JSON object was expected")
     return config
+
+
+def _kinds() -> dict[str, tuple[Callable[[Any], bool], str]]:
+    """What each untrusted value may be, in code and in words."""
+    modules = "names of modules, or a regular expression"
+    return {
+        "r": (lambda value: type(value) is int and value > 0, "a whole number above 0"),
+        "lora_alpha": (_is_number, "a number"),
+        "rank_pattern": (_are_numbers, "a mapping of module names to numbers"),
+        "alpha_pattern": (_are_numbers, "a mapping of module names to numbers"),
+        "target_modules": (lambda value: isinstance(value, str) or _are_names(value), modules),
+        "exclude_modules": (lambda value: isinstance(value, str) or _are_names(value), modules),
+        "modules_to_save": (_are_names, "a list of module names"),
+        **{name: (lambda value: isinstance(value, bool), "true or false") for name in _SWITCHES},
+    }
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _are_numbers(value: object) -> bool:
+    return isinstance(value, dict) and all(_is_number(one) for one in value.values())
+
+
+def _are_names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)

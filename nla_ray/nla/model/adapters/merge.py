@@ -10,21 +10,22 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from peft import LoraConfig, inject_adapter_in_model, set_peft_model_state_dict
+from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
-from peft.utils.other import get_pattern_key
 from torch import nn
 
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.model.adapters.files import AdapterFiles, open_adapter
 from nla_ray.nla.model.adapters.places import Places, places_of
+from nla_ray.nla.model.adapters.translate import peft_config, require_all
+from nla_ray.nla.model.adapters.view import CONFIG_NAME
 
 _NAME = "default"
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """What an adapter changes in one model: LoRA layers beside its modules, and tensors that replace others.
+    """What an adapter changes in one model: LoRA layers beside its modules, tensors in place of parameters.
 
     The model itself stays as it was until `merge`.
     """
@@ -36,133 +37,125 @@ class Adapter:
     def merge(self, model: nn.Module) -> None:
         """Change the model's weights for good: sums in float32, kept in the type that each weight has.
 
-        Raises CheckpointError where the outcome is not finite, or an adapter's bias has no bias to go to.
+        Raises CheckpointError where the outcome is not finite.
         """
         with torch.no_grad():
-            for name in sorted(self.lora):
-                self.merge_one(name)
-            for name, tensor in self.full.items():
-                weight = model.get_parameter(name)
-                weight.data = tensor.to(weight.device, weight.dtype)
+            # The file may hold the very weights that a LoRA layer was trained over.
+            for name in self.full:
+                self.replace(model, name)
+            for name in self.lora:
+                self.merge_lora(name)
 
-    def merge_one(self, name: str) -> None:
-        """One module's weights, as `merge` does."""
+    def merge_lora(self, name: str) -> None:
+        """The weights of one module, as `merge` changes them; the tensors that they had are not touched."""
         layer = self.lora[name]
         base: Any = layer.get_base_layer()
-        dtype = base.weight.dtype
-        own = [one for one in (base.weight, getattr(base, "bias", None)) if one is not None]
-        for one in own:
+        changed = [one for one in (base.weight, getattr(base, "bias", None)) if one is not None]
+        before = [one.data for one in changed]
+        for one in changed:
             one.data = one.data.float()
         try:
             layer.merge(safe_merge=True, adapter_names=[_NAME])
         except (ValueError, RuntimeError) as error:
+            for one, data in zip(changed, before, strict=True):
+                one.data = data
             raise CheckpointError(f"{self.directory}: {name}: cannot be merged: {error}") from error
-        finally:
-            layer.merged_adapters.clear()
-            for one in own:
-                one.data = one.data.to(dtype)
+        layer.merged_adapters.clear()
+        for one, data in zip(changed, before, strict=True):
+            one.data = one.data.to(data.dtype)
+
+    def replace(self, model: nn.Module, name: str) -> None:
+        """One parameter by the tensor that the adapter has for it."""
+        weight = model.get_parameter(name)
+        weight.data = self.full[name].to(weight.device, weight.dtype)
 
 
 def attach(model: nn.Module, directory: Path, *, blocks: int) -> Adapter:
     """The adapter in `directory` for a model with all or the first of the base's `blocks`.
 
-    Raises CheckpointError for a key that has no place in the model, for a shape that is not the module's,
-    for a module that the configuration names and the file lacks, and where nothing matches at all.
+    On a model on the meta device headers are compared and no value is read. Raises CheckpointError for what
+    is not LoRA as it is merged here, and for an adapter that does not fit the model in every part.
     """
     files = open_adapter(directory)
     places = places_of(files, model, blocks)
-    state = {
-        f"{module}.{part}": files.tensors.tensor(key).float() for key, (module, part) in places.lora.items()
-    }
-    full = {name: files.tensors.tensor(key) for key, name in places.full.items()}
-    lora = _layers(model, files, places, state) if state else {}
+    try:
+        require_all(files, places, model)
+        config = peft_config(files, places) if places.modules else None
+    # Values that contradict each other, and patterns that are no regular expressions.
+    except (ValueError, TypeError, re.error) as error:
+        raise CheckpointError(f"{directory / CONFIG_NAME}: {' '.join(str(error).split())[:300]}") from None
+    meta = next(model.parameters()).is_meta
+    full = {name: _tensor(files, key, meta) for key, name in places.full.items()}
+    lora = {} if config is None else _layers(model, files, places, config)
     _untie(model, files, places)
     return Adapter(directory, lora, full)
 
 
+def _tensor(files: AdapterFiles, key: str, meta: bool) -> torch.Tensor:
+    if meta:
+        return torch.empty(files.tensors.info(key).shape, device="meta")
+    files.tensors.check_finite(key)
+    return files.tensors.tensor(key).float()
+
+
 def _layers(
-    model: nn.Module, files: AdapterFiles, places: Places, state: Mapping[str, torch.Tensor]
+    model: nn.Module, files: AdapterFiles, places: Places, config: LoraConfig
 ) -> dict[str, LoraLayer]:
-    config = _peft_config(files, places)
+    """The LoRA layers of peft with the file's tensors, taken out of the model again."""
+    meta = next(model.parameters()).is_meta
     with warnings.catch_warnings():
         # What peft warns of is checked here.
         warnings.simplefilter("ignore")
         try:
             inject_adapter_in_model(config, model, _NAME, low_cpu_mem_usage=True)
-            found: Any = set_peft_model_state_dict(model, dict(state), _NAME, low_cpu_mem_usage=True)
         # peft refuses in many ways, and means the same by all of them.
         except Exception as error:
             problem = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
             raise CheckpointError(f"{files.directory}: cannot be applied: {problem}") from error
-    layers = {name: module for name, module in model.named_modules() if isinstance(module, LoraLayer)}
-    for name, layer in layers.items():
+    found = {name: module for name, module in model.named_modules() if isinstance(module, LoraLayer)}
+    for name, layer in found.items():
         parent, _, last = name.rpartition(".")
         setattr(model.get_submodule(parent), last, layer.get_base_layer())
     del model.peft_config
-    empty = [
-        f"{name}.{part}"
-        for name, layer in layers.items()
-        for part, weight in cast(nn.Module, layer).named_parameters()
-        if weight.is_meta and not part.startswith("base_layer.")
-    ]
-    wrong = [*found.unexpected_keys, *sorted(layers.keys() ^ places.modules.keys()), *empty]
-    if wrong:
+    keys = {f"{module}.{part.removesuffix('.weight')}": key for key, (module, part) in places.lora.items()}
+    for name, layer in found.items():
+        _fill(files, cast(nn.Module, layer), name, keys, meta)
+    if keys:
         raise CheckpointError(
-            f"{files.directory}: {wrong[0]}: the file lacks a part of it; download or save the adapter again"
+            f"{files.directory}: {next(iter(keys.values()))}: its configuration has no such part; it "
+            "belongs to another adapter"
         )
-    return layers
+    return found
 
 
-def _peft_config(files: AdapterFiles, places: Places) -> LoraConfig:
-    """The same adapter by the modules' names here, each with the rank and alpha that it has there."""
-    said = files.config
-    ranks, alphas = {}, {}
-    for module, saved in places.modules.items():
-        ranks[re.escape(module)] = _pattern(said, "rank_pattern", saved, said.get("r", 8))
-        alphas[re.escape(module)] = _pattern(said, "alpha_pattern", saved, said.get("lora_alpha", 8))
-    _check_ranks(files, places, ranks)
-    kept = ("fan_in_fan_out", "lora_bias", "use_dora", "use_rslora")
-    return LoraConfig(
-        target_modules=sorted(places.modules),
-        rank_pattern=ranks,
-        alpha_pattern=alphas,
-        init_lora_weights=False,
-        inference_mode=True,
-        **{name: said[name] for name in kept if said.get(name)},
-    )
-
-
-def _pattern(said: Mapping[str, Any], field: str, module: str, default: Any) -> Any:
-    patterns = said.get(field) or {}
-    return patterns.get(get_pattern_key(list(patterns), module), default)
-
-
-def _check_ranks(files: AdapterFiles, places: Places, ranks: Mapping[str, Any]) -> None:
-    """A rank that is not the file's would scale the whole adapter wrongly, and load all the same."""
-    for key, (module, part) in places.lora.items():
-        if part in ("lora_A.weight", "lora_embedding_A"):
-            rank, shape = ranks[re.escape(module)], files.tensors.info(key).shape
-            if rank != shape[0]:
-                raise CheckpointError(
-                    f"{files.directory}: {key} has rank {shape[0]}, its configuration says {rank}; "
-                    "the configuration belongs to another adapter"
-                )
+def _fill(files: AdapterFiles, layer: nn.Module, name: str, keys: dict[str, str], meta: bool) -> None:
+    """Give a layer its tensors in float32, whatever its module's weights are in, and take them off `keys`."""
+    device = next(layer.get_submodule("base_layer").parameters()).device
+    for own, weight in list(layer.named_parameters()):
+        if own.startswith("base_layer."):
+            continue
+        key = keys.pop(f"{name}.{own.replace(f'.{_NAME}', '').removesuffix('.weight')}", None)
+        if key is None:
+            raise CheckpointError(f"{files.directory}: {name}: the file has no {own}; save the adapter again")
+        tensor = _tensor(files, key, meta)
+        if tensor.shape != weight.shape:
+            raise CheckpointError(
+                f"{files.directory}: {key} has shape {list(tensor.shape)}, {list(weight.shape)} was "
+                "expected; its configuration or its base is another one"
+            )
+        parent, _, last = own.rpartition(".")
+        setattr(layer.get_submodule(parent), last, nn.Parameter(tensor.to(device), requires_grad=False))
 
 
 def _untie(model: nn.Module, files: AdapterFiles, places: Places) -> None:
-    """Give the lm_head weights of its own where only it, or only the embedding, is changed."""
+    """Give the head weights of its own where the adapter changes it alone, or the embedding alone."""
     get_in, get_out = (getattr(model, f"get_{side}_embeddings", None) for side in ("input", "output"))
     embedding, head = (None if get is None else get() for get in (get_in, get_out))
     if embedding is None or head is None or head.weight is not embedding.weight:
         return
-    saved = [name for name in files.config.get("modules_to_save") or [] if isinstance(name, str)]
     names = {name for name, module in model.named_modules() if module is embedding or module is head}
-    changed = names & places.modules.keys()
-    changed |= {name for name in names if f"{name}.weight" in places.full.values() and _ends(name, saved)}
-    if changed:
+    saved = [f".{name}" for name in files.config.get("modules_to_save") or []]
+    alone = {name for name in names if f".{name}".endswith(tuple(saved))}
+    if alone or names & places.modules.keys():
         head.weight = nn.Parameter(head.weight.detach().clone(), requires_grad=False)
-        model.config.tie_word_embeddings = False  # type: ignore[union-attr]
-
-
-def _ends(name: str, ends: list[str]) -> bool:
-    return any(name == end or name.endswith(f".{end}") for end in ends)
+        cast(Any, model).config.tie_word_embeddings = False

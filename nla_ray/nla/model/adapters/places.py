@@ -12,6 +12,9 @@ from torch import nn
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.model.adapters.files import AdapterFiles
 
+INTO = ("lora_A.weight", "lora_embedding_A")
+"""The parts of LoRA that have a module's inputs as columns and the rank as rows."""
+
 _PARTS = re.compile(
     r"\.(lora_A\.weight|lora_B\.(?:weight|bias)|lora_embedding_[AB]|lora_magnitude_vector(?:\.weight)?)$"
 )
@@ -37,25 +40,25 @@ class Places:
 
 
 def places_of(files: AdapterFiles, model: nn.Module, blocks: int) -> Places:
-    """The place of every key; of blocks above the model's, of its missing head or norm and of towers none.
+    """The place of every key, in a model with all or the first of the base's `blocks`.
 
-    Raises CheckpointError for any other key without a place, for shapes that differ, where none has a place.
+    Keys of blocks that were cut off, of a head or norm that the stack lacks and of towers beside the text
+    part have none. Raises CheckpointError for any other key without a place, for a shape that is not the
+    module's, and where the adapter changes nothing of the model.
     """
-    found = Places()
+    found, unplaced, above = Places(), [], False
     modules, parameters = dict(model.named_modules()), dict(model.named_parameters(remove_duplicate=False))
+    depth = 1 + max((_block_of(name) for name in parameters), default=-1)
     wrapped = any("language_model." in key for key in files.tensors.names)
-    unplaced, above = [], False
     for key in files.tensors.names:
         saved, part = split_key(key)
         name = _here(saved, model, modules if part else parameters)
         if name is None:
-            if _is_above(saved, model, blocks):
-                above = True
-            elif not _left_out(saved, part, model, wrapped):
+            above |= (cut_off := depth <= _block_of(saved) < blocks)
+            if not (cut_off or _left_out(saved, model, modules, wrapped)):
                 unplaced.append(key)
         elif part:
-            found.lora[key] = (name, part)
-            found.modules[name] = saved
+            found.lora[key], found.modules[name] = (name, part), saved
         else:
             found.full[key] = name
     if unplaced or not (found.modules or found.full or above):
@@ -83,27 +86,25 @@ def _here(saved: str, model: nn.Module, names: Mapping[str, Any]) -> str | None:
     return next((name for name in tried if name in names), None)
 
 
-def _is_above(saved: str, model: nn.Module, blocks: int) -> bool:
-    """Whether it belongs to a block of the base that was cut off."""
-    block = _BLOCK.search(saved)
-    cut = int(getattr(model.config, "num_hidden_layers", blocks))
-    return block is not None and cut <= int(block.group(1)) < blocks
+def _block_of(name: str) -> int:
+    """The block that a name speaks of; -1 for none."""
+    match = _BLOCK.search(name)
+    return int(match.group(1)) if match else -1
 
 
-def _left_out(saved: str, part: str, model: nn.Module, wrapped: bool) -> bool:
-    """Whether it belongs to a piece that is never loaded: a tower, the stack's missing head or norm."""
-    if wrapped and "language_model." not in saved and not saved.startswith("lm_head"):
+def _left_out(saved: str, model: nn.Module, modules: Mapping[str, nn.Module], wrapped: bool) -> bool:
+    """Whether it belongs to a piece that is not loaded: a tower, the head, the norm after the last block."""
+    module = saved.removesuffix(".weight").removesuffix(".bias")
+    if module.rpartition(".")[2] == "lm_head":
+        return "lm_head" not in modules
+    if wrapped and "language_model." not in saved:
         return True
-    module = saved.removesuffix(".weight").removesuffix(".bias").rpartition(".")[2]
-    if module == "lm_head":
-        return getattr(model, "lm_head", None) is None
-    stripped = isinstance(getattr(model, "norm", None), nn.Identity)
-    return not part and module == "norm" and stripped and _BLOCK.search(saved) is None
+    return isinstance(modules.get(_here(module, model, modules) or ""), nn.Identity)
 
 
 def _unplaced(files: AdapterFiles, model: nn.Module, unplaced: list[str], found: Places) -> CheckpointError:
-    names = files.tensors.names
-    if not names:
+    total = len(files.tensors.names)
+    if not total:
         return CheckpointError(f"{files.directory}: its file holds no tensor; save the adapter again")
     placed = len(found.lora) + len(found.full)
     hint = (
@@ -112,7 +113,7 @@ def _unplaced(files: AdapterFiles, model: nn.Module, unplaced: list[str], found:
         else "it was trained over another model: name that one, ADAPTER on BASE"
     )
     return CheckpointError(
-        f"{files.directory}: {placed or 'none'} of the adapter's {len(names)} keys "
+        f"{files.directory}: {placed or 'none'} of the adapter's {total} keys "
         f"{'have' if placed else 'has'} a place in {type(model).__name__}; {unplaced[0]} has none: {hint}"
     )
 
@@ -124,9 +125,7 @@ def _check_shapes(
     parameters: Mapping[str, nn.Parameter],
 ) -> None:
     for key, (name, part) in found.lora.items():
-        shape = files.tensors.info(key).shape
-        wanted = _width(modules[name], part)
-        at = 1 if part in ("lora_A.weight", "lora_embedding_A") else 0
+        shape, wanted, at = files.tensors.info(key).shape, _width(modules[name], part), int(part in INTO)
         if wanted is not None and (len(shape) <= at or shape[at] != wanted):
             raise _other_base(files, key, shape, f"{name} has {wanted} {'inputs' if at else 'outputs'}")
     for key, name in found.full.items():
@@ -136,16 +135,17 @@ def _check_shapes(
 
 
 def _width(module: nn.Module, part: str) -> int | None:
-    """Inputs of a module for LoRA's A side, outputs for all else; None for a kind that peft knows best."""
-    into = part in ("lora_A.weight", "lora_embedding_A")
+    """Inputs of a module for LoRA's A side, outputs for B; None for what peft compares."""
+    if part.startswith("lora_magnitude_vector"):
+        return None
     for names in (("in_features", "out_features"), ("num_embeddings", "embedding_dim"), ("nx", "nf")):
         if all(hasattr(module, name) for name in names):
-            return int(getattr(module, names[0 if into else 1]))
+            return int(getattr(module, names[0 if part in INTO else 1]))
     return None
 
 
 def _other_base(files: AdapterFiles, key: str, shape: tuple[int, ...], has: str) -> CheckpointError:
     return CheckpointError(
         f"{files.directory}: {key} has shape {list(shape)} and the base's {has}; it was trained over another "
-        "model (or one with tokens added): name that one, ADAPTER on BASE"
+        "model, or one with tokens added: name that one, ADAPTER on BASE"
     )
