@@ -20,7 +20,8 @@ from huggingface_hub.errors import (
 from nla_ray.config.reference import ModelRef, local_path
 from nla_ray.errors import CheckpointError, NoCheckpointError
 from nla_ray.nla.model.adapters.base import said_base
-from nla_ray.nla.model.adapters.view import WEIGHTS_NAME, is_adapter, make_view
+from nla_ray.nla.model.adapters.contents import WEIGHTS_NAME, is_adapter
+from nla_ray.nla.model.adapters.view import make_view
 from nla_ray.nla.model.weights import HEAD_NAME
 
 PARTS = ("target", "av", "ar")

@@ -27,12 +27,15 @@ def _ar_depth(part: Part) -> str:
     blocks = config.num_hidden_layers
     check_ar_depth(sidecar, blocks)
     if part.weights is not None:
-        compare_blocks(part, block_indices(part.weights.names), blocks)
+        found = block_indices(part.weights.names)
+        compare_blocks(part, found & set(range(blocks)) if part.adapted else found, blocks)
     return f"K = {sidecar.layer}, {blocks} blocks"
 
 
 def _ar_norm(part: Part) -> str:
     norms = final_norms(needed(part.weights, "readable weights").names)
+    if norms and part.adapted:
+        return "its base's is left out"
     if norms:
         raise CheckpointError(
             f"{part.directory}: tensor {norms[0]} is there; the AR reads the output of block K before "
@@ -44,8 +47,8 @@ def _ar_norm(part: Part) -> str:
 def _ar_lm_head(part: Part) -> str:
     weights, config = needed(part.weights, "readable weights"), needed(part.config, "usable config.json")
     heads = [name for name in weights.names if name.endswith("lm_head.weight")]
-    if not heads:
-        return "none"
+    if not heads or part.adapted:
+        return "its base's is left out" if heads else "none"
     if heads[0] not in weights.headers:
         raise Skip(f"not checked: {heads[0]} is in the index, its shape is not on this machine")
     shape, d_model = weights.info(heads[0]).shape, config.hidden_size
