@@ -19,6 +19,7 @@ from transformers import PreTrainedTokenizerBase
 
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.injection import injecting
+from nla_ray.nla.model.adapters.view import layers_of
 from nla_ray.nla.model.backbone import load_backbone, load_causal_lm
 from nla_ray.nla.model.head import open_value_head
 from nla_ray.nla.model.stops import stop_ids
@@ -156,8 +157,13 @@ def load_ar(
     Raises CheckpointError.
     """
     own = sidecar or read_sidecar(directory, role="ar")
+    if own.facts.ar_norm:
+        raise CheckpointError(
+            f"{own.path}: it reads through a final norm, and what is trained here has none: start anew"
+        )
+    own_blocks = sidecar is None and layers_of(directory) is None
     backbone = load_backbone(
-        directory, layers=None if sidecar is None else own.layer + 1, final_norm=False,
+        directory, layers=None if own_blocks else own.ar_blocks, final_norm=False,
         dtype=torch.float32, device=CPU, trust_remote_code=trust_remote_code,
     )  # fmt: skip
     head = _identity(own.d_model) if sidecar is not None else _stored_head(directory, own)

@@ -10,10 +10,10 @@ import torch
 
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.model.weights import HEAD_NAME, SafetensorsDir
+from nla_ray.nla.sidecar.dialects.seen import PICKLED_HEADS
 
 HEADS_NAME = "value_heads.safetensors"
 """A head for each block: `value_head.K.weight`."""
-PICKLED_HEADS = ("linear_head.pt", "value_head.pt", "value_heads.pt")
 
 _OF_BLOCK = re.compile(r"value_heads?\.(\d+)\.weight")
 

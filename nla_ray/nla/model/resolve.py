@@ -20,8 +20,9 @@ from nla_ray.config.pairs.known import known_base, named_pairs
 from nla_ray.config.reference import ModelRef, local_path
 from nla_ray.errors import CheckpointError, NoCheckpointError
 from nla_ray.nla.model.adapters.base import said_base
+from nla_ray.nla.model.adapters.contents import WEIGHTS_NAME, is_adapter
 from nla_ray.nla.model.adapters.easynla import as_adapter
-from nla_ray.nla.model.adapters.view import WEIGHTS_NAME, is_adapter, make_view
+from nla_ray.nla.model.adapters.view import make_view
 from nla_ray.nla.model.head import HEADS_NAME
 from nla_ray.nla.model.weights import HEAD_NAME, MEAN_NAME
 from nla_ray.nla.sidecar.dialects.easynla import AR_WEIGHTS

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from nla_ray.errors import CheckpointError
-from nla_ray.nla.model.adapters.view import layers_of
 from nla_ray.nla.model.head import ValueHead, open_value_head
 from nla_ray.nla.model.placeholders import check_lm_heads, check_norms, final_norms, lm_heads
 from nla_ray.nla.model.weights import SafetensorsDir
@@ -27,7 +26,7 @@ def check_reconstructor(report: Report, part: Part, av: Part) -> None:
 
 def _ar_depth(part: Part) -> str:
     sidecar, config = needed(part.sidecar, "readable sidecar"), needed(part.config, "usable config.json")
-    blocks, whole = config.num_hidden_layers, layers_of(part.directory) is not None
+    blocks, whole = config.num_hidden_layers, part.adapted
     check_ar_depth(sidecar, blocks, whole=whole)
     if part.weights is not None:
         compare_blocks(part, block_indices(part.weights.names), blocks)
@@ -39,7 +38,7 @@ def _ar_norm(part: Part) -> str:
     sidecar, weights = needed(part.sidecar, "readable sidecar"), needed(part.weights, "readable weights")
     if sidecar.facts.ar_norm:
         return "it stays, as its files say"
-    if layers_of(part.directory) is not None:
+    if part.adapted:
         return "that of what the adapter sits on is left out"
     _skip_absent(weights, final_norms(weights.names))
     found = check_norms(weights, sidecar.d_model)
@@ -50,7 +49,7 @@ def _ar_norm(part: Part) -> str:
 
 def _ar_lm_head(part: Part) -> str:
     weights, config = needed(part.weights, "readable weights"), needed(part.config, "usable config.json")
-    if layers_of(part.directory) is not None:
+    if part.adapted:
         return "that of what the adapter sits on is left out"
     _skip_absent(weights, lm_heads(weights.names))
     found = check_lm_heads(weights, config.hidden_size)

@@ -13,9 +13,11 @@ from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 from nla_ray.config.pairs.facts import PairFacts
 from nla_ray.config.reference import ModelRef
 from nla_ray.errors import CheckpointError
+from nla_ray.nla.model.adapters.view import bottom_of, layers_of
 from nla_ray.nla.model.backbone import load_config
 from nla_ray.nla.model.resolve import local_directory, resolve
 from nla_ray.nla.model.weights import INDEX_NAME, SINGLE_NAME, SafetensorsDir
+from nla_ray.nla.preflight.adapter import describe_adapters
 from nla_ray.nla.prompt import load_tokenizer, slots_of
 from nla_ray.nla.sidecar.read import SIDECAR_NAME, Role, Sidecar, open_sidecar, read_role, read_sidecar
 
@@ -82,20 +84,32 @@ class Part:
     weights: SafetensorsDir | None = None
     tokenizer: PreTrainedTokenizerBase | None = None
 
+    @property
+    def adapted(self) -> bool:
+        """Whether it is an adapter on its base, whose tensors are all that `weights` has."""
+        return layers_of(self.directory) is not None
+
 
 def find_part(subject: Subject, ref: ModelRef, facts: PairFacts | None = None) -> Part:
     """Resolve a reference without its weights and make sure that it is the right kind of checkpoint.
 
     Raises CheckpointError where the input is not usable at all: nothing there, no sidecar, the other role.
     """
-    on_hub = local_directory(ref) is None
     directory = resolve(ref, weights=False)
     if subject == "target":
         _refuse_nla(directory)
         load_config(directory, trust_remote_code=ref.trust_remote_code)
     else:
         read_role(open_sidecar(directory, facts), expected=_role(subject))
-    return Part(subject, ref, directory, on_hub, facts)
+    return Part(subject, ref, directory, on_hub=_from_hub(bottom_of(directory), ref), facts=facts)
+
+
+def _from_hub(directory: Path, ref: ModelRef) -> bool:
+    """Whether the weights, of an adapter its base's, come from the hub, and may not be here yet."""
+    while ref.base is not None:
+        ref = ref.base
+    local = local_directory(ref)
+    return local is None or directory.absolute() != local.absolute()
 
 
 def _refuse_nla(directory: Path) -> None:
@@ -130,6 +144,8 @@ def load_part(report: Report, part: Part, *, injection: str | None = None) -> No
             f"{config.model_type}, {config.num_hidden_layers} blocks, d_model {config.hidden_size}"
         ),
     )
+    if part.adapted:
+        report.run(part.subject, "adapter", lambda: describe_adapters(part.directory, part.config, trust))
     part.weights = report.load(part.subject, "weights", lambda: _open_weights(part), describe_weights)
     part.tokenizer = report.load(
         part.subject,
@@ -189,7 +205,7 @@ def _span(indices: set[int]) -> str:
 
 
 def _open_weights(part: Part) -> SafetensorsDir:
-    present = any((part.directory / name).exists() for name in (INDEX_NAME, SINGLE_NAME))
+    present = any((bottom_of(part.directory) / name).exists() for name in (INDEX_NAME, SINGLE_NAME))
     if part.on_hub and not present:
         raise Skip("not checked: the weights are on the hub, and only small files were fetched")
     return SafetensorsDir(part.directory, partial=part.on_hub)

@@ -13,7 +13,8 @@ from nla_ray.errors import CheckpointError
 
 SIDECAR_NAME = "nla_meta.yaml"
 ADAPTER_CONFIG, AR_META = "adapter_config.json", "ar_meta.json"
-AR_FILES = (AR_META, "value_head.safetensors", "value_heads.safetensors", "linear_head.pt", "value_head.pt")
+PICKLED_HEADS = ("linear_head.pt", "value_head.pt", "value_heads.pt")
+AR_FILES = (AR_META, "value_head.safetensors", "value_heads.safetensors", *PICKLED_HEADS)
 """Files that only a reconstructor has."""
 
 
