@@ -57,8 +57,8 @@ class Target(Config):
     def _no_adapter(cls, values: object) -> object:
         for key in _ADAPTERS & set(values if isinstance(values, dict) else ()):
             raise ValueError(
-                f"{key}: adapters (LoRA) are not loaded; merge it into its base model, save that and name it "
-                "as the target, with base for the model that it was made from"
+                f"{key}: an adapter (LoRA) is named as the target, with the model that it was trained over: "
+                "target: ADAPTER on BASE"
             )
         return values
 
@@ -170,7 +170,8 @@ class SweepConfig(DecodePolicy):
     targets_at_once: Annotated[int, Field(ge=1)] = 1
     """Targets that are worked on at once, each with actors of its own, where the cluster has room.
 
-    The cells of one target always share its actors, which load the models once.
+    The cells of one target always share its actors, which load the models once; so do those of adapters
+    over one base with one pair.
     """
     stalled_after_s: Annotated[float, Field(gt=0)] = 1800.0
     """A cell that is worked on and has finished no unit for so long is called stalled."""
