@@ -11,7 +11,7 @@ import pytest
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.errors import CheckpointError
 from nla_ray.pipelines.decode.run import decode, plan
-from tests.decoded import rows_of, select
+from tests.decoded import rows_of
 from tests.nla.dialects import writers
 
 ADDED = "add_matched@output:1"
@@ -44,9 +44,9 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 def test_a_pair_of_adapters_is_decoded_and_its_facts_are_in_the_plan(config: dict[str, Any]) -> None:
     decode(DecodeConfig.model_validate(config))
     rows = rows_of(config["output"])
-    assert len(rows) == 2 and all(row["cosine"] is not None for row in rows if row["explanation"])
-    (found,) = select(config["output"], "SELECT config FROM runs")
-    models = json.loads(found["config"])["models"]
+    assert len(rows) == 2 and all(row["cos"] is not None for row in rows if row["explanation"])
+    (stored,) = (Path(config["output"]) / "plans").glob("*.json")
+    models = json.loads(stored.read_text())["facts"]["config"]["models"]
     assert models["pair"]["template_options"] == {"enable_thinking": False}
     assert models["injection"] == ADDED
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -63,7 +64,8 @@ def _make(made: Path, directory: Path, meta: ArMeta, tensors: SafetensorsDir) ->
         sidecar = sidecar_of(directory)
         if sidecar is not None and not (here / sidecar.name).exists():
             (here / sidecar.name).symlink_to(sidecar)
-        (here / CONFIG_NAME).write_text(json.dumps(_config(meta), indent=2), encoding="utf-8")
+        config = json.dumps(_config(meta, adapter), indent=2)
+        (here / CONFIG_NAME).write_text(config, encoding="utf-8")
         try:
             part.rename(made.parent)
         except OSError:
@@ -95,13 +97,14 @@ def _split(tensors: SafetensorsDir) -> tuple[dict[str, torch.Tensor], dict[str, 
     return adapter, head
 
 
-def _config(meta: ArMeta) -> dict[str, object]:
-    modules = meta.target_modules
+def _config(meta: ArMeta, adapter: Iterable[str]) -> dict[str, object]:
+    """Its modules are named one by one: those of the blocks that were cut off had no LoRA."""
+    modules = {name.removeprefix("base_model.model.").partition(".lora_")[0] for name in adapter}
     return {
         "peft_type": "LORA",
         "r": meta.rank,
         "lora_alpha": meta.alpha,
-        "target_modules": modules if isinstance(modules, str) else list(modules),
+        "target_modules": sorted(modules),
         "use_rslora": True,
         "bias": "none",
     }

@@ -19,7 +19,6 @@ class ArMeta:
     blocks: int
     rank: int
     alpha: float
-    target_modules: str | tuple[str, ...]
     final_norm: bool
 
 
@@ -41,21 +40,17 @@ def read_ar_meta(directory: Path) -> ArMeta:
     found = read_json(file)
     try:
         blocks, rank, alpha = (found[name] for name in ("ar_num_layers", "lora_r", "lora_alpha"))
-        modules, stripped = found["target_modules"], found.get("final_norm_stripped", False)
+        stripped = found.get("final_norm_stripped", False)
         if not (_count(blocks) and _count(rank) and isinstance(alpha, int | float) and alpha > 0):
             raise ValueError("ar_num_layers, lora_r and lora_alpha are positive numbers")
-        if isinstance(modules, list) and modules and all(isinstance(one, str) for one in modules):
-            modules = tuple(modules)
-        elif not isinstance(modules, str) or not modules:
-            raise ValueError("target_modules is a list of names or a regular expression")
         if not isinstance(stripped, bool):
             raise ValueError("final_norm_stripped is true or false")
     except (KeyError, ValueError) as error:
         raise CheckpointError(
-            f"{file}: not as its trainer writes it: {error}; ar_num_layers, lora_r, lora_alpha and "
-            "target_modules were expected"
+            f"{file}: not as its trainer writes it: {error}; ar_num_layers, lora_r and lora_alpha "
+            "were expected"
         ) from None
-    return ArMeta(blocks, rank, float(alpha), modules, not stripped)
+    return ArMeta(blocks, rank, float(alpha), not stripped)
 
 
 def _count(value: object) -> bool:
