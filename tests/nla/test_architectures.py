@@ -77,7 +77,7 @@ def hooked_answers(av: Path, tokens: int) -> tuple[torch.Tensor, torch.Tensor]:
 
     def put(_: Any, __: Any, output: torch.Tensor) -> torch.Tensor:
         output = output.clone()
-        output[:, prompt.slot] = SCALE * unit_BD
+        output[:, prompt.slots[0]] = SCALE * unit_BD
         return output
 
     hook = model.get_input_embeddings().register_forward_hook(put)

@@ -37,7 +37,8 @@ class Choice:
         none, and after a few more tokens. Raises CheckpointError where neither gives its logits.
         """
         reference, model = self._plain(), self._model
-        vector = np.random.default_rng(0).standard_normal(reference.d_model).astype(np.float32)
+        shape = (len(reference.slots), reference.d_model)
+        vector = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
         vectors = [vector, None][: reference.layout.cohort]
         tokens = reference.prompt_T[:_STEPS].tolist()
         try:

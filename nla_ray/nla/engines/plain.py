@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -25,18 +26,18 @@ from nla_ray.nla.verbalizer import Answer, Request, Sampling
 
 
 class PlainDecoder:
-    """Any causal LM, bound to one prompt and its injection slot."""
+    """Any causal LM, bound to one prompt and its slots."""
 
     def __init__(
         self,
         model: Any,
         prompt_ids: Sequence[int],
-        slot: int,
+        slots: Sequence[int],
         stop_ids: Sequence[int],
         injection: Injection,
         layout: SlotLayout,
     ) -> None:
-        self.layout, self.injection, self.model, self.slot = layout, injection, model, slot
+        self.layout, self.injection, self.model, self.slots = layout, injection, model, tuple(slots)
         self.stack = find_stack(model)
         self.device: torch.device = next(self.stack.embedding.parameters()).device
         self.stop_ids = torch.tensor(sorted(set(stop_ids)), device=self.device)
@@ -68,8 +69,7 @@ class PlainDecoder:
         """The same by one run over all tokens without any cache: what every engine is held to."""
         with torch.inference_mode():
             ids_BT = torch.cat((self.prompt_T, torch.tensor(tokens).to(self.prompt_T)))
-            vectors_BD, live_B1 = stacked(vectors, len(vectors), self.d_model, self.device)
-            with injecting_ids(self.stack, self.injection, self.slot, vectors_BD, live_B1):
+            with self._injecting(vectors, len(vectors)):
                 ran = self.model(input_ids=ids_BT.expand(len(vectors), -1), use_cache=False)
             return ran.logits[:, len(self.prompt_T) - 1 :].float()  # type: ignore[no-any-return]
 
@@ -101,9 +101,12 @@ class PlainDecoder:
         return {cache_keyword(self.model): DynamicCache(config=self.model.config)}
 
     def _prefill(self, vectors: Sequence[np.ndarray | None], cache: dict[str, DynamicCache]) -> torch.Tensor:
-        vectors_BD, live_B1 = stacked(vectors, self.layout.cohort, self.d_model, self.device)
-        with injecting_ids(self.stack, self.injection, self.slot, vectors_BD, live_B1):
+        with self._injecting(vectors, self.layout.cohort):
             return self._forward(self.prompt_T.expand(self.layout.cohort, -1), cache)
+
+    def _injecting(self, vectors: Sequence[np.ndarray | None], rows: int) -> AbstractContextManager[None]:
+        vectors_BSD, live_B1 = stacked(vectors, (rows, len(self.slots), self.d_model), self.device)
+        return injecting_ids(self.stack, self.injection, self.slots, vectors_BSD, live_B1)
 
     def _forward(self, ids_BT: torch.Tensor, cache: dict[str, DynamicCache]) -> torch.Tensor:
         """Logits [B, vocabulary] after the last token.

@@ -45,13 +45,13 @@ class SlotLayout:
 
 
 class SlotDecoder:
-    """A causal LM (with `attn_implementation=attention.NAME`), bound to one prompt and its injection slot."""
+    """A causal LM (with `attn_implementation=attention.NAME`), bound to one prompt and its slots."""
 
     def __init__(
         self,
         model: Any,
         prompt_ids: Sequence[int],
-        slot: int,
+        slots: Sequence[int],
         stop_ids: Sequence[int],
         injection: Injection,
         layout: SlotLayout,
@@ -62,10 +62,10 @@ class SlotDecoder:
         self.device: torch.device = self.body.get_input_embeddings().weight.device
         self.stop_ids = torch.tensor(sorted(set(stop_ids)), device=self.device)
         self.prompt_length = len(prompt_ids)
-        self.cut = slot if layout.share_prefix else 0
+        self.cut = slots[0] if layout.share_prefix else 0
         with torch.inference_mode():
             embeds_TD = self.embed(torch.tensor(prompt_ids, device=self.device))
-            self.suffix_TD, self.slot = embeds_TD[self.cut :], slot - self.cut
+            self.suffix_TD, self.slots = embeds_TD[self.cut :], tuple(slot - self.cut for slot in slots)
             self.prefix = self._prefill_prefix(embeds_TD[None, : self.cut])
 
     @property
@@ -85,7 +85,7 @@ class SlotDecoder:
     def probe(self, vectors: Sequence[np.ndarray | None], tokens: Sequence[int] = ()) -> torch.Tensor:
         """Logits [n, 1 + tokens, vocabulary] after the prompt and after each of `tokens`, which all rows say.
 
-        At most a cohort of vectors; None injects nothing.
+        At most a cohort of vectors, each [d] or [slots, d]; None injects nothing.
         """
         cohort, own = self.layout.cohort, len(self.suffix_TD)
         rows = slice(0, cohort)
@@ -100,12 +100,13 @@ class SlotDecoder:
             return torch.stack(found, dim=1)[: len(vectors)].float()
 
     def prefill(self, vectors: Sequence[np.ndarray | None], kv: SlotKV, slots: slice) -> torch.Tensor:
-        """The prompt from the slot on, for one cohort: first-token logits [cohort, vocabulary]."""
+        """The prompt from the first slot on, for one cohort: first-token logits [cohort, vocabulary]."""
         cohort, length = self.layout.cohort, len(self.suffix_TD)
-        vectors_BD, live_B1 = stacked(vectors, cohort, self.d_model, self.device)
+        shape = (cohort, len(self.slots), self.d_model)
+        vectors_BSD, live_B1 = stacked(vectors, shape, self.device)
         positions_BT = torch.arange(self.cut, self.prompt_length, device=self.device).expand(cohort, length)
         plain_BTD = self.suffix_TD.expand(cohort, -1, -1)
-        with injecting(self.body, self.injection, plain_BTD, self.slot, vectors_BD, live_B1) as embeds_BTD:
+        with injecting(self.body, self.injection, plain_BTD, self.slots, vectors_BSD, live_B1) as embeds_BTD:
             return self.forward(embeds_BTD, positions_BT, SlotPass(kv, [Span(slice(0, cohort), slots, 0)]))
 
     def forward(self, embeds_BTD: torch.Tensor, positions_BT: torch.Tensor, slots: SlotPass) -> torch.Tensor:

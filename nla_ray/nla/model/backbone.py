@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import re
@@ -9,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -19,9 +20,13 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from transformers.utils import logging as hf_logging
 
 from nla_ray.errors import CheckpointError
+from nla_ray.nla.model.adapters.view import bottom_of, layers_of, views_on
 from nla_ray.nla.model.cut import block_output, check_cut, cut_config, cuts_alike, skeleton
 from nla_ray.nla.model.stack import NORMS, find_stack
 from nla_ray.nla.model.weights import SafetensorsDir
+
+if TYPE_CHECKING:
+    from nla_ray.nla.model.adapters.merge import Adapter
 
 TESTED = (
     "qwen2", "qwen3", "qwen3_moe", "qwen3_next", "qwen3_5_text", "qwen3_5_moe_text", "llama", "mistral",
@@ -56,10 +61,10 @@ def load_config(directory: str | Path, *, trust_remote_code: bool = False) -> Pr
     no decoder-only model of its architecture (code of the checkpoint runs only with `trust_remote_code`).
     """
     file = Path(directory) / "config.json"
-    if (adapter := file.with_name("adapter_config.json")).exists():
+    if layers_of(directory) is None and (adapter := file.with_name("adapter_config.json")).exists():
         raise CheckpointError(
-            f"{adapter}: adapters (LoRA) are not loaded, and without it this is another model: merge it into "
-            "its base model, save that and name it; where it is merged already, remove this file"
+            f"{adapter}: an adapter (LoRA), and without it this is another model: name it with its base, "
+            "ADAPTER on BASE; where it is merged already, remove this file"
         )
     if not file.is_file():
         raise CheckpointError(f"{directory}: no config.json; give a model directory in Hugging Face format")
@@ -202,8 +207,10 @@ def _load(
     trust_remote_code: bool,
     spared: Callable[[str], bool],
 ) -> nn.Module:
-    directory = Path(directory)
+    view, directory = Path(directory), bottom_of(directory)
     SafetensorsDir(directory)
+    if view != directory:
+        check_adapters(factory, view, config, trust_remote_code=trust_remote_code)
     try:
         with alone():
             model, report = factory.from_pretrained(
@@ -225,7 +232,46 @@ def _load(
             f"{directory}: cannot be loaded: {type(error).__name__}: {_brief(error)}"
         ) from error
     _check_report(directory, report, spared)
+    if view != directory:
+        merge_adapters(model, view, trust_remote_code=trust_remote_code)
     return model  # type: ignore[no-any-return]
+
+
+def check_adapters(
+    factory: Any, view: Path, config: PreTrainedConfig, *, trust_remote_code: bool = False
+) -> None:
+    """Raise CheckpointError where an adapter does not fit `factory`'s model of its base; reads no weights."""
+    try:
+        with torch.device("meta"), alone():
+            model = factory.from_config(copy.deepcopy(config), trust_remote_code=trust_remote_code)
+    # As in loading.
+    except Exception as error:
+        raise CheckpointError(f"{view}: cannot be built: {type(error).__name__}: {_brief(error)}") from error
+    for _ in adapters_of(view, model, trust_remote_code=trust_remote_code):
+        pass
+
+
+def merge_adapters(model: nn.Module, view: Path, *, trust_remote_code: bool = False) -> None:
+    """Merge the adapters of a view into its base, from the lowest up. Raises CheckpointError."""
+    for adapter in adapters_of(view, model, trust_remote_code=trust_remote_code):
+        adapter.merge(model)
+
+
+def adapters_of(view: str | Path, model: nn.Module, *, trust_remote_code: bool = False) -> Iterator[Adapter]:
+    """The adapters of a view, from the lowest up, for a model with all or the first blocks of its base.
+
+    A directory that is no view has none. Raises CheckpointError for one that does not fit.
+    """
+    if layers_of(view) is None:
+        return
+    # peft takes seconds to load.
+    from nla_ray.nla.model.adapters.merge import attach
+
+    blocks = load_config(bottom_of(view), trust_remote_code=trust_remote_code).num_hidden_layers
+    for one in views_on(view):
+        with alone():
+            adapter = attach(model, one, blocks=blocks)
+        yield adapter
 
 
 def _attention_for(config: PreTrainedConfig, attention: str) -> str | None:

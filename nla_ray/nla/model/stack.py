@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,13 @@ from nla_ray.errors import CheckpointError
 
 NORMS = ("norm", "final_layer_norm", "final_layernorm", "ln_f", "norm_f", "embedding_norm")
 """What families call the norm after the last block."""
+
+
+BLOCK = re.compile(r"(?:^|\.)(?:layers|h)\.(\d+)\.")
+"""The number of its block in the name of a tensor."""
+
+BESIDE = re.compile(r"vision|visual|audio|(?:^|\.)mtp\.")
+"""What is no part of the decoder, in the name of a tensor: towers, and predictors of further tokens."""
 
 
 @dataclass(frozen=True)
