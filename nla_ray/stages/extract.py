@@ -25,6 +25,7 @@ from nla_ray.nla.extraction import Extractor
 from nla_ray.nla.fidelity import Directions
 from nla_ray.nla.generation.continuation import Continuer
 from nla_ray.nla.model.backbone import load_config, text_config
+from nla_ray.nla.model.ranks import spread
 from nla_ray.nla.outcomes import position_flags
 from nla_ray.nla.prompt import load_tokenizer
 from nla_ray.nla.verbalizer import Sampling
@@ -92,7 +93,9 @@ class ExtractStage(Stage):
         self._extractor = None
         if target is not None and ref is not None and reads:
             device, dtype = device_of(config.engine)
-            self._extractor = Extractor(
+            self._extractor = spread(
+                config.engine.ranks,
+                Extractor,
                 target,
                 [self._identity.layer],
                 dtype=dtype,

@@ -20,6 +20,7 @@ from transformers.utils import logging as hf_logging
 
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.model.cut import block_output, check_cut, cut_config, cuts_alike
+from nla_ray.nla.model.ranks import shared_out
 from nla_ray.nla.model.stack import NORMS, find_stack
 from nla_ray.nla.model.weights import SafetensorsDir
 
@@ -185,6 +186,7 @@ def _load(
 ) -> nn.Module:
     directory = Path(directory)
     SafetensorsDir(directory)
+    shares = shared_out(config, directory)
     try:
         with alone():
             model, report = factory.from_pretrained(
@@ -198,6 +200,7 @@ def _load(
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
                 trust_remote_code=trust_remote_code,
+                **shares,
             )
         model = model.eval().requires_grad_(False).to(device)
     # Sizes that no model can have, quantization, a full device: each fails in its own way.
