@@ -79,6 +79,9 @@ class Engine(Config):
     """Answers that start together; `slots` is a multiple of it."""
     batch_tokens: Annotated[int, Field(ge=1)] = 4096
     """Tokens of one forward pass of the target and of the reconstructor, padding included."""
+    ranks: Annotated[int, Field(ge=1, exclude_if=lambda ranks: ranks == 1)] = 1
+    """Processes of a worker that share each model, a GPU each (tensor parallel), for what one cannot hold; it
+    divides the models' heads. Under Ray the actor's pool needs as many `gpus`."""
 
     @model_validator(mode="after")
     def _whole_cohorts(self) -> Engine:

@@ -24,6 +24,7 @@ from nla_ray.evaluation.robustness import Rebuild, Texts, choose, distractors, r
 from nla_ray.evaluation.rows import Rows, read_rows, read_vectors
 from nla_ray.models import directory_of, pinned_models
 from nla_ray.nla import fidelity
+from nla_ray.nla.model.ranks import spread
 from nla_ray.nla.reconstructor import Reconstructor
 from nla_ray.pages.data import Reference
 from nla_ray.pipelines.decode.meter import Report
@@ -101,7 +102,9 @@ def reconstructor_of(config: EvaluateConfig) -> Rebuild:
     if ar is None:
         raise InputError("models.ar: name the reconstructor")
     device, dtype = device_of(config.engine)
-    made = Reconstructor(
+    made = spread(
+        config.engine.ranks,
+        Reconstructor,
         directory_of(ar),
         dtype=dtype,
         device=device,

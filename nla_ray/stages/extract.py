@@ -26,6 +26,7 @@ from nla_ray.nla.fidelity import Directions
 from nla_ray.nla.generation.continuation import Continuer
 from nla_ray.nla.model.adapters.view import bottom_of
 from nla_ray.nla.model.backbone import load_config, text_config
+from nla_ray.nla.model.ranks import spread
 from nla_ray.nla.outcomes import position_flags
 from nla_ray.nla.prompt import load_tokenizer
 from nla_ray.nla.verbalizer import Sampling
@@ -94,7 +95,9 @@ class ExtractStage(Stage):
         self._directory = target
         if target is not None and ref is not None and reads:
             device, dtype = device_of(config.engine)
-            self._extractor = Extractor(
+            self._extractor = spread(
+                config.engine.ranks,
+                Extractor,
                 target,
                 [self._identity.layer],
                 dtype=dtype,

@@ -9,6 +9,7 @@ import numpy as np
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.models import directory_of
 from nla_ray.nla.fidelity import cos
+from nla_ray.nla.model.ranks import spread
 from nla_ray.nla.reconstructor import Reconstructor
 from nla_ray.stages.device import device_of
 from nla_ray.stages.halves import in_halves
@@ -32,7 +33,9 @@ class ScoreStage(Stage):
         ar, engine = self._config.models.ar, self._config.engine
         if ar is not None:
             device, dtype = device_of(engine)
-            self._reconstructor = Reconstructor(
+            self._reconstructor = spread(
+                engine.ranks,
+                Reconstructor,
                 directory_of(ar),
                 dtype=dtype,
                 device=device,

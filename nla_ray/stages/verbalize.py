@@ -12,6 +12,7 @@ from nla_ray.errors import EngineError
 from nla_ray.models import directory_of
 from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
+from nla_ray.nla.model.ranks import spread
 from nla_ray.nla.outcomes import judge
 from nla_ray.nla.prompt import load_tokenizer
 from nla_ray.nla.verbalizer import Sampling
@@ -33,7 +34,9 @@ class VerbalizeStage(Stage):
         """Load the verbalizer, with the target's chat template where it has none, and prove its injection."""
         engine, models = self._config.engine, self._config.models
         device, dtype = device_of(engine)
-        self._verbalizer = TransformersVerbalizer(
+        self._verbalizer = spread(
+            engine.ranks,
+            TransformersVerbalizer,
             directory_of(models.av),
             dtype=dtype,
             device=device,

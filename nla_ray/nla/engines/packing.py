@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 from nla_ray.errors import EngineError
 
@@ -36,11 +37,15 @@ class PackedLinear(nn.Module):
 
 
 def pack(model: nn.Module) -> None:
-    """Replace, in place, the linear layers of a float32 model on a CPU; any other model is left as it is."""
+    """Replace, in place, the linear layers of a float32 model on a CPU; other ones and shares stay."""
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
-            if type(child) is nn.Linear and child.weight.is_cpu and child.weight.dtype == torch.float32:
+            if type(child) is nn.Linear and _packable(child.weight):
                 setattr(parent, name, PackedLinear(child))
+
+
+def _packable(weight: torch.Tensor) -> bool:
+    return weight.is_cpu and weight.dtype == torch.float32 and not isinstance(weight, DTensor)
 
 
 @torch.no_grad()

@@ -22,6 +22,7 @@ from transformers.utils import logging as hf_logging
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.model.adapters.view import bottom_of, layers_of, views_on
 from nla_ray.nla.model.cut import block_output, check_cut, cut_config, cuts_alike, skeleton
+from nla_ray.nla.model.ranks import shared_out
 from nla_ray.nla.model.stack import NORMS, find_stack
 from nla_ray.nla.model.weights import SafetensorsDir
 
@@ -211,6 +212,7 @@ def _load(
     SafetensorsDir(directory)
     if view != directory:
         check_adapters(factory, view, config, trust_remote_code=trust_remote_code)
+    shares = shared_out(config, view)
     try:
         with alone():
             model, report = factory.from_pretrained(
@@ -224,6 +226,7 @@ def _load(
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
                 trust_remote_code=trust_remote_code,
+                **shares,
             )
         model = model.eval().requires_grad_(False).to(device)
     # Sizes that no model can have, quantization, a full device: each fails in its own way.

@@ -15,6 +15,8 @@ from nla_ray.corpus.redaction.find import settled as redaction
 from nla_ray.corpus.vectors.files import VectorOrigin, check_vectors
 from nla_ray.errors import CheckpointError, ConfigError
 from nla_ray.models import here, pinned_models, planned_directory
+from nla_ray.nla.model.backbone import load_config
+from nla_ray.nla.model.ranks import check_divisible
 from nla_ray.nla.preflight.run import check
 from nla_ray.nla.prompt import slots_of
 from nla_ray.nla.sidecar.read import Sidecar, read_sidecar, require_injection
@@ -82,6 +84,7 @@ def plan_decode(config: DecodeConfig, reads: Reads) -> Decode:
     )
     preflight(config)
     checkpoints = find_checkpoints(config)
+    check_ranks(config, checkpoints)
     settled_models = settled_pair(pinned(config.models, checkpoints), checkpoints.av, checkpoints.ar)
     config = config.model_copy(update={"models": settled_models})
     sidecar = read_sidecar(
@@ -159,6 +162,22 @@ def refuse_slots(sidecar: Sidecar) -> None:
             "of a decode has one position and one vector; take a verbalizer of one slot, or call "
             "Verbalizer.generate"
         )
+
+
+def check_ranks(config: DecodeConfig, checkpoints: Checkpoints) -> None:
+    """Refuse models that `engine.ranks` cannot share, and actors without a GPU for each rank."""
+    ranks, runner, models = config.engine.ranks, config.runner, config.models
+    pools = [runner.pool] if runner.pools is None else [pool for _, pool in runner.pools]
+    least = min(pool.gpus for pool in pools)
+    if runner.name == "ray" and config.engine.device == "cuda" and ranks > max(1, least):
+        raise ConfigError(
+            f"engine.ranks {ranks}: an actor has {least:g} GPUs; set `gpus` of runner.pool or runner.pools"
+        )
+    refs, found = (models.target, models.av, models.ar), (checkpoints.target, checkpoints.av, checkpoints.ar)
+    for ref, directory in zip(refs, found, strict=True):
+        if ref is not None and directory is not None and ranks > 1:
+            loaded = load_config(directory, trust_remote_code=ref.trust_remote_code)
+            check_divisible(loaded, ranks, directory)
 
 
 def find_checkpoints(config: DecodeConfig) -> Checkpoints:
