@@ -16,7 +16,7 @@ from nla_ray.text import printable
 
 if TYPE_CHECKING:
     from nla_ray.nla.preflight.parts import Check
-    from nla_ray.nla.proof import Proof
+    from nla_ray.nla.proof.verdict import Proof
 
 _COLOURS = {"pass": "green", "fail": "bold red", "skip": "yellow"}
 _FORM = "ID_OR_PATH[@REVISION][#SUBFOLDER]"
@@ -67,14 +67,15 @@ def check_command(
 
 def _proof(av: ModelRef, others: Sequence[ModelRef | None], injection: str | None) -> Proof:
     from nla_ray.models import directory_of
-    from nla_ray.nla.proof import prove
+    from nla_ray.nla.proof.prove import On, prove
 
     ar, target = others
     if ar is None or target is None:
         raise ConfigError("--prove: needs the reconstructor (AR) and --target: its score of answers decides")
+    trusted = ("av", "ar", "target") if av.trust_remote_code else ()
     return prove(
         directory_of(av), directory_of(ar), directory_of(target), injection=injection,
-        trust_remote_code=av.trust_remote_code, report=lambda doing: typer.echo(doing, err=True),
+        on=On(trusted=trusted), report=lambda doing: typer.echo(doing, err=True),
     )  # fmt: skip
 
 
