@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -48,7 +49,8 @@ class Checkpoints:
 class Decode:
     """A decode that is ready to run; in `config` device, type and the commits of models are settled.
 
-    `unusable` are the most frequent reasons why documents cannot be used, each with an example.
+    `unusable` are the most frequent reasons why documents cannot be used, each with an example. `proof` is
+    what is known, before any unit is made, of whether the pair reads the target.
     """
 
     config: DecodeConfig
@@ -62,6 +64,7 @@ class Decode:
     warnings: tuple[str, ...]
     unusable: tuple[str, ...]
     examples: tuple[Example, ...] = ()
+    proof: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
 def plan_alone(config: DecodeConfig, doing: Doing) -> Decode:
@@ -155,9 +158,8 @@ def refuse_slots(sidecar: Sidecar) -> None:
     """Raise CheckpointError for a verbalizer that answers about several vectors: a row has one position."""
     if slots_of(sidecar) > 1:
         raise CheckpointError(
-            f"{sidecar.path}: {sidecar.injection}: an answer is about {slots_of(sidecar)} vectors, and a row "
-            "of a decode has one position and one vector; take a verbalizer of one slot, or call "
-            "Verbalizer.generate"
+            f"{sidecar.path}: {sidecar.injection}: {slots_of(sidecar)} vectors an answer, and a row of a "
+            "decode has one position; take a verbalizer of one slot, or call Verbalizer.generate"
         )
 
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from nla_ray.config.reference import ModelRef
 from nla_ray.nla.model.resolve import resolve
-from nla_ray.nla.proof import prove
+from nla_ray.nla.proof.prove import prove
 
 ADDED = "add_matched@output:1=1.0"
 
