@@ -15,6 +15,7 @@ from nla_ray.errors import ConfigError, Exit
 from nla_ray.text import printable
 
 if TYPE_CHECKING:
+    from nla_ray.config.pairs.facts import PairFacts
     from nla_ray.nla.preflight.parts import Check
     from nla_ray.nla.proof.verdict import Proof
 
@@ -30,6 +31,13 @@ def check_command(
         str | None,
         typer.Option(metavar="KIND@SITE=SCALE", help="How vectors enter an AV whose sidecar does not tell."),
     ] = None,
+    pair: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="What else the files do not tell, as in models.pair, such as layer=24; may be repeated.",
+        ),
+    ] = None,
     prove: Annotated[
         bool,
         typer.Option("--prove", help="Load the three and decode 32 vectors: does the pair read this target?"),
@@ -43,6 +51,8 @@ def check_command(
     With --prove also what no file tells: how vectors enter the verbalizer, and that it reads this target.
     Exits 10 when a check fails; docs/operations.md has all exit codes.
     """
+    from nla_ray.config.loading.load import given
+    from nla_ray.config.pairs.facts import PairFacts
     from nla_ray.models import directory_of, here
     from nla_ray.nla.preflight.run import check
     from nla_ray.nla.sidecar.read import said_injection
@@ -52,20 +62,25 @@ def check_command(
         for text in (ar, target)
     ]
     verbalizer = here(ModelRef.parse(av, trust_remote_code=trust_remote_code))
-    untold = prove and injection is None and said_injection(directory_of(verbalizer, weights=False)) is None
-    proof = _proof(verbalizer, refs, None) if untold else None
-    checks = check(verbalizer, *refs, injection=injection if proof is None else proof.proven)
+    facts = given(PairFacts, pair) if pair else None
+    place = directory_of(verbalizer, weights=False)
+    untold = prove and injection is None and said_injection(place, facts) is None
+    proof = _proof(verbalizer, refs, None, facts) if untold else None
+    found = injection if proof is None else proof.proven
+    checks = check(verbalizer, *refs, injection=found, facts=facts)
     print_checks(checks, Console())
     failed = any(made.status == "fail" for made in checks)
     if prove and not untold and not failed:
-        proof = _proof(verbalizer, refs, injection)
+        proof = _proof(verbalizer, refs, injection, facts)
     if proof is not None:
         print_proof(proof)
     if failed or (proof is not None and proof.proven is None):
         raise typer.Exit(Exit.NO)
 
 
-def _proof(av: ModelRef, others: Sequence[ModelRef | None], injection: str | None) -> Proof:
+def _proof(
+    av: ModelRef, others: Sequence[ModelRef | None], injection: str | None, facts: PairFacts | None
+) -> Proof:
     from nla_ray.models import directory_of
     from nla_ray.nla.proof.prove import On, prove
 
@@ -74,7 +89,7 @@ def _proof(av: ModelRef, others: Sequence[ModelRef | None], injection: str | Non
         raise ConfigError("--prove: needs the reconstructor (AR) and --target: its score of answers decides")
     trusted = ("av", "ar", "target") if av.trust_remote_code else ()
     return prove(
-        directory_of(av), directory_of(ar), directory_of(target), injection=injection,
+        directory_of(av), directory_of(ar), directory_of(target), injection=injection, facts=facts,
         on=On(trusted=trusted), report=lambda doing: typer.echo(doing, err=True),
     )  # fmt: skip
 

@@ -87,6 +87,12 @@ class Injection:
         return f"{self.place}={scale}{slots}{',centred' if self.centred else ''}"
 
 
+def slots_said(text: str | None) -> int:
+    """How many vectors an injection puts into one prompt; 1 for none and for what is no injection."""
+    match = None if text is None else _FORM.fullmatch(text)
+    return int(match[6]) if match is not None and match[6] else 1
+
+
 def parse_scale(value: object, d_model: int) -> float | None:
     """The norm that a scale means for this width; None means raw. Raises ValueError on anything else."""
     if value is None or value in ("raw", "none"):

@@ -19,10 +19,14 @@ from transformers import PreTrainedTokenizerBase
 
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.injection import injecting
-from nla_ray.nla.model.backbone import load_backbone, load_causal_lm
+from nla_ray.nla.model.adapters.view import layers_of
+from nla_ray.nla.model.backbone import load_backbone, load_causal_lm, load_config
+from nla_ray.nla.model.head import open_value_head
+from nla_ray.nla.model.stack import find_stack, looks_up_tokens
 from nla_ray.nla.model.stops import stop_ids
-from nla_ray.nla.model.weights import SafetensorsDir, open_value_head, read_mean
+from nla_ray.nla.model.weights import SafetensorsDir, read_mean
 from nla_ray.nla.prompt import AvPrompt, ar_prompt_ids, check_ar_suffix, load_tokenizer, render_av_prompt
+from nla_ray.nla.reconstructor import check_depth
 from nla_ray.nla.sidecar.read import Sidecar, check_ar_depth, check_width, read_sidecar, require_injection
 
 CPU = torch.device("cpu")
@@ -45,6 +49,11 @@ class TrainableAV(nn.Module):
         Raises CheckpointError where sidecar, tokenizer and model do not belong together.
         """
         super().__init__()
+        if looks_up_tokens(lm):
+            raise CheckpointError(
+                f"{source}: {lm.config.model_type} with per-layer inputs looks up more by a token than its "
+                "embedding; its verbalizer can be decoded, not trained: take another target"
+            )
         self.source = source
         check_width(sidecar, lm.get_input_embeddings().weight.shape[1])
         self.lm, self.sidecar, self.tokenizer = lm, sidecar, tokenizer
@@ -96,7 +105,7 @@ class TrainableAR(nn.Module):
         """
         super().__init__()
         self.source = source
-        check_ar_depth(sidecar, backbone.config.num_hidden_layers)
+        check_ar_depth(sidecar, len(find_stack(backbone).blocks))
         check_width(sidecar, backbone.config.hidden_size)
         self.backbone, self.head, self.sidecar, self.tokenizer = backbone, head, sidecar, tokenizer
         check_ar_suffix(self.prompts(["A"])[0], sidecar)
@@ -155,11 +164,18 @@ def load_ar(
     Raises CheckpointError.
     """
     own = sidecar or read_sidecar(directory, role="ar")
+    if own.facts.ar_norm:
+        raise CheckpointError(
+            f"{own.path}: it reads through a final norm, and what is trained here has none: start anew"
+        )
+    if sidecar is None:
+        config = load_config(directory, trust_remote_code=trust_remote_code)
+        check_depth(own, config, whole=layers_of(directory) is not None)
     backbone = load_backbone(
-        directory, layers=None if sidecar is None else own.layer + 1, final_norm=False,
+        directory, layers=own.ar_blocks, final_norm=False,
         dtype=torch.float32, device=CPU, trust_remote_code=trust_remote_code,
     )  # fmt: skip
-    head = _identity(own.d_model) if sidecar is not None else _stored_head(directory, own.d_model)
+    head = _identity(own.d_model) if sidecar is not None else _stored_head(directory, own)
     tokenizer = load_tokenizer(directory, trust_remote_code=trust_remote_code)
     model = TrainableAR(_trainable(backbone, checkpointing), head, own, tokenizer, directory)
     model.stored = stored_dtype(directory)
@@ -219,10 +235,10 @@ def _identity(d_model: int) -> nn.Linear:
     return head
 
 
-def _stored_head(directory: Path, d_model: int) -> nn.Linear:
-    stored = open_value_head(directory, d_model)
-    for name in stored.names:
-        stored.check_finite(name)
-    head = nn.Linear(d_model, d_model, bias="bias" in stored.names)
-    head.load_state_dict({name: stored.tensor(name).float() for name in stored.names})
+def _stored_head(directory: Path, sidecar: Sidecar) -> nn.Linear:
+    stored = open_value_head(directory, sidecar.d_model, sidecar.layer)
+    stored.check_finite()
+    weight, bias = stored.tensors()
+    head = nn.Linear(sidecar.d_model, sidecar.d_model, bias=bias is not None)
+    head.load_state_dict({"weight": weight} | ({} if bias is None else {"bias": bias}))
     return head

@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from nla_ray.errors import CheckpointError
+from nla_ray.nla.model.adapters.view import bottom_of
 
 INDEX_NAME, SINGLE_NAME = "model.safetensors.index.json", "model.safetensors"
 HEAD_NAME, MEAN_NAME = "value_head.safetensors", "injection_mean.safetensors"
@@ -37,12 +38,13 @@ class SafetensorsDir:
     """The tensors of a checkpoint directory: one `model.safetensors`, or the shards of its index.
 
     With `file`, that one file instead (`value_head.safetensors`). With `partial`, shards that the index names
-    may be missing: their tensors have a name and no header. Opening reads headers only.
+    may be missing: their tensors have a name and no header. Opening reads headers only. The tensors of an
+    adapter's view are those of its base.
     Raises CheckpointError for missing or unreadable files, pickle-only weights and adapters.
     """
 
     def __init__(self, directory: Path, *, file: str | None = None, partial: bool = False) -> None:
-        self.directory = Path(directory)
+        self.directory = bottom_of(directory) if file is None else Path(directory)
         self.headers: dict[str, TensorInfo] = {}
         self._names: set[str] = set()
         for path, expected in self._files(file).items():
@@ -106,22 +108,6 @@ class SafetensorsDir:
         if path.exists():
             return {path: set()}
         raise CheckpointError(f"{self.directory}: no {path.name}; {_instead(self.directory)}")
-
-
-def open_value_head(directory: Path, d_model: int) -> SafetensorsDir:
-    """The reconstructor's head: `weight` [d, d], and `bias` [d] where it has one; no values are read.
-
-    Raises CheckpointError for a missing head, another shape or another tensor.
-    """
-    head = SafetensorsDir(directory, file=HEAD_NAME)
-    expected = {"weight": (d_model, d_model), "bias": (d_model,)}
-    for name in ("weight", *head.names):
-        shape = head.info(name).shape
-        if shape != expected.get(name):
-            known = expected.get(name)
-            wanted = f"{list(known)} was expected" if known else "only weight and bias are known"
-            raise CheckpointError(f"{head.directory / HEAD_NAME}: {name} has shape {list(shape)}; {wanted}")
-    return head
 
 
 def read_mean(directory: Path, d_model: int) -> torch.Tensor:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.model.weights import read_mean
-from nla_ray.nla.preflight.parts import Part, Report, block_indices, compare_blocks, needed
+from nla_ray.nla.preflight.parts import Part, Report, Skip, block_indices, compare_blocks, needed
 from nla_ray.nla.prompt import (
     check_marker_id,
     check_neighbours,
     encode_av_prompt,
     find_slots,
+    identified,
     load_tokenizer,
     slots_of,
 )
@@ -75,12 +76,12 @@ def _marker_id(part: Part) -> str:
     sidecar, tokenizer = needed(part.sidecar, "readable sidecar"), needed(part.tokenizer, "tokenizer")
     marker = needed(sidecar.marker, "marker")
     check_marker_id(tokenizer, marker, sidecar.path)
-    return f"{marker.char!r} is token {marker.token_id}"
+    return f"{marker.char!r} is token {identified(tokenizer, marker).token_id}"
 
 
 def _av_prompt(part: Part, target: Part | None) -> tuple[tuple[int, ...], str]:
     sidecar, tokenizer = needed(part.sidecar, "readable sidecar"), needed(part.tokenizer, "tokenizer")
-    template, source = None, "its own"
+    template, source = None, "its own" if sidecar.facts.chat is not False else "none: plain text"
     if tokenizer.chat_template is None and target is not None:
         template = load_tokenizer(target.directory).chat_template
         source = "the target's"
@@ -95,7 +96,7 @@ def _av_prompt(part: Part, target: Part | None) -> tuple[tuple[int, ...], str]:
 
 def _slots(part: Part, ids: tuple[int, ...] | None) -> tuple[int, ...]:
     sidecar = needed(part.sidecar, "readable sidecar")
-    marker = needed(sidecar.marker, "marker")
+    marker = identified(needed(part.tokenizer, "tokenizer"), needed(sidecar.marker, "marker"))
     return find_slots(needed(ids, "rendered prompt"), marker, slots_of(sidecar), sidecar.path)
 
 
@@ -107,6 +108,8 @@ def _neighbours(part: Part, ids: tuple[int, ...] | None, slots: tuple[int, ...] 
     sidecar = needed(part.sidecar, "readable sidecar")
     marker = needed(sidecar.marker, "marker")
     check_neighbours(needed(ids, "rendered prompt"), needed(slots, "slot"), marker, sidecar.path)
+    if marker.left_id is None or marker.right_id is None:
+        raise Skip("not checked: no file of this pair records the tokens beside its marker")
     return f"tokens {marker.left_id} and {marker.right_id} stand beside it"
 
 
@@ -120,8 +123,4 @@ def _av_special_tokens(part: Part, ids: tuple[int, ...] | None) -> str:
             f"{part.directory}: the rendered prompt starts with the BOS {bos} twice; its chat template is "
             "not the one that the AV was trained with"
         )
-    return (
-        f"the chat template gives the BOS {bos}"
-        if ids[0] == bos
-        else f"the chat template gives no BOS ({bos})"
-    )
+    return f"the prompt starts with the BOS {bos}" if ids[0] == bos else f"the prompt has no BOS ({bos})"

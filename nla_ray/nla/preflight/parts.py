@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,11 +9,15 @@ from typing import Literal, TypeVar
 
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
+from nla_ray.config.pairs.facts import PairFacts
 from nla_ray.config.reference import ModelRef
 from nla_ray.errors import CheckpointError
-from nla_ray.nla.model.backbone import load_config
+from nla_ray.nla.model.adapters.view import bottom_of, layers_of
+from nla_ray.nla.model.backbone import load_config, refuse_stackless
 from nla_ray.nla.model.resolve import local_directory, resolve
+from nla_ray.nla.model.stack import BESIDE, BLOCK
 from nla_ray.nla.model.weights import INDEX_NAME, SINGLE_NAME, SafetensorsDir
+from nla_ray.nla.preflight.adapter import describe_adapters
 from nla_ray.nla.prompt import load_tokenizer, slots_of
 from nla_ray.nla.sidecar.read import SIDECAR_NAME, Role, Sidecar, open_sidecar, read_role, read_sidecar
 
@@ -22,8 +25,6 @@ Subject = Literal["AV", "AR", "target", "pair"]
 Status = Literal["pass", "fail", "skip"]
 T = TypeVar("T")
 
-_BLOCK = re.compile(r"(?:^|\.)layers\.(\d+)\.")
-_FINAL_NORM = re.compile(r"(?:^|\.)norm\.(?:weight|bias)$")
 _FLOATS = ("F32", "F16", "BF16")
 
 
@@ -76,25 +77,38 @@ class Part:
     ref: ModelRef
     directory: Path
     on_hub: bool
+    facts: PairFacts | None = None
     sidecar: Sidecar | None = None
     config: PreTrainedConfig | None = None
     weights: SafetensorsDir | None = None
     tokenizer: PreTrainedTokenizerBase | None = None
 
+    @property
+    def adapted(self) -> bool:
+        """Whether it is an adapter on its base, whose tensors are all that `weights` has."""
+        return layers_of(self.directory) is not None
 
-def find_part(subject: Subject, ref: ModelRef) -> Part:
+
+def find_part(subject: Subject, ref: ModelRef, facts: PairFacts | None = None) -> Part:
     """Resolve a reference without its weights and make sure that it is the right kind of checkpoint.
 
     Raises CheckpointError where the input is not usable at all: nothing there, no sidecar, the other role.
     """
-    on_hub = local_directory(ref) is None
     directory = resolve(ref, weights=False)
     if subject == "target":
         _refuse_nla(directory)
         load_config(directory, trust_remote_code=ref.trust_remote_code)
     else:
-        read_role(open_sidecar(directory), expected=_role(subject))
-    return Part(subject, ref, directory, on_hub)
+        read_role(open_sidecar(directory, facts), expected=_role(subject))
+    return Part(subject, ref, directory, on_hub=_from_hub(bottom_of(directory), ref), facts=facts)
+
+
+def _from_hub(directory: Path, ref: ModelRef) -> bool:
+    """Whether the weights, of an adapter its base's, come from the hub, and may not be here yet."""
+    while ref.base is not None:
+        ref = ref.base
+    local = local_directory(ref)
+    return local is None or directory.absolute() != local.absolute()
 
 
 def _refuse_nla(directory: Path) -> None:
@@ -117,17 +131,20 @@ def load_part(report: Report, part: Part, *, injection: str | None = None) -> No
                 directory,
                 role=_role(part.subject),
                 injection=injection if part.subject == "AV" else None,
+                facts=part.facts,
             ),
             describe_sidecar,
         )
     part.config = report.load(
         part.subject,
         "architecture",
-        lambda: load_config(directory, trust_remote_code=trust),
+        lambda: _architecture(directory, trust),
         lambda config: (
             f"{config.model_type}, {config.num_hidden_layers} blocks, d_model {config.hidden_size}"
         ),
     )
+    if part.adapted:
+        report.run(part.subject, "adapter", lambda: describe_adapters(part.directory, part.config, trust))
     part.weights = report.load(part.subject, "weights", lambda: _open_weights(part), describe_weights)
     part.tokenizer = report.load(
         part.subject,
@@ -135,6 +152,12 @@ def load_part(report: Report, part: Part, *, injection: str | None = None) -> No
         lambda: load_tokenizer(directory, trust_remote_code=trust),
         lambda tokenizer: f"{len(tokenizer)} tokens",
     )
+
+
+def _architecture(directory: Path, trust_remote_code: bool) -> PreTrainedConfig:
+    config = load_config(directory, trust_remote_code=trust_remote_code)
+    refuse_stackless(config, directory, trust_remote_code=trust_remote_code)
+    return config
 
 
 def needed(value: T | None, what: str) -> T:
@@ -168,21 +191,15 @@ def describe_weights(weights: SafetensorsDir) -> str:
 
 
 def block_indices(names: Iterable[str]) -> set[int]:
-    """Indices of the decoder blocks that tensor names speak of, vision towers left out."""
-    found = (_BLOCK.search(name) for name in names if "vision" not in name)
+    """Indices of the decoder blocks that tensor names speak of, towers and further predictors left out."""
+    found = (BLOCK.search(name) for name in names if not BESIDE.search(name))
     return {int(match.group(1)) for match in found if match}
 
 
-def final_norms(names: Iterable[str]) -> list[str]:
-    """Names of the norm after the last block."""
-    return [
-        name for name in names if _FINAL_NORM.search(name) and "vision" not in name and "layers." not in name
-    ]
-
-
 def compare_blocks(part: Part, found: set[int], blocks: int) -> None:
-    """Refuse tensors that are not those of blocks 0..blocks-1."""
-    if found != set(range(blocks)):
+    """Refuse tensors that are not those of blocks 0..blocks-1; predictors of more tokens may follow these."""
+    predictors = getattr(part.config, "num_nextn_predict_layers", None) or 0
+    if found - set(range(blocks, blocks + predictors)) != set(range(blocks)):
         raise CheckpointError(
             f"{part.directory}: config.json says {blocks} blocks, its tensors are those of "
             f"{_span(found)}; the checkpoint is not complete, or its config.json belongs to another one"
@@ -194,7 +211,7 @@ def _span(indices: set[int]) -> str:
 
 
 def _open_weights(part: Part) -> SafetensorsDir:
-    present = any((part.directory / name).exists() for name in (INDEX_NAME, SINGLE_NAME))
+    present = any((bottom_of(part.directory) / name).exists() for name in (INDEX_NAME, SINGLE_NAME))
     if part.on_hub and not present:
         raise Skip("not checked: the weights are on the hub, and only small files were fetched")
     return SafetensorsDir(part.directory, partial=part.on_hub)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from nla_ray.config.injection import Injection
+from nla_ray.config.pairs.facts import PairFacts
 from nla_ray.errors import CheckpointError, EngineError
 from nla_ray.intervals import clustered_mean
 from nla_ray.nla.engines.slots import SlotLayout
@@ -23,7 +24,7 @@ from nla_ray.nla.prompt import load_tokenizer
 from nla_ray.nla.proof.texts import PLACES, TEXTS
 from nla_ray.nla.proof.verdict import Proof, Tried
 from nla_ray.nla.reconstructor import Reconstructor
-from nla_ray.nla.sidecar.read import read_sidecar, said_injection
+from nla_ray.nla.sidecar.read import read_sidecar, said_injection, with_layer
 from nla_ray.nla.verbalizer import Sampling
 
 Report = Callable[[str], None]
@@ -47,11 +48,12 @@ class On:
 
 @dataclass(frozen=True)
 class Pair:
-    """Directories of the three models."""
+    """Directories of the three models, and what the files do not tell."""
 
     av: Path
     ar: Path
     target: Path
+    facts: PairFacts | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ def prove(
     target: Path,
     *,
     injection: str | None = None,
+    facts: PairFacts | None = None,
     thorough: bool = True,
     on: On = On(),
     report: Report = lambda _: None,
@@ -79,9 +82,10 @@ def prove(
     vectors of its successor of the same shape. Raises CheckpointError where a part cannot be loaded, and for
     a verbalizer of several slots.
     """
-    pair = Pair(av, ar, target)
-    wanted = injection if injection is not None else said_injection(av)
-    sidecar = read_sidecar(av, role="av", injection=wanted or RIVALS[0])
+    facts = with_layer(facts, av, ar)
+    pair = Pair(av, ar, target, facts)
+    wanted = injection if injection is not None else said_injection(av, facts)
+    sidecar = read_sidecar(av, role="av", injection=wanted or RIVALS[0], facts=facts)
     said = None if wanted is None else Injection.parse(wanted, sidecar.d_model)
     if said is not None and said.slots > 1:
         raise CheckpointError(f"{av}: {said}: a proof decodes one vector at a time, so this is not proven")
@@ -122,7 +126,7 @@ def _read(pair: Pair, layer: int, on: On) -> Read:
 def _engine(pair: Pair, injection: str, on: On) -> TransformersVerbalizer:
     return TransformersVerbalizer(
         pair.av, dtype=on.dtype, device=on.device, layout=SlotLayout(16, 16), template_from=pair.target,
-        injection=injection, trust_remote_code="av" in on.trusted,
+        injection=injection, facts=pair.facts, trust_remote_code="av" in on.trusted,
     )  # fmt: skip
 
 
@@ -141,8 +145,9 @@ def _answers(engine: TransformersVerbalizer, names: Sequence[str], read: Read, r
 
 
 def _scored(pair: Pair, answers: Answers, read: Read, on: On) -> list[Tried]:
+    trusted = "ar" in on.trusted
     reconstructor = Reconstructor(
-        pair.ar, dtype=on.dtype, device=on.device, trust_remote_code="ar" in on.trusted
+        pair.ar, dtype=on.dtype, device=on.device, facts=pair.facts, trust_remote_code=trusted
     )
     tried = [_tried(name, found, read, reconstructor) for name, found in answers.items()]
     del reconstructor

@@ -24,8 +24,9 @@ from nla_ray.pipelines.decode.pieces.cache import Cache
 from nla_ray.pipelines.decode.pieces.examples import Example
 from nla_ray.pipelines.decode.pieces.make import surveyor_of
 from nla_ray.pipelines.decode.recipe import Recipe, recipe_of
+from nla_ray.pipelines.decode.settled_pair import settled_pair
 from nla_ray.pipelines.decode.survey import Doing, Reads, Survey, sampled, survey_corpus, warnings_of
-from nla_ray.pipelines.provenance import ModelRecord, commit_of, model_record
+from nla_ray.pipelines.provenance import ModelRecord, at_commit, model_record
 from nla_ray.runtime.workers import Workers
 from nla_ray.stages.code import code_of
 from nla_ray.stages.device import device_of
@@ -84,8 +85,11 @@ def plan_decode(config: DecodeConfig, reads: Reads) -> Decode:
     )
     preflight(config)
     checkpoints = find_checkpoints(config)
-    config = config.model_copy(update={"models": pinned(config.models, checkpoints)})
-    sidecar = read_sidecar(checkpoints.av, role="av", injection=config.models.injection)
+    settled_models = settled_pair(pinned(config.models, checkpoints), checkpoints.av, checkpoints.ar)
+    config = config.model_copy(update={"models": settled_models})
+    sidecar = read_sidecar(
+        checkpoints.av, role="av", injection=config.models.injection, facts=config.models.pair
+    )
     refuse_slots(sidecar)
     origin = None
     if config.corpus.vectors is not None:
@@ -140,7 +144,9 @@ def settled(config: DecodeConfig | TrainingSetConfig) -> Engine:
 def preflight(config: DecodeConfig) -> None:
     """Raise CheckpointError with the first failed check of the three models, before any weight is loaded."""
     models = config.models
-    checks = check(here(models.av), here(models.ar), here(models.target), injection=models.injection)
+    checks = check(
+        here(models.av), here(models.ar), here(models.target), injection=models.injection, facts=models.pair
+    )
     failed = [made for made in checks if made.status == "fail"]
     if failed:
         first, others = failed[0], len(failed) - 1
@@ -152,8 +158,9 @@ def refuse_slots(sidecar: Sidecar) -> None:
     """Raise CheckpointError for a verbalizer that answers about several vectors: a row has one position."""
     if slots_of(sidecar) > 1:
         raise CheckpointError(
-            f"{sidecar.path}: {sidecar.injection}: {slots_of(sidecar)} vectors an answer, and a row of a "
-            "decode has one position; take a verbalizer of one slot, or call Verbalizer.generate"
+            f"{sidecar.path}: {sidecar.injection}: an answer is about {slots_of(sidecar)} vectors, and a row "
+            "of a decode has one position and one vector; take a verbalizer of one slot, or call "
+            "Verbalizer.generate"
         )
 
 
@@ -168,14 +175,9 @@ def find_checkpoints(config: DecodeConfig) -> Checkpoints:
 def pinned(models: Models, checkpoints: Checkpoints) -> Models:
     """The models at the commits that were found: a branch that moves meanwhile changes nothing."""
     found = {"target": checkpoints.target, "av": checkpoints.av, "ar": checkpoints.ar}
-    commits = {role: commit_of(directory) for role, directory in found.items() if directory is not None}
-    return models.model_copy(
-        update={
-            role: getattr(models, role).model_copy(update={"revision": commit})
-            for role, commit in commits.items()
-            if commit is not None
-        }
-    )
+    named = {role: (getattr(models, role), directory) for role, directory in found.items()}
+    commits = {role: at_commit(ref, path) for role, (ref, path) in named.items() if path is not None}
+    return models.model_copy(update=commits)
 
 
 def anchored(config: DecodeConfig) -> DecodeConfig:

@@ -16,7 +16,7 @@ from nla_ray.ids import digest
 from nla_ray.models import directory_of
 from nla_ray.nla.proof.prove import RIVALS, On, prove
 from nla_ray.nla.proof.verdict import Proof
-from nla_ray.nla.sidecar.read import read_sidecar, said_injection
+from nla_ray.nla.sidecar.read import read_sidecar, said_injection, with_layer
 from nla_ray.pipelines.decode.pieces.cache import Cache
 from nla_ray.pipelines.decode.planning import Decode, anchored, find_checkpoints, record_models, settled
 from nla_ray.pipelines.decode.reuse import held_units, written
@@ -41,10 +41,11 @@ def settle_injection(config: DecodeConfig, workers: Workers, cache: Cache) -> De
     if models.injection is not None or not config.prove or why_not(config) is not None:
         return config
     checkpoints = find_checkpoints(config)
-    if said_injection(checkpoints.av) is not None:
+    facts = with_layer(models.pair, checkpoints.av, checkpoints.ar)
+    if said_injection(checkpoints.av, facts) is not None:
         return config
     # What else is wrong with the sidecar is told here, before anything is loaded.
-    read_sidecar(checkpoints.av, role="av", injection=RIVALS[0])
+    read_sidecar(checkpoints.av, role="av", injection=RIVALS[0], facts=facts)
     config = config.model_copy(update={"engine": settled(config)})
     digests = {role: one.sha256 for role, one in record_models(config, checkpoints).items()}
     proof = proof_of(config, digests, workers, cache)
@@ -114,8 +115,9 @@ def keep(cache: Cache, name: str, proof: Proof) -> None:
 def name_of(config: DecodeConfig, digests: Mapping[str, str]) -> str:
     """What a proof follows from: weights, injection, type and kind of device, code."""
     weights = [part for role in sorted(digests) for part in (role, digests[role])]
+    pair = "" if config.models.pair is None else config.models.pair.canonical()
     engine = (config.engine.dtype, config.engine.device.partition(":")[0])
-    return digest("proof", *weights, str(config.models.injection), *engine, str(code_of()))[:32]
+    return digest("proof", *weights, str(config.models.injection), pair, *engine, str(code_of()))[:32]
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,7 @@ class Proving:
         return prove(
             *(directory_of(ref) for ref in refs.values()),
             injection=self.models.injection,
+            facts=self.models.pair,
             thorough=False,
             on=On(device, dtype, trusted),
         )

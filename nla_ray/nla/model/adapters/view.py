@@ -1,0 +1,106 @@
+"""An adapter and its base as one local directory of links, which loaders read as any checkpoint."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from nla_ray.cache import cache_folder
+from nla_ray.errors import InputError
+from nla_ray.ids import digest
+from nla_ray.nla.model.adapters.contents import Files, contents_of
+
+_ADAPTER, _BASE = "adapter", "base"
+
+
+@dataclass(frozen=True)
+class Layers:
+    """The two directories behind a view."""
+
+    adapter: Path
+    base: Path
+
+
+def make_view(adapter: Path, base: Path) -> Path:
+    """The view of an adapter over a base (or over a view), made in the cache where it is not there.
+
+    It is named by what its links lead to: another set of files is another view. Raises CheckpointError as
+    `contents_of` does, InputError where the cache cannot be written to.
+    """
+    adapter, base = adapter.absolute(), base.absolute()
+    files = contents_of(adapter, base) | {_ADAPTER: adapter, _BASE: base}
+    home = _views() / digest(*(part for name in sorted(files) for part in (name, files[name])))[:32]
+    view = home / adapter.name
+    if not _whole(view, files):
+        try:
+            _make(home, view, files)
+        except OSError as error:
+            raise InputError(
+                f"{home.parent}: cannot keep a view of {adapter}: {error.strerror or error}; "
+                "name another folder in NLA_RAY_CACHE"
+            ) from None
+    return view
+
+
+def layers_of(directory: Path | str) -> Layers | None:
+    """The directories behind a view of this machine's cache; None for any other directory.
+
+    Links that come with a checkpoint are never taken for these.
+    """
+    path = Path(directory).absolute()
+    if path.parent.parent != _views() or not (path / _BASE).is_symlink():
+        return None
+    return Layers(*((path / name).readlink() for name in (_ADAPTER, _BASE)))
+
+
+def bottom_of(directory: Path | str) -> Path:
+    """The model under all adapters; a directory that is no view is its own."""
+    layers = layers_of(directory)
+    return Path(directory) if layers is None else bottom_of(layers.base)
+
+
+def views_on(directory: Path | str) -> tuple[Path, ...]:
+    """The views from the lowest adapter up to a directory: the order in which they are merged."""
+    layers = layers_of(directory)
+    return () if layers is None else (*views_on(layers.base), Path(directory))
+
+
+def _views() -> Path:
+    return cache_folder().absolute() / "adapters"
+
+
+def _whole(view: Path, files: Mapping[str, Path | str]) -> bool:
+    try:
+        return all(
+            (view / name).readlink() == found
+            if isinstance(found, Path)
+            else (view / name).read_text(encoding="utf-8") == found
+            for name, found in files.items()
+        )
+    except OSError:
+        return False
+
+
+def _make(home: Path, view: Path, files: Files) -> None:
+    part = home.with_name(f".{uuid.uuid4().hex}.part")
+    try:
+        (part / view.name).mkdir(parents=True)
+        for name, found in files.items():
+            file = part / view.name / name
+            if isinstance(found, Path):
+                file.symlink_to(found)
+            else:
+                file.write_text(found, encoding="utf-8")
+        if home.exists():
+            shutil.rmtree(home)
+        try:
+            part.rename(home)
+        except OSError:
+            # Another process was first: what it made is the same, for its name says what is in it.
+            if not _whole(view, files):
+                raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
