@@ -16,10 +16,13 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, proce
 from transformers import PreTrainedTokenizerFast
 
 from nla_ray.nla.model.backbone import alone
+from nla_ray.nla.model.cut import cut_config, cuts_alike
+from tests import architectures
 
 FAMILIES = ("qwen2", "qwen3", "llama", "gemma2", "gemma3", "gemma3_mm", "mistral")
 MARKER = "㈎"
 D_MODEL, BLOCKS, LAYER = 32, 4, 2
+AR_SEED = 3
 AV_TEMPLATE = (
     "Explain the vector of a language model between these tags: <concept>{injection_char}</concept>\n"
     "Answer in <explanation> tags."
@@ -32,6 +35,7 @@ _BOS = {
     "gemma2": "<bos>",
     "gemma3": "<bos>",
     "gemma3_mm": "<bos>",
+    "gemma4": "<bos>",
 }
 _CHATML = (
     "{{ bos_token or '' }}{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n"
@@ -90,11 +94,13 @@ def tiny_checkpoint(
     stops = [tokenizer.eos_token_id, tokenizer.pad_token_id]
     fields = _fields(family) | {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
     fields |= {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": stops} | dict(config or {})
+    if "hidden_size_per_layer_input" in fields:
+        fields["vocab_size_per_layer_input"] = len(tokenizer)
     torch.manual_seed(seed)
     model = _build(family, fields)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if "norm" in name or name.endswith("bias"):
+            if re.search(r"norm|ln_|bias$|sinks$", name):
                 parameter.add_(0.2 * torch.randn_like(parameter))
     model.generation_config.eos_token_id = stops
     with alone():
@@ -107,7 +113,7 @@ def tiny_nla(path: Path, family: str = "qwen2") -> tuple[Path, Path, Path]:
     """Save (target, AV, AR) of one family under `path`, K = LAYER, with sidecars in the released dialect."""
     target = tiny_checkpoint(family, path / "target", seed=1)
     av = tiny_checkpoint(family, path / "av", seed=2)
-    ar = tiny_checkpoint(family, path / "ar", seed=3)
+    ar = tiny_checkpoint(family, path / "ar", seed=AR_SEED)
     _make_reconstructor(ar, family)
     tokenizer = tiny_tokenizer(family)
     _write_sidecar(av, "av", tokenizer)
@@ -116,6 +122,8 @@ def tiny_nla(path: Path, family: str = "qwen2") -> tuple[Path, Path, Path]:
 
 
 def _fields(family: str) -> dict[str, Any]:
+    if family in architectures.ARCHITECTURES:
+        return architectures.fields(family)
     common: dict[str, Any] = {
         "hidden_size": D_MODEL,
         "intermediate_size": 48,
@@ -142,6 +150,10 @@ def _build(family: str, fields: dict[str, Any]) -> transformers.PreTrainedModel:
         vision |= {"num_attention_heads": 2, "image_size": 28, "patch_size": 14}
         wrapped = transformers.Gemma3Config(text_config=fields, vision_config=vision)
         return transformers.Gemma3ForConditionalGeneration(wrapped)
+    if family in architectures.ARCHITECTURES:
+        config = getattr(transformers, architectures.ARCHITECTURES[family][0])(**fields)
+        built: transformers.PreTrainedModel = transformers.AutoModelForCausalLM.from_config(config)
+        return built
     names = {"qwen2": "Qwen2", "qwen3": "Qwen3", "llama": "Llama", "gemma2": "Gemma2", "mistral": "Mistral"}
     name = names.get(family, "Gemma3")
     kind = "Gemma3Text" if name == "Gemma3" else name
@@ -154,11 +166,17 @@ def _make_reconstructor(directory: Path, family: str) -> None:
     """Cut a checkpoint to blocks 0..K without norm and lm_head, and add an almost-identity value head."""
     config_file = directory / "config.json"
     config = json.loads(config_file.read_text())
-    text = config["text_config"] if family == "gemma3_mm" else config
-    text["num_hidden_layers"] = LAYER + 1
-    if "layer_types" in text:
-        text["layer_types"] = text["layer_types"][: LAYER + 1]
-    config_file.write_text(json.dumps(config))
+    if family in architectures.ARCHITECTURES:
+        whole = transformers.AutoConfig.from_pretrained(directory)
+        cut = cut_config(whole, LAYER + 1, directory)
+        if cuts_alike(whole, cut):
+            cut.save_pretrained(directory)
+    else:
+        text = config["text_config"] if family == "gemma3_mm" else config
+        text["num_hidden_layers"] = LAYER + 1
+        if "layer_types" in text:
+            text["layer_types"] = text["layer_types"][: LAYER + 1]
+        config_file.write_text(json.dumps(config))
     weights = load_file(directory / "model.safetensors")
     kept = {name: tensor for name, tensor in weights.items() if _is_backbone(name)}
     save_file(kept, directory / "model.safetensors", metadata={"format": "pt"})
@@ -168,8 +186,11 @@ def _make_reconstructor(directory: Path, family: str) -> None:
 
 
 def _is_backbone(name: str) -> bool:
-    block = re.search(r"(?<!encoder\.)layers\.(\d+)\.", name)
-    return "embed_tokens" in name or (block is not None and int(block.group(1)) <= LAYER)
+    block = re.search(r"(?<!encoder\.)(?:layers|h)\.(\d+)\.", name)
+    if block is not None:
+        return int(block.group(1)) <= LAYER
+    above = r"lm_head|embed_out|vision|projector|(?:^|\.)(?:norm|norm_f|ln_f|final_layer_norm)\."
+    return re.search(above, name) is None
 
 
 def _write_sidecar(directory: Path, role: str, tokenizer: PreTrainedTokenizerFast) -> None:

@@ -63,10 +63,11 @@ def check_command(
     ]
     verbalizer = here(ModelRef.parse(av, trust_remote_code=trust_remote_code))
     facts = given(PairFacts, pair) if pair else None
-    untold = prove and injection is None
-    untold = untold and said_injection(directory_of(verbalizer, weights=False), facts) is None
+    place = directory_of(verbalizer, weights=False)
+    untold = prove and injection is None and said_injection(place, facts) is None
     proof = _proof(verbalizer, refs, None, facts) if untold else None
-    checks = check(verbalizer, *refs, injection=injection if proof is None else proof.proven, facts=facts)
+    found = injection if proof is None else proof.proven
+    checks = check(verbalizer, *refs, injection=found, facts=facts)
     print_checks(checks, Console())
     failed = any(made.status == "fail" for made in checks)
     if prove and not untold and not failed:
@@ -88,8 +89,8 @@ def _proof(
         raise ConfigError("--prove: needs the reconstructor (AR) and --target: its score of answers decides")
     trusted = ("av", "ar", "target") if av.trust_remote_code else ()
     return prove(
-        directory_of(av), directory_of(ar), directory_of(target), injection=injection,
-        facts=facts, on=On(trusted=trusted), report=lambda doing: typer.echo(doing, err=True),
+        directory_of(av), directory_of(ar), directory_of(target), injection=injection, facts=facts,
+        on=On(trusted=trusted), report=lambda doing: typer.echo(doing, err=True),
     )  # fmt: skip
 
 

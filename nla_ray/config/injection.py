@@ -13,7 +13,7 @@ Kind = Literal["replace", "add", "add_matched"]
 Site = Literal["embedding", "input", "output"]
 
 PROVEN_FROM = 0.1
-"""How far text must carry vectors, by the interval: from the level of other texts, 0, to the vector itself, 1.
+"""How far text must carry vectors, by the interval: from the level of other texts (0) to all (1).
 
 Any autoencoder of vectors carries a little of any vector: the demo pair 0.06 of a target with random weights,
 and 0.28 of its own in the proof's texts, which are not of its world.

@@ -11,6 +11,7 @@ import torch
 
 from nla_ray.config.injection import Injection
 from nla_ray.errors import EngineError
+from nla_ray.nla.model.stack import Stack, find_stack
 
 Put = Callable[[torch.Tensor], torch.Tensor]
 
@@ -58,6 +59,20 @@ def injected(states_BD: torch.Tensor, vectors_BD: torch.Tensor, injection: Injec
     return (full_BD + at_scale_BD).to(states_BD.dtype)
 
 
+def stacked(
+    vectors: Sequence[np.ndarray | None], shape: tuple[int, int, int], device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Vectors of this `shape`, (rows, slots, width), and whether a row has some, [rows, 1].
+
+    None is none, as are rows behind those given.
+    """
+    raw_BSD, live_B = np.ones(shape, dtype=np.float32), np.zeros(shape[0], dtype=bool)
+    for row, vector in enumerate(vectors):
+        if vector is not None:
+            raw_BSD[row], live_B[row] = vector, True
+    return torch.from_numpy(raw_BSD).to(device), torch.from_numpy(live_B).to(device)[:, None]
+
+
 @contextmanager
 def injecting(
     body: Any,
@@ -74,12 +89,39 @@ def injecting(
     first block sees them: families that multiply theirs by sqrt(d) (Gemma) have done so, and a vector is not
     multiplied again. Raises EngineError for other vectors than there are slots.
     """
+    put = _putting(injection, slots, vectors_BSD, live_B1)
+    if injection.block is None:
+        yield put(embeds_BTD)
+        return
+    with _hooked(find_stack(body), injection, put):
+        yield embeds_BTD
+
+
+@contextmanager
+def injecting_ids(
+    stack: Stack,
+    injection: Injection,
+    slots: Sequence[int],
+    vectors_BSD: torch.Tensor,
+    live_B1: torch.Tensor | None = None,
+) -> Iterator[None]:
+    """The same for a stack that is run on token ids in this context, once: the embedding itself is hooked.
+
+    Some families look up more by the tokens than their embeddings, and cannot do so for a vector.
+    """
+    with _hooked(stack, injection, _putting(injection, slots, vectors_BSD, live_B1)):
+        yield
+
+
+def _putting(
+    injection: Injection, slots: Sequence[int], vectors_BSD: torch.Tensor, live_B1: torch.Tensor | None
+) -> Put:
     each_BSD = vectors_BSD[:, None] if vectors_BSD.ndim == 2 else vectors_BSD
     if not each_BSD.shape[1] == len(slots) == injection.slots:
         raise EngineError(
             f"{injection}: {each_BSD.shape[1]} vectors for {len(slots)} markers; give {injection.slots}"
         )
-    at = torch.tensor(slots, device=embeds_BTD.device)
+    at = torch.tensor(slots, device=vectors_BSD.device)
 
     def put(hidden_BTD: torch.Tensor) -> torch.Tensor:
         state_BSD = hidden_BTD[:, at]
@@ -90,18 +132,21 @@ def injecting(
         hidden_BTD[:, at] = there_BSD
         return hidden_BTD
 
-    if injection.block is None:
-        yield put(embeds_BTD)
-        return
-    hook = _hook(body.layers[injection.block], put, before=injection.site == "input")
+    return put
+
+
+@contextmanager
+def _hooked(stack: Stack, injection: Injection, put: Put) -> Iterator[None]:
+    module = stack.embedding if injection.block is None else stack.blocks[injection.block]
+    hook = _hook(module, put, before=injection.site == "input")
     try:
-        yield embeds_BTD
+        yield
     finally:
         hook.remove()
 
 
-def _hook(block: torch.nn.Module, put: Put, *, before: bool) -> Any:
-    """Let `put` change what goes into a block or comes out of it; blocks take and give [B, T, D] first."""
+def _hook(module: torch.nn.Module, put: Put, *, before: bool) -> Any:
+    """Let `put` change what goes into a module or comes out of it; blocks take and give [B, T, D] first."""
 
     def enter(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         if args:
@@ -112,5 +157,5 @@ def _hook(block: torch.nn.Module, put: Put, *, before: bool) -> Any:
         return (put(output[0]), *output[1:]) if isinstance(output, tuple) else put(output)
 
     if before:
-        return block.register_forward_pre_hook(enter, with_kwargs=True)
-    return block.register_forward_hook(leave)
+        return module.register_forward_pre_hook(enter, with_kwargs=True)
+    return module.register_forward_hook(leave)

@@ -10,15 +10,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch.nn import functional
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedConfig
 
 from nla_ray.config.pairs.facts import PairFacts
 from nla_ray.errors import CheckpointError, InputError
 from nla_ray.nla.model.adapters.view import layers_of
-from nla_ray.nla.model.backbone import load_backbone, load_config
+from nla_ray.nla.model.backbone import kept_whole, load_backbone, load_config
 from nla_ray.nla.model.batching import Ids, length_buckets, pad_right, refuse_foreign_ids
 from nla_ray.nla.model.head import open_value_head
 from nla_ray.nla.model.placeholders import check_placeholders
+from nla_ray.nla.model.stack import cache_keyword, cached_by_attention
 from nla_ray.nla.model.weights import SafetensorsDir
 from nla_ray.nla.prompt import ar_prompt_ids, check_ar_suffix, load_tokenizer
 from nla_ray.nla.sidecar.read import Sidecar, check_ar_depth, check_width, read_sidecar
@@ -56,7 +57,7 @@ class Reconstructor:
         self.d_model = self.sidecar.d_model
         config = load_config(directory, trust_remote_code=trust_remote_code)
         whole = layers_of(directory) is not None
-        check_ar_depth(self.sidecar, config.num_hidden_layers, whole=whole)
+        check_depth(self.sidecar, config, whole=whole)
         check_width(self.sidecar, config.hidden_size)
         self._vocab_size: int = config.vocab_size
         if not (whole or self.sidecar.facts.ar_norm):
@@ -67,7 +68,7 @@ class Reconstructor:
         self._device = torch.device(device)
         self._model: Any = load_backbone(
             directory,
-            layers=self.sidecar.ar_blocks if whole else None,
+            layers=self.sidecar.ar_blocks,
             final_norm=self.sidecar.facts.ar_norm is True,
             dtype=dtype,
             device=device,
@@ -76,7 +77,7 @@ class Reconstructor:
         probes = ar_prompt_ids(self._tokenizer, self.sidecar, _PROBES)
         check_ar_suffix(probes[0], self.sidecar)
         refuse_foreign_ids(probes, self._vocab_size, f"{directory}: prompt")
-        self.prefix = _common_prefix(probes)
+        self.prefix = _common_prefix(probes) if cached_by_attention(self._model) else ()
         self._prefix_kv = self._prefill(self.prefix)
         if not np.isfinite(self.reconstruct_ids(probes)).all():
             raise CheckpointError(
@@ -121,11 +122,17 @@ class Reconstructor:
         """Vectors [rows, d_model] of one batch, read at each row's last token."""
         ids_BT = pad_right(rows, self._device)
         cache = self._shared_cache(len(rows)) if with_prefix else None
-        hidden_BTD = self._model(input_ids=ids_BT, past_key_values=cache, use_cache=with_prefix)[0]
+        hidden_BTD = self._run(ids_BT, cache)
         last = torch.tensor([len(row) - 1 for row in rows], device=self._device)
         read_BD = hidden_BTD[torch.arange(len(rows), device=self._device), last].float()
         vectors: npt.NDArray[np.float32] = functional.linear(read_BD, self._weight, self._bias).cpu().numpy()
         return vectors
+
+    def _run(self, ids_BT: torch.Tensor, cache: DynamicCache | None) -> torch.Tensor:
+        """What block K gives, [B, T, D]; the cache, if any, holds what came before."""
+        given = {} if cache is None else {cache_keyword(self._model): cache}
+        hidden_BTD: torch.Tensor = self._model(input_ids=ids_BT, use_cache=cache is not None, **given)[0]
+        return hidden_BTD
 
     @torch.inference_mode()
     def _prefill(self, prefix: Sequence[int]) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -133,7 +140,7 @@ class Reconstructor:
         if not prefix:
             return []
         cache: Any = DynamicCache()
-        self._model(input_ids=pad_right([prefix], self._device), past_key_values=cache, use_cache=True)
+        self._run(pad_right([prefix], self._device), cache)
         return [(layer.keys, layer.values) for layer in cache.layers]
 
     def _shared_cache(self, rows: int) -> DynamicCache:
@@ -141,6 +148,16 @@ class Reconstructor:
         return DynamicCache(
             [(k.expand(rows, -1, -1, -1), v.expand(rows, -1, -1, -1)) for k, v in self._prefix_kv]
         )
+
+
+def check_depth(sidecar: Sidecar, config: PreTrainedConfig, *, whole: bool = False) -> None:
+    """Refuse a reconstructor that is not blocks 0..K.
+
+    More are cut off where it is an adapter of a `whole` model, or only the whole can be said of its family.
+    Raises CheckpointError.
+    """
+    whole = whole or kept_whole(config, sidecar.ar_blocks, sidecar.path.parent)
+    check_ar_depth(sidecar, config.num_hidden_layers, whole=whole)
 
 
 def _common_prefix(rows: Sequence[Sequence[int]]) -> tuple[int, ...]:

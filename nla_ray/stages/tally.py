@@ -26,7 +26,8 @@ class Tally:
 
     `seconds` are busy seconds per step, `tokens` what the target read, `left_out` the documents' other
     tokens, `generated` the tokens of the answers. `outcomes` and `cosines` (answers with a score and the sum
-    of their `cos`) are by control. `peak_bytes` is the largest memory of each worker process, by a random id.
+    of their `cos`) are by control. `decoders` counts vectors by the decoder that served them (`slots`,
+    `plain`). `peak_bytes` is the largest memory of each worker process, by a random id.
     `directions` are summed only where the run needs its own baseline.
     """
 
@@ -40,6 +41,7 @@ class Tally:
     generated: int = 0
     outcomes: dict[str, Counter[str]] = field(default_factory=dict)
     cosines: dict[str, tuple[int, float]] = field(default_factory=dict)
+    decoders: Counter[str] = field(default_factory=Counter)
     peak_bytes: dict[str, int] = field(default_factory=dict)
     directions: Directions | None = None
 
@@ -65,6 +67,7 @@ class Tally:
         """Plain values."""
         plain = {name: value for name, value in vars(self).items() if name != "directions"}
         plain["cosines"] = {control: list(sums) for control, sums in self.cosines.items()}
+        plain["decoders"] = dict(self.decoders)
         plain["outcomes"] = {control: dict(counts) for control, counts in self.outcomes.items()}
         if self.directions is not None:
             plain["directions"] = {"n": self.directions.n, "total": self.directions.total.tolist()}
@@ -86,6 +89,8 @@ def total(tallies: Iterable[Mapping[str, Any]]) -> Tally:
             found.cosines[control] = (before[0] + n, before[1] + cosines)
         for worker, peak in one["peak_bytes"].items():
             found.peak_bytes[worker] = max(peak, found.peak_bytes.get(worker, 0))
+        # Units that were made before this was counted lack it.
+        found.decoders.update(one.get("decoders", {}))
         if "directions" in one:
             found.directions = _sum(found.directions, one["directions"])
     return found

@@ -91,6 +91,7 @@ class VerbalizeStage(Stage):
             work.said = [judge(generation) for generation in generations]
         work.tally.vectors = len(queries)
         work.tally.generated = sum(answer.n_tokens for answer in work.said)
+        work.tally.decoders[self._verbalizer.kind] = len(queries)
         work.tally.saw_worker()
         return work
 

@@ -20,11 +20,13 @@ from transformers import PreTrainedTokenizerBase
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.injection import injecting
 from nla_ray.nla.model.adapters.view import layers_of
-from nla_ray.nla.model.backbone import load_backbone, load_causal_lm
+from nla_ray.nla.model.backbone import load_backbone, load_causal_lm, load_config
 from nla_ray.nla.model.head import open_value_head
+from nla_ray.nla.model.stack import find_stack, looks_up_tokens
 from nla_ray.nla.model.stops import stop_ids
 from nla_ray.nla.model.weights import SafetensorsDir, read_mean
 from nla_ray.nla.prompt import AvPrompt, ar_prompt_ids, check_ar_suffix, load_tokenizer, render_av_prompt
+from nla_ray.nla.reconstructor import check_depth
 from nla_ray.nla.sidecar.read import Sidecar, check_ar_depth, check_width, read_sidecar, require_injection
 
 CPU = torch.device("cpu")
@@ -47,6 +49,11 @@ class TrainableAV(nn.Module):
         Raises CheckpointError where sidecar, tokenizer and model do not belong together.
         """
         super().__init__()
+        if looks_up_tokens(lm):
+            raise CheckpointError(
+                f"{source}: {lm.config.model_type} with per-layer inputs looks up more by a token than its "
+                "embedding; its verbalizer can be decoded, not trained: take another target"
+            )
         self.source = source
         check_width(sidecar, lm.get_input_embeddings().weight.shape[1])
         self.lm, self.sidecar, self.tokenizer = lm, sidecar, tokenizer
@@ -98,7 +105,7 @@ class TrainableAR(nn.Module):
         """
         super().__init__()
         self.source = source
-        check_ar_depth(sidecar, backbone.config.num_hidden_layers)
+        check_ar_depth(sidecar, len(find_stack(backbone).blocks))
         check_width(sidecar, backbone.config.hidden_size)
         self.backbone, self.head, self.sidecar, self.tokenizer = backbone, head, sidecar, tokenizer
         check_ar_suffix(self.prompts(["A"])[0], sidecar)
@@ -161,9 +168,11 @@ def load_ar(
         raise CheckpointError(
             f"{own.path}: it reads through a final norm, and what is trained here has none: start anew"
         )
-    own_blocks = sidecar is None and layers_of(directory) is None
+    if sidecar is None:
+        config = load_config(directory, trust_remote_code=trust_remote_code)
+        check_depth(own, config, whole=layers_of(directory) is not None)
     backbone = load_backbone(
-        directory, layers=None if own_blocks else own.ar_blocks, final_norm=False,
+        directory, layers=own.ar_blocks, final_norm=False,
         dtype=torch.float32, device=CPU, trust_remote_code=trust_remote_code,
     )  # fmt: skip
     head = _identity(own.d_model) if sidecar is not None else _stored_head(directory, own)

@@ -19,9 +19,10 @@ from torch.nn.functional import cross_entropy
 from nla_ray.config.injection import Injection
 from nla_ray.errors import ConfigError
 from nla_ray.nla.generation.sampling import choose, uniforms
-from nla_ray.nla.injection import injecting
+from nla_ray.nla.injection import injecting, stacked
 from nla_ray.nla.model.attention import SlotPass
 from nla_ray.nla.model.kv import Prefix, SlotKV, Span
+from nla_ray.nla.model.stack import find_stack
 from nla_ray.nla.verbalizer import Answer, Request, Sampling
 
 
@@ -56,7 +57,7 @@ class SlotDecoder:
         layout: SlotLayout,
     ) -> None:
         self.layout, self.injection = layout, injection
-        self.body, self.head = model.get_decoder(), model.get_output_embeddings()
+        self.body, self.head = find_stack(model).body, model.get_output_embeddings()
         self.softcap: float | None = getattr(model.config, "final_logit_softcapping", None)
         self.device: torch.device = self.body.get_input_embeddings().weight.device
         self.stop_ids = torch.tensor(sorted(set(stop_ids)), device=self.device)
@@ -81,25 +82,28 @@ class SlotDecoder:
         with torch.inference_mode():
             yield from _Run(self, requests, sampling).answers()
 
-    def first_logits(self, vectors: Sequence[np.ndarray | None]) -> torch.Tensor:
-        """Logits [n, vocabulary] of the first answer token, n at most a cohort; None injects nothing.
+    def probe(self, vectors: Sequence[np.ndarray | None], tokens: Sequence[int] = ()) -> torch.Tensor:
+        """Logits [n, 1 + tokens, vocabulary] after the prompt and after each of `tokens`, which all rows say.
 
-        Each vector is [d], or [slots, d].
+        At most a cohort of vectors, each [d] or [slots, d]; None injects nothing.
         """
+        cohort, own = self.layout.cohort, len(self.suffix_TD)
+        rows = slice(0, cohort)
         with torch.inference_mode():
-            kv = SlotKV(self.layout.cohort, len(self.suffix_TD), self.prefix)
-            return self.prefill(vectors, kv, slice(0, self.layout.cohort))[: len(vectors)].float().clone()
+            kv = SlotKV(cohort, own + len(tokens), self.prefix)
+            found = [self.prefill(vectors, kv, rows)]
+            for at, token in enumerate(tokens):
+                ids_B1 = torch.full((cohort, 1), token, device=self.device)
+                positions_B1 = torch.full_like(ids_B1, self.prompt_length + at)
+                span = SlotPass(kv, [Span(rows, rows, own + at)])
+                found.append(self.forward(self.embed(ids_B1), positions_B1, span))
+            return torch.stack(found, dim=1)[: len(vectors)].float()
 
     def prefill(self, vectors: Sequence[np.ndarray | None], kv: SlotKV, slots: slice) -> torch.Tensor:
         """The prompt from the first slot on, for one cohort: first-token logits [cohort, vocabulary]."""
         cohort, length = self.layout.cohort, len(self.suffix_TD)
-        raw_BSD = np.ones((cohort, len(self.slots), self.d_model), dtype=np.float32)
-        live = np.zeros(cohort, dtype=bool)
-        for row, vector in enumerate(vectors):
-            if vector is not None:
-                raw_BSD[row], live[row] = vector, True
-        vectors_BSD = torch.from_numpy(raw_BSD).to(self.device)
-        live_B1 = torch.from_numpy(live).to(self.device)[:, None]
+        shape = (cohort, len(self.slots), self.d_model)
+        vectors_BSD, live_B1 = stacked(vectors, shape, self.device)
         positions_BT = torch.arange(self.cut, self.prompt_length, device=self.device).expand(cohort, length)
         plain_BTD = self.suffix_TD.expand(cohort, -1, -1)
         with injecting(self.body, self.injection, plain_BTD, self.slots, vectors_BSD, live_B1) as embeds_BTD:
@@ -215,10 +219,7 @@ class _Run:
             else [()] * len(answers)
         )
         for row, tokens, logp in zip(batch.rows, answers, logps, strict=False):
-            end = next((at for at, token in enumerate(tokens) if token in stop_ids), None)
-            stop = len(tokens) if end is None else end + 1
-            known = tuple(logp[:stop]) if self.sampling.logps else ()
-            yield Answer(row, tuple(tokens[:stop]), end is not None, known)
+            yield Answer.cut(row, tokens, stop_ids, logp)
 
 
 class _LateFlags:

@@ -44,7 +44,7 @@ class SlotKV:
         if layer not in self._own:
             self._own[layer] = (
                 key_BKTD.new_zeros(self.slots, heads, width, self.capacity),
-                value_BKTD.new_zeros(self.slots, heads, self.capacity, width),
+                value_BKTD.new_zeros(self.slots, heads, self.capacity, value_BKTD.shape[3]),
             )
         key_SKDT, value_SKTD = (buffer[span.slots] for buffer in self._own[layer])
         stop = span.start + steps

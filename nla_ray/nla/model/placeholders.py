@@ -8,21 +8,24 @@ from collections.abc import Iterable
 import torch
 
 from nla_ray.errors import CheckpointError
+from nla_ray.nla.model.stack import BESIDE, BLOCK, NORMS
 from nla_ray.nla.model.weights import SafetensorsDir
 
-_FINAL_NORM = re.compile(r"(?:^|\.)norm\.(?:weight|bias)$")
+_FINAL_NORM = re.compile(rf"(?:^|\.)(?:{'|'.join(NORMS)})\.(?:weight|bias)$")
 
 
 def final_norms(names: Iterable[str]) -> list[str]:
     """Names of the norm after the last block."""
     return [
-        name for name in names if _FINAL_NORM.search(name) and "vision" not in name and "layers." not in name
+        name
+        for name in names
+        if _FINAL_NORM.search(name) and not BESIDE.search(name) and not BLOCK.search(name)
     ]
 
 
 def lm_heads(names: Iterable[str]) -> list[str]:
     """Tensors of a language model's head, among these names."""
-    return [name for name in names if name.endswith("lm_head.weight")]
+    return [name for name in names if name.endswith(("lm_head.weight", "embed_out.weight"))]
 
 
 def check_placeholders(weights: SafetensorsDir, d_model: int) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from nla_ray.nla.model.placeholders import check_lm_heads, check_norms, final_no
 from nla_ray.nla.model.weights import SafetensorsDir
 from nla_ray.nla.preflight.parts import Part, Report, Skip, block_indices, compare_blocks, needed
 from nla_ray.nla.prompt import ar_prompt_ids, ar_template_parts, check_ar_suffix
-from nla_ray.nla.sidecar.read import check_ar_depth
+from nla_ray.nla.reconstructor import check_depth
 
 _PROBE = "A short text about the weather."
 
@@ -27,9 +27,11 @@ def check_reconstructor(report: Report, part: Part, av: Part) -> None:
 def _ar_depth(part: Part) -> str:
     sidecar, config = needed(part.sidecar, "readable sidecar"), needed(part.config, "usable config.json")
     blocks, whole = config.num_hidden_layers, part.adapted
-    check_ar_depth(sidecar, blocks, whole=whole)
+    check_depth(sidecar, config, whole=whole)
     if part.weights is not None:
-        compare_blocks(part, block_indices(part.weights.names), blocks)
+        found = block_indices(part.weights.names)
+        # A family that only its whole configuration says need not have the blocks above K.
+        compare_blocks(part, found, min(blocks, max(len(found), sidecar.ar_blocks)))
     cut = f" of the {blocks} of what the adapter sits on" if whole else ""
     return f"K = {sidecar.layer}, {sidecar.ar_blocks} blocks{cut}"
 

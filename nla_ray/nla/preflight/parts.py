@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +13,9 @@ from nla_ray.config.pairs.facts import PairFacts
 from nla_ray.config.reference import ModelRef
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.model.adapters.view import bottom_of, layers_of
-from nla_ray.nla.model.backbone import load_config
+from nla_ray.nla.model.backbone import load_config, refuse_stackless
 from nla_ray.nla.model.resolve import local_directory, resolve
+from nla_ray.nla.model.stack import BESIDE, BLOCK
 from nla_ray.nla.model.weights import INDEX_NAME, SINGLE_NAME, SafetensorsDir
 from nla_ray.nla.preflight.adapter import describe_adapters
 from nla_ray.nla.prompt import load_tokenizer, slots_of
@@ -25,7 +25,6 @@ Subject = Literal["AV", "AR", "target", "pair"]
 Status = Literal["pass", "fail", "skip"]
 T = TypeVar("T")
 
-_BLOCK = re.compile(r"(?:^|\.)layers\.(\d+)\.")
 _FLOATS = ("F32", "F16", "BF16")
 
 
@@ -139,7 +138,7 @@ def load_part(report: Report, part: Part, *, injection: str | None = None) -> No
     part.config = report.load(
         part.subject,
         "architecture",
-        lambda: load_config(directory, trust_remote_code=trust),
+        lambda: _architecture(directory, trust),
         lambda config: (
             f"{config.model_type}, {config.num_hidden_layers} blocks, d_model {config.hidden_size}"
         ),
@@ -153,6 +152,12 @@ def load_part(report: Report, part: Part, *, injection: str | None = None) -> No
         lambda: load_tokenizer(directory, trust_remote_code=trust),
         lambda tokenizer: f"{len(tokenizer)} tokens",
     )
+
+
+def _architecture(directory: Path, trust_remote_code: bool) -> PreTrainedConfig:
+    config = load_config(directory, trust_remote_code=trust_remote_code)
+    refuse_stackless(config, directory, trust_remote_code=trust_remote_code)
+    return config
 
 
 def needed(value: T | None, what: str) -> T:
@@ -186,14 +191,15 @@ def describe_weights(weights: SafetensorsDir) -> str:
 
 
 def block_indices(names: Iterable[str]) -> set[int]:
-    """Indices of the decoder blocks that tensor names speak of, vision towers left out."""
-    found = (_BLOCK.search(name) for name in names if "vision" not in name)
+    """Indices of the decoder blocks that tensor names speak of, towers and further predictors left out."""
+    found = (BLOCK.search(name) for name in names if not BESIDE.search(name))
     return {int(match.group(1)) for match in found if match}
 
 
 def compare_blocks(part: Part, found: set[int], blocks: int) -> None:
-    """Refuse tensors that are not those of blocks 0..blocks-1."""
-    if found != set(range(blocks)):
+    """Refuse tensors that are not those of blocks 0..blocks-1; predictors of more tokens may follow these."""
+    predictors = getattr(part.config, "num_nextn_predict_layers", None) or 0
+    if found - set(range(blocks, blocks + predictors)) != set(range(blocks)):
         raise CheckpointError(
             f"{part.directory}: config.json says {blocks} blocks, its tensors are those of "
             f"{_span(found)}; the checkpoint is not complete, or its config.json belongs to another one"

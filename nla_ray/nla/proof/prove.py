@@ -48,7 +48,7 @@ class On:
 
 @dataclass(frozen=True)
 class Pair:
-    """Directories of the three models, and what is said of the pair beside its files."""
+    """Directories of the three models, and what the files do not tell."""
 
     av: Path
     ar: Path
@@ -145,8 +145,9 @@ def _answers(engine: TransformersVerbalizer, names: Sequence[str], read: Read, r
 
 
 def _scored(pair: Pair, answers: Answers, read: Read, on: On) -> list[Tried]:
+    trusted = "ar" in on.trusted
     reconstructor = Reconstructor(
-        pair.ar, dtype=on.dtype, device=on.device, facts=pair.facts, trust_remote_code="ar" in on.trusted
+        pair.ar, dtype=on.dtype, device=on.device, facts=pair.facts, trust_remote_code=trusted
     )
     tried = [_tried(name, found, read, reconstructor) for name, found in answers.items()]
     del reconstructor

@@ -116,10 +116,9 @@ def keep(cache: Cache, name: str, proof: Proof) -> None:
 def name_of(config: DecodeConfig, digests: Mapping[str, str]) -> str:
     """What a proof follows from: weights, injection, type and kind of device, code."""
     weights = [part for role in sorted(digests) for part in (role, digests[role])]
+    pair = "" if config.models.pair is None else config.models.pair.canonical()
     engine = (config.engine.dtype, config.engine.device.partition(":")[0])
-    return digest(
-        "proof", *weights, str(config.models.injection), str(config.models.pair), *engine, str(code_of())
-    )[:32]
+    return digest("proof", *weights, str(config.models.injection), pair, *engine, str(code_of()))[:32]
 
 
 @dataclass(frozen=True)

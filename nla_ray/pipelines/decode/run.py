@@ -327,6 +327,7 @@ def record_of(run: Run, ready: Decode, meter: Meter) -> dict[str, Any]:
         "vectors": tally.vectors,
         "tokens": tally.tokens,
         "generated_tokens": tally.generated,
+        "decoders": dict(tally.decoders),
         "outcomes": {control: dict(counts) for control, counts in tally.outcomes.items()},
         "reused": reused.as_json(),
         "attempt": {

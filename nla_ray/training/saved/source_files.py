@@ -8,12 +8,16 @@ all of version 4's words. What a source says in them is released as it stands.
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+from nla_ray.errors import CheckpointError
+from nla_ray.nla.model.backbone import load_config
 
 CONFIG, TOKENIZER_CONFIG, TEMPLATE = "config.json", "tokenizer_config.json", "chat_template.jinja"
 TOKENIZER_FILES = (
@@ -40,6 +44,8 @@ def write_config(directory: Path, source: Path, loaded: PreTrainedConfig, dtype:
     if loaded.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         said["architectures"] = [MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[loaded.model_type]]
     _write(directory / CONFIG, _rope_words(said))
+    if "auto_map" not in said and not _turns_alike(directory, loaded):
+        _write(directory / CONFIG, said)
 
 
 def copy_tokenizer(directory: Path, source: Path, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -82,6 +88,16 @@ def _rope_words(said: dict[str, Any]) -> dict[str, Any]:
     if "rope_theta" in local:
         words["rope_local_base_freq"] = local["rope_theta"]
     return {name: value for name, value in said.items() if name != "rope_parameters"} | words
+
+
+def _turns_alike(directory: Path, loaded: PreTrainedConfig) -> bool:
+    """Whether the config.json there is read as the rotation of `loaded`; new families know no old words."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            read = load_config(directory)
+    except CheckpointError:
+        return False
+    return bool(getattr(read, "rope_parameters", None) == getattr(loaded, "rope_parameters", None))
 
 
 def _tokenizer_words(said: dict[str, Any]) -> dict[str, Any]:

@@ -247,9 +247,9 @@ def test_a_layer_that_the_target_does_not_have(invoke: Invoke, job: Job) -> None
 
 
 def test_an_unknown_architecture(invoke: Invoke, job: Job) -> None:
-    job.model_config(job.target, model_type="gpt2", architectures=["GPT2LMHeadModel"])
+    job.model_config(job.target, model_type="t5", architectures=["T5Model"])
     refused = invoke("decode", job.config).refused()
-    assert "gpt2" in refused and "qwen2" in refused
+    assert "t5" in refused and "qwen2" in refused
 
 
 def test_a_head_that_is_not_finite(invoke: Invoke, job: Job) -> None:

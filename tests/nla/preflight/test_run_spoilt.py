@@ -88,7 +88,7 @@ SPOILT: list[tuple[str, Spoil, tuple[str, str], str]] = [
         ("AV", "chat template"),
         "embedding has 300 rows",
     ),
-    ("unknown kind", lambda t, v, r: edit_config(v, model_type="mamba"), ("AV", "architecture"), "qwen2"),
+    ("unknown kind", lambda t, v, r: edit_config(v, model_type="t5"), ("AV", "architecture"), "qwen2"),
     ("no config", lambda t, v, r: (r / "config.json").unlink(), ("AR", "architecture"), "no config.json"),
     ("no tokenizer", lambda t, v, r: (r / "tokenizer.json").unlink(), ("AR", "tokenizer"), "no tokenizer"),
     (
