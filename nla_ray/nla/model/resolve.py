@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
@@ -23,6 +23,7 @@ from nla_ray.nla.model.adapters.base import said_base
 from nla_ray.nla.model.adapters.contents import WEIGHTS_NAME, is_adapter
 from nla_ray.nla.model.adapters.view import make_view
 from nla_ray.nla.model.weights import HEAD_NAME
+from nla_ray.nla.sidecar.read import SIDECAR_NAME
 
 PARTS = ("target", "av", "ar")
 DEMO_PARTS = (*PARTS, "av-sft", "ar-sft")
@@ -153,7 +154,7 @@ def _download(ref: ModelRef, hub_id: str, *, weights: bool) -> Path:
         root = snapshot_download(
             hub_id,
             revision=ref.revision,
-            allow_patterns=_in_folder(prefix, wanted),
+            allow_patterns=[*_in_folder(prefix, wanted), *_above(ref.subfolder)],
             # `*` also matches a slash: without this, every sub-folder's pair would come along.
             ignore_patterns=[f"{prefix}*/*"],
         )
@@ -174,6 +175,13 @@ def _download(ref: ModelRef, hub_id: str, *, weights: bool) -> Path:
 
 def _in_folder(prefix: str, patterns: Sequence[str]) -> list[str]:
     return [f"{prefix}{pattern}" for pattern in patterns]
+
+
+def _above(subfolder: str | None) -> list[str]:
+    """The sidecar one level up, which describes every adapter of one training."""
+    if subfolder is None:
+        return []
+    return [str(PurePosixPath(subfolder).parent / SIDECAR_NAME)]
 
 
 def _refusal(error: HfHubHTTPError) -> str:
