@@ -25,6 +25,7 @@ from nla_ray.nla.model.weights import SafetensorsDir, open_value_head
 from nla_ray.nla.prompt import AvPrompt, ar_prompt_ids, check_ar_suffix, load_tokenizer, render_av_prompt
 from nla_ray.nla.sidecar.read import Sidecar, check_ar_depth, check_width, read_sidecar, require_injection
 from nla_ray.training.lora import Adapting, adapt
+from nla_ray.training.prefix import after_prefix, common_prefix, shares
 
 CPU = torch.device("cpu")
 
@@ -59,16 +60,27 @@ class TrainableAV(nn.Module):
 
         `vectors_BD` are raw: finite, not zero. Answers are padded on the right with any token.
         """
-        ids_BT = torch.cat((self.prompt_T.expand(len(answers_BT), -1), answers_BT), dim=1)
-        plain_BTD = self.lm.get_input_embeddings()(ids_BT)
-        steps, body = answers_BT.shape[1], self.lm.get_decoder()
-        with injecting(body, self.injection, plain_BTD, self.prompt.slot, vectors_BD) as embeds_BTD:
-            logits_BTV = self.lm(inputs_embeds=embeds_BTD, use_cache=False, logits_to_keep=steps + 1).logits
+        rows, steps = answers_BT.shape
+        body, embed = self.lm.get_decoder(), self.lm.get_input_embeddings()
+        first, going_on = self._shared(rows)
+        ids_BT = torch.cat((self.prompt_T[first:].expand(rows, -1), answers_BT), dim=1)
+        with injecting(
+            body, self.injection, embed(ids_BT), self.prompt.slot - first, vectors_BD
+        ) as embeds_BTD:
+            logits_BTV = self.lm(inputs_embeds=embeds_BTD, logits_to_keep=steps + 1, **going_on).logits
         logp_BT = -functional.cross_entropy(
             logits_BTV[:, :-1].float().flatten(0, 1), answers_BT.flatten(), reduction="none"
         ).view_as(answers_BT)
         inside_BT = torch.arange(steps, device=lengths_B.device) < lengths_B[:, None]
         return logp_BT.masked_fill(~inside_BT, 0.0)
+
+    def _shared(self, rows: int) -> tuple[int, dict[str, Any]]:
+        """How much of the prompt is run once for all rows, and the options of the pass that goes on."""
+        first, body = self.prompt.slot, self.lm.get_decoder()
+        if rows < 2 or not shares(self, body):
+            return 0, {"use_cache": False}
+        embeds_PD = self.lm.get_input_embeddings()(self.prompt_T[:first])
+        return first, after_prefix(body, embeds_PD, rows)
 
 
 class TrainableAR(nn.Module):
@@ -102,12 +114,21 @@ class TrainableAR(nn.Module):
 
     def forward(self, ids_BT: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
         """Predicted vectors [B, D] (float32), read at each row's last token; padding stands on the right."""
-        hidden_BTD = self.backbone(input_ids=ids_BT, use_cache=False).last_hidden_state
-        read_BD = hidden_BTD[torch.arange(len(ids_BT), device=ids_BT.device), lengths_B - 1]
+        first, going_on = self._shared(ids_BT, lengths_B)
+        hidden_BTD = self.backbone(input_ids=ids_BT[:, first:], **going_on).last_hidden_state
+        read_BD = hidden_BTD[torch.arange(len(ids_BT), device=ids_BT.device), lengths_B - first - 1]
         # The engine that uses the head computes it in float32, whatever the blocks are in.
         with torch.autocast(read_BD.device.type, enabled=False):
             predicted_BD: torch.Tensor = self.head(read_BD.float())
         return predicted_BD
+
+    def _shared(self, ids_BT: torch.Tensor, lengths_B: torch.Tensor) -> tuple[int, dict[str, Any]]:
+        """As of `TrainableAV`, of the prompts."""
+        first = common_prefix(ids_BT, lengths_B) if len(ids_BT) > 1 else 0
+        if not first or not shares(self, self.backbone):
+            return 0, {"use_cache": False}
+        embeds_PD = self.backbone.get_input_embeddings()(ids_BT[0, :first])
+        return first, after_prefix(self.backbone, embeds_PD, len(ids_BT))
 
 
 def load_av(
