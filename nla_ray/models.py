@@ -8,7 +8,7 @@ from typing import TypeVar
 from nla_ray.config.decode import Models
 from nla_ray.config.reference import ModelRef
 from nla_ray.errors import CheckpointError
-from nla_ray.nla.model.resolve import resolve, wanted_files
+from nla_ray.nla.model.resolve import base_of, resolve, wanted_files
 
 S3 = "s3://"
 
@@ -18,12 +18,16 @@ Ref = TypeVar("Ref", ModelRef, ModelRef | None)
 def pinned(ref: Ref) -> Ref:
     """A model of S3 with the pin of its files as its revision, and all of them here; any other as it is.
 
-    Whoever resolves it later gets these files: other ones in their place are refused. Raises as `here` does.
+    Of an adapter its base too, which is written down where only the adapter's files name it. Whoever resolves
+    it later gets these files: other ones in their place are refused. Raises as `here` and `resolve` do.
     """
-    if ref is None or not ref.path.startswith(S3):
+    if ref is None:
         return ref
-    _, pin = _copy(ref, weights=True)
-    return ref.model_copy(update={"revision": pin})
+    if ref.path.startswith(S3):
+        _, pin = _copy(ref, weights=True)
+        ref = ref.model_copy(update={"revision": pin})
+    base = ref.base or base_of(here(ref, weights=False))
+    return ref if base is None else ref.model_copy(update={"base": pinned(base)})
 
 
 def pinned_models(models: Models) -> Models:
@@ -38,7 +42,11 @@ def here(ref: Ref, *, weights: bool = True) -> Ref:
     Raises CheckpointError for a model of S3 whose code is to be run; NoFileError where it is not there,
     InputError where it is not that of the revision; UnreachableError.
     """
-    if ref is None or not ref.path.startswith(S3):
+    if ref is None:
+        return ref
+    if ref.base is not None:
+        ref = ref.model_copy(update={"base": here(ref.base, weights=weights)})
+    if not ref.path.startswith(S3):
         return ref
     directory, _ = _copy(ref, weights=weights)
     return ref.model_copy(update={"path": str(directory), "revision": None, "subfolder": None})

@@ -6,15 +6,20 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from nla_ray.errors import ConfigError
 
+_ON = re.compile(r"(?:^|\s)on(?:\s|$)")
 _FORM = re.compile(r"(?P<path>[^@#]+)(?:@(?P<revision>[^@#]+))?(?:#(?P<subfolder>[^@#]+))?")
 
 
 class ModelRef(BaseModel):
-    """A model by path or hub id. In YAML and on the command line: `ID_OR_PATH[@REVISION][#SUBFOLDER]`."""
+    """A model by path or hub id. In YAML and on the command line: `ID_OR_PATH[@REVISION][#SUBFOLDER]`.
+
+    An adapter over its base is `ADAPTER on BASE`, where each is such a text, and BASE may be another adapter
+    on a base of its own.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,6 +32,9 @@ class ModelRef(BaseModel):
 
     subfolder: str | None = None
     """The folder inside the directory or repository that holds the checkpoint."""
+
+    base: ModelRef | None = Field(default=None, exclude_if=lambda base: base is None)
+    """Of an adapter (LoRA): the model that it was trained over; left out, its own files must tell."""
 
     trust_remote_code: bool = False
     """Run Python code that the checkpoint brings along. Off unless asked for."""
@@ -48,7 +56,12 @@ class ModelRef(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, value: Any) -> Any:
-        return _parts(value) if isinstance(value, str) else value
+        value = _parts(value) if isinstance(value, str) else value
+        if isinstance(value, dict) and value.get("trust_remote_code") and value.get("base") is not None:
+            base = _parts(value["base"]) if isinstance(value["base"], str) else value["base"]
+            inherited = {"trust_remote_code": True}
+            value = {**value, "base": inherited | base if isinstance(base, dict) else base}
+        return value
 
     @field_validator("path")
     @classmethod
@@ -70,11 +83,13 @@ class ModelRef(BaseModel):
     def anchored(self) -> ModelRef:
         """The same; a folder on this machine by its whole path, for workers may run in another one."""
         folder = local_path(self.path)
-        return self if folder is None else self.model_copy(update={"path": str(folder.absolute())})
+        here = self if folder is None else self.model_copy(update={"path": str(folder.absolute())})
+        return here if self.base is None else here.model_copy(update={"base": self.base.anchored()})
 
     def __str__(self) -> str:
         revision = f"@{self.revision}" if self.revision else ""
-        return f"{self.path}{revision}" + (f"#{self.subfolder}" if self.subfolder else "")
+        own = f"{self.path}{revision}" + (f"#{self.subfolder}" if self.subfolder else "")
+        return own if self.base is None else f"{own} on {self.base}"
 
 
 def local_path(text: str) -> Path | None:
@@ -89,10 +104,19 @@ def local_path(text: str) -> Path | None:
         return None
 
 
-def _parts(text: str) -> dict[str, str | None]:
+def _parts(text: str) -> dict[str, Any]:
     if local_path(text) is not None:
         return {"path": text}
+    if (two := _adapter_and_base(text)) is not None:
+        return {**_parts(two[0]), "base": _parts(two[1])}
     match = _FORM.fullmatch(text)
     if match is None:
-        raise ValueError(f"model {text!r}: ID_OR_PATH[@REVISION][#SUBFOLDER] was expected")
+        raise ValueError(f"model {text!r}: ID_OR_PATH[@REVISION][#SUBFOLDER] [on BASE] was expected")
     return match.groupdict()
+
+
+def _adapter_and_base(text: str) -> tuple[str, str] | None:
+    """The two sides of the first ` on `; of one behind a folder that exists, for a folder may be named so."""
+    found = [(text[: at.start()].strip(), text[at.end() :].strip()) for at in _ON.finditer(text)]
+    existing = [two for two in found if local_path(two[0]) is not None]
+    return next(iter([*existing, *found]), None)

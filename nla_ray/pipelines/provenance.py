@@ -11,10 +11,12 @@ from pathlib import Path
 from nla_ray import __version__
 from nla_ray.config.reference import ModelRef
 from nla_ray.ids import digest
+from nla_ray.nla.model.adapters.view import layers_of
 from nla_ray.nla.model.resolve import wanted_files
+from nla_ray.nla.sidecar.read import SIDECAR_NAME
 from nla_ray.store.places.folder import file_sha256
 
-_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "pyarrow")
+_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "peft", "pyarrow")
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,13 @@ def model_record(ref: ModelRef, directory: Path) -> ModelRecord:
     """Identity of a checkpoint: the commit where it is from the hub, for that pins every file, here or not.
 
     Of a local directory every file that makes a checkpoint is read, so that it is the same here and on S3;
-    sub-folders do not count.
+    sub-folders do not count. An adapter is its own files and all that its base is.
     """
+    if (layers := layers_of(directory)) is not None:
+        own = model_record(ref.model_copy(update={"base": None}), layers.adapter)
+        base = model_record(ref.base or ref, layers.base)
+        sidecar = file_sha256(file) if (file := directory / SIDECAR_NAME).exists() else None
+        return ModelRecord(str(ref), own.commit, digest("adapter", own.sha256, base.sha256, sidecar))
     commit = commit_of(directory)
     if commit is not None:
         return ModelRecord(str(ref), commit, digest("commit", commit, ref.subfolder))
@@ -43,6 +50,14 @@ def model_record(ref: ModelRef, directory: Path) -> ModelRecord:
     names = sorted(name for name in files if any(fnmatchcase(name, pattern) for pattern in patterns))
     parts = [part for name in names for part in (name, file_sha256(directory / name))]
     return ModelRecord(str(ref), None, digest(*parts))
+
+
+def at_commit(ref: ModelRef, directory: Path) -> ModelRef:
+    """A model at the commit that was found: a branch that moves meanwhile changes nothing; its base too."""
+    if (layers := layers_of(directory)) is not None:
+        base = None if ref.base is None else at_commit(ref.base, layers.base)
+        return at_commit(ref, layers.adapter).model_copy(update={"base": base})
+    return ref.model_copy(update={"revision": commit_of(directory) or ref.revision})
 
 
 def commit_of(directory: Path) -> str | None:

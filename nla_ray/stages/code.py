@@ -17,6 +17,7 @@ PACKAGE = Path(nla_ray.__file__).parent
 WITHOUT_ROWS = (
     "__main__.py",
     "audit",
+    "cache.py",
     "chat",
     "cli",
     "config/audit.py",

@@ -17,12 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from nla_ray.cache import cache_folder
 from nla_ray.config.training.train import Split as Name
 from nla_ray.errors import CheckpointError, InputError
 from nla_ray.ids import digest
 from nla_ray.nla.injection import unusable
 from nla_ray.nla.sidecar.dataset import DatasetSidecar, read_dataset_sidecar
-from nla_ray.store.places.cache import cache_folder
 from nla_ray.store.places.files import S3, expand, opened, read_bytes
 
 Floats = npt.NDArray[np.float32]

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -18,7 +18,11 @@ from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, PreTrained
 from transformers.utils import logging as hf_logging
 
 from nla_ray.errors import CheckpointError
+from nla_ray.nla.model.adapters.view import bottom_of, layers_of, views_on
 from nla_ray.nla.model.weights import SafetensorsDir
+
+if TYPE_CHECKING:
+    from nla_ray.nla.model.adapters.merge import Adapter
 
 SUPPORTED = ("qwen2", "qwen3", "llama", "gemma2", "gemma3", "gemma3_text", "mistral")
 """`model_type` values whose block outputs are tested against the full model."""
@@ -47,10 +51,10 @@ def load_config(directory: str | Path, *, trust_remote_code: bool = False) -> Pr
     is not in SUPPORTED (code that a checkpoint brings along is used only with `trust_remote_code`).
     """
     file = Path(directory) / "config.json"
-    if (adapter := file.with_name("adapter_config.json")).exists():
+    if layers_of(directory) is None and (adapter := file.with_name("adapter_config.json")).exists():
         raise CheckpointError(
-            f"{adapter}: adapters (LoRA) are not loaded, and without it this is another model: merge it into "
-            "its base model, save that and name it; where it is merged already, remove this file"
+            f"{adapter}: an adapter (LoRA), and without it this is another model: name it with its base, "
+            "ADAPTER on BASE; where it is merged already, remove this file"
         )
     if not file.is_file():
         raise CheckpointError(f"{directory}: no config.json; give a model directory in Hugging Face format")
@@ -150,8 +154,10 @@ def _load(
     trust_remote_code: bool,
     allowed_missing: frozenset[str],
 ) -> nn.Module:
-    directory = Path(directory)
+    view, directory = Path(directory), bottom_of(directory)
     SafetensorsDir(directory)
+    if view != directory:
+        check_adapters(factory, view, config, trust_remote_code=trust_remote_code)
     try:
         with alone():
             model, report = factory.from_pretrained(
@@ -173,7 +179,41 @@ def _load(
             f"{directory}: cannot be loaded: {type(error).__name__}: {_brief(error)}"
         ) from error
     _check_report(directory, report, allowed_missing)
+    if view != directory:
+        merge_adapters(model, view, trust_remote_code=trust_remote_code)
     return model  # type: ignore[no-any-return]
+
+
+def check_adapters(
+    factory: Any, view: Path, config: PreTrainedConfig, *, trust_remote_code: bool = False
+) -> None:
+    """Raise CheckpointError where an adapter does not fit `factory`'s model of its base; reads no weights."""
+    try:
+        with torch.device("meta"), alone():
+            model = factory.from_config(copy.deepcopy(config), trust_remote_code=trust_remote_code)
+    # As in loading.
+    except Exception as error:
+        raise CheckpointError(f"{view}: cannot be built: {type(error).__name__}: {_brief(error)}") from error
+    for _ in _adapters(model, view, trust_remote_code):
+        pass
+
+
+def merge_adapters(model: nn.Module, view: Path, *, trust_remote_code: bool = False) -> None:
+    """Merge the adapters of a view into its base, from the lowest up. Raises CheckpointError."""
+    for adapter in _adapters(model, view, trust_remote_code):
+        adapter.merge(model)
+
+
+def _adapters(model: nn.Module, view: Path, trust_remote_code: bool) -> Iterator[Adapter]:
+    """Each adapter of a view for a model with all or the first blocks of its base."""
+    # peft takes seconds to load.
+    from nla_ray.nla.model.adapters.merge import attach
+
+    blocks = load_config(bottom_of(view), trust_remote_code=trust_remote_code).num_hidden_layers
+    for one in views_on(view):
+        with alone():
+            adapter = attach(model, one, blocks=blocks)
+        yield adapter
 
 
 def _attention_for(config: PreTrainedConfig, attention: str) -> str:

@@ -19,6 +19,8 @@ from huggingface_hub.errors import (
 
 from nla_ray.config.reference import ModelRef, local_path
 from nla_ray.errors import CheckpointError, NoCheckpointError
+from nla_ray.nla.model.adapters.base import said_base
+from nla_ray.nla.model.adapters.view import WEIGHTS_NAME, is_adapter, make_view
 from nla_ray.nla.model.weights import HEAD_NAME
 
 PARTS = ("target", "av", "ar")
@@ -58,9 +60,31 @@ RELEASED = {
 def resolve(ref: ModelRef, *, weights: bool = True) -> Path:
     """The local directory of a checkpoint; from the hub, safetensors and small files, never pickles.
 
-    Without `weights`, only the small files come from the hub, and a reconstructor's value head.
-    Raises NoCheckpointError in one line when there is no such directory or repository, or no way to reach it.
+    Without `weights`, only the small files come from the hub, a value head and an adapter's tensors. Of
+    an adapter it is the view of it and its base; where the reference names no base, its own files must.
+    Raises NoCheckpointError in one line when there is no such directory or repository, or no way to reach it,
+    CheckpointError where a base is missing or named for what is no adapter.
     """
+    directory = _own_directory(ref, weights=weights)
+    base = ref.base or _said_base(directory)
+    if base is None:
+        return directory
+    if ref.trust_remote_code:
+        base = base.model_copy(update={"trust_remote_code": True})
+    return make_view(directory, resolve(base, weights=weights))
+
+
+def base_of(ref: ModelRef) -> ModelRef | None:
+    """The base of an adapter: by the reference, else by its files; None of any other. Raises as `resolve`."""
+    return ref.base or _said_base(_own_directory(ref, weights=False))
+
+
+def _said_base(directory: Path) -> ModelRef | None:
+    return said_base(directory) if is_adapter(directory) else None
+
+
+def _own_directory(ref: ModelRef, *, weights: bool) -> Path:
+    """The directory of a reference without its base."""
     local = local_directory(ref)
     if local is not None:
         return local
@@ -103,7 +127,8 @@ def released_id(name: str) -> str:
 
 def wanted_files(*, weights: bool = True, code: bool = False) -> tuple[str, ...]:
     """Patterns of the files that make a checkpoint: never pickles, and code only where it is asked for."""
-    return (*_SMALL_FILES, "*.safetensors" if weights else HEAD_NAME, *(("*.py",) if code else ()))
+    tensors = ("*.safetensors",) if weights else (HEAD_NAME, WEIGHTS_NAME)
+    return (*_SMALL_FILES, *tensors, *(("*.py",) if code else ()))
 
 
 def _demo_directory(ref: ModelRef) -> Path:

@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from nla_ray.errors import CheckpointError
+from nla_ray.nla.model.adapters.view import bottom_of
 
 INDEX_NAME, SINGLE_NAME = "model.safetensors.index.json", "model.safetensors"
 HEAD_NAME = "value_head.safetensors"
@@ -37,12 +38,13 @@ class SafetensorsDir:
     """The tensors of a checkpoint directory: one `model.safetensors`, or the shards of its index.
 
     With `file`, that one file instead (`value_head.safetensors`). With `partial`, shards that the index names
-    may be missing: their tensors have a name and no header. Opening reads headers only.
+    may be missing: their tensors have a name and no header. Opening reads headers only. The tensors of an
+    adapter's view are those of its base.
     Raises CheckpointError for missing or unreadable files, pickle-only weights and adapters.
     """
 
     def __init__(self, directory: Path, *, file: str | None = None, partial: bool = False) -> None:
-        self.directory = Path(directory)
+        self.directory = bottom_of(directory) if file is None else Path(directory)
         self.headers: dict[str, TensorInfo] = {}
         self._names: set[str] = set()
         for path, expected in self._files(file).items():

@@ -23,7 +23,7 @@ from nla_ray.pipelines.decode.pieces.examples import Example
 from nla_ray.pipelines.decode.pieces.make import surveyor_of
 from nla_ray.pipelines.decode.recipe import Recipe, recipe_of
 from nla_ray.pipelines.decode.survey import Doing, Reads, Survey, sampled, survey_corpus, warnings_of
-from nla_ray.pipelines.provenance import ModelRecord, commit_of, model_record
+from nla_ray.pipelines.provenance import ModelRecord, at_commit, model_record
 from nla_ray.runtime.workers import Workers
 from nla_ray.stages.code import code_of
 from nla_ray.stages.device import device_of
@@ -154,14 +154,9 @@ def find_checkpoints(config: DecodeConfig) -> Checkpoints:
 def pinned(models: Models, checkpoints: Checkpoints) -> Models:
     """The models at the commits that were found: a branch that moves meanwhile changes nothing."""
     found = {"target": checkpoints.target, "av": checkpoints.av, "ar": checkpoints.ar}
-    commits = {role: commit_of(directory) for role, directory in found.items() if directory is not None}
-    return models.model_copy(
-        update={
-            role: getattr(models, role).model_copy(update={"revision": commit})
-            for role, commit in commits.items()
-            if commit is not None
-        }
-    )
+    named = {role: (getattr(models, role), directory) for role, directory in found.items()}
+    commits = {role: at_commit(ref, path) for role, (ref, path) in named.items() if path is not None}
+    return models.model_copy(update=commits)
 
 
 def anchored(config: DecodeConfig) -> DecodeConfig:

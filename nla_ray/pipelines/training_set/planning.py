@@ -9,7 +9,6 @@ from typing import Any, cast
 
 from pydantic import JsonValue
 
-from nla_ray.config.reference import ModelRef
 from nla_ray.config.training.training_set import Asking, Local, TrainingSetConfig
 from nla_ray.corpus.documents.faults import Faults
 from nla_ray.corpus.documents.find import read_documents
@@ -22,7 +21,7 @@ from nla_ray.models import planned_directory
 from nla_ray.nla.model.backbone import load_config, text_config
 from nla_ray.pipelines.decode.planning import weights_of
 from nla_ray.pipelines.decode.survey import Doing, Survey, warnings_of
-from nla_ray.pipelines.provenance import ModelRecord, commit_of, model_record, versions
+from nla_ray.pipelines.provenance import ModelRecord, at_commit, model_record, versions
 from nla_ray.providers.asking import instruction_of
 from nla_ray.stages.extract import reader_of, tokenizer_of, vocabulary_of
 from nla_ray.stages.rows import Identity
@@ -78,14 +77,9 @@ def settled_explainer(config: TrainingSetConfig) -> tuple[TrainingSetConfig, Mod
         return config, None
     named = pinned_on_s3(provider.model)
     directory = planned_directory(named)
-    model = pinned(named, directory)
+    model = at_commit(named, directory)
     settled = config.model_copy(update={"provider": provider.model_copy(update={"model": model})})
     return settled, model_record(model, directory)
-
-
-def pinned(ref: ModelRef, directory: Path) -> ModelRef:
-    """A model at the commit that was found: a branch that moves meanwhile changes nothing."""
-    return ref.model_copy(update={"revision": commit_of(directory) or ref.revision})
 
 
 def plan_training_set(config: TrainingSetConfig, explainer: ModelRecord | None, doing: Doing) -> Ready:
@@ -98,7 +92,7 @@ def plan_training_set(config: TrainingSetConfig, explainer: ModelRecord | None, 
     config = config.model_copy(update={"target": pinned_on_s3(config.target)})
     target = None if config.target is None else planned_directory(config.target)
     if target is not None and config.target is not None:
-        config = config.model_copy(update={"target": pinned(config.target, target)})
+        config = config.model_copy(update={"target": at_commit(config.target, target)})
     d_model = width_of(config, target)
     origin: str | None = None
     warnings: tuple[str, ...] = ()

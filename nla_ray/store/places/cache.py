@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from nla_ray.cache import cache_folder
 from nla_ray.errors import InputError
 from nla_ray.store.places.folder import file_sha256
-
-
-def cache_folder() -> Path:
-    """`$NLA_RAY_CACHE`, else `nla_ray` in the user's cache folder; it may be deleted at any time."""
-    named = os.environ.get("NLA_RAY_CACHE")
-    if named:
-        return Path(named)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "nla_ray"
 
 
 def cached(sha256: str) -> Path | None:

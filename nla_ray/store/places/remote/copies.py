@@ -13,9 +13,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from nla_ray.cache import cache_folder
 from nla_ray.errors import InputError, NoFileError
 from nla_ray.ids import digest
-from nla_ray.store.places.cache import cache_folder
 from nla_ray.store.places.remote.listing import Entry, objects
 from nla_ray.store.places.remote.spool import checksum_of, fill
 

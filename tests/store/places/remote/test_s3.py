@@ -11,9 +11,9 @@ from pathlib import Path
 import botocore.httpsession
 import pytest
 
+from nla_ray.cache import cache_folder
 from nla_ray.errors import InputError
 from nla_ray.store import connect, open_run, open_store, verify
-from nla_ray.store.places.cache import cache_folder
 from nla_ray.store.places.remote.s3 import _HASTY
 from tests.store.conftest import BUCKET, READER, SECRET, use_s3
 from tests.store.faults import Fault, Request, faulty

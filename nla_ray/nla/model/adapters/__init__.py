@@ -1,0 +1,1 @@
+"""Adapters (LoRA): found with their base, checked against it, merged into it."""

@@ -1,0 +1,1 @@
+"""Adapters over tiny models, written by peft itself."""
