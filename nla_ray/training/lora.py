@@ -22,7 +22,7 @@ from nla_ray.errors import ConfigError
 from nla_ray.training.world import full_state, plain
 
 ADAPTER = "default"
-_BASE, _A, _B = ".base_layer.", f".lora_A.{ADAPTER}.weight", f".lora_B.{ADAPTER}.weight"
+_BASE, A, B = ".base_layer.", f".lora_A.{ADAPTER}.weight", f".lora_B.{ADAPTER}.weight"
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Merged(Mapping[str, torch.Tensor]):
         layer, _, kind = name.rpartition(".")
         if kind != "weight" or layer not in self._scales:
             return stored
-        left_OR, right_RI = self._state[layer + _B].float(), self._state[layer + _A].float()
+        left_OR, right_RI = self._state[layer + B].float(), self._state[layer + A].float()
         return stored.float() + self._scales[layer] * (left_OR @ right_RI)
 
     def __iter__(self) -> Iterator[str]:

@@ -19,6 +19,7 @@ from transformers import PreTrainedTokenizerBase
 
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.injection import injecting
+from nla_ray.nla.model.adapters.view import bottom_of
 from nla_ray.nla.model.backbone import load_backbone, load_causal_lm
 from nla_ray.nla.model.stops import stop_ids
 from nla_ray.nla.model.weights import SafetensorsDir, open_value_head
@@ -197,7 +198,7 @@ def new_ar(target: Path, sidecar: Sidecar, **options: Any) -> TrainableAR:
 
 def stored_dtype(directory: Path) -> torch.dtype:
     """The type that the checkpoint's embedding is stored in; a wrapper's config.json may not say it."""
-    weights = SafetensorsDir(directory)
+    weights = SafetensorsDir(bottom_of(directory))
     name = next((one for one in weights.names if one.endswith("embed_tokens.weight")), weights.names[0])
     return _STORED.get(weights.info(name).dtype, torch.float32)
 

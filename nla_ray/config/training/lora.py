@@ -22,5 +22,6 @@ class Lora(Config):
     """Rank-stabilised: the same learning rate serves every rank."""
     targets: Literal["all-linear"] | Annotated[tuple[Name, ...], Field(min_length=1)] = "all-linear"
     """The layers of the blocks that get an adapter, by the last part of their names, such as `q_proj`."""
-    release: Literal["merged"] = "merged"
-    """`merged`: whole models, as without adapters."""
+    release: Literal["merged", "adapter"] = "merged"
+    """`merged`: whole models, as without adapters. `adapter`: the adapters alone in the form of peft, with
+    sidecar, tokenizer and the AR's head, read as `OUT/rl/av on BASE`."""

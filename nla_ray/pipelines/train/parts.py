@@ -83,6 +83,10 @@ class Parts:
             return Baseline(float(said["value"]), str(said["reference"]), int(said["n"] or 0))
         return baseline_of(next(iter(self.splits.values())))
 
+    def base(self, role: Role) -> Path:
+        """The directory that a model starts as."""
+        return self.start(role) or self.named_target
+
     def directory(self, role: Role, scratch: Path) -> Path:
         """A directory that loads as this model: the one to go on with, else the target with its sidecar."""
         start = self.start(role)

@@ -19,6 +19,7 @@ from nla_ray.errors import InputError
 from nla_ray.intervals import cluster_bootstrap
 from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
+from nla_ray.nla.model.adapters.view import make_view
 from nla_ray.nla.model.batching import pad_right
 from nla_ray.nla.reconstructor import Reconstructor
 from nla_ray.nla.sidecar.read import SIDECAR_NAME, Role, Sidecar
@@ -34,11 +35,12 @@ from nla_ray.training.models import TrainableAR, TrainableAV, autocast, load_ar,
 from nla_ray.training.reinforce.rl import RlLearner
 from nla_ray.training.reinforce.rollout import LocalSampler, Sampler
 from nla_ray.training.run import Every, Run
+from nla_ray.training.saved.adapter import Over, write_model
 from nla_ray.training.saved.checkpoint import Checkpoints
 from nla_ray.training.saved.records import CHECKPOINTS
-from nla_ray.training.saved.release import of_lm, place, write_ar, write_av
+from nla_ray.training.saved.release import of_lm, place
 from nla_ray.training.sft import Reading, Setting, Sft, Writing
-from nla_ray.training.world import World, plain
+from nla_ray.training.world import World, full_state, plain
 
 STAGES = "stages"
 FOLDER = {"sft_ar": "sft", "sft_av": "sft", "rl": "rl"}
@@ -202,9 +204,10 @@ class Rank:
     def _directory(self, role: Role, scratch: Path) -> Path:
         """Where the newest AV or AR is: of an earlier stage, else where it starts."""
         name = f"sft/{role}"
-        if self.tree.read(f"{name}/{SIDECAR_NAME}") is not None:
-            return self.tree.fetch(name, scratch / role)
-        return self.parts.directory(role, scratch)
+        if self.tree.read(f"{name}/{SIDECAR_NAME}") is None:
+            return self.parts.directory(role, scratch)
+        found = self.tree.fetch(name, scratch / role)
+        return make_view(found, self.parts.base(role)) if self.config.releases_adapters else found
 
     def _av(self, scratch: Path) -> TrainableAV:
         return load_av(
@@ -225,16 +228,25 @@ class Rank:
         return load_ar(self._directory("ar", scratch), checkpointing=keep, lora=lora)
 
     def _release(self, stage: str, role: Role, model: nn.Module, held_out: Metrics) -> None:
-        """All ranks bring their share of the weights, the first one writes."""
-        weights, whole = whole_state(model), plain(model)
+        adapters, whole = self.config.releases_adapters, plain(model)
+        weights = full_state(model) if adapters else whole_state(model)
         if not self.world.first:
             return
         sidecar = self._stated(stage, role, held_out)
         name = f"{FOLDER[stage]}/{role}"
-        if isinstance(whole, TrainableAV):
-            place(self.tree, name, lambda path: write_av(path, whole, weights, sidecar))
-        elif isinstance(whole, TrainableAR):
-            place(self.tree, name, lambda path: write_ar(path, whole, weights, sidecar))
+        if not isinstance(whole, TrainableAV | TrainableAR):
+            raise RuntimeError(f"{type(whole).__name__} is neither a verbalizer nor a reconstructor")
+        with TemporaryDirectory(prefix="nla_ray-") as scratch:
+            over = self._over(stage, role, Path(scratch)) if adapters else None
+            place(self.tree, name, lambda path: write_model(path, whole, weights, sidecar, over))
+
+    def _over(self, stage: str, role: Role, scratch: Path) -> Over:
+        """What the adapter of a stage is released over."""
+        lora, before = self.config.lora, f"{FOLDER['sft_av']}/{role}"
+        if lora is None:
+            raise RuntimeError("no adapters are configured")
+        went_on = stage == "rl" and self.tree.read(f"{before}/{SIDECAR_NAME}") is not None
+        return Over(lora, self.config.base(role), self.tree.fetch(before, scratch) if went_on else None)
 
     def _stated(self, stage: str, role: Role, held_out: Metrics) -> Sidecar:
         """The sidecar with where the model comes from."""

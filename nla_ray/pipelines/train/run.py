@@ -102,7 +102,7 @@ def train(config: TrainConfig, report: Report) -> TrainedPair:
     return TrainedPair(
         stages, said, dropped, uploaded, again,
         idle=again and uploaded is None and (reported or evaluation is None),
-        **{role: f"{tree.url}/{place}" if place else None for role, place in places.items()},
+        **{role: _said(config, tree, role, place) for role, place in places.items()},
         report=f"{tree.url}/{PAGE}" if evaluation else None,
         verdict=evaluation.verdict if evaluation else None,
     )  # fmt: skip
@@ -159,6 +159,13 @@ def _newest(config: TrainConfig, stages: tuple[str, ...], role: Role) -> str | N
     """Where in the output the last stage left this model."""
     folders = [FOLDER[stage] for stage in stages if role in ROLES[stage]]
     return f"{folders[-1]}/{role}" if folders else None
+
+
+def _said(config: TrainConfig, tree: Tree, role: Role, place: str | None) -> str | None:
+    """How a model that was trained is named to other commands."""
+    if place is None or not config.releases_adapters:
+        return None if place is None else f"{tree.url}/{place}"
+    return f"{tree.url}/{place} on {config.base(role)}"
 
 
 def _recorded(config: TrainConfig, parts: Parts) -> dict[str, Any]:

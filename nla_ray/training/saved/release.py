@@ -29,7 +29,8 @@ MARKERS = ("㈎", "㈜", "㎡", "㊗", "㈀", "㉠", "⍰", "☍")
 SUFFIX_TOKENS = 4
 GENERATION = "generation_config.json"
 
-_BACKBONE, _HEAD, _LM = "backbone.", "head.", "lm."
+BACKBONE, HEAD, _LM = "backbone.", "head.", "lm."
+"""Where the parts of a model are in its state."""
 
 
 def new_sidecar(
@@ -80,7 +81,7 @@ def write_av(
     _write(directory, tensors, model.stored)
     copy_tokenizer(directory, model.source, model.tokenizer)
     write_sidecar(directory, replace(sidecar, role="av"))
-    _share(directory)
+    share(directory)
 
 
 def write_ar(
@@ -89,14 +90,14 @@ def write_ar(
     """Write the AR with these weights (`whole_state`): blocks 0..K, the embedding, beside them its head."""
     directory.mkdir(parents=True, exist_ok=True)
     write_config(directory, model.source, model.backbone.config, model.stored)
-    blocks = {f"model.{name}": tensor for name, tensor in Below(weights, _BACKBONE).items()}
+    blocks = {f"model.{name}": tensor for name, tensor in Below(weights, BACKBONE).items()}
     _write(directory, blocks, model.stored)
     save_file(
-        {name: tensor.contiguous() for name, tensor in Below(weights, _HEAD).items()}, directory / HEAD_NAME
+        {name: tensor.contiguous() for name, tensor in Below(weights, HEAD).items()}, directory / HEAD_NAME
     )
     copy_tokenizer(directory, model.source, model.tokenizer)
     write_sidecar(directory, replace(sidecar, role="ar", injection=None))
-    _share(directory)
+    share(directory)
 
 
 def of_lm(weights: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
@@ -154,7 +155,7 @@ def _write(directory: Path, tensors: Mapping[str, torch.Tensor], dtype: torch.dt
     save_torch_state_dict(whole, directory, max_shard_size="5GB")
 
 
-def _share(directory: Path) -> None:
+def share(directory: Path) -> None:
     """Give every file the mode of the sidecar: safetensors are written for their owner's eyes alone."""
     mode = (directory / SIDECAR_NAME).stat().st_mode
     for file in directory.iterdir():
