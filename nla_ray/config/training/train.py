@@ -224,7 +224,7 @@ class TrainConfig(Config):
         return {name: url for name, url in found.items() if url is not None}
 
     def base(self, role: Literal["av", "ar"]) -> ModelRef:
-        """What a model starts as; its adapter is released over that. Raises ConfigError where none is named."""
+        """What a model starts as, and its adapter is released over. Raises ConfigError without one."""
         base: ModelRef | None = getattr(self.init, role) or self.target
         if base is None:
             raise ConfigError("target: name the model that a new verbalizer or reconstructor starts as")
