@@ -58,7 +58,9 @@ def main() -> None:
     batches = {}
     for batch in args.batches:
         layout = SlotLayout(batch, min(cohort, batch))
-        sides = Sides(SlotDecoder(ours, prompt, SLOT, (), INJECTION, layout), peer, prompt, batch, args.seed)
+        sides = Sides(
+            SlotDecoder(ours, prompt, (SLOT,), (), INJECTION, layout), peer, prompt, batch, args.seed
+        )
         batches[str(batch)] = measure(sides, args.tokens, args.repeats)
     write_result(
         "verbalize",

@@ -11,6 +11,7 @@ from nla_ray.config.base import Config
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.config.detectors.model import Pack
 from nla_ray.config.evaluate import EvaluateConfig
+from nla_ray.config.pairs.known import KnownPairs
 from nla_ray.config.sweep import SweepConfig
 from nla_ray.config.training.train import TrainConfig
 from nla_ray.config.training.training_set import TrainingSetConfig
@@ -33,6 +34,7 @@ def render() -> dict[str, str]:
         "evaluation.schema.json": json_schema(Evaluation),
         "detector.schema.json": json_schema(Pack),
         "manifest.schema.json": json_schema(Manifest),
+        "pairs.schema.json": json_schema(KnownPairs),
         "plan.schema.json": json_schema(Plan),
         "report.schema.json": json_schema(Report),
         "sweep.schema.json": json_schema(SweepConfig),

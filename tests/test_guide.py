@@ -12,8 +12,8 @@ import typer
 from nla_ray.cli import app
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.config.loading.load import load
+from nla_ray.config.pairs.known import named_pairs
 from nla_ray.config.reading.positions import Positions
-from nla_ray.nla.model.resolve import RELEASED
 
 DOCS = Path(__file__).parents[1] / "docs"
 GUIDE = (DOCS / "guide.md").read_text(encoding="utf-8")
@@ -38,7 +38,7 @@ def test_every_configuration_loads(number: int, tmp_path: Path) -> None:
     path.write_text(WHOLE[number])
     models = load(DecodeConfig, path).models
     for ref in (models.target, models.av, models.ar):
-        assert ref is not None and ref.path.partition(":")[0] in RELEASED
+        assert ref is not None and ref.path.partition(":")[0] in named_pairs()
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -51,10 +51,10 @@ def test_every_link_leads_somewhere() -> None:
 
 
 def test_released_pairs_are_named_as_the_resolver_knows_them() -> None:
-    from nla_ray.nla.model.resolve import RELEASED
+    from nla_ray.config.pairs.known import named_pairs
 
     names = {word.partition(":")[0] for line in commands("nla-ray") for word in line if ":" in word}
-    assert names - {"demo"} <= set(RELEASED)
+    assert names - {"demo"} <= set(named_pairs())
     load(DecodeConfig, ROOT / "jobs" / "decode_qwen7b.yaml", ["corpus.paths=[my_chats.jsonl]"])
 
 

@@ -9,6 +9,7 @@ import typer
 from nla_ray import __version__
 from nla_ray.cli.audit.command import audit_app
 from nla_ray.cli.check import check_command
+from nla_ray.cli.convert_head import convert_head_command
 from nla_ray.cli.decode.command import decode_command
 from nla_ray.cli.entry import run
 from nla_ray.cli.evaluate import evaluate_command
@@ -54,6 +55,7 @@ def common(
 
 app.add_typer(audit_app, name="audit")
 app.command("check")(check_command)
+app.command("convert-head")(convert_head_command)
 app.command("decode")(decode_command)
 app.command("demo-train")(demo_train_command)
 app.command("evaluate")(evaluate_command)

@@ -30,6 +30,13 @@ def check_command(
         str | None,
         typer.Option(metavar="KIND@SITE=SCALE", help="How vectors enter an AV whose sidecar does not tell."),
     ] = None,
+    pair: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="What else the files do not tell, as in models.pair, such as layer=24; may be repeated.",
+        ),
+    ] = None,
     prove: Annotated[
         bool,
         typer.Option("--prove", help="Load the three and decode 32 vectors: does the pair read this target?"),
@@ -43,6 +50,8 @@ def check_command(
     With --prove also what no file tells: how vectors enter the verbalizer, and that it reads this target.
     Exits 10 when a check fails; docs/operations.md has all exit codes.
     """
+    from nla_ray.config.loading.load import given
+    from nla_ray.config.pairs.facts import PairFacts
     from nla_ray.models import directory_of, here
     from nla_ray.nla.preflight.run import check
     from nla_ray.nla.sidecar.read import said_injection
@@ -54,7 +63,8 @@ def check_command(
     verbalizer = here(ModelRef.parse(av, trust_remote_code=trust_remote_code))
     untold = prove and injection is None and said_injection(directory_of(verbalizer, weights=False)) is None
     proof = _proof(verbalizer, refs, None) if untold else None
-    checks = check(verbalizer, *refs, injection=injection if proof is None else proof.proven)
+    found = injection if proof is None else proof.proven
+    checks = check(verbalizer, *refs, injection=found, facts=given(PairFacts, pair) if pair else None)
     print_checks(checks, Console())
     failed = any(made.status == "fail" for made in checks)
     if prove and not untold and not failed:

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from nla_ray.config.base import Config, Name, OrText, Spelled
 from nla_ray.config.injection import InjectionText
+from nla_ray.config.pairs.facts import PairFacts
 from nla_ray.config.reading.corpus import Continuation, Corpus
 from nla_ray.config.reading.positions import Choice, Positions
 from nla_ray.config.reading.redaction import Redact, StoreText
@@ -30,6 +31,8 @@ class Models(Config):
     injection: InjectionText | None = None
     """How vectors enter the verbalizer, KIND@SITE=SCALE such as `replace@embedding=150`, `add@input:2=raw` or
     `add_matched@output:1`, where its sidecar does not tell."""
+    pair: PairFacts | None = None
+    """What else the files of the pair do not tell."""
 
 
 class Controls(Config):

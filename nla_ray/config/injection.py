@@ -1,10 +1,10 @@
-"""How a vector enters a verbalizer, as one text: `replace@embedding=150`, `add_matched@output:1`."""
+"""How vectors enter a verbalizer, as one text: `replace@embedding=150`, `add_matched@output:1,slots=3`."""
 
 from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator
@@ -15,10 +15,12 @@ Site = Literal["embedding", "input", "output"]
 WORDS = (
     "KIND@SITE=SCALE, such as replace@embedding=150 or add_matched@output:1 (KIND replace, add or "
     "add_matched; SITE embedding, input:BLOCK or output:BLOCK; SCALE an L2 norm, sqrt_d_model or raw, of "
-    "add_matched a factor, 1 where it is left out)"
+    "add_matched a factor, 1 where it is left out; behind it ,slots=N for N vectors in one prompt and "
+    ",centred where a mean is subtracted first)"
 )
 _FORM = re.compile(
-    rf"({'|'.join(get_args(Kind))})@(?:(embedding)|(input|output):([0-9]{{1,4}}))(?:=([^=\s]{{1,40}}))?"
+    rf"({'|'.join(get_args(Kind))})@(?:(embedding)|(input|output):([0-9]{{1,4}}))(?:=([^=,\s]{{1,40}}))?"
+    r"(?:,slots=([1-9][0-9]{0,3}))?(,centred)?"
 )
 
 
@@ -27,13 +29,17 @@ class Injection:
     """What becomes of the marker's state h, a vector of the residual stream, where v is to be explained.
 
     `replace`: v at L2 norm `scale`. `add`: h + v at that norm. `add_matched`: h + `scale` |h| v / |v|.
-    `site` is the embeddings, or input or output of block `block`. Scale None leaves v as it is.
+    `site` is the embeddings, or input or output of block `block`. Scale None leaves v as it is. `slots`
+    markers stand in the prompt and take as many vectors. `centred`: of v the mean that lies beside the
+    checkpoint is subtracted before all else.
     """
 
     kind: Kind
     site: Site
     block: int | None
     scale: float | None
+    slots: int = 1
+    centred: bool = False
 
     @classmethod
     def replacing(cls, scale: float | None) -> Injection:
@@ -48,7 +54,7 @@ class Injection:
             raise ValueError(f"found {text[:60]!r}; {WORDS} was expected")
         kind: Kind
         site: Site
-        kind, embedding, other, block, scale = match.groups()  # type: ignore[assignment]
+        kind, embedding, other, block, scale, slots, centred = match.groups()  # type: ignore[assignment]
         site = embedding or other  # type: ignore[assignment]
         matched = kind == "add_matched"
         if not matched and scale is None:
@@ -56,11 +62,28 @@ class Injection:
         norm = parse_scale(scale or 1, d_model)
         if matched and (norm is None or scale == "sqrt_d_model"):
             raise ValueError(f"found {text!r}; the scale of add_matched is a factor of the state's own norm")
-        return cls(kind, site, None if block is None else int(block), norm)
+        number = None if block is None else int(block)
+        return cls(kind, site, number, norm, int(slots or 1), centred is not None)
+
+    @property
+    def place(self) -> str:
+        """Kind and site alone."""
+        return f"{self.kind}@{self.site}" + ("" if self.block is None else f":{self.block}")
+
+    def differs(self, other: Injection) -> bool:
+        """Whether anything but the scale differs: a pair trained by one reads nothing of the other."""
+        return replace(self, scale=None) != replace(other, scale=None)
 
     def __str__(self) -> str:
-        place = self.site if self.block is None else f"{self.site}:{self.block}"
-        return f"{self.kind}@{place}={'raw' if self.scale is None else repr(self.scale)}"
+        slots = "" if self.slots == 1 else f",slots={self.slots}"
+        scale = "raw" if self.scale is None else repr(self.scale)
+        return f"{self.place}={scale}{slots}{',centred' if self.centred else ''}"
+
+
+def slots_said(text: str | None) -> int:
+    """How many vectors an injection puts into one prompt; 1 for none and for what is no injection."""
+    match = None if text is None else _FORM.fullmatch(text)
+    return int(match[6]) if match is not None and match[6] else 1
 
 
 def parse_scale(value: object, d_model: int) -> float | None:
@@ -86,4 +109,4 @@ def _is_injection(text: str) -> str:
 
 
 InjectionText = Annotated[str, AfterValidator(_is_injection)]
-"""`KIND@SITE=SCALE`, see `WORDS`."""
+"""`KIND@SITE=SCALE[,slots=N][,centred]`, see `WORDS`."""

@@ -12,6 +12,7 @@ from nla_ray.config.audit import AuditPolicy, Marked
 from nla_ray.config.base import Config, EnvName, Name, Spelled
 from nla_ray.config.decode import Baseline, DecodeConfig, DecodePolicy, Models, Reference
 from nla_ray.config.injection import InjectionText
+from nla_ray.config.pairs.facts import PairFacts
 from nla_ray.config.reading.corpus import Corpus
 
 Label = Annotated[
@@ -46,6 +47,8 @@ class Target(Config):
     injection: InjectionText | None = None
     """How vectors enter the verbalizer, KIND@SITE=SCALE such as `replace@embedding=150`, `add@input:2=raw` or
     `add_matched@output:1`, where its sidecar does not tell."""
+    pair: PairFacts | None = None
+    """What else the files of the pair do not tell."""
     baseline: Baseline | None = None
     """The denominator of `fve_nrm`; without it the one in the reconstructor's sidecar."""
 
@@ -54,8 +57,8 @@ class Target(Config):
     def _no_adapter(cls, values: object) -> object:
         for key in _ADAPTERS & set(values if isinstance(values, dict) else ()):
             raise ValueError(
-                f"{key}: adapters (LoRA) are not loaded; merge it into its base model, save that and name it "
-                "as the target, with base for the model that it was made from"
+                f"{key}: an adapter (LoRA) is named as the target, with the model that it was trained over: "
+                "target: ADAPTER on BASE"
             )
         return values
 
@@ -167,7 +170,8 @@ class SweepConfig(DecodePolicy):
     targets_at_once: Annotated[int, Field(ge=1)] = 1
     """Targets that are worked on at once, each with actors of its own, where the cluster has room.
 
-    The cells of one target always share its actors, which load the models once.
+    The cells of one target always share its actors, which load the models once; so do those of adapters
+    over one base with one pair.
     """
     stalled_after_s: Annotated[float, Field(gt=0)] = 1800.0
     """A cell that is worked on and has finished no unit for so long is called stalled."""
@@ -222,7 +226,8 @@ class SweepConfig(DecodePolicy):
         pair = self._of_pair(target)
         if pair.av is None:
             raise ValueError(f"targets: {target.name} has no av, and no base that has one")
-        return Models(target=target.target, av=pair.av, ar=target.ar or pair.ar, injection=pair.injection)
+        ar = target.ar or pair.ar
+        return Models(target=target.target, av=pair.av, ar=ar, injection=pair.injection, pair=pair.pair)
 
     def layer_of(self, target: Target) -> int | None:
         """The layer that is said for a target or for the one whose pair it has."""

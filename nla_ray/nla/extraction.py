@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from nla_ray.errors import CheckpointError, InputError
-from nla_ray.nla.model.backbone import load_backbone, load_config
+from nla_ray.nla.model.backbone import load_config
 from nla_ray.nla.model.batching import Ids, length_buckets, pad_right, refuse_foreign_ids
+from nla_ray.nla.model.held import Held, over_base
+
+if TYPE_CHECKING:
+    from nla_ray.nla.model.adapters.merge import Adapter
 
 
 class Extractor:
@@ -44,14 +49,20 @@ class Extractor:
         self._vocab_size: int = config.vocab_size
         self._batch_tokens = batch_tokens
         self._device = torch.device(device)
-        self._model: Any = load_backbone(
-            directory,
-            layers=max(layers) + 1,
-            final_norm=False,
-            dtype=dtype,
-            device=device,
-            trust_remote_code=trust_remote_code,
-        )
+        self._held = Held(Path(directory), max(layers) + 1, dtype, self._device, trust_remote_code)
+        self._adapters: tuple[Adapter, ...] | None = None
+
+    def beside(self, directory: str | Path) -> Extractor:
+        """An extractor of the same layers of another model over the same base, which is held once for both.
+
+        The two are adapters of one base, or one of them is that base. Their vectors are those of extractors
+        of their own; a pass takes longer. Raises CheckpointError for an adapter that does not fit.
+        """
+        if self._adapters is None:
+            self._adapters = self._held.shared()
+        other = copy.copy(self)
+        other._adapters = self._held.adapters_of(Path(directory))
+        return other
 
     @torch.inference_mode()
     def extract(self, token_ids: Sequence[Ids], positions: Sequence[Ids]) -> list[npt.NDArray[np.float32]]:
@@ -81,8 +92,9 @@ class Extractor:
         """All selected vectors of one batch, [positions, layers, d_model]; only they leave the device."""
         row_index = np.repeat(np.arange(len(rows)), [len(part) for part in positions])
         where = torch.from_numpy(np.stack([row_index, np.concatenate(positions)])).to(self._device)
-        with _selected_outputs(self._model, self.layers, where) as found:
-            self._model(input_ids=pad_right(rows, self._device), use_cache=False)
+        model = self._held.model
+        with over_base(model, self._adapters), _selected_outputs(model, self.layers, where) as found:
+            model(input_ids=pad_right(rows, self._device), use_cache=False)
         vectors: npt.NDArray[np.float32] = torch.stack([found[k] for k in self.layers], dim=1).cpu().numpy()
         return vectors
 

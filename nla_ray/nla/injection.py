@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,16 +10,27 @@ import numpy as np
 import torch
 
 from nla_ray.config.injection import Injection
+from nla_ray.errors import EngineError
 
 Put = Callable[[torch.Tensor], torch.Tensor]
 
 
 def unusable(vectors: np.ndarray) -> list[str | None]:
-    """Per row of `vectors` [n, d]: why it cannot be injected (zero, NaN, infinite), or None."""
+    """Per row of `vectors` [n, d] or [n, slots, d]: why it cannot be injected (zero, NaN, infinite), or None.
+
+    A row of several vectors can be injected if each of them can.
+    """
     vectors = np.asarray(vectors, dtype=np.float32)
-    finite, zero = np.isfinite(vectors).all(axis=1), ~vectors.any(axis=1)
+    vectors = vectors[:, None] if vectors.ndim == 2 else vectors
+    finite = np.isfinite(vectors).reshape(len(vectors), -1).all(axis=1)
+    zero = np.any(np.all(vectors == 0, axis=2), axis=1)
     reasons = np.where(zero, "the vector is zero", np.where(finite, "", "the vector holds NaN or infinity"))
     return [reason or None for reason in reasons.tolist()]
+
+
+def centred(vectors: np.ndarray, mean: np.ndarray | None) -> np.ndarray:
+    """The vectors [..., d] without the mean [d] of a centred injection, in float32; as they are for None."""
+    return vectors if mean is None else np.asarray(vectors, np.float32) - mean
 
 
 def rescale(vectors_BD: torch.Tensor, scale: float | None) -> torch.Tensor:
@@ -37,7 +48,7 @@ def rescale(vectors_BD: torch.Tensor, scale: float | None) -> torch.Tensor:
 
 
 def injected(states_BD: torch.Tensor, vectors_BD: torch.Tensor, injection: Injection) -> torch.Tensor:
-    """What the marker's states become with these vectors; computed in float32, of the states' type."""
+    """What the markers' states [..., d] become with these vectors; in float32, then of the states' type."""
     at_scale_BD = rescale(vectors_BD, injection.scale)
     if injection.kind == "replace":
         return at_scale_BD.to(states_BD.dtype)
@@ -52,22 +63,31 @@ def injecting(
     body: Any,
     injection: Injection,
     embeds_BTD: torch.Tensor,
-    slot: int,
-    vectors_BD: torch.Tensor,
+    slots: Sequence[int],
+    vectors_BSD: torch.Tensor,
     live_B1: torch.Tensor | None = None,
 ) -> Iterator[torch.Tensor]:
     """The embeddings [B, T, D] to run the decoder stack `body` on in this context, once.
 
-    The vectors then stand at position `slot`, but for rows where `live_B1` is false: these keep the marker's
-    own state. `embeds_BTD` are as the first block sees them: families that multiply theirs by sqrt(d) (Gemma)
-    have done so, and a vector is not multiplied again.
+    The vectors, [B, slots, D] or for one slot [B, D], then stand at the positions `slots`, but for rows where
+    `live_B1` is false: these keep the markers' own states. They are centred already. `embeds_BTD` are as the
+    first block sees them: families that multiply theirs by sqrt(d) (Gemma) have done so, and a vector is not
+    multiplied again. Raises EngineError for other vectors than there are slots.
     """
+    each_BSD = vectors_BSD[:, None] if vectors_BSD.ndim == 2 else vectors_BSD
+    if not each_BSD.shape[1] == len(slots) == injection.slots:
+        raise EngineError(
+            f"{injection}: {each_BSD.shape[1]} vectors for {len(slots)} markers; give {injection.slots}"
+        )
+    at = torch.tensor(slots, device=embeds_BTD.device)
 
     def put(hidden_BTD: torch.Tensor) -> torch.Tensor:
-        state_BD = hidden_BTD[:, slot]
-        there_BD = injected(state_BD, vectors_BD, injection)
+        state_BSD = hidden_BTD[:, at]
+        there_BSD = injected(state_BSD, each_BSD, injection)
         hidden_BTD = hidden_BTD.clone()
-        hidden_BTD[:, slot] = there_BD if live_B1 is None else torch.where(live_B1, there_BD, state_BD)
+        if live_B1 is not None:
+            there_BSD = torch.where(live_B1[:, None], there_BSD, state_BSD)
+        hidden_BTD[:, at] = there_BSD
         return hidden_BTD
 
     if injection.block is None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
@@ -16,11 +17,11 @@ _VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt",
 
 @dataclass(frozen=True)
 class AvPrompt:
-    """The verbalizer's prompt: its text, its token ids, and the index of the marker in them."""
+    """The verbalizer's prompt: its text, its token ids, and the indices of its markers in them."""
 
     text: str
     ids: tuple[int, ...]
-    slot: int
+    slots: tuple[int, ...]
 
 
 def load_tokenizer(
@@ -59,72 +60,113 @@ def render_av_prompt(
     """The prompt that the AV was trained with, checked against the live tokenizer.
 
     The chat template is rendered to text and then encoded without adding special tokens (the template holds
-    its own). `chat_template` takes the place of the tokenizer's.
-    Raises CheckpointError naming the marker rule that failed: one id, exactly once, recorded neighbours.
+    its own); plain text, of a pair that has no chat, with them.
+    `chat_template` takes the place of the tokenizer's.
+    Raises CheckpointError naming the marker rule that failed: one id, once a slot, recorded neighbours.
     """
     marker = _marker_of(sidecar)
     check_marker_id(tokenizer, marker, sidecar.path)
     text, ids = encode_av_prompt(tokenizer, sidecar, chat_template=chat_template)
-    slot = find_slot(ids, marker, sidecar.path)
-    check_neighbours(ids, slot, marker, sidecar.path)
-    return AvPrompt(text, ids, slot)
+    marker = identified(tokenizer, marker)
+    slots = find_slots(ids, marker, slots_of(sidecar), sidecar.path)
+    check_neighbours(ids, slots, marker, sidecar.path)
+    return AvPrompt(text, ids, slots)
 
 
 def encode_av_prompt(
     tokenizer: PreTrainedTokenizerBase, sidecar: Sidecar, *, chat_template: str | None = None
 ) -> tuple[str, tuple[int, ...]]:
     """The AV's prompt as text and as token ids, before any marker rule."""
-    marker, template = _marker_of(sidecar), sidecar.av_template
+    marker, template, facts = _marker_of(sidecar), sidecar.av_template, sidecar.facts
     if template is None:
         raise CheckpointError(f"{sidecar.path}: prompt_templates.av: found nothing; this is not an AV")
-    if chat_template is None and tokenizer.chat_template is None:
+    asked = marker.char.join(split_template(template, AV_SLOT, slots_of(sidecar)))
+    begun = facts.prefill or ""
+    if facts.chat is False:
+        special = facts.special_tokens is not False
+        return asked + begun, tuple(tokenizer.encode(asked + begun, add_special_tokens=special))
+    text = _as_chat(tokenizer, sidecar, asked, chat_template) + begun
+    return text, tuple(tokenizer.encode(text, add_special_tokens=False))
+
+
+def _as_chat(
+    tokenizer: PreTrainedTokenizerBase, sidecar: Sidecar, asked: str, chat_template: str | None
+) -> str:
+    """The user's turn and the beginning of the answer's, rendered with the pair's options."""
+    options: dict[str, Any] = dict(sidecar.facts.template_options or {})
+    template = chat_template if chat_template is not None else tokenizer.chat_template
+    if template is None:
         raise CheckpointError(
             f"{sidecar.path.parent}: no chat template; the base model's is needed: give the target too"
         )
-    before, after = split_template(template, AV_SLOT)
-    message = [{"role": "user", "content": before + marker.char + after}]
+    if unknown := [name for name in options if name not in str(template)]:
+        raise CheckpointError(
+            f"{sidecar.path.parent}: template_options.{unknown[0]}: its chat template takes no notice of it; "
+            "the template is another model's, or the option is: leave it out"
+        )
+    message = [{"role": "user", "content": asked}]
     try:
         text = tokenizer.apply_chat_template(
-            message, chat_template=chat_template, tokenize=False, add_generation_prompt=True
+            message, chat_template=chat_template, tokenize=False, add_generation_prompt=True, **options
         )
     # A template is a program from the checkpoint: it can fail in any way.
     except Exception as error:
         raise CheckpointError(
             f"{sidecar.path.parent}: its chat template fails: {type(error).__name__}: {str(error)[:200]}"
         ) from error
-    return str(text), tuple(tokenizer.encode(str(text), add_special_tokens=False))
+    return str(text)
 
 
 def check_marker_id(tokenizer: PreTrainedTokenizerBase, marker: Marker, source: object) -> None:
-    """Marker rule 1: one id, the recorded one, and not the unknown token."""
+    """Marker rule 1: one id, the recorded one (where one is recorded), and not the unknown token."""
     ids = tokenizer.encode(marker.char, add_special_tokens=False)
     # `unk_token_id` recurses without end where the unknown token is not in the vocabulary.
     unknown_id = tokenizer.get_vocab().get(tokenizer.unk_token) if tokenizer.unk_token else None
-    if ids == [marker.token_id] and ids[0] != unknown_id:
+    if len(ids) == 1 and marker.token_id in (None, ids[0]) and ids[0] != unknown_id:
         return
     unknown = ", the unknown token" if ids == [unknown_id] else ""
     raise CheckpointError(
         f"{source}: marker rule 1 (one id): the tokenizer gives {list(ids)}{unknown} for {marker.char!r}, "
-        f"the sidecar records {marker.token_id}; use the tokenizer that the AV was trained with"
+        f"{_recorded(marker.token_id)}; use the tokenizer that the AV was trained with"
     )
 
 
-def find_slot(ids: Sequence[int], marker: Marker, source: object) -> int:
-    """Marker rule 2: the marker stands in the prompt exactly once, not at an edge; its index."""
-    places = [index for index, token in enumerate(ids) if token == marker.token_id]
-    if len(places) == 1 and 0 < places[0] < len(ids) - 1:
-        return places[0]
+def _recorded(token_id: int | None) -> str:
+    return "one token was expected" if token_id is None else f"the sidecar records {token_id}"
+
+
+def identified(tokenizer: PreTrainedTokenizerBase, marker: Marker) -> Marker:
+    """The marker with its id, by the tokenizer where no file records it (after marker rule 1)."""
+    if marker.token_id is not None:
+        return marker
+    return replace(marker, token_id=tokenizer.encode(marker.char, add_special_tokens=False)[0])
+
+
+def slots_of(sidecar: Sidecar) -> int:
+    """How many vectors one prompt takes."""
+    return 1 if sidecar.injection is None else sidecar.injection.slots
+
+
+def find_slots(ids: Sequence[int], marker: Marker, slots: int, source: object) -> tuple[int, ...]:
+    """Marker rule 2: the marker stands in the prompt exactly `slots` times, not at an edge; its indices."""
+    places = tuple(index for index, token in enumerate(ids) if token == marker.token_id)
+    if len(places) == slots and places[0] > 0 and places[-1] < len(ids) - 1:
+        return places
+    rule, inner = ("once", "one inner position") if slots == 1 else (f"{slots} times", f"{slots} inner ones")
     raise CheckpointError(
-        f"{source}: marker rule 2 (exactly once): {marker.char!r} ({marker.token_id}) stands at positions "
-        f"{places} of the prompt's {len(ids)} tokens, one inner position was expected; the chat template or "
+        f"{source}: marker rule 2 (exactly {rule}): {marker.char!r} ({marker.token_id}) stands at positions "
+        f"{list(places)} of the prompt's {len(ids)} tokens, {inner} was expected; the chat template or "
         "the tokenizer is not the one that the AV was trained with"
     )
 
 
-def check_neighbours(ids: Sequence[int], slot: int, marker: Marker, source: object) -> None:
-    """Marker rule 3: the tokens beside the marker are the recorded ones."""
-    found, recorded = (ids[slot - 1], ids[slot + 1]), (marker.left_id, marker.right_id)
-    if found != recorded:
+def check_neighbours(ids: Sequence[int], slots: Sequence[int], marker: Marker, source: object) -> None:
+    """Marker rule 3: the tokens left of the first marker and right of the last are the recorded ones.
+
+    Where none are recorded, there is nothing to hold them against.
+    """
+    found, recorded = (ids[slots[0] - 1], ids[slots[-1] + 1]), (marker.left_id, marker.right_id)
+    if any(known not in (None, there) for known, there in zip(recorded, found, strict=True)):
         raise CheckpointError(
             f"{source}: marker rule 3 (neighbours): the tokenizer gives {found} around {marker.char!r}, "
             f"the sidecar records {recorded}; use the tokenizer that the AV was trained with"
@@ -135,7 +177,8 @@ def ar_template_parts(sidecar: Sidecar) -> tuple[str, str]:
     """The AR's prompt before and after the explanation."""
     if sidecar.ar_template is None:
         raise CheckpointError(f"{sidecar.path}: prompt_templates.ar: found nothing; this is not an AR")
-    return split_template(sidecar.ar_template, AR_SLOT)
+    before, after = split_template(sidecar.ar_template, AR_SLOT)
+    return before, after
 
 
 def ar_prompt_ids(

@@ -12,10 +12,14 @@ import torch
 from torch.nn import functional
 from transformers import DynamicCache
 
+from nla_ray.config.pairs.facts import PairFacts
 from nla_ray.errors import CheckpointError, InputError
+from nla_ray.nla.model.adapters.view import layers_of
 from nla_ray.nla.model.backbone import load_backbone, load_config
 from nla_ray.nla.model.batching import Ids, length_buckets, pad_right, refuse_foreign_ids
-from nla_ray.nla.model.weights import open_value_head
+from nla_ray.nla.model.head import open_value_head
+from nla_ray.nla.model.placeholders import check_placeholders
+from nla_ray.nla.model.weights import SafetensorsDir
 from nla_ray.nla.prompt import ar_prompt_ids, check_ar_suffix, load_tokenizer
 from nla_ray.nla.sidecar.read import Sidecar, check_ar_depth, check_width, read_sidecar
 
@@ -24,7 +28,10 @@ _PROBES = ("The text", "a", "\n", "“7", "<b>")
 
 
 class Reconstructor:
-    """Blocks 0..K of the AR without a final norm, and its value head on the last token of the prompt."""
+    """Blocks of the AR (0..K, without a final norm, but where its files say otherwise), and its value head.
+
+    The head reads the last token of the prompt.
+    """
 
     def __init__(
         self,
@@ -34,28 +41,34 @@ class Reconstructor:
         dtype: torch.dtype = torch.float32,
         device: str | torch.device = "cpu",
         batch_tokens: int = 2048,
+        facts: PairFacts | None = None,
         trust_remote_code: bool = False,
     ) -> None:
         """`sidecar` takes the place of the directory's own; `batch_tokens` bounds rows x longest of a batch.
+
+        `facts` are said beside the sidecar.
 
         Raises CheckpointError when the sidecar, tokenizer, blocks or value head do not belong together, for
         a head with non-finite values, and for weights that turn a short text into NaN or infinity.
         """
         directory = Path(directory)
-        self.sidecar = sidecar or read_sidecar(directory, role="ar")
+        self.sidecar = sidecar or read_sidecar(directory, role="ar", facts=facts)
         self.d_model = self.sidecar.d_model
         config = load_config(directory, trust_remote_code=trust_remote_code)
-        check_ar_depth(self.sidecar, config.num_hidden_layers)
+        whole = layers_of(directory) is not None
+        check_ar_depth(self.sidecar, config.num_hidden_layers, whole=whole)
         check_width(self.sidecar, config.hidden_size)
         self._vocab_size: int = config.vocab_size
-        self._weight, self._bias = _load_head(directory, self.d_model, device)
+        if not (whole or self.sidecar.facts.ar_norm):
+            check_placeholders(SafetensorsDir(directory), self.d_model)
+        self._weight, self._bias = _load_head(directory, self.sidecar, device)
         self._tokenizer = load_tokenizer(directory, trust_remote_code=trust_remote_code)
         self._batch_tokens = batch_tokens
         self._device = torch.device(device)
         self._model: Any = load_backbone(
             directory,
-            layers=None,
-            final_norm=False,
+            layers=self.sidecar.ar_blocks if whole else None,
+            final_norm=self.sidecar.facts.ar_norm is True,
             dtype=dtype,
             device=device,
             trust_remote_code=trust_remote_code,
@@ -138,11 +151,10 @@ def _common_prefix(rows: Sequence[Sequence[int]]) -> tuple[int, ...]:
 
 
 def _load_head(
-    directory: Path, d_model: int, device: str | torch.device
+    directory: Path, sidecar: Sidecar, device: str | torch.device
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Weight [d, d] and bias [d] (None where the file has none) of the value head, in float32."""
-    head = open_value_head(directory, d_model)
-    for name in head.names:
-        head.check_finite(name)
-    tensors = {name: head.tensor(name).float().to(device) for name in head.names}
-    return tensors["weight"], tensors.get("bias")
+    head = open_value_head(directory, sidecar.d_model, sidecar.layer)
+    head.check_finite()
+    weight, bias = head.tensors()
+    return weight.to(device), None if bias is None else bias.to(device)

@@ -11,7 +11,7 @@ import numpy as np
 
 from nla_ray import ids
 from nla_ray.errors import ConfigError, InputError
-from nla_ray.nla.injection import unusable
+from nla_ray.nla.injection import centred, unusable
 
 FinishReason = Literal["stop", "length", "failed"]
 
@@ -70,7 +70,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Request:
-    """One answer to generate: a usable float32 vector [d], or None to inject nothing; its sampling key."""
+    """One answer to generate, and its sampling key.
+
+    The vector is usable, float32 and centred already, [d] or [slots, d]; None injects nothing.
+    """
 
     vector: np.ndarray | None
     key: int
@@ -79,9 +82,14 @@ class Request:
 class Verbalizer(ABC):
     """A loaded AV. An engine implements `d_model`, `decode`, `text`; its constructor proves the injection.
 
+    An engine of several vectors a prompt says `slots`; one of a centred injection the `mean` [d] of it.
+
     What every engine owes, and `tests/nla/verbalizer_contract.py` checks: an answer depends on its vector,
     row id, sample index and the sampling settings alone, never on the other rows of the call.
     """
+
+    slots: int = 1
+    mean: np.ndarray | None = None
 
     @property
     @abstractmethod
@@ -105,12 +113,13 @@ class Verbalizer(ABC):
         samples: int = 1,
         injected: Sequence[bool] | None = None,
     ) -> list[Generation]:
-        """Answers to raw vectors [n, d], vector by vector and within one sample by sample.
+        """Answers to raw vectors [n, d], row by row and within one sample by sample.
 
-        Where `injected` is False nothing is injected and the marker keeps its own embedding. A zero, NaN or
-        infinite vector gives `failed` rows. Raises InputError when the shapes do not belong together.
+        An AV of several slots takes [n, slots, d]. Where `injected` is False nothing is injected and the
+        markers keep their own embeddings. A zero, NaN or infinite vector gives `failed` rows. Raises
+        InputError when the shapes do not belong together.
         """
-        vectors = self._checked(vectors, row_ids, injected)
+        vectors = centred(self._checked(vectors, row_ids, injected), self.mean)
         live = [True] * len(row_ids) if injected is None else list(injected)
         reasons = [why if use else None for why, use in zip(unusable(vectors), live, strict=True)]
         slots = [(row, sample) for row in range(len(row_ids)) for sample in range(samples)]
@@ -138,10 +147,11 @@ class Verbalizer(ABC):
         self, vectors: np.ndarray, row_ids: Sequence[str], injected: Sequence[bool] | None
     ) -> np.ndarray:
         vectors = np.asarray(vectors)
-        if vectors.ndim != 2 or vectors.shape[1] != self.d_model:
+        row = (self.d_model,) if self.slots == 1 else (self.slots, self.d_model)
+        if vectors.shape[1:] != row:
             raise InputError(
-                f"vectors have shape {list(vectors.shape)}; this verbalizer reads [n, {self.d_model}]: "
-                "they come from another model or layer"
+                f"vectors have shape {list(vectors.shape)}; this verbalizer reads "
+                f"[n, {', '.join(map(str, row))}]: they come from another model or layer"
             )
         if len(row_ids) != len(vectors) or (injected is not None and len(injected) != len(vectors)):
             raise InputError(

@@ -106,6 +106,7 @@ def reconstructor_of(config: EvaluateConfig) -> Rebuild:
         dtype=dtype,
         device=device,
         batch_tokens=config.engine.batch_tokens,
+        facts=config.models.pair,
         trust_remote_code=ar.trust_remote_code,
     )
     return made.reconstruct

@@ -24,6 +24,7 @@ from nla_ray.models import directory_of
 from nla_ray.nla.extraction import Extractor
 from nla_ray.nla.fidelity import Directions
 from nla_ray.nla.generation.continuation import Continuer
+from nla_ray.nla.model.adapters.view import bottom_of
 from nla_ray.nla.model.backbone import load_config, text_config
 from nla_ray.nla.outcomes import position_flags
 from nla_ray.nla.prompt import load_tokenizer
@@ -90,6 +91,7 @@ class ExtractStage(Stage):
         self._answer = None if target is None or config.continuation is None else answer_of(config, target)
         self._open_reader(target)
         self._extractor = None
+        self._directory = target
         if target is not None and ref is not None and reads:
             device, dtype = device_of(config.engine)
             self._extractor = Extractor(
@@ -103,19 +105,34 @@ class ExtractStage(Stage):
 
     def setup_beside(self, other: ExtractStage) -> None:
         """See Stage."""
+        ref = self._config.target
         if self._loads() != other._loads():
             self.setup()
-            return
-        self._tokenizer, self._answer, self._extractor = other._tokenizer, other._answer, other._extractor
-        self._open_reader(
-            None if self._config.target is None else directory_of(self._config.target, weights=False)
-        )
+        elif ref == other._config.target:
+            self._tokenizer, self._answer, self._extractor = other._tokenizer, other._answer, other._extractor
+            self._directory = other._directory
+            self._open_reader(None if ref is None else directory_of(ref, weights=False))
+        elif other._extractor is not None and (target := self._over_the_same(other)) is not None:
+            self._directory, self._tokenizer = target, tokenizer_of(self._config, target)
+            self._answer = None if self._config.continuation is None else answer_of(self._config, target)
+            self._open_reader(target)
+            self._extractor = other._extractor.beside(target)
+        else:
+            self.setup()
+
+    def _over_the_same(self, other: ExtractStage) -> Path | None:
+        """The directory of a target over the base of another's; None for one that is loaded by itself."""
+        if self._config.target is None or other._directory is None:
+            return None
+        target = directory_of(self._config.target)
+        return target if bottom_of(target) == bottom_of(other._directory) else None
 
     def _loads(self) -> tuple[object, ...]:
-        """What is loaded follows from this alone."""
+        """What is loaded follows from this and the target alone."""
         one = self._config
         reads = one.corpus.vectors is None
-        return one.target, one.engine, one.continuation, one.seed, self._identity.layer, reads
+        trusted = one.target is not None and one.target.trust_remote_code
+        return one.engine, one.continuation, one.seed, self._identity.layer, reads, trusted
 
     def _open_reader(self, target: Path | None) -> None:
         self._reader = reader_of(

@@ -37,12 +37,13 @@ class ScoreStage(Stage):
                 dtype=dtype,
                 device=device,
                 batch_tokens=engine.batch_tokens,
+                facts=self._config.models.pair,
                 trust_remote_code=ar.trust_remote_code,
             )
 
     def setup_beside(self, other: ScoreStage) -> None:
         """See Stage."""
-        if (self._config.models.ar, self._config.engine) != (other._config.models.ar, other._config.engine):
+        if (self._config.models, self._config.engine) != (other._config.models, other._config.engine):
             self.setup()
         else:
             self._reconstructor = other._reconstructor

@@ -13,6 +13,7 @@ from nla_ray.models import directory_of
 from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
 from nla_ray.nla.outcomes import judge
+from nla_ray.nla.prompt import load_tokenizer
 from nla_ray.nla.verbalizer import Sampling
 from nla_ray.stages.controls import Mixer, Query
 from nla_ray.stages.device import device_of
@@ -39,15 +40,32 @@ class VerbalizeStage(Stage):
             layout=SlotLayout(engine.slots, engine.cohort),
             template_from=None if models.target is None else directory_of(models.target, weights=False),
             injection=models.injection,
+            facts=models.pair,
             trust_remote_code=models.av.trust_remote_code,
         )
 
     def setup_beside(self, other: VerbalizeStage) -> None:
         """See Stage."""
-        if (self._config.models, self._config.engine) != (other._config.models, other._config.engine):
-            self.setup()
-        else:
+        mine, others = self._config.models, other._config.models
+        same = (mine.av, mine.injection, self._config.engine) == (
+            others.av,
+            others.injection,
+            other._config.engine,
+        )
+        if same and (mine.target == others.target or self._template() == other._template()):
             self._verbalizer = other._verbalizer
+        else:
+            self.setup()
+
+    def _template(self) -> str | None:
+        """All that the verbalizer takes from a target: its chat template, and that only without its own."""
+        models = self._config.models
+        own = load_tokenizer(
+            directory_of(models.av, weights=False),
+            trust_remote_code=models.av.trust_remote_code,
+            template_from=None if models.target is None else directory_of(models.target, weights=False),
+        ).chat_template
+        return None if own is None else str(own)
 
     def __call__(self, work: Work) -> Work:
         """Answers to the wanted queries. Raises EngineError where `engine.slots` do not fit into memory."""

@@ -19,10 +19,11 @@ from transformers import PreTrainedTokenizerBase
 
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.injection import injecting
-from nla_ray.nla.model.adapters.view import bottom_of
+from nla_ray.nla.model.adapters.view import bottom_of, layers_of
 from nla_ray.nla.model.backbone import load_backbone, load_causal_lm
+from nla_ray.nla.model.head import open_value_head
 from nla_ray.nla.model.stops import stop_ids
-from nla_ray.nla.model.weights import SafetensorsDir, open_value_head
+from nla_ray.nla.model.weights import SafetensorsDir, read_mean
 from nla_ray.nla.prompt import AvPrompt, ar_prompt_ids, check_ar_suffix, load_tokenizer, render_av_prompt
 from nla_ray.nla.sidecar.read import Sidecar, check_ar_depth, check_width, read_sidecar, require_injection
 from nla_ray.training.lora import Adapting, adapt
@@ -38,6 +39,7 @@ class TrainableAV(nn.Module):
 
     lm: Any
     prompt_T: torch.Tensor
+    mean_D: torch.Tensor | None
     stored: torch.dtype = torch.float32
     """The type that the weights came in and are released in."""
 
@@ -53,21 +55,25 @@ class TrainableAV(nn.Module):
         self.prompt: AvPrompt = render_av_prompt(tokenizer, sidecar)
         self.injection = require_injection(sidecar)
         self.register_buffer("prompt_T", torch.tensor(self.prompt.ids), persistent=False)
+        mean_D = read_mean(source, sidecar.d_model) if self.injection.centred else None
+        self.register_buffer("mean_D", mean_D, persistent=False)
 
     def forward(
         self, vectors_BD: torch.Tensor, answers_BT: torch.Tensor, lengths_B: torch.Tensor
     ) -> torch.Tensor:
         """Log-probability [B, T] (float32, temperature 1) of each answer token; 0 from `lengths_B` on.
 
-        `vectors_BD` are raw: finite, not zero. Answers are padded on the right with any token.
+        `vectors_BD` are raw: finite, not zero, for several slots [B, slots, D]. Answers are padded on the
+        right with any token.
         """
+        if self.mean_D is not None:
+            vectors_BD = vectors_BD.float() - self.mean_D
         rows, steps = answers_BT.shape
         body, embed = self.lm.get_decoder(), self.lm.get_input_embeddings()
         first, going_on = self._shared(rows)
         ids_BT = torch.cat((self.prompt_T[first:].expand(rows, -1), answers_BT), dim=1)
-        with injecting(
-            body, self.injection, embed(ids_BT), self.prompt.slot - first, vectors_BD
-        ) as embeds_BTD:
+        slots = [slot - first for slot in self.prompt.slots]
+        with injecting(body, self.injection, embed(ids_BT), slots, vectors_BD) as embeds_BTD:
             logits_BTV = self.lm(inputs_embeds=embeds_BTD, logits_to_keep=steps + 1, **going_on).logits
         logp_BT = -functional.cross_entropy(
             logits_BTV[:, :-1].float().flatten(0, 1), answers_BT.flatten(), reduction="none"
@@ -77,7 +83,7 @@ class TrainableAV(nn.Module):
 
     def _shared(self, rows: int) -> tuple[int, dict[str, Any]]:
         """How much of the prompt is run once for all rows, and the options of the pass that goes on."""
-        first, body = self.prompt.slot, self.lm.get_decoder()
+        first, body = self.prompt.slots[0], self.lm.get_decoder()
         if rows < 2 or not shares(self, body):
             return 0, {"use_cache": False}
         embeds_PD = self.lm.get_input_embeddings()(self.prompt_T[:first])
@@ -175,11 +181,16 @@ def load_ar(
     With `lora` only adapters and the head train. Raises CheckpointError, and ConfigError as `adapt` does.
     """
     own = sidecar or read_sidecar(directory, role="ar")
+    if own.facts.ar_norm:
+        raise CheckpointError(
+            f"{own.path}: it reads through a final norm, and what is trained here has none: start anew"
+        )
+    own_blocks = sidecar is None and layers_of(directory) is None
     backbone = load_backbone(
-        directory, layers=None if sidecar is None else own.layer + 1, final_norm=False,
+        directory, layers=None if own_blocks else own.ar_blocks, final_norm=False,
         dtype=torch.float32 if lora is None else lora.dtype, device=CPU, trust_remote_code=trust_remote_code,
     )  # fmt: skip
-    head = _identity(own.d_model) if sidecar is not None else _stored_head(directory, own.d_model)
+    head = _identity(own.d_model) if sidecar is not None else _stored_head(directory, own)
     tokenizer = load_tokenizer(directory, trust_remote_code=trust_remote_code)
     model = TrainableAR(_trainable(backbone, backbone, checkpointing, lora), head, own, tokenizer, directory)
     model.stored = stored_dtype(directory)
@@ -244,10 +255,10 @@ def _identity(d_model: int) -> nn.Linear:
     return head
 
 
-def _stored_head(directory: Path, d_model: int) -> nn.Linear:
-    stored = open_value_head(directory, d_model)
-    for name in stored.names:
-        stored.check_finite(name)
-    head = nn.Linear(d_model, d_model, bias="bias" in stored.names)
-    head.load_state_dict({name: stored.tensor(name).float() for name in stored.names})
+def _stored_head(directory: Path, sidecar: Sidecar) -> nn.Linear:
+    stored = open_value_head(directory, sidecar.d_model, sidecar.layer)
+    stored.check_finite()
+    weight, bias = stored.tensors()
+    head = nn.Linear(sidecar.d_model, sidecar.d_model, bias=bias is not None)
+    head.load_state_dict({"weight": weight} | ({} if bias is None else {"bias": bias}))
     return head

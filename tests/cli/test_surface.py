@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[2]
 
 OPTIONS = {
     "audit": [],
-    "check": ["av", "ar", "--target", "--injection", "--prove", "--trust-remote-code"],
+    "check": ["av", "ar", "--target", "--injection", "--pair", "--prove", "--trust-remote-code"],
+    "convert-head": ["pickle", "--to"],
     "decode": ["config", "overrides", "--add", "--dry-run"],
     "demo-train": ["--out", "--steps", "--seed"],
     "evaluate": ["config", "overrides"],

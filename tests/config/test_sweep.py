@@ -64,7 +64,7 @@ def test_each_model_may_have_documents_of_its_own() -> None:
         ({"corpora": [CORPUS | {"paths": ["in/{week.jsonl"]}]}, "{ means nothing here"),
         ({"corpora": [CORPUS, CORPUS]}, "corpora: docs stands twice"),
         ({"targets": [TARGET, TARGET]}, "targets: one stands twice"),
-        ({"targets": [TARGET | {"adapter": "x"}]}, "adapters (LoRA) are not loaded; merge it into its base"),
+        ({"targets": [TARGET | {"adapter": "x"}]}, "target: ADAPTER on BASE"),
         ({"targets": [{"name": "one", "target": "x"}]}, "one has no av, and no base that has one"),
         ({"targets": [TARGET | {"base": "none"}]}, "base 'none' is not known; there are one"),
         (

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from nla_ray.config.injection import Injection
+from nla_ray.errors import EngineError
 from nla_ray.nla.injection import injected, injecting, rescale, unusable
 
 
@@ -16,6 +17,7 @@ def test_zero_nan_and_infinite_vectors_are_named() -> None:
     zero, nan, infinite, fine = unusable(vectors)
     assert (zero, fine) == ("the vector is zero", None)
     assert nan == infinite == "the vector holds NaN or infinity"
+    assert unusable(vectors.reshape(2, 2, 3)) == ["the vector is zero", "the vector holds NaN or infinity"]
 
 
 @pytest.mark.parametrize("size", [1e-40, 1e-30, 1.0, 1e30])
@@ -38,10 +40,26 @@ def test_only_the_slot_of_live_rows_changes() -> None:
     embeds_BTD, vectors_BD = torch.randn(3, 5, 8), torch.randn(3, 8)
     kept, live_B1 = embeds_BTD.clone(), torch.tensor([[True], [False], [True]])
     raw = Injection.replacing(None)
-    with injecting(None, raw, embeds_BTD, 2, vectors_BD, live_B1) as changed_BTD:
+    with injecting(None, raw, embeds_BTD, [2], vectors_BD, live_B1) as changed_BTD:
         expected_BTD = kept.clone()
         expected_BTD[[0, 2], 2] = vectors_BD[[0, 2]]
         assert torch.equal(changed_BTD, expected_BTD) and torch.equal(embeds_BTD, kept)
+
+
+def test_each_slot_takes_its_vector_and_no_other_number_of_vectors_is_taken() -> None:
+    embeds_BTD, vectors_BSD, two = (
+        torch.randn(3, 5, 8),
+        torch.randn(3, 2, 8),
+        Injection.parse("replace@embedding=raw,slots=2", 8),
+    )
+    with injecting(None, two, embeds_BTD, [1, 3], vectors_BSD) as changed_BTD:
+        assert torch.equal(changed_BTD[:, [1, 3]], vectors_BSD)
+        assert torch.equal(changed_BTD[:, [0, 2, 4]], embeds_BTD[:, [0, 2, 4]])
+    with (
+        pytest.raises(EngineError, match="1 vectors for 2 markers"),
+        injecting(None, two, embeds_BTD, [1, 3], vectors_BSD[:, 0]),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

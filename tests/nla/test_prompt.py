@@ -49,7 +49,7 @@ def test_av_prompt(nla: Callable[[str], NlaDirs], family: str) -> None:
     tokenizer, sidecar = load_tokenizer(directory), read_sidecar(directory)
     prompt = render_av_prompt(tokenizer, sidecar)
     assert sidecar.marker is not None
-    assert prompt.ids[prompt.slot] == sidecar.marker.token_id
+    assert prompt.ids[prompt.slots[0]] == sidecar.marker.token_id
     assert prompt.text.count(MARKER) == 1
     assert prompt.text.endswith("assistant\n")
     assert tokenizer.decode(prompt.ids) == prompt.text

@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 from nla_ray.config.injection import Injection
 from nla_ray.errors import EngineError, InputError
 from nla_ray.nla.model.backbone import load_causal_lm
-from nla_ray.nla.prompt import load_tokenizer, render_av_prompt
-from nla_ray.nla.sidecar.read import read_sidecar, require_injection
+from nla_ray.nla.prompt import encode_av_prompt, load_tokenizer, render_av_prompt
+from nla_ray.nla.sidecar.read import Sidecar, read_sidecar, require_injection
 from nla_ray.nla.sidecar.write import write_sidecar
 from nla_ray.nla.verbalizer import Generation, Sampling, Verbalizer
 from tests.conftest import NlaDirs
@@ -57,7 +57,7 @@ def injected_prompts(av: Path) -> torch.Tensor:
     prompt = render_av_prompt(load_tokenizer(av), sidecar)
     embeds_TD: torch.Tensor = full_model(av).get_input_embeddings()(torch.tensor(prompt.ids))
     embeds_BTD = embeds_TD.repeat(len(VECTORS), 1, 1)
-    embeds_BTD[:, prompt.slot] = torch.from_numpy(
+    embeds_BTD[:, prompt.slots[0]] = torch.from_numpy(
         VECTORS
         / np.linalg.norm(VECTORS, axis=1, keepdims=True)
         * float(require_injection(sidecar).scale or 1)
@@ -88,33 +88,61 @@ INJECTIONS = (
     "add@input:2=20",
     "add_matched@output:1=8",
     "replace@output:0=raw",
+    "replace@embedding=9,slots=3",
+    "add_matched@output:1=8,slots=3,centred",
 )
+SLOTS = "Of {0}{0} and <concept>{0}</concept>:".format("{injection_char}")
+"""A prompt of three slots, two of them side by side."""
+MEAN = torch.linspace(-1, 1, D_MODEL)
 
 
 def av_with_injection(nla: Nla, path: Path, injection: str, family: str) -> Path:
-    """A copy of a tiny AV whose sidecar says this injection."""
+    """A copy of a tiny AV whose sidecar says this injection, with the prompt and the mean that it needs."""
     av = shutil.copytree(nla(family)[1], path / "injected")
-    sidecar = replace(read_sidecar(av), injection=Injection.parse(injection, D_MODEL))
+    how = Injection.parse(injection, D_MODEL)
+    sidecar = replace(read_sidecar(av), injection=how)
+    if how.slots > 1:
+        sidecar = with_neighbours(av, replace(sidecar, av_template=SLOTS))
+    if how.centred:
+        save_file({"mean": MEAN}, av / "injection_mean.safetensors")
     write_sidecar(av, sidecar)
     return av
 
 
+def with_neighbours(av: Path, sidecar: Sidecar) -> Sidecar:
+    """The sidecar with the tokens that stand around the markers of its prompt."""
+    marker, ids = sidecar.marker, encode_av_prompt(load_tokenizer(av), sidecar)[1]
+    assert marker is not None
+    first, last = ids.index(marker.token_id), len(ids) - 1 - ids[::-1].index(marker.token_id)
+    return replace(sidecar, marker=replace(marker, left_id=ids[first - 1], right_id=ids[last + 1]))
+
+
+def vectors_for(injection: str) -> np.ndarray:
+    """A row for each of VECTORS: it, or for several slots it and those behind it."""
+    slots = Injection.parse(injection, D_MODEL).slots
+    return VECTORS if slots == 1 else np.stack([np.roll(VECTORS, -slot, axis=0) for slot in range(slots)], 1)
+
+
 def hooked_greedy(av: Path, injection: str, tokens: int) -> list[tuple[int, ...]]:
-    """Greedy answers of a loop that runs all tokens at every step, with a hook that injects VECTORS."""
+    """Greedy answers of a loop that runs all tokens at every step, with a hook that injects by one slot."""
     model: Any = full_model(av)
-    kind, _, place = injection.partition("@")
+    kind, _, place = injection.partition(",")[0].partition("@")
     site, _, scale = place.partition("=")
     where, _, block = site.partition(":")
-    slot = render_av_prompt(load_tokenizer(av), read_sidecar(av)).slot
-    vectors_BD = torch.from_numpy(VECTORS)
-    unit_BD = vectors_BD / vectors_BD.norm(dim=1, keepdim=True)
-    added_BD = vectors_BD if scale == "raw" else unit_BD * float(scale or 1)
+    slots = render_av_prompt(load_tokenizer(av), read_sidecar(av)).slots
+    vectors_BSD = torch.from_numpy(vectors_for(injection)).view(len(VECTORS), -1, D_MODEL)
+    if "centred" in injection:
+        vectors_BSD = vectors_BSD - MEAN
+    assert len(slots) == vectors_BSD.shape[1]
 
     def put(hidden_BTD: torch.Tensor) -> torch.Tensor:
-        state_BD = hidden_BTD[:, slot].clone()
-        long_BD = state_BD.norm(dim=1, keepdim=True) * added_BD
-        new_BD = {"replace": added_BD, "add": state_BD + added_BD, "add_matched": state_BD + long_BD}[kind]
-        hidden_BTD[:, slot] = new_BD
+        for slot, vectors_BD in zip(slots, vectors_BSD.unbind(1), strict=True):
+            unit_BD = vectors_BD / vectors_BD.norm(dim=1, keepdim=True)
+            added_BD = vectors_BD if scale == "raw" else unit_BD * float(scale or 1)
+            state_BD = hidden_BTD[:, slot].clone()
+            long_BD = state_BD.norm(dim=1, keepdim=True) * added_BD
+            new = {"replace": added_BD, "add": state_BD + added_BD, "add_matched": state_BD + long_BD}
+            hidden_BTD[:, slot] = new[kind]
         return hidden_BTD
 
     layers = model.get_decoder().layers
@@ -162,7 +190,7 @@ class VerbalizerContract:
         self, nla: Nla, tmp_path: Path, family: str, injection: str
     ) -> None:
         av = av_with_injection(nla, tmp_path, injection, family)
-        found = self.open(av).generate(VECTORS, ROWS, GREEDY)
+        found = self.open(av).generate(vectors_for(injection), ROWS, GREEDY)
         expected = hooked_greedy(av, injection, GREEDY.max_new_tokens)
         assert [one.token_ids for one in found] == expected
         assert len(set(expected)) > 1, "the vectors must matter for this test to say something"
@@ -174,6 +202,27 @@ class VerbalizerContract:
         found = self.open(av).generate(VECTORS, ROWS, GREEDY)
         assert [one.token_ids for one in found] == plain_greedy(av, GREEDY.max_new_tokens)
         assert {"stop"} <= {one.finish_reason for one in found}
+
+    def test_several_vectors_a_row(self, nla: Nla, tmp_path: Path) -> None:
+        injection = "add_matched@output:1=8,slots=3,centred"
+        engine, vectors = (
+            self.open(av_with_injection(nla, tmp_path, injection, "qwen3")),
+            vectors_for(injection),
+        )
+        found = engine.generate(vectors, ROWS, DRAWN)
+        assert engine.generate(vectors[4:5], ROWS[4:5], DRAWN) == found[4:5]
+        other = vectors.copy()
+        other[4], other[5, 2], other[6, 0] = vectors[7], MEAN.numpy(), np.inf
+        changed = engine.generate(other, ROWS, DRAWN)
+        assert [one == two for one, two in zip(found, changed, strict=True)] == [
+            row not in (4, 5, 6) for row in range(11)
+        ]
+        assert [one.reason for one in changed[5:7]] == [
+            "the vector is zero",
+            "the vector holds NaN or infinity",
+        ]
+        with pytest.raises(InputError, match=rf"reads \[n, 3, {D_MODEL}\]"):
+            engine.generate(VECTORS, ROWS, DRAWN)
 
     def test_an_answer_does_not_depend_on_its_neighbours(self, nla: Nla, tmp_path: Path) -> None:
         engine = self.open(av_with_stops(nla, tmp_path, list(range(0, 330, 11))))

@@ -63,7 +63,7 @@ def test_the_verbalizer_says_and_learns_the_same(
     _, av, _ = nla(family)
     av = av if injection is None else av_with_injection(nla, tmp_path, injection, family)
     model = load_av(av, lora=Adapting(Lora(rank=4), torch.float32, seed=0) if lora else None)
-    assert model.prompt.slot > 1 and shares(model, model.lm.get_decoder())
+    assert model.prompt.slots[0] > 1 and shares(model, model.lm.get_decoder())
     vectors = np.random.default_rng(0).standard_normal((3, model.sidecar.d_model)).astype(np.float32)
     given = (torch.from_numpy(vectors), TOKENS, LENGTHS)
     assert close(gradient(model, *given), alone(model, monkeypatch, *given))

@@ -56,6 +56,18 @@ def load(model: type[C], path: Path | str, overrides: Sequence[str] = (), *, rem
         raise ConfigError(f"{_blamed(path, overrides, where)}: {said}") from None
 
 
+def given(model: type[C], overrides: Sequence[str]) -> C:
+    """A model of nothing but `KEY=VALUE`. Raises ConfigError as `load` does."""
+    values: dict[str, Any] = {}
+    for override in overrides:
+        key, value, _ = _parsed(override, model)
+        _put(values, override, key, value)
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{' '.join(overrides)}: {explain(error, model)[0]}") from None
+
+
 def _blamed(path: Path | str, overrides: Sequence[str], where: Sequence[int | str]) -> str:
     """What a problem is in: an override of that key or of one above it, else the file and what it was given.
 

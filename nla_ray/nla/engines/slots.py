@@ -44,13 +44,13 @@ class SlotLayout:
 
 
 class SlotDecoder:
-    """A causal LM (with `attn_implementation=attention.NAME`), bound to one prompt and its injection slot."""
+    """A causal LM (with `attn_implementation=attention.NAME`), bound to one prompt and its slots."""
 
     def __init__(
         self,
         model: Any,
         prompt_ids: Sequence[int],
-        slot: int,
+        slots: Sequence[int],
         stop_ids: Sequence[int],
         injection: Injection,
         layout: SlotLayout,
@@ -61,10 +61,10 @@ class SlotDecoder:
         self.device: torch.device = self.body.get_input_embeddings().weight.device
         self.stop_ids = torch.tensor(sorted(set(stop_ids)), device=self.device)
         self.prompt_length = len(prompt_ids)
-        self.cut = slot if layout.share_prefix else 0
+        self.cut = slots[0] if layout.share_prefix else 0
         with torch.inference_mode():
             embeds_TD = self.embed(torch.tensor(prompt_ids, device=self.device))
-            self.suffix_TD, self.slot = embeds_TD[self.cut :], slot - self.cut
+            self.suffix_TD, self.slots = embeds_TD[self.cut :], tuple(slot - self.cut for slot in slots)
             self.prefix = self._prefill_prefix(embeds_TD[None, : self.cut])
 
     @property
@@ -82,23 +82,27 @@ class SlotDecoder:
             yield from _Run(self, requests, sampling).answers()
 
     def first_logits(self, vectors: Sequence[np.ndarray | None]) -> torch.Tensor:
-        """Logits [n, vocabulary] of the first answer token, n at most a cohort; None injects nothing."""
+        """Logits [n, vocabulary] of the first answer token, n at most a cohort; None injects nothing.
+
+        Each vector is [d], or [slots, d].
+        """
         with torch.inference_mode():
             kv = SlotKV(self.layout.cohort, len(self.suffix_TD), self.prefix)
             return self.prefill(vectors, kv, slice(0, self.layout.cohort))[: len(vectors)].float().clone()
 
     def prefill(self, vectors: Sequence[np.ndarray | None], kv: SlotKV, slots: slice) -> torch.Tensor:
-        """The prompt from the slot on, for one cohort: first-token logits [cohort, vocabulary]."""
+        """The prompt from the first slot on, for one cohort: first-token logits [cohort, vocabulary]."""
         cohort, length = self.layout.cohort, len(self.suffix_TD)
-        raw_BD, live = np.ones((cohort, self.d_model), dtype=np.float32), np.zeros(cohort, dtype=bool)
+        raw_BSD = np.ones((cohort, len(self.slots), self.d_model), dtype=np.float32)
+        live = np.zeros(cohort, dtype=bool)
         for row, vector in enumerate(vectors):
             if vector is not None:
-                raw_BD[row], live[row] = vector, True
-        vectors_BD = torch.from_numpy(raw_BD).to(self.device)
+                raw_BSD[row], live[row] = vector, True
+        vectors_BSD = torch.from_numpy(raw_BSD).to(self.device)
         live_B1 = torch.from_numpy(live).to(self.device)[:, None]
         positions_BT = torch.arange(self.cut, self.prompt_length, device=self.device).expand(cohort, length)
         plain_BTD = self.suffix_TD.expand(cohort, -1, -1)
-        with injecting(self.body, self.injection, plain_BTD, self.slot, vectors_BD, live_B1) as embeds_BTD:
+        with injecting(self.body, self.injection, plain_BTD, self.slots, vectors_BSD, live_B1) as embeds_BTD:
             return self.forward(embeds_BTD, positions_BT, SlotPass(kv, [Span(slice(0, cohort), slots, 0)]))
 
     def forward(self, embeds_BTD: torch.Tensor, positions_BT: torch.Tensor, slots: SlotPass) -> torch.Tensor:

@@ -10,12 +10,14 @@ import numpy as np
 import torch
 
 from nla_ray.config.injection import Injection
+from nla_ray.config.pairs.facts import PairFacts
 from nla_ray.errors import CheckpointError, EngineError
 from nla_ray.nla.engines.packing import overwrite, pack
 from nla_ray.nla.engines.slots import SlotDecoder, SlotLayout
 from nla_ray.nla.model import attention
 from nla_ray.nla.model.backbone import load_causal_lm
 from nla_ray.nla.model.stops import stop_ids
+from nla_ray.nla.model.weights import read_mean
 from nla_ray.nla.prompt import load_tokenizer, render_av_prompt
 from nla_ray.nla.sidecar.read import check_width, read_sidecar, require_injection
 from nla_ray.nla.verbalizer import Answer, Request, Sampling, Verbalizer
@@ -25,8 +27,8 @@ class TransformersVerbalizer(Verbalizer):
     """An AV directory, loaded and proven to read what is injected.
 
     `template_from` is a directory with the chat template where the AV has none (its target).
-    `injection` (`KIND@SITE=SCALE`) takes the place of the sidecar's. Raises CheckpointError for a directory
-    that is not a usable AV, EngineError when the injection does not arrive.
+    `injection` (`KIND@SITE=SCALE`) takes the place of the sidecar's, `facts` are said beside it. Raises
+    CheckpointError for a directory that is not a usable AV, EngineError when the injection does not arrive.
     """
 
     def __init__(
@@ -38,9 +40,11 @@ class TransformersVerbalizer(Verbalizer):
         layout: SlotLayout | None = None,
         template_from: Path | None = None,
         injection: str | None = None,
+        facts: PairFacts | None = None,
         trust_remote_code: bool = False,
     ) -> None:
-        sidecar = read_sidecar(directory, role="av", injection=injection)
+        sidecar = read_sidecar(directory, role="av", injection=injection, facts=facts)
+        self.directory = directory
         self.tokenizer = load_tokenizer(
             directory, trust_remote_code=trust_remote_code, template_from=template_from
         )
@@ -53,18 +57,23 @@ class TransformersVerbalizer(Verbalizer):
 
     def _bind(self) -> SlotDecoder:
         return SlotDecoder(
-            self.model, self.prompt.ids, self.prompt.slot, self.stop_ids, self.injection, self.layout
+            self.model, self.prompt.ids, self.prompt.slots, self.stop_ids, self.injection, self.layout
         )
 
     def inject_by(self, injection: Injection) -> None:
         """Put vectors in otherwise from now on.
 
-        Raises CheckpointError for a block that the model does not have, EngineError where they do not arrive.
+        Raises CheckpointError for a block that the model does not have, other slots than the prompt's and a
+        mean that is not there, EngineError where vectors do not arrive.
         """
         blocks = self.model.config.num_hidden_layers
         if injection.block is not None and injection.block >= blocks:
             raise CheckpointError(f"{injection}: the model has blocks 0..{blocks - 1}")
-        self.injection = injection
+        if injection.slots != len(self.prompt.slots):
+            raise CheckpointError(f"{injection}: the prompt has {len(self.prompt.slots)} markers")
+        width = int(self.model.get_input_embeddings().weight.shape[1])
+        self.mean = read_mean(self.directory, width).numpy() if injection.centred else None
+        self.injection, self.slots = injection, injection.slots
         self.decoder = self._bind()
         self.check_injection()
 
@@ -93,16 +102,22 @@ class TransformersVerbalizer(Verbalizer):
     def check_injection(self) -> None:
         """The canary: two vectors and no vector must give three different first-token distributions.
 
-        Raises EngineError when two of them differ by no more than ten times what the same vector differs
-        from itself in another row, or than the rounding of the model's type.
+        Of several slots each must by itself: two rows that differ in it alone. Raises EngineError when two of
+        them differ by no more than ten times what the same vector differs from itself in another row, or than
+        the rounding of the model's type.
         """
-        first, second = np.random.default_rng(0).standard_normal((2, self.d_model)).astype(np.float32)
-        one_V, two_V, again_V, none_V = self._first_logits([first, second, first, None])
+        shape = (2, self.slots, self.d_model)
+        first, second = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+        changed = [
+            np.where(np.arange(self.slots)[:, None] == slot, second, first) for slot in range(self.slots)
+        ]
+        one_V, again_V, none_V, *changed_SV = self._first_logits([first, first, None, *changed])
         rounding = 4 * torch.finfo(self.model.dtype).eps * float(one_V.std())
         noise = max(10 * float((one_V - again_V).abs().max()), rounding)
-        pairs = {"two vectors": (one_V, two_V), "a vector and none": (one_V, none_V)}
-        for name, (left_V, right_V) in pairs.items():
-            difference = float((left_V - right_V).abs().max())
+        names = [f"two vectors{f' in slot {slot}' if slot else ''}" for slot in range(self.slots)]
+        others = {**dict(zip(names, changed_SV, strict=True)), "a vector and none": none_V}
+        for name, other_V in others.items():
+            difference = float((one_V - other_V).abs().max())
             if not difference > noise:
                 raise EngineError(
                     f"the injection does not arrive: logits of the first answer token for {name} differ by "

@@ -194,18 +194,23 @@ def check_adapters(
     # As in loading.
     except Exception as error:
         raise CheckpointError(f"{view}: cannot be built: {type(error).__name__}: {_brief(error)}") from error
-    for _ in _adapters(model, view, trust_remote_code):
+    for _ in adapters_of(view, model, trust_remote_code=trust_remote_code):
         pass
 
 
 def merge_adapters(model: nn.Module, view: Path, *, trust_remote_code: bool = False) -> None:
     """Merge the adapters of a view into its base, from the lowest up. Raises CheckpointError."""
-    for adapter in _adapters(model, view, trust_remote_code):
+    for adapter in adapters_of(view, model, trust_remote_code=trust_remote_code):
         adapter.merge(model)
 
 
-def _adapters(model: nn.Module, view: Path, trust_remote_code: bool) -> Iterator[Adapter]:
-    """Each adapter of a view for a model with all or the first blocks of its base."""
+def adapters_of(view: str | Path, model: nn.Module, *, trust_remote_code: bool = False) -> Iterator[Adapter]:
+    """The adapters of a view, from the lowest up, for a model with all or the first blocks of its base.
+
+    A directory that is no view has none. Raises CheckpointError for one that does not fit.
+    """
+    if layers_of(view) is None:
+        return
     # peft takes seconds to load.
     from nla_ray.nla.model.adapters.merge import attach
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
@@ -17,44 +16,23 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from nla_ray.config.pairs.known import known_base, named_pairs
 from nla_ray.config.reference import ModelRef, local_path
 from nla_ray.errors import CheckpointError, NoCheckpointError
 from nla_ray.nla.model.adapters.base import said_base
-from nla_ray.nla.model.adapters.view import WEIGHTS_NAME, is_adapter, make_view
-from nla_ray.nla.model.weights import HEAD_NAME
+from nla_ray.nla.model.adapters.contents import WEIGHTS_NAME, is_adapter
+from nla_ray.nla.model.adapters.easynla import as_adapter
+from nla_ray.nla.model.adapters.view import make_view
+from nla_ray.nla.model.head import HEADS_NAME
+from nla_ray.nla.model.weights import HEAD_NAME, MEAN_NAME
+from nla_ray.nla.sidecar.dialects.easynla import AR_WEIGHTS
+from nla_ray.nla.sidecar.dialects.seen import SIDECAR_NAME
+from nla_ray.nla.sidecar.known import reference_of
 
 PARTS = ("target", "av", "ar")
 DEMO_PARTS = (*PARTS, "av-sft", "ar-sft")
 
 _SMALL_FILES = ("*.json", "*.yaml", "*.txt", "*.model", "*.jinja")
-
-
-@dataclass(frozen=True)
-class ReleasedPair:
-    """Hub ids of a published pair and of the model that it reads."""
-
-    target: str
-    av: str
-    ar: str
-
-
-RELEASED = {
-    "qwen2.5-7b": ReleasedPair(
-        "Qwen/Qwen2.5-7B-Instruct", "kitft/nla-qwen2.5-7b-L20-av", "kitft/nla-qwen2.5-7b-L20-ar"
-    ),
-    "gemma-3-12b": ReleasedPair(
-        "google/gemma-3-12b-it", "kitft/nla-gemma3-12b-L32-av", "kitft/nla-gemma3-12b-L32-ar"
-    ),
-    "gemma-3-27b": ReleasedPair(
-        "google/gemma-3-27b-it", "kitft/nla-gemma3-27b-L41-av", "kitft/nla-gemma3-27b-L41-ar"
-    ),
-    "llama-3.3-70b": ReleasedPair(
-        "meta-llama/Llama-3.3-70B-Instruct",
-        "kitft/Llama-3.3-70B-NLA-L53-av",
-        "kitft/Llama-3.3-70B-NLA-L53-ar",
-    ),
-}
-"""Published pairs by name, as their authors list them: `NAME:target`, `NAME:av`, `NAME:ar`."""
 
 
 def resolve(ref: ModelRef, *, weights: bool = True) -> Path:
@@ -65,8 +43,9 @@ def resolve(ref: ModelRef, *, weights: bool = True) -> Path:
     Raises NoCheckpointError in one line when there is no such directory or repository, or no way to reach it,
     CheckpointError where a base is missing or named for what is no adapter.
     """
-    directory = _own_directory(ref, weights=weights)
-    base = ref.base or _said_base(directory)
+    own = _own_directory(ref, weights=weights)
+    directory = as_adapter(own)
+    base = ref.base or _said_base(own, directory)
     if base is None:
         return directory
     if ref.trust_remote_code:
@@ -75,12 +54,23 @@ def resolve(ref: ModelRef, *, weights: bool = True) -> Path:
 
 
 def base_of(ref: ModelRef) -> ModelRef | None:
-    """The base of an adapter: by the reference, else by its files; None of any other. Raises as `resolve`."""
-    return ref.base or _said_base(_own_directory(ref, weights=False))
+    """The base of an adapter: by the reference, the table of known pairs, or its files; None of any other.
+
+    Raises as `resolve`.
+    """
+    if ref.base is not None:
+        return ref.base
+    own = _own_directory(ref, weights=False)
+    return _said_base(own, as_adapter(own))
 
 
-def _said_base(directory: Path) -> ModelRef | None:
-    return said_base(directory) if is_adapter(directory) else None
+def _said_base(own: Path, directory: Path) -> ModelRef | None:
+    """By the table first: what an adapter of a second training sits on, its own files do not tell."""
+    if not is_adapter(directory):
+        return None
+    reference = reference_of(own)
+    known = None if reference is None else known_base(*reference)
+    return said_base(directory) if known is None else ModelRef.parse(known)
 
 
 def _own_directory(ref: ModelRef, *, weights: bool) -> Path:
@@ -118,16 +108,17 @@ def released_id(name: str) -> str:
     pair, colon, part = name.partition(":")
     if not colon:
         return name
-    if pair not in RELEASED or part not in PARTS:
-        known = ", ".join(["demo", *RELEASED])
+    pairs = named_pairs()
+    if pair not in pairs or part not in PARTS:
+        known = ", ".join(["demo", *pairs])
         raise CheckpointError(f"{name}: unknown name; NAME:target, NAME:av and NAME:ar exist for {known}")
-    hub_id: str = getattr(RELEASED[pair], part)
-    return hub_id
+    found = getattr(pairs[pair], part)
+    return str(found if part == "target" else found[0])
 
 
 def wanted_files(*, weights: bool = True, code: bool = False) -> tuple[str, ...]:
     """Patterns of the files that make a checkpoint: never pickles, and code only where it is asked for."""
-    tensors = ("*.safetensors",) if weights else (HEAD_NAME, WEIGHTS_NAME)
+    tensors = ("*.safetensors",) if weights else (HEAD_NAME, HEADS_NAME, WEIGHTS_NAME, AR_WEIGHTS, MEAN_NAME)
     return (*_SMALL_FILES, *tensors, *(("*.py",) if code else ()))
 
 
@@ -147,12 +138,15 @@ def _demo_directory(ref: ModelRef) -> Path:
 
 def _download(ref: ModelRef, hub_id: str, *, weights: bool) -> Path:
     prefix = f"{ref.subfolder}/" if ref.subfolder else ""
+    above = prefix.rstrip("/").rpartition("/")[0]
+    above = f"{above}/" if above else ""
     wanted = wanted_files(weights=weights, code=ref.trust_remote_code)
     try:
         root = snapshot_download(
             hub_id,
             revision=ref.revision,
-            allow_patterns=_in_folder(prefix, wanted),
+            # The sidecar of a training stands one level above its checkpoints.
+            allow_patterns=[*_in_folder(prefix, wanted), f"{above}{SIDECAR_NAME}"],
             # `*` also matches a slash: without this, every sub-folder's pair would come along.
             ignore_patterns=[f"{prefix}*/*"],
         )

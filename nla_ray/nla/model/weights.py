@@ -17,7 +17,7 @@ from nla_ray.errors import CheckpointError
 from nla_ray.nla.model.adapters.view import bottom_of
 
 INDEX_NAME, SINGLE_NAME = "model.safetensors.index.json", "model.safetensors"
-HEAD_NAME = "value_head.safetensors"
+HEAD_NAME, MEAN_NAME = "value_head.safetensors", "injection_mean.safetensors"
 
 # A value whose square is not finite in float32 makes every norm, cosine and score after it NaN.
 LARGEST = math.sqrt(torch.finfo(torch.float32).max)
@@ -110,20 +110,23 @@ class SafetensorsDir:
         raise CheckpointError(f"{self.directory}: no {path.name}; {_instead(self.directory)}")
 
 
-def open_value_head(directory: Path, d_model: int) -> SafetensorsDir:
-    """The reconstructor's head: `weight` [d, d], and `bias` [d] where it has one; no values are read.
+def read_mean(directory: Path, d_model: int) -> torch.Tensor:
+    """What a centred injection subtracts: `mean` [d] of the training vectors, float32.
 
-    Raises CheckpointError for a missing head, another shape or another tensor.
+    Raises CheckpointError where there is no such file, for another shape, NaN and Inf.
     """
-    head = SafetensorsDir(directory, file=HEAD_NAME)
-    expected = {"weight": (d_model, d_model), "bias": (d_model,)}
-    for name in ("weight", *head.names):
-        shape = head.info(name).shape
-        if shape != expected.get(name):
-            known = expected.get(name)
-            wanted = f"{list(known)} was expected" if known else "only weight and bias are known"
-            raise CheckpointError(f"{head.directory / HEAD_NAME}: {name} has shape {list(shape)}; {wanted}")
-    return head
+    path = Path(directory) / MEAN_NAME
+    if not path.exists():
+        raise CheckpointError(
+            f"{directory}: no {MEAN_NAME}, and a centred injection subtracts the mean of the training "
+            f"vectors: put it there as a tensor `mean` [{d_model}], or say an injection that is not centred"
+        )
+    stored = SafetensorsDir(directory, file=MEAN_NAME)
+    shape = stored.info("mean").shape
+    if shape != (d_model,):
+        raise CheckpointError(f"{path}: mean has shape {list(shape)}; [{d_model}] was expected")
+    stored.check_finite("mean")
+    return stored.tensor("mean").float()
 
 
 def _read_index(index: Path) -> dict[Path, set[str]]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from nla_ray.errors import CheckpointError
-from nla_ray.nla.model.weights import SafetensorsDir, open_value_head
-from nla_ray.nla.preflight.parts import Part, Report, Skip, block_indices, compare_blocks, final_norms, needed
+from nla_ray.nla.model.head import ValueHead, open_value_head
+from nla_ray.nla.model.placeholders import check_lm_heads, check_norms, final_norms, lm_heads
+from nla_ray.nla.model.weights import SafetensorsDir
+from nla_ray.nla.preflight.parts import Part, Report, Skip, block_indices, compare_blocks, needed
 from nla_ray.nla.prompt import ar_prompt_ids, ar_template_parts, check_ar_suffix
 from nla_ray.nla.sidecar.read import check_ar_depth
 
@@ -24,52 +26,55 @@ def check_reconstructor(report: Report, part: Part, av: Part) -> None:
 
 def _ar_depth(part: Part) -> str:
     sidecar, config = needed(part.sidecar, "readable sidecar"), needed(part.config, "usable config.json")
-    blocks = config.num_hidden_layers
-    check_ar_depth(sidecar, blocks)
+    blocks, whole = config.num_hidden_layers, part.adapted
+    check_ar_depth(sidecar, blocks, whole=whole)
     if part.weights is not None:
         compare_blocks(part, block_indices(part.weights.names), blocks)
-    return f"K = {sidecar.layer}, {blocks} blocks"
+    cut = f" of the {blocks} of what the adapter sits on" if whole else ""
+    return f"K = {sidecar.layer}, {sidecar.ar_blocks} blocks{cut}"
 
 
 def _ar_norm(part: Part) -> str:
-    norms = final_norms(needed(part.weights, "readable weights").names)
-    if norms:
-        raise CheckpointError(
-            f"{part.directory}: tensor {norms[0]} is there; the AR reads the output of block K before "
-            "any norm: export it without the final norm"
-        )
+    sidecar, weights = needed(part.sidecar, "readable sidecar"), needed(part.weights, "readable weights")
+    if sidecar.facts.ar_norm:
+        return "it stays, as its files say"
+    if part.adapted:
+        return "that of what the adapter sits on is left out"
+    _skip_absent(weights, final_norms(weights.names))
+    found = check_norms(weights, sidecar.d_model)
+    if found:
+        return f"{found[0]} holds ones (Megatron export) and is ignored"
     return "the last block's output goes to the head as it is"
 
 
 def _ar_lm_head(part: Part) -> str:
     weights, config = needed(part.weights, "readable weights"), needed(part.config, "usable config.json")
-    heads = [name for name in weights.names if name.endswith("lm_head.weight")]
-    if not heads:
-        return "none"
-    if heads[0] not in weights.headers:
-        raise Skip(f"not checked: {heads[0]} is in the index, its shape is not on this machine")
-    shape, d_model = weights.info(heads[0]).shape, config.hidden_size
-    if shape != (d_model, d_model):
-        raise CheckpointError(
-            f"{part.directory}: {heads[0]} has shape {list(shape)}: this is a whole language model; use the "
-            "published AR, which has a value head in its place"
-        )
-    return f"{heads[0]} of shape {list(shape)} (Megatron export) is ignored"
+    if part.adapted:
+        return "that of what the adapter sits on is left out"
+    _skip_absent(weights, lm_heads(weights.names))
+    found = check_lm_heads(weights, config.hidden_size)
+    return f"{found[0]} is the identity (Megatron export) and is ignored" if found else "none"
 
 
-def _value_head(part: Part) -> SafetensorsDir:
-    return open_value_head(part.directory, needed(part.config, "usable config.json").hidden_size)
+def _skip_absent(weights: SafetensorsDir, names: list[str]) -> None:
+    absent = [name for name in names if name not in weights.headers]
+    if absent:
+        raise Skip(f"not checked: {absent[0]} is in the index, its values are not on this machine")
 
 
-def _describe_head(head: SafetensorsDir) -> str:
-    info = head.info("weight")
-    return f"{list(info.shape)} {info.dtype}, {'with' if 'bias' in head.names else 'without'} bias"
+def _value_head(part: Part) -> ValueHead:
+    sidecar = needed(part.sidecar, "readable sidecar")
+    return open_value_head(
+        part.directory, needed(part.config, "usable config.json").hidden_size, sidecar.layer
+    )
 
 
-def _finite(head: SafetensorsDir | None) -> str:
-    head = needed(head, "usable value head")
-    for name in head.names:
-        head.check_finite(name)
+def _describe_head(head: ValueHead) -> str:
+    return f"{list(head.shape)} {head.dtype}, {'without' if head.bias_name is None else 'with'} bias"
+
+
+def _finite(head: ValueHead | None) -> str:
+    needed(head, "usable value head").check_finite()
     return "every row"
 
 

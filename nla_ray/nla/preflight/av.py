@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from nla_ray.errors import CheckpointError
-from nla_ray.nla.preflight.parts import Part, Report, block_indices, compare_blocks, needed
+from nla_ray.nla.model.weights import read_mean
+from nla_ray.nla.preflight.parts import Part, Report, Skip, block_indices, compare_blocks, needed
 from nla_ray.nla.prompt import (
     check_marker_id,
     check_neighbours,
     encode_av_prompt,
-    find_slot,
+    find_slots,
+    identified,
     load_tokenizer,
+    slots_of,
 )
 from nla_ray.nla.sidecar.read import require_injection
 
@@ -28,8 +31,8 @@ def check_verbalizer(report: Report, part: Part, target: Part | None) -> None:
         lambda found: f"{found[1]}, {len(found[0])} tokens",
     )
     ids = prompt[0] if prompt else None
-    slot = report.load("AV", "marker: once", lambda: _slot(part, ids), lambda slot: f"at position {slot}")
-    report.run("AV", "marker: neighbours", lambda: _neighbours(part, ids, slot))
+    slots = report.load("AV", "marker: once", lambda: _slots(part, ids), _at)
+    report.run("AV", "marker: neighbours", lambda: _neighbours(part, ids, slots))
     report.run("AV", "special tokens", lambda: _av_special_tokens(part, ids))
 
 
@@ -53,6 +56,8 @@ def _injection(part: Part) -> str:
         raise CheckpointError(
             f"{sidecar.path}: {injection}: its model has blocks 0..{config.num_hidden_layers - 1}"
         )
+    if injection.centred:
+        read_mean(part.directory, sidecar.d_model)
     if injection.kind == "add_matched":
         return f"{injection}: vectors are added, {injection.scale:g} times as long as the marker's own state"
     scale = injection.scale
@@ -71,12 +76,12 @@ def _marker_id(part: Part) -> str:
     sidecar, tokenizer = needed(part.sidecar, "readable sidecar"), needed(part.tokenizer, "tokenizer")
     marker = needed(sidecar.marker, "marker")
     check_marker_id(tokenizer, marker, sidecar.path)
-    return f"{marker.char!r} is token {marker.token_id}"
+    return f"{marker.char!r} is token {identified(tokenizer, marker).token_id}"
 
 
 def _av_prompt(part: Part, target: Part | None) -> tuple[tuple[int, ...], str]:
     sidecar, tokenizer = needed(part.sidecar, "readable sidecar"), needed(part.tokenizer, "tokenizer")
-    template, source = None, "its own"
+    template, source = None, "its own" if sidecar.facts.chat is not False else "none: plain text"
     if tokenizer.chat_template is None and target is not None:
         template = load_tokenizer(target.directory).chat_template
         source = "the target's"
@@ -89,15 +94,22 @@ def _av_prompt(part: Part, target: Part | None) -> tuple[tuple[int, ...], str]:
     return ids, source
 
 
-def _slot(part: Part, ids: tuple[int, ...] | None) -> int:
+def _slots(part: Part, ids: tuple[int, ...] | None) -> tuple[int, ...]:
     sidecar = needed(part.sidecar, "readable sidecar")
-    return find_slot(needed(ids, "rendered prompt"), needed(sidecar.marker, "marker"), sidecar.path)
+    marker = identified(needed(part.tokenizer, "tokenizer"), needed(sidecar.marker, "marker"))
+    return find_slots(needed(ids, "rendered prompt"), marker, slots_of(sidecar), sidecar.path)
 
 
-def _neighbours(part: Part, ids: tuple[int, ...] | None, slot: int | None) -> str:
+def _at(slots: tuple[int, ...]) -> str:
+    return f"at position {slots[0]}" if len(slots) == 1 else f"{len(slots)} times, at positions {list(slots)}"
+
+
+def _neighbours(part: Part, ids: tuple[int, ...] | None, slots: tuple[int, ...] | None) -> str:
     sidecar = needed(part.sidecar, "readable sidecar")
     marker = needed(sidecar.marker, "marker")
-    check_neighbours(needed(ids, "rendered prompt"), needed(slot, "slot"), marker, sidecar.path)
+    check_neighbours(needed(ids, "rendered prompt"), needed(slots, "slot"), marker, sidecar.path)
+    if marker.left_id is None or marker.right_id is None:
+        raise Skip("not checked: no file of this pair records the tokens beside its marker")
     return f"tokens {marker.left_id} and {marker.right_id} stand beside it"
 
 
@@ -111,8 +123,4 @@ def _av_special_tokens(part: Part, ids: tuple[int, ...] | None) -> str:
             f"{part.directory}: the rendered prompt starts with the BOS {bos} twice; its chat template is "
             "not the one that the AV was trained with"
         )
-    return (
-        f"the chat template gives the BOS {bos}"
-        if ids[0] == bos
-        else f"the chat template gives no BOS ({bos})"
-    )
+    return f"the prompt starts with the BOS {bos}" if ids[0] == bos else f"the prompt has no BOS ({bos})"

@@ -10,12 +10,15 @@ from typing import Literal, TypeVar
 
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
+from nla_ray.config.pairs.facts import PairFacts
 from nla_ray.config.reference import ModelRef
 from nla_ray.errors import CheckpointError
+from nla_ray.nla.model.adapters.view import bottom_of, layers_of
 from nla_ray.nla.model.backbone import load_config
 from nla_ray.nla.model.resolve import local_directory, resolve
 from nla_ray.nla.model.weights import INDEX_NAME, SINGLE_NAME, SafetensorsDir
-from nla_ray.nla.prompt import load_tokenizer
+from nla_ray.nla.preflight.adapter import describe_adapters
+from nla_ray.nla.prompt import load_tokenizer, slots_of
 from nla_ray.nla.sidecar.read import SIDECAR_NAME, Role, Sidecar, open_sidecar, read_role, read_sidecar
 
 Subject = Literal["AV", "AR", "target", "pair"]
@@ -23,7 +26,6 @@ Status = Literal["pass", "fail", "skip"]
 T = TypeVar("T")
 
 _BLOCK = re.compile(r"(?:^|\.)layers\.(\d+)\.")
-_FINAL_NORM = re.compile(r"(?:^|\.)norm\.(?:weight|bias)$")
 _FLOATS = ("F32", "F16", "BF16")
 
 
@@ -76,25 +78,38 @@ class Part:
     ref: ModelRef
     directory: Path
     on_hub: bool
+    facts: PairFacts | None = None
     sidecar: Sidecar | None = None
     config: PreTrainedConfig | None = None
     weights: SafetensorsDir | None = None
     tokenizer: PreTrainedTokenizerBase | None = None
 
+    @property
+    def adapted(self) -> bool:
+        """Whether it is an adapter on its base, whose tensors are all that `weights` has."""
+        return layers_of(self.directory) is not None
 
-def find_part(subject: Subject, ref: ModelRef) -> Part:
+
+def find_part(subject: Subject, ref: ModelRef, facts: PairFacts | None = None) -> Part:
     """Resolve a reference without its weights and make sure that it is the right kind of checkpoint.
 
     Raises CheckpointError where the input is not usable at all: nothing there, no sidecar, the other role.
     """
-    on_hub = local_directory(ref) is None
     directory = resolve(ref, weights=False)
     if subject == "target":
         _refuse_nla(directory)
         load_config(directory, trust_remote_code=ref.trust_remote_code)
     else:
-        read_role(open_sidecar(directory), expected=_role(subject))
-    return Part(subject, ref, directory, on_hub)
+        read_role(open_sidecar(directory, facts), expected=_role(subject))
+    return Part(subject, ref, directory, on_hub=_from_hub(bottom_of(directory), ref), facts=facts)
+
+
+def _from_hub(directory: Path, ref: ModelRef) -> bool:
+    """Whether the weights, of an adapter its base's, come from the hub, and may not be here yet."""
+    while ref.base is not None:
+        ref = ref.base
+    local = local_directory(ref)
+    return local is None or directory.absolute() != local.absolute()
 
 
 def _refuse_nla(directory: Path) -> None:
@@ -117,6 +132,7 @@ def load_part(report: Report, part: Part, *, injection: str | None = None) -> No
                 directory,
                 role=_role(part.subject),
                 injection=injection if part.subject == "AV" else None,
+                facts=part.facts,
             ),
             describe_sidecar,
         )
@@ -128,6 +144,8 @@ def load_part(report: Report, part: Part, *, injection: str | None = None) -> No
             f"{config.model_type}, {config.num_hidden_layers} blocks, d_model {config.hidden_size}"
         ),
     )
+    if part.adapted:
+        report.run(part.subject, "adapter", lambda: describe_adapters(part.directory, part.config, trust))
     part.weights = report.load(part.subject, "weights", lambda: _open_weights(part), describe_weights)
     part.tokenizer = report.load(
         part.subject,
@@ -146,7 +164,9 @@ def needed(value: T | None, what: str) -> T:
 
 def describe_sidecar(sidecar: Sidecar) -> str:
     """What the sidecar says, in one line."""
-    about = f"role {sidecar.role}, K = {sidecar.layer}, d_model {sidecar.d_model}, one slot in its template"
+    slots = slots_of(sidecar)
+    count = "one slot" if slots == 1 else f"{slots} slots"
+    about = f"role {sidecar.role}, K = {sidecar.layer}, d_model {sidecar.d_model}, {count} in its template"
     if sidecar.role == "ar":
         return about
     return f"{about}, injection {sidecar.injection}"
@@ -171,13 +191,6 @@ def block_indices(names: Iterable[str]) -> set[int]:
     return {int(match.group(1)) for match in found if match}
 
 
-def final_norms(names: Iterable[str]) -> list[str]:
-    """Names of the norm after the last block."""
-    return [
-        name for name in names if _FINAL_NORM.search(name) and "vision" not in name and "layers." not in name
-    ]
-
-
 def compare_blocks(part: Part, found: set[int], blocks: int) -> None:
     """Refuse tensors that are not those of blocks 0..blocks-1."""
     if found != set(range(blocks)):
@@ -192,7 +205,7 @@ def _span(indices: set[int]) -> str:
 
 
 def _open_weights(part: Part) -> SafetensorsDir:
-    present = any((part.directory / name).exists() for name in (INDEX_NAME, SINGLE_NAME))
+    present = any((bottom_of(part.directory) / name).exists() for name in (INDEX_NAME, SINGLE_NAME))
     if part.on_hub and not present:
         raise Skip("not checked: the weights are on the hub, and only small files were fetched")
     return SafetensorsDir(part.directory, partial=part.on_hub)

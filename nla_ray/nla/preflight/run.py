@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from nla_ray.config.pairs.facts import PairFacts
 from nla_ray.config.reference import ModelRef
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.preflight.ar import check_reconstructor
 from nla_ray.nla.preflight.av import check_verbalizer
 from nla_ray.nla.preflight.parts import Check, Part, Report, Skip, find_part, load_part, needed
 from nla_ray.nla.sidecar.fields import Fields
-from nla_ray.nla.sidecar.read import EXTRACTION_LAYER_FIELDS, check_width
+from nla_ray.nla.sidecar.read import EXTRACTION_LAYER_FIELDS, check_width, with_layer
 
 
 def check(
@@ -17,17 +18,21 @@ def check(
     target: ModelRef | None = None,
     *,
     injection: str | None = None,
+    facts: PairFacts | None = None,
 ) -> list[Check]:
     """Check a verbalizer, and its reconstructor and target where they are given.
 
-    Reads the small files, safetensors headers, and of tensor data only the value head, in slices.
+    `injection` and `facts` are said beside the sidecars. Reads the small files, safetensors headers, and of
+    tensor data only the value head and placeholders.
     Raises CheckpointError where an input is not usable: nothing there, or the wrong kind of checkpoint.
     """
-    parts = [find_part("AV", av)]
-    parts += [find_part("AR", ar)] if ar else []
+    parts = [find_part("AV", av, facts)]
+    parts += [find_part("AR", ar, facts)] if ar else []
     parts += [find_part("target", target)] if target else []
     by_subject = {part.subject: part for part in parts}
     report = Report()
+    read = by_subject.get("AR")
+    by_subject["AV"].facts = with_layer(facts, parts[0].directory, None if read is None else read.directory)
     for part in parts:
         load_part(report, part, injection=injection)
         _check_layer_fields(report, part)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,13 @@ class Fields:
 
     path: Path
     meta: Mapping[str, Any]
+    dialect: str = "released"
+    original: Mapping[str, Any] = field(default_factory=dict)
+    """The mapping as it stands in the file, where `meta` says the same in the released dialect's names."""
+    known: str | None = None
+    """The injection that the table of known pairs says."""
+    neighbours: bool = True
+    """Whether sidecars of this dialect record the marker's ids."""
 
     def refuse(self, field: str, remedy: str) -> CheckpointError:
         """The error for `field`, showing what stands there (shortened: the text is untrusted)."""

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from nla_ray.config.injection import Injection
+from nla_ray.nla.sidecar.known import PAIR
 from nla_ray.nla.sidecar.read import AR_NAMES, AV_NAMES, SIDECAR_NAME, Sidecar
 
 _OUR_EXTRACTION_KEYS = ("d_model", "layer_index", "injection", "injection_scale")
@@ -45,6 +46,9 @@ def _released(sidecar: Sidecar) -> dict[str, Any]:
         | _without_none({"av": sidecar.av_template, "ar": sidecar.ar_template}),
         "critic": _group(kept, "critic", drop=_OUR_LAYER_KEYS) | {"extraction_layer_index": sidecar.layer},
     }
+    kept.pop(PAIR, None)
+    if pair := sidecar.facts.said():
+        ours[PAIR] = pair
     for name in ("ar", "reconstructor"):
         if isinstance(kept.get(name), dict):
             kept[name] = _group(kept, name, drop=_OUR_LAYER_KEYS)

@@ -9,18 +9,24 @@ from pydantic import ValidationError
 from nla_ray.config.decode import Baseline, DecodeConfig
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.fidelity import Directions
+from nla_ray.nla.sidecar.known import known_of
 from nla_ray.nla.sidecar.read import SIDECAR_NAME, read_sidecar
 
 
 def known_baseline(config: DecodeConfig, ar: Path | None) -> Baseline | None:
-    """The denominator of `fve_nrm`, if known before the run: configured, else in the reconstructor's sidecar.
+    """The denominator of `fve_nrm`, if known before: configured, in the AR's sidecar, or in the table.
 
     Raises CheckpointError for one in the sidecar that is malformed.
     """
     if config.baseline is not None:
         return config.baseline
-    published = None if ar is None else read_sidecar(ar).extra.get("fve_baseline")
-    return None if ar is None or published is None else _published_baseline(ar, published)
+    if ar is None:
+        return None
+    published = read_sidecar(ar, facts=config.models.pair).extra.get("fve_baseline")
+    if published is None:
+        known = known_of(ar)
+        return None if known is None else known.baseline
+    return _published_baseline(ar, published)
 
 
 def own_baseline(directions: Directions | None) -> Baseline | None:

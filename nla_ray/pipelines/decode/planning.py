@@ -16,12 +16,14 @@ from nla_ray.corpus.vectors.files import VectorOrigin, check_vectors
 from nla_ray.errors import CheckpointError, ConfigError
 from nla_ray.models import here, pinned_models, planned_directory
 from nla_ray.nla.preflight.run import check
+from nla_ray.nla.prompt import slots_of
 from nla_ray.nla.sidecar.read import Sidecar, read_sidecar, require_injection
 from nla_ray.pipelines.decode.baseline import known_baseline
 from nla_ray.pipelines.decode.pieces.cache import Cache
 from nla_ray.pipelines.decode.pieces.examples import Example
 from nla_ray.pipelines.decode.pieces.make import surveyor_of
 from nla_ray.pipelines.decode.recipe import Recipe, recipe_of
+from nla_ray.pipelines.decode.settled_pair import settled_pair
 from nla_ray.pipelines.decode.survey import Doing, Reads, Survey, sampled, survey_corpus, warnings_of
 from nla_ray.pipelines.provenance import ModelRecord, at_commit, model_record
 from nla_ray.runtime.workers import Workers
@@ -80,8 +82,12 @@ def plan_decode(config: DecodeConfig, reads: Reads) -> Decode:
     )
     preflight(config)
     checkpoints = find_checkpoints(config)
-    config = config.model_copy(update={"models": pinned(config.models, checkpoints)})
-    sidecar = read_sidecar(checkpoints.av, role="av", injection=config.models.injection)
+    settled_models = settled_pair(pinned(config.models, checkpoints), checkpoints.av, checkpoints.ar)
+    config = config.model_copy(update={"models": settled_models})
+    sidecar = read_sidecar(
+        checkpoints.av, role="av", injection=config.models.injection, facts=config.models.pair
+    )
+    refuse_slots(sidecar)
     origin = None
     if config.corpus.vectors is not None:
         origin = check_vectors(config.corpus, d_model=sidecar.d_model, layer=sidecar.layer)
@@ -135,12 +141,24 @@ def settled(config: DecodeConfig | TrainingSetConfig) -> Engine:
 def preflight(config: DecodeConfig) -> None:
     """Raise CheckpointError with the first failed check of the three models, before any weight is loaded."""
     models = config.models
-    checks = check(here(models.av), here(models.ar), here(models.target), injection=models.injection)
+    checks = check(
+        here(models.av), here(models.ar), here(models.target), injection=models.injection, facts=models.pair
+    )
     failed = [made for made in checks if made.status == "fail"]
     if failed:
         first, others = failed[0], len(failed) - 1
         more = f" (and {others} more; `nla-ray check` shows all)" if others else ""
         raise CheckpointError(f"{first.subject}: {first.name}: {first.detail}{more}")
+
+
+def refuse_slots(sidecar: Sidecar) -> None:
+    """Raise CheckpointError for a verbalizer that answers about several vectors: a row has one position."""
+    if slots_of(sidecar) > 1:
+        raise CheckpointError(
+            f"{sidecar.path}: {sidecar.injection}: an answer is about {slots_of(sidecar)} vectors, and a row "
+            "of a decode has one position and one vector; take a verbalizer of one slot, or call "
+            "Verbalizer.generate"
+        )
 
 
 def find_checkpoints(config: DecodeConfig) -> Checkpoints:

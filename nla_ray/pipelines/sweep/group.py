@@ -1,4 +1,4 @@
-"""The cells of one target, decoded together: one set of workers loads the models once for all of them."""
+"""The cells of one target, or of adapters over one base: one set of workers loads the models once for all."""
 
 from __future__ import annotations
 
@@ -107,6 +107,15 @@ class Group:
             cost=cost_of(use, self.place.config.budget),
         )
         self.say(work.cell.id, now)
+
+
+def loaded_for(work: CellWork) -> tuple[object, ...]:
+    """What is loaded for a cell, of an adapter its base: those with the same are decoded together."""
+    models = work.decoding.models
+    target = models.target
+    while target is not None and target.base is not None:
+        target = target.base
+    return str(target), str(models.av), str(models.ar), models.injection, work.cell.layer
 
 
 def failed(work: CellWork, error: Exception, started: str) -> CellResult:

@@ -119,7 +119,7 @@ def layer_of(config: SweepConfig, target: Target) -> int | None:
     said, models = config.layer_of(target), config.models(target)
     try:
         directory = directory_of(models.av, weights=False)
-        found = read_sidecar(directory, role="av", injection=models.injection).layer
+        found = read_sidecar(directory, role="av", injection=models.injection, facts=models.pair).layer
     except Exception:  # noqa: BLE001 (what is wrong with the model is told by its cells, one by one)
         return said
     if said not in (None, found):

@@ -32,7 +32,7 @@ from nla_ray.fleet.results import (
 from nla_ray.pipelines.audit.run import packs_of
 from nla_ray.pipelines.sweep.audits import Auditor
 from nla_ray.pipelines.sweep.board import Board, Say, Tell, counting
-from nla_ray.pipelines.sweep.group import Group, failed
+from nla_ray.pipelines.sweep.group import Group, failed, loaded_for
 from nla_ray.pipelines.sweep.place import (
     CellWork,
     Place,
@@ -115,12 +115,12 @@ class Driver:
     found: dict[Pair, CellResult] = field(default_factory=dict)
 
     def decode(self) -> None:
-        """Decode what is left, target by target."""
+        """Decode what is left, target by target; adapters over one base with one pair go together."""
         while (left := self._left()) and not self.over:
-            groups = [
-                [work for work in left if work.target is target] for target in self.place.config.targets
-            ]
-            if not sum(self._at_once([group for group in groups if group])) and not self.over:
+            groups: dict[object, list[CellWork]] = {}
+            for work in left:
+                groups.setdefault(loaded_for(work), []).append(work)
+            if not sum(self._at_once(list(groups.values()))) and not self.over:
                 self._wait(left)
 
     def audit(self) -> None:

@@ -17,7 +17,7 @@ from nla_ray.errors import InputError
 from nla_ray.models import directory_of, planned_directory
 from nla_ray.nla.fidelity import Baseline
 from nla_ray.nla.model.backbone import load_config
-from nla_ray.nla.prompt import load_tokenizer
+from nla_ray.nla.prompt import load_tokenizer, slots_of
 from nla_ray.nla.sidecar.read import AR_NAMES, AR_SLOT, AV_SLOT, Role, Sidecar, read_sidecar, split_template
 from nla_ray.nla.sidecar.write import write_sidecar
 from nla_ray.training.data import INJECT, Split, injection_scale, open_split
@@ -182,6 +182,11 @@ class Parts:
                         f"{split.url}: {what} {data}, the {role.upper()} has {model}; "
                         "take the data that were made for this pair, or another pair"
                     )
+        if role == "av" and slots_of(sidecar) > 1:
+            raise InputError(
+                f"{sidecar.path}: {sidecar.injection}: {slots_of(sidecar)} vectors a prompt, and a row of "
+                "training data holds one; train a verbalizer of one slot"
+            )
         if role == "av" and sidecar.av_template is not None:
             self._check_prompt(INJECT.join(split_template(sidecar.av_template, AV_SLOT)))
         elif role == "ar" and sidecar.ar_template is not None and "ar_sft" in self.splits:

@@ -14,14 +14,14 @@ from safetensors.torch import load_file, save_file
 
 from nla_ray.config.reference import ModelRef
 from nla_ray.config.training.lora import Lora
-from nla_ray.nla.model.adapters.view import CONFIG_NAME, WEIGHTS_NAME
+from nla_ray.nla.model.adapters.contents import CONFIG_NAME, WEIGHTS_NAME
 from nla_ray.nla.model.weights import HEAD_NAME
 from nla_ray.nla.sidecar.read import Sidecar
 from nla_ray.nla.sidecar.write import write_sidecar
 from nla_ray.training.lora import A, B, scales_of
 from nla_ray.training.models import TrainableAR, TrainableAV
 from nla_ray.training.saved.release import BACKBONE, HEAD, Below, of_lm, share, write_ar, write_av
-from nla_ray.training.saved.source_files import copy_tokenizer, write_config
+from nla_ray.training.saved.source_files import copy_tokenizer
 
 _PREFIX = "base_model.model."
 _A, _B = ".lora_A.weight", ".lora_B.weight"
@@ -58,7 +58,7 @@ def write_adapter(
     """Write an AV's or AR's adapter with this state (`full_state`); raises OSError.
 
     On top of an adapter of ours it is written as the sum of both, one adapter over the same base: its rank is
-    the sum of the ranks. Of an AR there are also its head, and the config.json of its blocks.
+    the sum of the ranks. Of an AR there is also its head.
     """
     directory.mkdir(parents=True, exist_ok=True)
     found = _Adapter.trained(model, state, over.options)
@@ -66,10 +66,11 @@ def write_adapter(
         found = _Adapter.read(over.before).then(found)
     found.write(directory, over.base)
     if isinstance(model, TrainableAR):
-        write_config(directory, model.source, model.backbone.config, model.stored)
         head = {name: tensor.contiguous() for name, tensor in Below(state, HEAD).items()}
         save_file(head, directory / HEAD_NAME)
         sidecar = replace(sidecar, role="ar", injection=None)
+    else:
+        sidecar = replace(sidecar, role="av")
     copy_tokenizer(directory, model.source, model.tokenizer)
     extraction = dict(sidecar.extra.get("extraction") or {}) | {"base_model": _named(over.base)}
     write_sidecar(directory, replace(sidecar, extra=dict(sidecar.extra) | {"extraction": extraction}))

@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 
 from nla_ray.config.injection import Injection
 from nla_ray.errors import CheckpointError, InputError
-from nla_ray.nla.model.weights import HEAD_NAME
+from nla_ray.nla.model.weights import HEAD_NAME, MEAN_NAME
 from nla_ray.nla.prompt import ar_prompt_ids, encode_av_prompt
 from nla_ray.nla.sidecar.read import SIDECAR_NAME, Marker, Sidecar
 from nla_ray.nla.sidecar.write import write_sidecar
@@ -79,6 +79,8 @@ def write_av(
     if model.lm.config.tie_word_embeddings:
         tensors.pop("lm_head.weight", None)
     _write(directory, tensors, model.stored)
+    if model.mean_D is not None:
+        save_file({"mean": model.mean_D.cpu().contiguous()}, directory / MEAN_NAME)
     copy_tokenizer(directory, model.source, model.tokenizer)
     write_sidecar(directory, replace(sidecar, role="av"))
     share(directory)

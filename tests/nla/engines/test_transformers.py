@@ -90,7 +90,7 @@ def test_one_token_answers(nla: Nla) -> None:
 
 def test_an_embedding_restored_after_the_injection_is_caught(nla: Nla) -> None:
     engine = TransformersVerbalizer(nla("qwen2")[1], layout=SMALL)
-    marker_D, slot = engine.decoder.suffix_TD[engine.decoder.slot].clone(), engine.decoder.slot
+    marker_D, slot = engine.decoder.suffix_TD[engine.decoder.slots[0]].clone(), engine.decoder.slots[0]
 
     def restore(_module: torch.nn.Module, inputs: tuple[torch.Tensor]) -> None:
         inputs[0][:, slot] = marker_D

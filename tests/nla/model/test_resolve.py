@@ -7,9 +7,10 @@ from pathlib import Path
 import huggingface_hub.constants
 import pytest
 
+from nla_ray.config.pairs.known import named_pairs
 from nla_ray.config.reference import ModelRef
 from nla_ray.errors import CheckpointError
-from nla_ray.nla.model.resolve import RELEASED, local_directory, released_id, resolve
+from nla_ray.nla.model.resolve import local_directory, released_id, resolve
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def test_what_was_downloaded_before_is_used(offline: Path) -> None:
 
 
 def test_released_pairs_load_by_name(offline: Path) -> None:
-    snapshot = cache_snapshot(offline, RELEASED["qwen2.5-7b"].av, ["config.json"])
+    snapshot = cache_snapshot(offline, named_pairs()["qwen2.5-7b"].av[0], ["config.json"])
     assert local_directory(ModelRef.parse("qwen2.5-7b:av")) is None
     assert resolve(ModelRef.parse("qwen2.5-7b:av")) == snapshot
 
@@ -96,5 +97,5 @@ def test_released_pairs_load_by_name(offline: Path) -> None:
 def test_released_ids() -> None:
     assert released_id("qwen2.5-7b:ar") == "kitft/nla-qwen2.5-7b-L20-ar"
     assert released_id("owner/name") == "owner/name"
-    for pair in RELEASED.values():
-        assert all(hub_id.count("/") == 1 for hub_id in (pair.target, pair.av, pair.ar))
+    for name in named_pairs():
+        assert all(released_id(f"{name}:{part}").count("/") == 1 for part in ("target", "av", "ar"))

@@ -40,7 +40,11 @@ def test_an_av_alone(nla: Callable[[str], NlaDirs]) -> None:
 
 def test_a_megatron_lm_head_and_a_bias_are_fine(copied: Callable[[str], NlaDirs]) -> None:
     directories = copied("qwen2")
-    edit_tensors(directories[2] / "model.safetensors", lm_head__weight=torch.ones(32, 32))
+    edit_tensors(
+        directories[2] / "model.safetensors",
+        lm_head__weight=torch.eye(32),
+        model__norm__weight=torch.ones(32),
+    )
     edit_tensors(directories[2] / "value_head.safetensors", bias=torch.zeros(32))
     checks = check(*refs(directories))
     assert not problems(checks)

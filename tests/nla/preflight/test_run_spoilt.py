@@ -132,7 +132,7 @@ SPOILT: list[tuple[str, Spoil, tuple[str, str], str]] = [
     ),
     (
         "final norm",
-        lambda t, v, r: edit_tensors(r / "model.safetensors", model__norm__weight=torch.ones(32)),
+        lambda t, v, r: edit_tensors(r / "model.safetensors", model__norm__weight=torch.full((32,), 2.0)),
         ("AR", "no final norm"),
         "model.norm.weight",
     ),

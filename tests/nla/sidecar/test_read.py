@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from nla_ray.config.injection import Injection
+from nla_ray.errors import CheckpointError
 from nla_ray.nla.sidecar.read import Marker, Sidecar, read_sidecar, split_template
 
 AV_TEMPLATE = "Explain <concept>{injection_char}</concept>."
@@ -197,6 +198,7 @@ def test_every_field_of_a_released_av(tmp_path: Path) -> None:
         ("replace@embedding=sqrt_d_model", Injection.replacing(math.sqrt(3584))),
         ("add@input:2=raw", Injection("add", "input", 2, None)),
         ("add_matched@output:1", Injection("add_matched", "output", 1, 1.0)),
+        ("add_matched@output:1,centred", Injection("add_matched", "output", 1, 1.0, centred=True)),
     ],
 )
 def test_a_given_injection_takes_the_place_of_the_released_dialects(
@@ -205,6 +207,17 @@ def test_a_given_injection_takes_the_place_of_the_released_dialects(
     for meta in (RELEASED_AV, change(RELEASED_AV, extraction__injection_scale=REMOVED)):
         assert read_sidecar(write(tmp_path, meta), injection=given).injection == injection
     assert Injection.parse(str(injection), 3584) == injection
+
+
+def test_a_template_has_as_many_slots_as_the_injection(tmp_path: Path) -> None:
+    twice = change(RELEASED_AV, prompt_templates__av="a {injection_char}{injection_char} b")
+    found = read_sidecar(write(tmp_path, twice), injection="add@input:2=raw,slots=2").injection
+    assert found == Injection("add", "input", 2, None, slots=2) and Injection.parse(str(found), 3584) == found
+    with pytest.raises(CheckpointError, match="stands there 2 times; exactly 3 times was expected"):
+        read_sidecar(tmp_path, injection="add@input:2=raw,slots=3")
+    twice["extraction"] = {"injection": "add@input:2=raw,slots=2"}
+    with pytest.raises(CheckpointError, match="the pair was trained otherwise"):
+        read_sidecar(write(tmp_path, twice), injection="add@input:2=raw,slots=2,centred")
 
 
 def test_split_template_undoes_doubled_braces() -> None:

@@ -40,8 +40,8 @@ REFUSED: list[tuple[str, Any, str, str]] = [
     ),
     ("additive text", change(RELEASED_AV, training__injection="karvonen"), "training.injection", ADDITIVE),
     ("additive flag", change(RELEASED_AV, extraction__karvonen=True), "extraction.karvonen", ADDITIVE),
-    ("dataset's sidecar", change(RELEASED_AV, kind="nla_dataset"), "kind", "'nla_dataset'"),
-    ("no kind", change(RELEASED_AV, kind=REMOVED), "kind", "found nothing"),
+    ("another kind", change(RELEASED_AV, kind="nla_other"), "kind", "'nla_other'"),
+    ("no kind", change(RELEASED_AV, kind=REMOVED, schema_version=1), "kind", "found nothing"),
     ("unknown role", change(RELEASED_AV, role="judge"), "role", "'judge'"),
     ("no role", change(RELEASED_AV, role=REMOVED), "role", "found nothing"),
     ("no d_model", change(RELEASED_AV, d_model=REMOVED), "extraction.d_model", "found nothing"),
@@ -69,7 +69,7 @@ REFUSED: list[tuple[str, Any, str, str]] = [
         "no injection scale",
         change(RELEASED_AV, extraction__injection_scale=REMOVED),
         "extraction.injection_scale",
-        "say what its trainer did",
+        "--prove",
     ),
     *(
         (

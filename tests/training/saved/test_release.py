@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
+from nla_ray.config.injection import Injection
+from nla_ray.errors import CheckpointError
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
 from nla_ray.nla.reconstructor import Reconstructor
 from nla_ray.nla.sidecar.read import read_sidecar
+from nla_ray.nla.sidecar.write import write_sidecar
 from nla_ray.nla.verbalizer import Sampling
 from nla_ray.training.models import load_ar, load_av, new_ar, new_av
 from nla_ray.training.saved.release import write_ar, write_av
@@ -39,6 +43,34 @@ def test_a_written_verbalizer_says_what_it_said(
         for av in (nla(family)[1], tmp_path / "av")
     ]
     assert answers[0] == answers[1]
+
+
+def test_a_centred_verbalizer_keeps_its_mean_and_trains_as_it_decodes(
+    nla: Callable[[str], Dirs], tmp_path: Path
+) -> None:
+    av = shutil.copytree(nla("qwen2")[1], tmp_path / "from")
+    centred = Injection.parse("replace@embedding=12,centred", D_MODEL)
+    write_sidecar(av, replace(read_sidecar(av), injection=centred))
+    with pytest.raises(CheckpointError, match=r"no injection_mean\.safetensors"):
+        load_av(av)
+    save_file({"mean": torch.linspace(-1, 1, D_MODEL)}, av / "injection_mean.safetensors")
+    model = load_av(av)
+    write_av(tmp_path / "av", model, full_state(model), model.sidecar)
+    vectors = np.random.default_rng(0).standard_normal((3, D_MODEL)).astype(np.float32)
+    sampling = Sampling(max_new_tokens=8, logps=True)
+    found, again = (
+        TransformersVerbalizer(one).generate(vectors, ["a", "b", "c"], sampling)
+        for one in (av, tmp_path / "av")
+    )
+    assert found == again
+    lengths_B = torch.tensor([len(one.token_ids) for one in found])
+    answers_BT = torch.zeros(3, 8, dtype=torch.long)
+    for row, one in enumerate(found):
+        answers_BT[row, : len(one.token_ids)] = torch.tensor(one.token_ids)
+    with torch.no_grad():
+        logp_BT = model.eval()(torch.from_numpy(vectors), answers_BT, lengths_B)
+    for row, one in enumerate(found):
+        np.testing.assert_allclose(logp_BT[row, : len(one.logps)], one.logps, atol=1e-4)
 
 
 @pytest.mark.parametrize("family", ["qwen2", "gemma3_mm"])

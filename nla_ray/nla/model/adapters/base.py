@@ -7,8 +7,8 @@ from pathlib import Path
 
 from nla_ray.config.reference import ModelRef, local_path
 from nla_ray.errors import CheckpointError
+from nla_ray.nla.model.adapters.contents import CONFIG_NAME, sidecar_of
 from nla_ray.nla.model.adapters.files import read_config
-from nla_ray.nla.model.adapters.view import CONFIG_NAME, sidecar_of
 from nla_ray.nla.sidecar.fields import Fields, load_mapping
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")

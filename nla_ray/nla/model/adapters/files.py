@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nla_ray.errors import CheckpointError
-from nla_ray.nla.model.adapters.view import CONFIG_NAME, WEIGHTS_NAME
+from nla_ray.nla.model.adapters.contents import CONFIG_NAME, WEIGHTS_NAME
 from nla_ray.nla.model.weights import SafetensorsDir
 
 # What decides nothing about the merged weights, or is only said to make them.

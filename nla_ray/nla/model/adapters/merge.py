@@ -15,10 +15,10 @@ from peft.tuners.lora import LoraLayer
 from torch import nn
 
 from nla_ray.errors import CheckpointError
+from nla_ray.nla.model.adapters.contents import CONFIG_NAME
 from nla_ray.nla.model.adapters.files import AdapterFiles, open_adapter
 from nla_ray.nla.model.adapters.places import Places, places_of
 from nla_ray.nla.model.adapters.translate import peft_config, require_all
-from nla_ray.nla.model.adapters.view import CONFIG_NAME
 
 _NAME = "default"
 

@@ -26,7 +26,12 @@ def trained(
     if isinstance(base, Path):
         with alone():
             model = getattr(transformers, factory).from_pretrained(base, dtype=torch.float32)
-    options = {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "down_proj"], "task_type": None} | said
+    options: dict[str, Any] = {
+        "r": 4,
+        "lora_alpha": 8,
+        "target_modules": ["q_proj", "down_proj"],
+        "task_type": None,
+    } | said
     torch.manual_seed(seed)
     with _no_warnings():
         tuned = get_peft_model(model.eval(), LoraConfig(init_lora_weights=False, **options)).eval()

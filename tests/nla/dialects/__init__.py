@@ -1,0 +1,1 @@
+"""Pairs as their own trainers write them."""
