@@ -20,7 +20,7 @@ from nla_ray.nla.sidecar.read import Sidecar
 from nla_ray.nla.sidecar.write import write_sidecar
 from nla_ray.training.lora import A, B, scales_of
 from nla_ray.training.models import TrainableAR, TrainableAV
-from nla_ray.training.saved.release import BACKBONE, HEAD, Below, of_lm, share, write_ar, write_av
+from nla_ray.training.saved.release import BACKBONE, HEAD, Below, of_lm, share, write_ar, write_av, write_mean
 from nla_ray.training.saved.source_files import copy_tokenizer
 
 _PREFIX = "base_model.model."
@@ -70,6 +70,7 @@ def write_adapter(
         save_file(head, directory / HEAD_NAME)
         sidecar = replace(sidecar, role="ar", injection=None)
     else:
+        write_mean(directory, model)
         sidecar = replace(sidecar, role="av")
     copy_tokenizer(directory, model.source, model.tokenizer)
     extraction = dict(sidecar.extra.get("extraction") or {}) | {"base_model": _named(over.base)}

@@ -15,17 +15,16 @@ from safetensors.torch import save_file
 from transformers import PreTrainedTokenizerBase
 
 from nla_ray.config.injection import Injection
-from nla_ray.errors import CheckpointError, InputError
+from nla_ray.errors import InputError
 from nla_ray.nla.model.weights import HEAD_NAME, MEAN_NAME
-from nla_ray.nla.prompt import ar_prompt_ids, encode_av_prompt
-from nla_ray.nla.sidecar.read import SIDECAR_NAME, Marker, Sidecar
+from nla_ray.nla.prompt import ar_prompt_ids
+from nla_ray.nla.sidecar.read import SIDECAR_NAME, Sidecar
 from nla_ray.nla.sidecar.write import write_sidecar
 from nla_ray.store.places.tree import Tree, full
 from nla_ray.training.models import TrainableAR, TrainableAV
+from nla_ray.training.saved.marker import choose_marker
 from nla_ray.training.saved.source_files import copy, copy_tokenizer, write_config
 
-MARKERS = ("㈎", "㈜", "㎡", "㊗", "㈀", "㉠", "⍰", "☍")
-"""Characters that hardly occur in text; the first that the tokenizer has as one token is taken."""
 SUFFIX_TOKENS = 4
 GENERATION = "generation_config.json"
 
@@ -48,21 +47,12 @@ def new_sidecar(
     Templates hold `{injection_char}` and `{explanation}`. Raises CheckpointError where the marker is not one
     token of this tokenizer, or does not stand alone in the prompt.
     """
-    chosen, token_id = _marker(tokenizer, marker)
     bare = Sidecar(
         role="av", d_model=d_model, layer=layer, av_template=av_template, ar_template=ar_template,
-        injection=injection, mse_scale=math.sqrt(d_model), marker=Marker(chosen, token_id, 0, 0),
+        injection=injection, mse_scale=math.sqrt(d_model), marker=None,
     )  # fmt: skip
-    _, ids = encode_av_prompt(tokenizer, bare)
-    if ids.count(token_id) != 1 or not 0 < ids.index(token_id) < len(ids) - 1:
-        raise CheckpointError(
-            f"init.marker: {chosen!r} stands {ids.count(token_id)} times inside the verbalizer's prompt; "
-            "choose another one"
-        )
-    slot = ids.index(token_id)
     suffix = ar_prompt_ids(tokenizer, bare, ["A"])[0][-SUFFIX_TOKENS:]
-    known = Marker(chosen, token_id, ids[slot - 1], ids[slot + 1])
-    return replace(bare, marker=known, ar_suffix_ids=tuple(suffix))
+    return replace(bare, marker=choose_marker(tokenizer, bare, marker), ar_suffix_ids=tuple(suffix))
 
 
 def write_av(
@@ -79,11 +69,16 @@ def write_av(
     if model.lm.config.tie_word_embeddings:
         tensors.pop("lm_head.weight", None)
     _write(directory, tensors, model.stored)
-    if model.mean_D is not None:
-        save_file({"mean": model.mean_D.cpu().contiguous()}, directory / MEAN_NAME)
+    write_mean(directory, model)
     copy_tokenizer(directory, model.source, model.tokenizer)
     write_sidecar(directory, replace(sidecar, role="av"))
     share(directory)
+
+
+def write_mean(directory: Path, model: TrainableAV) -> None:
+    """What a centred injection subtracts; raises OSError."""
+    if model.mean_D is not None:
+        save_file({"mean": model.mean_D.cpu().contiguous()}, directory / MEAN_NAME)
 
 
 def write_ar(
@@ -162,14 +157,3 @@ def share(directory: Path) -> None:
     mode = (directory / SIDECAR_NAME).stat().st_mode
     for file in directory.iterdir():
         file.chmod(mode)
-
-
-def _marker(tokenizer: PreTrainedTokenizerBase, wanted: str | None) -> tuple[str, int]:
-    for char in MARKERS if wanted is None else (wanted,):
-        ids = tokenizer.encode(char, add_special_tokens=False)
-        if len(ids) == 1 and ids[0] != tokenizer.unk_token_id and tokenizer.decode(ids) == char:
-            return char, int(ids[0])
-    tried = ", ".join(repr(char) for char in (MARKERS if wanted is None else (wanted,)))
-    raise CheckpointError(
-        f"init.marker: none of {tried} is one token of this tokenizer; name a rare character that is"
-    )
