@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerBase
 
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.injection import injecting
-from nla_ray.nla.model.adapters.view import layers_of
+from nla_ray.nla.model.adapters.view import bottom_of, layers_of
 from nla_ray.nla.model.backbone import load_backbone, load_causal_lm, load_config
 from nla_ray.nla.model.head import open_value_head
 from nla_ray.nla.model.stack import find_stack, looks_up_tokens
@@ -28,6 +28,8 @@ from nla_ray.nla.model.weights import SafetensorsDir, read_mean
 from nla_ray.nla.prompt import AvPrompt, ar_prompt_ids, check_ar_suffix, load_tokenizer, render_av_prompt
 from nla_ray.nla.reconstructor import check_depth
 from nla_ray.nla.sidecar.read import Sidecar, check_ar_depth, check_width, read_sidecar, require_injection
+from nla_ray.training.lora import Adapting, adapt
+from nla_ray.training.prefix import after_prefix, common_prefix, shares
 
 CPU = torch.device("cpu")
 
@@ -73,16 +75,26 @@ class TrainableAV(nn.Module):
         """
         if self.mean_D is not None:
             vectors_BD = vectors_BD.float() - self.mean_D
-        ids_BT = torch.cat((self.prompt_T.expand(len(answers_BT), -1), answers_BT), dim=1)
-        plain_BTD = self.lm.get_input_embeddings()(ids_BT)
-        steps, body = answers_BT.shape[1], self.lm.get_decoder()
-        with injecting(body, self.injection, plain_BTD, self.prompt.slots, vectors_BD) as embeds_BTD:
-            logits_BTV = self.lm(inputs_embeds=embeds_BTD, use_cache=False, logits_to_keep=steps + 1).logits
+        rows, steps = answers_BT.shape
+        body, embed = self.lm.get_decoder(), self.lm.get_input_embeddings()
+        first, going_on = self._shared(rows)
+        ids_BT = torch.cat((self.prompt_T[first:].expand(rows, -1), answers_BT), dim=1)
+        slots = [slot - first for slot in self.prompt.slots]
+        with injecting(body, self.injection, embed(ids_BT), slots, vectors_BD) as embeds_BTD:
+            logits_BTV = self.lm(inputs_embeds=embeds_BTD, logits_to_keep=steps + 1, **going_on).logits
         logp_BT = -functional.cross_entropy(
             logits_BTV[:, :-1].float().flatten(0, 1), answers_BT.flatten(), reduction="none"
         ).view_as(answers_BT)
         inside_BT = torch.arange(steps, device=lengths_B.device) < lengths_B[:, None]
         return logp_BT.masked_fill(~inside_BT, 0.0)
+
+    def _shared(self, rows: int) -> tuple[int, dict[str, Any]]:
+        """How much of the prompt is run once for all rows, and the options of the pass that goes on."""
+        first, body = self.prompt.slots[0], self.lm.get_decoder()
+        if rows < 2 or not shares(self, body):
+            return 0, {"use_cache": False}
+        embeds_PD = self.lm.get_input_embeddings()(self.prompt_T[:first])
+        return first, after_prefix(body, embeds_PD, rows)
 
 
 class TrainableAR(nn.Module):
@@ -116,12 +128,21 @@ class TrainableAR(nn.Module):
 
     def forward(self, ids_BT: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
         """Predicted vectors [B, D] (float32), read at each row's last token; padding stands on the right."""
-        hidden_BTD = self.backbone(input_ids=ids_BT, use_cache=False).last_hidden_state
-        read_BD = hidden_BTD[torch.arange(len(ids_BT), device=ids_BT.device), lengths_B - 1]
+        first, going_on = self._shared(ids_BT, lengths_B)
+        hidden_BTD = self.backbone(input_ids=ids_BT[:, first:], **going_on).last_hidden_state
+        read_BD = hidden_BTD[torch.arange(len(ids_BT), device=ids_BT.device), lengths_B - first - 1]
         # The engine that uses the head computes it in float32, whatever the blocks are in.
         with torch.autocast(read_BD.device.type, enabled=False):
             predicted_BD: torch.Tensor = self.head(read_BD.float())
         return predicted_BD
+
+    def _shared(self, ids_BT: torch.Tensor, lengths_B: torch.Tensor) -> tuple[int, dict[str, Any]]:
+        """As of `TrainableAV`, of the prompts."""
+        first = common_prefix(ids_BT, lengths_B) if len(ids_BT) > 1 else 0
+        if not first or not shares(self, self.backbone):
+            return 0, {"use_cache": False}
+        embeds_PD = self.backbone.get_input_embeddings()(ids_BT[0, :first])
+        return first, after_prefix(self.backbone, embeds_PD, len(ids_BT))
 
 
 def load_av(
@@ -131,11 +152,12 @@ def load_av(
     checkpointing: bool = False,
     template_from: Path | None = None,
     trust_remote_code: bool = False,
+    lora: Adapting | None = None,
 ) -> TrainableAV:
     """A verbalizer on the CPU to train on; with `sidecar` the directory may be any causal LM's.
 
-    `checkpointing` computes activations again in the backward pass instead of keeping them. Raises
-    CheckpointError.
+    `checkpointing` computes activations again in the backward pass instead of keeping them. With `lora` only
+    adapters train. Raises CheckpointError, and ConfigError as `adapt` does.
     """
     sidecar = sidecar or read_sidecar(directory, role="av")
     if checkpointing and require_injection(sidecar).block is not None:
@@ -145,8 +167,9 @@ def load_av(
             "the embedding; train without it"
         )
     tokenizer = load_tokenizer(directory, trust_remote_code=trust_remote_code, template_from=template_from)
-    lm = load_causal_lm(directory, dtype=torch.float32, device=CPU, trust_remote_code=trust_remote_code)
-    model = TrainableAV(_trainable(lm, checkpointing), sidecar, tokenizer, directory)
+    dtype = torch.float32 if lora is None else lora.dtype
+    lm: Any = load_causal_lm(directory, dtype=dtype, device=CPU, trust_remote_code=trust_remote_code)
+    model = TrainableAV(_trainable(lm, lm.get_decoder(), checkpointing, lora), sidecar, tokenizer, directory)
     model.stored = stored_dtype(directory)
     return model
 
@@ -157,11 +180,12 @@ def load_ar(
     sidecar: Sidecar | None = None,
     checkpointing: bool = False,
     trust_remote_code: bool = False,
+    lora: Adapting | None = None,
 ) -> TrainableAR:
     """A reconstructor on the CPU to train on.
 
     With `sidecar` the directory is the target's: its blocks 0..K are taken and the head is the identity.
-    Raises CheckpointError.
+    With `lora` only adapters and the head train. Raises CheckpointError, and ConfigError as `adapt` does.
     """
     own = sidecar or read_sidecar(directory, role="ar")
     if own.facts.ar_norm:
@@ -173,11 +197,11 @@ def load_ar(
         check_depth(own, config, whole=layers_of(directory) is not None)
     backbone = load_backbone(
         directory, layers=own.ar_blocks, final_norm=False,
-        dtype=torch.float32, device=CPU, trust_remote_code=trust_remote_code,
+        dtype=torch.float32 if lora is None else lora.dtype, device=CPU, trust_remote_code=trust_remote_code,
     )  # fmt: skip
     head = _identity(own.d_model) if sidecar is not None else _stored_head(directory, own)
     tokenizer = load_tokenizer(directory, trust_remote_code=trust_remote_code)
-    model = TrainableAR(_trainable(backbone, checkpointing), head, own, tokenizer, directory)
+    model = TrainableAR(_trainable(backbone, backbone, checkpointing, lora), head, own, tokenizer, directory)
     model.stored = stored_dtype(directory)
     return model
 
@@ -194,7 +218,7 @@ def new_ar(target: Path, sidecar: Sidecar, **options: Any) -> TrainableAR:
 
 def stored_dtype(directory: Path) -> torch.dtype:
     """The type that the checkpoint's embedding is stored in; a wrapper's config.json may not say it."""
-    weights = SafetensorsDir(directory)
+    weights = SafetensorsDir(bottom_of(directory))
     name = next((one for one in weights.names if one.endswith("embed_tokens.weight")), weights.names[0])
     return _STORED.get(weights.info(name).dtype, torch.float32)
 
@@ -218,8 +242,13 @@ def autocast(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
         yield
 
 
-def _trainable(model: Any, checkpointing: bool) -> Any:
-    model.requires_grad_(True).train()
+def _trainable(model: Any, body: Any, checkpointing: bool, lora: Adapting | None) -> Any:
+    """`model`, whose decoder stack is `body`, ready to train in full or by adapters."""
+    model.train()
+    if lora is None:
+        model.requires_grad_(True)
+    else:
+        adapt(model, body.layers, lora)
     if checkpointing:
         # Older transformers have the other name alone, which newer ones deprecate.
         renamed = hasattr(model, "activation_checkpointing_enable")

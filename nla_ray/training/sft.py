@@ -150,7 +150,7 @@ class Sft:
     def step(self, n: int) -> Metrics:
         """See `Learner`. Raises TrainingError where a gradient is not finite."""
         world = self.setting.world
-        rows = self.order.of(n, world.rank, world.size)
+        rows = self._by_length(self.order.of(n, world.rank, world.size))
         factor = cosine(n, self.steps, min(self.options.warmup, self.steps // 4))
         encoded = [
             self.task.encode([text or "" for text in self.split.texts(part)]) for part in self._parts(rows)
@@ -222,6 +222,10 @@ class Sft:
 
     def _said(self, rows: list[int]) -> list[str]:
         return [self.task.said(self.held_out.texts[row] or "") for row in rows]
+
+    def _by_length(self, rows: Rows) -> Rows:
+        """Rows of about the same length side by side: a part of them is then hardly padded."""
+        return rows[np.argsort([len(text or "") for text in self.split.texts(rows)], kind="stable")]
 
     def _parts(self, rows: Rows) -> list[Rows]:
         size = self.options.micro_batch

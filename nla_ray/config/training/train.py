@@ -9,7 +9,9 @@ from pydantic import Field, StringConstraints, model_validator
 from nla_ray.config.base import Address, Config, Name, Spelled
 from nla_ray.config.decode import Reference
 from nla_ray.config.injection import InjectionText
+from nla_ray.config.reference import ModelRef
 from nla_ray.config.runner import Pool
+from nla_ray.config.training.lora import Lora
 from nla_ray.config.training.reinforce import Reinforce
 from nla_ray.errors import ConfigError
 
@@ -189,6 +191,8 @@ class TrainConfig(Config):
     data: Data
     init: Init = Init()
     stages: Stages
+    lora: Lora | None = None
+    """Train low-rank adapters in every stage; null: all weights."""
     held_out: HeldOut = HeldOut()
     saving: Saving = Saving()
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
@@ -219,6 +223,18 @@ class TrainConfig(Config):
                 raise ConfigError(f"data.{name}: nothing names this split; give data.path or data.{name}")
         return {name: url for name, url in found.items() if url is not None}
 
+    def base(self, role: Literal["av", "ar"]) -> ModelRef:
+        """What a model starts as, and its adapter is released over. Raises ConfigError without one."""
+        base: ModelRef | None = getattr(self.init, role) or self.target
+        if base is None:
+            raise ConfigError("target: name the model that a new verbalizer or reconstructor starts as")
+        return base
+
+    @property
+    def releases_adapters(self) -> bool:
+        """Whether what comes out is adapters alone, to be read as ADAPTER on BASE."""
+        return self.lora is not None and self.lora.release != "merged"
+
     @model_validator(mode="after")
     def _fits_together(self) -> TrainConfig:
         for name in ("sft_ar", "sft_av"):
@@ -228,6 +244,11 @@ class TrainConfig(Config):
                     f"stages.{name}.batch {stage.batch} is not a multiple of {self.runner.workers} workers"
                 )
         rl = self.stages.rl
+        if rl is not None and self.runner.rollouts is not None and self.releases_adapters:
+            raise ValueError(
+                "lora.release: the actors of runner.rollouts read whole models; take "
+                "merged, or leave rollouts out"
+            )
         if rl is not None and rl.vectors % self.runner.workers:
             raise ValueError(
                 f"stages.rl.vectors {rl.vectors} is not a multiple of {self.runner.workers} workers"

@@ -19,7 +19,16 @@ from nla_ray.nla.fidelity import Baseline
 from nla_ray.nla.model.adapters.view import layers_of
 from nla_ray.nla.model.backbone import load_config
 from nla_ray.nla.prompt import load_tokenizer, slots_of
-from nla_ray.nla.sidecar.read import AR_NAMES, AR_SLOT, AV_SLOT, Role, Sidecar, read_sidecar, split_template
+from nla_ray.nla.sidecar.read import (
+    AR_NAMES,
+    AR_SLOT,
+    AV_SLOT,
+    Role,
+    Sidecar,
+    check_ar_depth,
+    read_sidecar,
+    split_template,
+)
 from nla_ray.nla.sidecar.write import write_sidecar
 from nla_ray.training.data import INJECT, Split, injection_scale, open_split
 from nla_ray.training.heldout import baseline_of
@@ -84,6 +93,10 @@ class Parts:
             return Baseline(float(said["value"]), str(said["reference"]), int(said["n"] or 0))
         return baseline_of(next(iter(self.splits.values())))
 
+    def base(self, role: Role) -> Path:
+        """The directory that a model starts as."""
+        return self.start(role) or self.named_target
+
     def directory(self, role: Role, scratch: Path) -> Path:
         """A directory that loads as this model: the one to go on with, else the target with its sidecar.
 
@@ -115,8 +128,14 @@ class Parts:
     @cached_property
     def _fresh(self) -> Sidecar:
         """The sidecar of a pair that starts as the target."""
-        width = load_config(self.named_target).hidden_size
+        config = load_config(self.named_target)
+        width, blocks = config.hidden_size, config.num_hidden_layers
         data = next(iter(self.splits.values()))
+        if data.sidecar.layer >= blocks:
+            raise InputError(
+                f"{data.url}: layer {data.sidecar.layer}, {self.config.target} has blocks 0..{blocks - 1}; "
+                "take the target that the data are from"
+            )
         if width != data.d_model:
             raise InputError(
                 f"{data.url}: vectors of {data.d_model} values, {self.config.target} has width {width}; "
@@ -192,6 +211,8 @@ class Parts:
                 f"{sidecar.path}: {sidecar.injection}: {slots_of(sidecar)} vectors a prompt, and a row of "
                 "training data holds one; train a verbalizer of one slot"
             )
+        if role == "ar" and (start := self.start(role)) is not None:
+            check_ar_depth(sidecar, load_config(start).num_hidden_layers, whole=layers_of(start) is not None)
         if role == "av" and sidecar.av_template is not None:
             self._check_prompt(INJECT.join(split_template(sidecar.av_template, AV_SLOT)))
         elif role == "ar" and sidecar.ar_template is not None and "ar_sft" in self.splits:

@@ -19,6 +19,7 @@ from nla_ray.errors import InputError
 from nla_ray.intervals import cluster_bootstrap
 from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
+from nla_ray.nla.model.adapters.view import make_view
 from nla_ray.nla.model.batching import pad_right
 from nla_ray.nla.reconstructor import Reconstructor
 from nla_ray.nla.sidecar.read import SIDECAR_NAME, Role, Sidecar
@@ -28,14 +29,16 @@ from nla_ray.store.places.tree import Tree
 from nla_ray.training.data import Split
 from nla_ray.training.heldout import HeldOut, fve_of_answers, fve_of_texts, held_out_rows
 from nla_ray.training.learner import Learner, Metrics
+from nla_ray.training.lora import Adapting, whole_state
 from nla_ray.training.metrics import Journal, Progress, Report
 from nla_ray.training.models import TrainableAR, TrainableAV, autocast, load_ar, load_av, new_ar
 from nla_ray.training.reinforce.rl import RlLearner
 from nla_ray.training.reinforce.rollout import LocalSampler, Sampler
 from nla_ray.training.run import Every, Run
+from nla_ray.training.saved.adapter import Over, write_model
 from nla_ray.training.saved.checkpoint import Checkpoints
 from nla_ray.training.saved.records import CHECKPOINTS
-from nla_ray.training.saved.release import of_lm, place, write_ar, write_av
+from nla_ray.training.saved.release import of_lm, place
 from nla_ray.training.sft import Reading, Setting, Sft, Writing
 from nla_ray.training.world import World, full_state, plain
 
@@ -139,8 +142,9 @@ class Rank:
         settings = self.config.stages.rl
         if settings is None:
             raise RuntimeError("no joint training is configured")
+        reference = None if self.config.lora else self._av(scratch).eval()
         learner = RlLearner(
-            self._av(scratch), self._ar(scratch), self._av(scratch).eval(), self._sampler(scratch),
+            self._av(scratch), self._ar(scratch), reference, self._sampler(scratch),
             self.parts.splits["rl"], self.rows, settings, self._setting,
         )  # fmt: skip
         return learner, {"av": learner.av.model, "ar": learner.ar.model}
@@ -173,7 +177,7 @@ class Rank:
         sampling = Sampling(max_new_tokens=self.config.held_out.max_new_tokens, seed=self.config.seed)
 
         def measure(model: nn.Module) -> Metrics:
-            weights = of_lm(full_state(model))
+            weights = of_lm(whole_state(model))
             return fve_of_answers(
                 sampler, weights, reader, self.rows, self.parts.baseline, sampling, self.world
             )
@@ -200,34 +204,49 @@ class Rank:
     def _directory(self, role: Role, scratch: Path) -> Path:
         """Where the newest AV or AR is: of an earlier stage, else where it starts."""
         name = f"sft/{role}"
-        if self.tree.read(f"{name}/{SIDECAR_NAME}") is not None:
-            return self.tree.fetch(name, scratch / role)
-        return self.parts.directory(role, scratch)
+        if self.tree.read(f"{name}/{SIDECAR_NAME}") is None:
+            return self.parts.directory(role, scratch)
+        found = self.tree.fetch(name, scratch / role)
+        return make_view(found, self.parts.base(role)) if self.config.releases_adapters else found
 
     def _av(self, scratch: Path) -> TrainableAV:
         return load_av(
             self._directory("av", scratch), checkpointing=self.config.gradient_checkpointing,
-            template_from=self.parts.target,
+            template_from=self.parts.target, lora=self._adapting,
         )  # fmt: skip
 
+    @property
+    def _adapting(self) -> Adapting | None:
+        lora = self.config.lora
+        return None if lora is None else Adapting(lora, self.dtype, self.config.seed)
+
     def _ar(self, scratch: Path) -> TrainableAR:
-        keep = self.config.gradient_checkpointing
+        keep, lora = self.config.gradient_checkpointing, self._adapting
         trained = self.tree.read(f"sft/ar/{SIDECAR_NAME}") is not None
         if not trained and self.parts.start("ar") is None and self.parts.target is not None:
-            return new_ar(self.parts.target, self.parts.sidecars["ar"], checkpointing=keep)
-        return load_ar(self._directory("ar", scratch), checkpointing=keep)
+            return new_ar(self.parts.target, self.parts.sidecars["ar"], checkpointing=keep, lora=lora)
+        return load_ar(self._directory("ar", scratch), checkpointing=keep, lora=lora)
 
     def _release(self, stage: str, role: Role, model: nn.Module, held_out: Metrics) -> None:
-        """All ranks bring their share of the weights, the first one writes."""
-        weights, whole = full_state(model), plain(model)
+        adapters, whole = self.config.releases_adapters, plain(model)
+        weights = full_state(model) if adapters else whole_state(model)
         if not self.world.first:
             return
         sidecar = self._stated(stage, role, held_out)
         name = f"{FOLDER[stage]}/{role}"
-        if isinstance(whole, TrainableAV):
-            place(self.tree, name, lambda path: write_av(path, whole, weights, sidecar))
-        elif isinstance(whole, TrainableAR):
-            place(self.tree, name, lambda path: write_ar(path, whole, weights, sidecar))
+        if not isinstance(whole, TrainableAV | TrainableAR):
+            raise RuntimeError(f"{type(whole).__name__} is neither a verbalizer nor a reconstructor")
+        with TemporaryDirectory(prefix="nla_ray-") as scratch:
+            over = self._over(stage, role, Path(scratch)) if adapters else None
+            place(self.tree, name, lambda path: write_model(path, whole, weights, sidecar, over))
+
+    def _over(self, stage: str, role: Role, scratch: Path) -> Over:
+        """What the adapter of a stage is released over."""
+        lora, before = self.config.lora, f"{FOLDER['sft_av']}/{role}"
+        if lora is None:
+            raise RuntimeError("no adapters are configured")
+        went_on = stage == "rl" and self.tree.read(f"{before}/{SIDECAR_NAME}") is not None
+        return Over(lora, self.config.base(role), self.tree.fetch(before, scratch) if went_on else None)
 
     def _stated(self, stage: str, role: Role, held_out: Metrics) -> Sidecar:
         """The sidecar with where the model comes from."""
@@ -245,7 +264,7 @@ class Rank:
                 "stage": stage, "lr": getattr(options, rates.get(stage, "lr")), "steps": options.steps,
                 "loss_type": {"sft_ar": "mse_nrm", "sft_av": "next_token", "rl": "grpo"}[stage],
                 "global_batch_size": options.vectors * options.group if stage == "rl" else options.batch,
-            },
+            } | ({} if self.config.lora is None else {"lora": self.config.lora.model_dump(mode="json")}),
             "fve_baseline": asdict(self.parts.baseline),
             "nla_ray": {"config": self.config.fingerprint(), "held_out": held_out,
                 "git_commit": self.attempt.git_commit,

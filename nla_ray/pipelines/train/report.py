@@ -84,7 +84,8 @@ def _model(
 ) -> ModelRef | None:
     """The newest model of this role; on S3 a copy of it."""
     if role in trained:
-        return ModelRef(path=str(tree.fetch(trained[role], scratch).absolute()))
+        base = config.base(role) if config.releases_adapters else None
+        return ModelRef(path=str(tree.fetch(trained[role], scratch).absolute()), base=base)
     start: ModelRef | None = getattr(config.init, role)
     return start
 

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 
 from nla_ray.config.training.train import Split, TrainConfig
-from nla_ray.errors import ConfigError
+from nla_ray.errors import CheckpointError, ConfigError
 from nla_ray.models import pinned
+from nla_ray.nla.preflight.run import check
 from nla_ray.nla.sidecar.read import Role
 from nla_ray.pipelines.provenance import model_record
 from nla_ray.pipelines.train.parts import Parts
@@ -102,7 +103,7 @@ def train(config: TrainConfig, report: Report) -> TrainedPair:
     return TrainedPair(
         stages, said, dropped, uploaded, again,
         idle=again and uploaded is None and (reported or evaluation is None),
-        **{role: f"{tree.url}/{place}" if place else None for role, place in places.items()},
+        **{role: _said(config, tree, role, place) for role, place in places.items()},
         report=f"{tree.url}/{PAGE}" if evaluation else None,
         verdict=evaluation.verdict if evaluation else None,
     )  # fmt: skip
@@ -121,6 +122,7 @@ def ready(config: TrainConfig, report: Report, *, weights: bool = True) -> tuple
     _ = parts.splits
     report(Progress(doing="checking the models"))
     _ = parts.sidecars, parts.baseline
+    _require_usable(parts.config)
     recorded = _recorded(parts.config, parts)
     _require_same(tree, recorded)
     return tree, parts, recorded
@@ -159,6 +161,22 @@ def _newest(config: TrainConfig, stages: tuple[str, ...], role: Role) -> str | N
     """Where in the output the last stage left this model."""
     folders = [FOLDER[stage] for stage in stages if role in ROLES[stage]]
     return f"{folders[-1]}/{role}" if folders else None
+
+
+def _said(config: TrainConfig, tree: Tree, role: Role, place: str | None) -> str | None:
+    """How a model that was trained is named to other commands."""
+    if place is None or not config.releases_adapters:
+        return None if place is None else f"{tree.url}/{place}"
+    return f"{tree.url}/{place} on {config.base(role)}"
+
+
+def _require_usable(config: TrainConfig) -> None:
+    """Raise CheckpointError for a pair to go on with that an evaluation would refuse, by the same checks."""
+    if config.init.av is None:
+        return
+    for found in check(config.init.av, config.init.ar, config.target):
+        if found.status == "fail":
+            raise CheckpointError(f"init: {found.subject}, {found.name}: {found.detail}")
 
 
 def _recorded(config: TrainConfig, parts: Parts) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from nla_ray.nla.verbalizer import Sampling
 from nla_ray.training.data import Floats, Order
 from nla_ray.training.heldout import HeldOut, fve_of_answers
 from nla_ray.training.learner import Metrics
+from nla_ray.training.lora import whole_state, without_adapters
 from nla_ray.training.losses import mse_rows
 from nla_ray.training.models import TrainableAR, TrainableAV, autocast
 from nla_ray.training.optim import Trained, adamw, cosine
@@ -26,7 +27,7 @@ from nla_ray.training.reinforce.guards import Watch
 from nla_ray.training.reinforce.rollout import Rollout, Sampler, draw
 from nla_ray.training.saved.release import of_lm
 from nla_ray.training.sft import Setting
-from nla_ray.training.world import full_state, prepare, syncing
+from nla_ray.training.world import plain, prepare, syncing
 
 
 class Activations(Protocol):
@@ -46,7 +47,7 @@ class RlLearner:
         self,
         av: TrainableAV,
         ar: TrainableAR,
-        reference: TrainableAV,
+        reference: TrainableAV | None,
         sampler: Sampler,
         train: Activations,
         held_out: HeldOut,
@@ -55,6 +56,7 @@ class RlLearner:
     ) -> None:
         """`reference` is the verbalizer that training started from; it does not move.
 
+        None: `av` without its adapters, so that there is no second copy.
         Raises InputError for too few activations.
         """
         world = setting.world
@@ -70,15 +72,18 @@ class RlLearner:
         self.held_out = held_out.first(len(held_out) - len(held_out) % world.size)
         self.order = Order(len(train), options.vectors, setting.seed)
         self.av, self.ar = self._prepared(av), self._prepared(ar)
-        frozen = reference.requires_grad_(False)
-        self.reference = (
-            frozen.to(world.device) if setting.parallel == "ddp" else prepare(frozen, world, "fsdp2")
-        )
+        self.reference = self.av.model if reference is None else self._frozen(reference)
         self.watch = Watch(options.guards)
 
     def _prepared(self, model: nn.Module) -> Trained:
         prepared = prepare(model, self.world, self.setting.parallel)
         return Trained(prepared, adamw(prepared, weight_decay=0.0))
+
+    def _frozen(self, reference: nn.Module) -> nn.Module:
+        frozen = reference.requires_grad_(False)
+        if self.setting.parallel == "ddp":
+            return frozen.to(self.world.device)
+        return prepare(frozen, self.world, "fsdp2")
 
     def step(self, n: int) -> Metrics:
         """One step of both models. Raises TrainingError when a guard trips or a gradient is not finite."""
@@ -116,8 +121,8 @@ class RlLearner:
         """See `Learner`."""
         return {"av": self.av, "ar": self.ar}
 
-    def _weights(self) -> dict[str, torch.Tensor]:
-        return of_lm(full_state(self.av.model))
+    def _weights(self) -> Mapping[str, torch.Tensor]:
+        return of_lm(whole_state(self.av.model))
 
     def _batch(self, n: int) -> _Batch:
         """This rank's activations of step n, and for each another activation of the step."""
@@ -146,17 +151,17 @@ class RlLearner:
         vectors_BD, others_BD = batch.repeated(self.options.group)
         finished_B = answers.finished_B.to(self.world.device)
         (count,) = self._totals([finished_B.sum()])
-        own, other = [], []
-        for at, last in _with_last(self._parts(len(finished_B))):
+        own_B, other_B = vectors_BD.new_empty(2, len(finished_B))
+        for at, last in self._alike(answers):
             with syncing(self.ar.model, last):
-                predicted_BD = self._predict(answers.texts[at])
+                predicted_BD = self._predict([answers.texts[row] for row in at.tolist()])
                 errors_B = mse_rows(predicted_BD, vectors_BD[at])
                 loss = (errors_B * finished_B[at]).sum() / max(count, 1) * self.world.size
                 loss.backward()  # type: ignore[no-untyped-call]
-            own.append(errors_B.detach())
-            other.append(mse_rows(predicted_BD.detach(), others_BD[at]))
+            own_B[at] = errors_B.detach()
+            other_B[at] = mse_rows(predicted_BD.detach(), others_BD[at])
         norm = self._move("ar", self.ar, self.options.ar_lr * factor)
-        return _Read(torch.cat(own), torch.cat(other), finished_B, norm)
+        return _Read(own_B, other_B, finished_B, norm)
 
     def _reinforce(self, answers: Rollout, batch: _Batch, read: _Read, factor: float) -> _Moved:
         """The policy gradient step of the AV."""
@@ -172,17 +177,18 @@ class RlLearner:
         gains_B = grpo.advantages(rewards_B.view(-1, options.group)).flatten()
         (count,) = self._totals([lengths_B.sum()])
         sums = torch.zeros(4, device=device)
-        for at, last in _with_last(self._parts(len(tokens_BT))):
-            here = (vectors_BD[at], tokens_BT[at], lengths_B[at])
+        for at, last in self._alike(answers):
+            longest = int(lengths_B[at].max())
+            here = (vectors_BD[at], tokens_BT[at, :longest], lengths_B[at])
             with syncing(self.av.model, last), autocast(device, self.setting.dtype):
+                with torch.no_grad(), without_adapters(self.reference):
+                    reference_BT = plain(self.reference)(*here)
                 logp_BT = self.av.model(*here)
-                with torch.no_grad():
-                    reference_BT = self.reference(*here)
-                policy_BT = grpo.policy_loss(logp_BT, sampled_BT[at], gains_B[at], options.clip)
+                policy_BT = grpo.policy_loss(logp_BT, sampled_BT[at, :longest], gains_B[at], options.clip)
                 loss_BT = policy_BT + options.kl * grpo.kl_loss(logp_BT, reference_BT)
-                inside_BT = grpo.inside(lengths_B[at], logp_BT.shape[1])
+                inside_BT = grpo.inside(lengths_B[at], longest)
                 ((loss_BT * inside_BT).sum() / count * self.world.size).backward()  # type: ignore[no-untyped-call]
-            logp_BT, change_BT = logp_BT.detach(), logp_BT.detach() - sampled_BT[at]
+            logp_BT, change_BT = logp_BT.detach(), logp_BT.detach() - sampled_BT[at, :longest]
             seen = (loss_BT.detach(), grpo.kl(logp_BT, reference_BT), change_BT.exp(), change_BT.abs())
             sums += torch.stack([(one_BT * inside_BT).sum() for one_BT in seen])
         norm = self._move("av", self.av, options.av_lr * factor)
@@ -217,6 +223,12 @@ class RlLearner:
 
     def _fve(self, mse: float) -> float:
         return 1 - mse / self.setting.baseline.value
+
+    def _alike(self, answers: Rollout) -> Iterator[tuple[torch.Tensor, bool]]:
+        """The answers in parts of about the same length, which are hardly padded; whether it is the last."""
+        order = answers.lengths_B.argsort(stable=True).to(self.world.device)
+        parts = self._parts(len(order))
+        return ((order[at], at is parts[-1]) for at in parts)
 
     def _parts(self, rows: int) -> list[slice]:
         size = self.options.micro_batch
@@ -263,8 +275,3 @@ class _Moved:
     log_ratio: float
     tokens: float
     norm: float
-
-
-def _with_last(parts: list[slice]) -> Iterator[tuple[slice, bool]]:
-    for index, part in enumerate(parts):
-        yield part, index == len(parts) - 1

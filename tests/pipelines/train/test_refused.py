@@ -1,0 +1,71 @@
+"""What an evaluation would refuse is refused before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nla_ray.config.training.train import TrainConfig
+from nla_ray.errors import CheckpointError, InputError, NlaError
+from nla_ray.nla.sidecar.read import read_sidecar
+from nla_ray.nla.sidecar.write import write_sidecar
+from nla_ray.pipelines.train.run import train
+from nla_ray.training.models import load_av
+from nla_ray.training.saved.release import write_av
+from nla_ray.training.world import full_state
+from tests.train_tables import train_values, write_set
+
+NlaDirs = tuple[Path, Path, Path]
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NLA_RAY_CACHE", str(tmp_path / "cache"))
+
+
+def refused(folder: Path, kind: type[NlaError], match: str, values: dict[str, Any]) -> None:
+    """A training of these values ends before anything is written."""
+    with pytest.raises(kind, match=match) as caught:
+        train(TrainConfig.model_validate(values), lambda _: None)
+    assert "\n" not in str(caught.value) and not (folder / "out").exists()
+
+
+@pytest.fixture
+def cut(tmp_path: Path, nla: Callable[[str], NlaDirs]) -> Path:
+    """An AV of two blocks for vectors of block 2."""
+    model = load_av(nla("qwen2")[1])
+    del model.lm.model.layers[2:]
+    model.lm.config.num_hidden_layers = 2
+    write_av(tmp_path / "av", model, full_state(model), model.sidecar)
+    return tmp_path / "av"
+
+
+def test_a_verbalizer_of_fewer_blocks_than_it_reads(
+    cut: Path, tmp_path: Path, nla: Callable[[str], NlaDirs]
+) -> None:
+    target, _, ar = nla("qwen2")
+    values = train_values(tmp_path, target, write_set(tmp_path / "set"))
+    match = r"init: AV, blocks: .*K = 2 and its own model has 2 blocks, 0..1"
+    refused(tmp_path, CheckpointError, match, values | {"init": {"av": str(cut), "ar": str(ar)}})
+
+
+def test_a_target_of_fewer_blocks_than_the_data_are_from(cut: Path, tmp_path: Path) -> None:
+    values = train_values(tmp_path, cut, write_set(tmp_path / "set"))
+    refused(tmp_path, InputError, r"layer 2, .* has blocks 0..1; take the target", values)
+
+
+def test_a_reconstructor_of_another_depth(tmp_path: Path, nla: Callable[[str], NlaDirs]) -> None:
+    target, _, ar = nla("qwen2")
+    values = train_values(tmp_path, target, write_set(tmp_path / "set", layer=1))
+    odd = tmp_path / "ar"
+    odd.mkdir()
+    for file in ar.iterdir():
+        (odd / file.name).symlink_to(file)
+    (odd / "nla_meta.yaml").unlink()
+    write_sidecar(odd, replace(read_sidecar(ar), layer=1))
+    match = r"K = 1 and config.json says num_hidden_layers 3; K\+1 = 2 was expected"
+    refused(tmp_path, CheckpointError, match, values | {"init": {"ar": str(odd)}})
