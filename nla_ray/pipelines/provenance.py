@@ -11,6 +11,7 @@ from pathlib import Path
 from nla_ray import __version__
 from nla_ray.config.reference import ModelRef
 from nla_ray.ids import digest
+from nla_ray.models import commit_of, gguf_of, gguf_sha256
 from nla_ray.nla.model.resolve import wanted_files
 from nla_ray.store.places.folder import file_sha256
 
@@ -33,8 +34,10 @@ def model_record(ref: ModelRef, directory: Path) -> ModelRecord:
     """Identity of a checkpoint: the commit where it is from the hub, for that pins every file, here or not.
 
     Of a local directory every file that makes a checkpoint is read, so that it is the same here and on S3;
-    sub-folders do not count.
+    sub-folders do not count. A GGUF file is what it holds, not what it was converted to.
     """
+    if (file := gguf_of(ref)) is not None:
+        return ModelRecord(str(ref), commit_of(file), digest("gguf", gguf_sha256(file)))
     commit = commit_of(directory)
     if commit is not None:
         return ModelRecord(str(ref), commit, digest("commit", commit, ref.subfolder))
@@ -43,12 +46,6 @@ def model_record(ref: ModelRef, directory: Path) -> ModelRecord:
     names = sorted(name for name in files if any(fnmatchcase(name, pattern) for pattern in patterns))
     parts = [part for name in names for part in (name, file_sha256(directory / name))]
     return ModelRecord(str(ref), None, digest(*parts))
-
-
-def commit_of(directory: Path) -> str | None:
-    """The commit of a directory in the hub's download cache; None for any other."""
-    within = directory.parts[:-1]
-    return directory.parts[within.index("snapshots") + 1] if "snapshots" in within else None
 
 
 def versions() -> dict[str, str]:

@@ -53,7 +53,7 @@ def load_config(directory: str | Path, *, trust_remote_code: bool = False) -> Pr
             "its base model, save that and name it; where it is merged already, remove this file"
         )
     if not file.is_file():
-        raise CheckpointError(f"{directory}: no config.json; give a model directory in Hugging Face format")
+        raise CheckpointError(f"{directory}: no config.json; {_instead_of(file.parent)}")
     _check_architecture(file, trust_remote_code)
     try:
         config = AutoConfig.from_pretrained(file.parent, trust_remote_code=trust_remote_code)
@@ -63,6 +63,13 @@ def load_config(directory: str | Path, *, trust_remote_code: bool = False) -> Pr
             f"{file}: {_brief(error)}; it belongs to no model that can be loaded"
         ) from error
     return text_config(config)
+
+
+def _instead_of(directory: Path) -> str:
+    named = sorted(path.name for path in directory.glob("*.gguf"))
+    if named:
+        return f"these are GGUF files: name one of them, as {directory}#{named[0]}"
+    return "give a model directory in Hugging Face format"
 
 
 def _check_architecture(file: Path, trust_remote_code: bool) -> None:

@@ -14,7 +14,7 @@ from nla_ray.config.training.training_set import TrainingSetConfig
 from nla_ray.corpus.redaction.find import settled as redaction
 from nla_ray.corpus.vectors.files import VectorOrigin, check_vectors
 from nla_ray.errors import CheckpointError, ConfigError
-from nla_ray.models import here, pinned_models, planned_directory
+from nla_ray.models import commit_of, here, pinned_models, planned_directory
 from nla_ray.nla.preflight.run import check
 from nla_ray.nla.sidecar.read import Sidecar, read_sidecar, require_injection
 from nla_ray.pipelines.decode.baseline import known_baseline
@@ -23,7 +23,7 @@ from nla_ray.pipelines.decode.pieces.examples import Example
 from nla_ray.pipelines.decode.pieces.make import surveyor_of
 from nla_ray.pipelines.decode.recipe import Recipe, recipe_of
 from nla_ray.pipelines.decode.survey import Doing, Reads, Survey, sampled, survey_corpus, warnings_of
-from nla_ray.pipelines.provenance import ModelRecord, commit_of, model_record
+from nla_ray.pipelines.provenance import ModelRecord, model_record
 from nla_ray.runtime.workers import Workers
 from nla_ray.stages.code import code_of
 from nla_ray.stages.device import device_of

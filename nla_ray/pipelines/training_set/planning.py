@@ -17,12 +17,12 @@ from nla_ray.corpus.documents.pieces import units_of
 from nla_ray.corpus.vectors.files import check_vectors
 from nla_ray.errors import CheckpointError, InputError
 from nla_ray.ids import digest
+from nla_ray.models import commit_of, planned_directory
 from nla_ray.models import pinned as pinned_on_s3
-from nla_ray.models import planned_directory
 from nla_ray.nla.model.backbone import load_config, text_config
 from nla_ray.pipelines.decode.planning import weights_of
 from nla_ray.pipelines.decode.survey import Doing, Survey, warnings_of
-from nla_ray.pipelines.provenance import ModelRecord, commit_of, model_record, versions
+from nla_ray.pipelines.provenance import ModelRecord, model_record, versions
 from nla_ray.providers.asking import instruction_of
 from nla_ray.stages.extract import reader_of, tokenizer_of, vocabulary_of
 from nla_ray.stages.rows import Identity
