@@ -23,9 +23,10 @@ from transformers import AutoModelForCausalLM
 
 from benchmarks._common import PRESETS, interleave, paired_ratio, random_checkpoint, spread, write_result
 from nla_ray.config.injection import Injection
+from nla_ray.nla.engines.packing import pack
 from nla_ray.nla.engines.slots import SlotDecoder, SlotLayout
-from nla_ray.nla.engines.transformers import load_slot_lm
-from nla_ray.nla.model.backbone import DTYPES, alone
+from nla_ray.nla.model import attention
+from nla_ray.nla.model.backbone import DTYPES, alone, load_causal_lm
 from nla_ray.nla.verbalizer import Request, Sampling
 
 PROMPT_TOKENS, SLOT, SCALE = 125, 111, 150.0
@@ -50,7 +51,8 @@ def main() -> None:
         directory = args.model or Path(scratch)
         dtype = DTYPES[args.dtype]
         random_checkpoint(args.preset, directory, dtype=dtype, device=args.device)
-        ours = load_slot_lm(directory, dtype, args.device)
+        ours = load_causal_lm(directory, dtype=dtype, device=args.device, attention=attention.NAME)
+        pack(ours)
         with alone():
             peer: Any = AutoModelForCausalLM.from_pretrained(directory, dtype=dtype).to(args.device).eval()
     # Answers of one length leave no slot idle: large cohorts have fewer products a step.

@@ -14,6 +14,7 @@ import torch
 from nla_ray.errors import CheckpointError, InputError
 from nla_ray.nla.model.backbone import load_backbone, load_config
 from nla_ray.nla.model.batching import Ids, length_buckets, pad_right, refuse_foreign_ids
+from nla_ray.nla.model.stack import find_stack, hidden
 
 
 class Extractor:
@@ -95,12 +96,13 @@ def _selected_outputs(
     found: dict[int, torch.Tensor] = {}
 
     def hook_of(layer: int) -> Any:
-        def keep(_module: object, _inputs: object, output: torch.Tensor) -> None:
-            found[layer] = output[where[0], where[1]].float()
+        def keep(_module: object, _inputs: object, output: Any) -> None:
+            found[layer] = hidden(output)[where[0], where[1]].float()
 
         return keep
 
-    handles = [model.layers[k].register_forward_hook(hook_of(k)) for k in set(layers)]
+    blocks = find_stack(model).blocks
+    handles = [blocks[k].register_forward_hook(hook_of(k)) for k in set(layers)]
     try:
         yield found
     finally:

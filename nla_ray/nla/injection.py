@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from nla_ray.config.injection import Injection
+from nla_ray.nla.model.stack import Stack, find_stack
 
 Put = Callable[[torch.Tensor], torch.Tensor]
 
@@ -47,6 +48,17 @@ def injected(states_BD: torch.Tensor, vectors_BD: torch.Tensor, injection: Injec
     return (full_BD + at_scale_BD).to(states_BD.dtype)
 
 
+def stacked(
+    vectors: Sequence[np.ndarray | None], rows: int, width: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Vectors [rows, width] and whether each is one, [rows, 1]: None is none, as are the rows behind them."""
+    raw_BD, live_B = np.ones((rows, width), dtype=np.float32), np.zeros(rows, dtype=bool)
+    for row, vector in enumerate(vectors):
+        if vector is not None:
+            raw_BD[row], live_B[row] = vector, True
+    return torch.from_numpy(raw_BD).to(device), torch.from_numpy(live_B).to(device)[:, None]
+
+
 @contextmanager
 def injecting(
     body: Any,
@@ -62,7 +74,31 @@ def injecting(
     own state. `embeds_BTD` are as the first block sees them: families that multiply theirs by sqrt(d) (Gemma)
     have done so, and a vector is not multiplied again.
     """
+    put = _putting(injection, slot, vectors_BD, live_B1)
+    if injection.block is None:
+        yield put(embeds_BTD)
+        return
+    with _hooked(find_stack(body), injection, put):
+        yield embeds_BTD
 
+
+@contextmanager
+def injecting_ids(
+    stack: Stack,
+    injection: Injection,
+    slot: int,
+    vectors_BD: torch.Tensor,
+    live_B1: torch.Tensor | None = None,
+) -> Iterator[None]:
+    """The same for a stack that is run on token ids in this context, once: the embedding itself is hooked.
+
+    Some families look up more by the tokens than their embeddings, and cannot do so for a vector.
+    """
+    with _hooked(stack, injection, _putting(injection, slot, vectors_BD, live_B1)):
+        yield
+
+
+def _putting(injection: Injection, slot: int, vectors_BD: torch.Tensor, live_B1: torch.Tensor | None) -> Put:
     def put(hidden_BTD: torch.Tensor) -> torch.Tensor:
         state_BD = hidden_BTD[:, slot]
         there_BD = injected(state_BD, vectors_BD, injection)
@@ -70,18 +106,21 @@ def injecting(
         hidden_BTD[:, slot] = there_BD if live_B1 is None else torch.where(live_B1, there_BD, state_BD)
         return hidden_BTD
 
-    if injection.block is None:
-        yield put(embeds_BTD)
-        return
-    hook = _hook(body.layers[injection.block], put, before=injection.site == "input")
+    return put
+
+
+@contextmanager
+def _hooked(stack: Stack, injection: Injection, put: Put) -> Iterator[None]:
+    module = stack.embedding if injection.block is None else stack.blocks[injection.block]
+    hook = _hook(module, put, before=injection.site == "input")
     try:
-        yield embeds_BTD
+        yield
     finally:
         hook.remove()
 
 
-def _hook(block: torch.nn.Module, put: Put, *, before: bool) -> Any:
-    """Let `put` change what goes into a block or comes out of it; blocks take and give [B, T, D] first."""
+def _hook(module: torch.nn.Module, put: Put, *, before: bool) -> Any:
+    """Let `put` change what goes into a module or comes out of it; blocks take and give [B, T, D] first."""
 
     def enter(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         if args:
@@ -92,5 +131,5 @@ def _hook(block: torch.nn.Module, put: Put, *, before: bool) -> Any:
         return (put(output[0]), *output[1:]) if isinstance(output, tuple) else put(output)
 
     if before:
-        return block.register_forward_pre_hook(enter, with_kwargs=True)
-    return block.register_forward_hook(leave)
+        return module.register_forward_pre_hook(enter, with_kwargs=True)
+    return module.register_forward_hook(leave)

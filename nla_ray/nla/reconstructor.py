@@ -15,6 +15,7 @@ from transformers import DynamicCache
 from nla_ray.errors import CheckpointError, InputError
 from nla_ray.nla.model.backbone import load_backbone, load_config
 from nla_ray.nla.model.batching import Ids, length_buckets, pad_right, refuse_foreign_ids
+from nla_ray.nla.model.stack import cache_keyword, cached_by_attention
 from nla_ray.nla.model.weights import open_value_head
 from nla_ray.nla.prompt import ar_prompt_ids, check_ar_suffix, load_tokenizer
 from nla_ray.nla.sidecar.read import Sidecar, check_ar_depth, check_width, read_sidecar
@@ -63,7 +64,7 @@ class Reconstructor:
         probes = ar_prompt_ids(self._tokenizer, self.sidecar, _PROBES)
         check_ar_suffix(probes[0], self.sidecar)
         refuse_foreign_ids(probes, self._vocab_size, f"{directory}: prompt")
-        self.prefix = _common_prefix(probes)
+        self.prefix = _common_prefix(probes) if cached_by_attention(self._model) else ()
         self._prefix_kv = self._prefill(self.prefix)
         if not np.isfinite(self.reconstruct_ids(probes)).all():
             raise CheckpointError(
@@ -108,11 +109,17 @@ class Reconstructor:
         """Vectors [rows, d_model] of one batch, read at each row's last token."""
         ids_BT = pad_right(rows, self._device)
         cache = self._shared_cache(len(rows)) if with_prefix else None
-        hidden_BTD = self._model(input_ids=ids_BT, past_key_values=cache, use_cache=with_prefix)[0]
+        hidden_BTD = self._run(ids_BT, cache)
         last = torch.tensor([len(row) - 1 for row in rows], device=self._device)
         read_BD = hidden_BTD[torch.arange(len(rows), device=self._device), last].float()
         vectors: npt.NDArray[np.float32] = functional.linear(read_BD, self._weight, self._bias).cpu().numpy()
         return vectors
+
+    def _run(self, ids_BT: torch.Tensor, cache: DynamicCache | None) -> torch.Tensor:
+        """What block K gives, [B, T, D]; the cache, if any, holds what came before."""
+        given = {} if cache is None else {cache_keyword(self._model): cache}
+        hidden_BTD: torch.Tensor = self._model(input_ids=ids_BT, use_cache=cache is not None, **given)[0]
+        return hidden_BTD
 
     @torch.inference_mode()
     def _prefill(self, prefix: Sequence[int]) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -120,7 +127,7 @@ class Reconstructor:
         if not prefix:
             return []
         cache: Any = DynamicCache()
-        self._model(input_ids=pad_right([prefix], self._device), past_key_values=cache, use_cache=True)
+        self._run(pad_right([prefix], self._device), cache)
         return [(layer.keys, layer.values) for layer in cache.layers]
 
     def _shared_cache(self, rows: int) -> DynamicCache:

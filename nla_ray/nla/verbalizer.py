@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -66,6 +66,15 @@ class Answer:
     token_ids: tuple[int, ...]
     stopped: bool
     logps: tuple[float, ...] = ()
+
+    @classmethod
+    def cut(
+        cls, index: int, tokens: Sequence[int], stop_ids: Collection[int], logps: Sequence[float] = ()
+    ) -> Answer:
+        """The answer that ends with the first stop token, where one is among `tokens`."""
+        end = next((at for at, token in enumerate(tokens) if token in stop_ids), None)
+        stop = len(tokens) if end is None else end + 1
+        return cls(index, tuple(tokens[:stop]), end is not None, tuple(logps[:stop]))
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 from nla_ray.config.injection import Injection
 from nla_ray.errors import ConfigError
 from nla_ray.nla.generation.sampling import choose, uniforms
-from nla_ray.nla.injection import injecting
+from nla_ray.nla.injection import injecting, stacked
 from nla_ray.nla.model.attention import SlotPass
 from nla_ray.nla.model.kv import Prefix, SlotKV, Span
 from nla_ray.nla.verbalizer import Answer, Request, Sampling
@@ -81,21 +81,27 @@ class SlotDecoder:
         with torch.inference_mode():
             yield from _Run(self, requests, sampling).answers()
 
-    def first_logits(self, vectors: Sequence[np.ndarray | None]) -> torch.Tensor:
-        """Logits [n, vocabulary] of the first answer token, n at most a cohort; None injects nothing."""
+    def probe(self, vectors: Sequence[np.ndarray | None], tokens: Sequence[int] = ()) -> torch.Tensor:
+        """Logits [n, 1 + tokens, vocabulary] after the prompt and after each of `tokens`, which all rows say.
+
+        At most a cohort of vectors; None injects nothing.
+        """
+        cohort, own = self.layout.cohort, len(self.suffix_TD)
+        rows = slice(0, cohort)
         with torch.inference_mode():
-            kv = SlotKV(self.layout.cohort, len(self.suffix_TD), self.prefix)
-            return self.prefill(vectors, kv, slice(0, self.layout.cohort))[: len(vectors)].float().clone()
+            kv = SlotKV(cohort, own + len(tokens), self.prefix)
+            found = [self.prefill(vectors, kv, rows)]
+            for at, token in enumerate(tokens):
+                ids_B1 = torch.full((cohort, 1), token, device=self.device)
+                positions_B1 = torch.full_like(ids_B1, self.prompt_length + at)
+                span = SlotPass(kv, [Span(rows, rows, own + at)])
+                found.append(self.forward(self.embed(ids_B1), positions_B1, span))
+            return torch.stack(found, dim=1)[: len(vectors)].float()
 
     def prefill(self, vectors: Sequence[np.ndarray | None], kv: SlotKV, slots: slice) -> torch.Tensor:
         """The prompt from the slot on, for one cohort: first-token logits [cohort, vocabulary]."""
         cohort, length = self.layout.cohort, len(self.suffix_TD)
-        raw_BD, live = np.ones((cohort, self.d_model), dtype=np.float32), np.zeros(cohort, dtype=bool)
-        for row, vector in enumerate(vectors):
-            if vector is not None:
-                raw_BD[row], live[row] = vector, True
-        vectors_BD = torch.from_numpy(raw_BD).to(self.device)
-        live_B1 = torch.from_numpy(live).to(self.device)[:, None]
+        vectors_BD, live_B1 = stacked(vectors, cohort, self.d_model, self.device)
         positions_BT = torch.arange(self.cut, self.prompt_length, device=self.device).expand(cohort, length)
         plain_BTD = self.suffix_TD.expand(cohort, -1, -1)
         with injecting(self.body, self.injection, plain_BTD, self.slot, vectors_BD, live_B1) as embeds_BTD:
@@ -211,10 +217,7 @@ class _Run:
             else [()] * len(answers)
         )
         for row, tokens, logp in zip(batch.rows, answers, logps, strict=False):
-            end = next((at for at, token in enumerate(tokens) if token in stop_ids), None)
-            stop = len(tokens) if end is None else end + 1
-            known = tuple(logp[:stop]) if self.sampling.logps else ()
-            yield Answer(row, tuple(tokens[:stop]), end is not None, known)
+            yield Answer.cut(row, tokens, stop_ids, logp)
 
 
 class _LateFlags:

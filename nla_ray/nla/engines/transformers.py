@@ -1,4 +1,4 @@
-"""The default verbalizer engine: library modules from transformers, decoded through static slots."""
+"""The default verbalizer engine: library modules from transformers, decoded through slots or plainly."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import torch
 
 from nla_ray.config.injection import Injection
 from nla_ray.errors import CheckpointError, EngineError
-from nla_ray.nla.engines.packing import overwrite, pack
+from nla_ray.nla.engines.choice import Choice, Kind
+from nla_ray.nla.engines.packing import overwrite
+from nla_ray.nla.engines.plain import PlainDecoder
 from nla_ray.nla.engines.slots import SlotDecoder, SlotLayout
-from nla_ray.nla.model import attention
 from nla_ray.nla.model.backbone import load_causal_lm
 from nla_ray.nla.model.stops import stop_ids
 from nla_ray.nla.prompt import load_tokenizer, render_av_prompt
@@ -28,6 +29,10 @@ class TransformersVerbalizer(Verbalizer):
     `injection` (`KIND@SITE=SCALE`) takes the place of the sidecar's. Raises CheckpointError for a directory
     that is not a usable AV, EngineError when the injection does not arrive.
     """
+
+    kind: Kind
+    """`slots`: shared prefix and static slots; `plain`: the model's own cache, for stacks with other states."""
+    decoder: SlotDecoder | PlainDecoder
 
     def __init__(
         self,
@@ -45,26 +50,41 @@ class TransformersVerbalizer(Verbalizer):
             directory, trust_remote_code=trust_remote_code, template_from=template_from
         )
         self.prompt = render_av_prompt(self.tokenizer, sidecar)
-        self.model = load_slot_lm(directory, dtype, device, trust_remote_code=trust_remote_code)
-        check_width(sidecar, int(self.model.get_input_embeddings().weight.shape[1]))
+        self.model: Any = load_causal_lm(
+            directory, dtype=dtype, device=device, trust_remote_code=trust_remote_code
+        )
+        check_width(sidecar, self.model.config.hidden_size)
         self.stop_ids = stop_ids(self.model, self.tokenizer, directory)
         self.layout = layout or SlotLayout()
-        self.inject_by(require_injection(sidecar))
+        self.injection = self._possible(require_injection(sidecar))
+        self.kind = Choice(self.model, self._slots, self._plain, directory).decide()
+        self.inject_by(self.injection)
 
-    def _bind(self) -> SlotDecoder:
+    def _slots(self) -> SlotDecoder:
         return SlotDecoder(
             self.model, self.prompt.ids, self.prompt.slot, self.stop_ids, self.injection, self.layout
         )
+
+    def _plain(self) -> PlainDecoder:
+        return PlainDecoder(
+            self.model, self.prompt.ids, self.prompt.slot, self.stop_ids, self.injection, self.layout
+        )
+
+    def _bind(self) -> SlotDecoder | PlainDecoder:
+        return self._slots() if self.kind == "slots" else self._plain()
+
+    def _possible(self, injection: Injection) -> Injection:
+        blocks = self.model.config.num_hidden_layers
+        if injection.block is not None and injection.block >= blocks:
+            raise CheckpointError(f"{injection}: the model has blocks 0..{blocks - 1}")
+        return injection
 
     def inject_by(self, injection: Injection) -> None:
         """Put vectors in otherwise from now on.
 
         Raises CheckpointError for a block that the model does not have, EngineError where they do not arrive.
         """
-        blocks = self.model.config.num_hidden_layers
-        if injection.block is not None and injection.block >= blocks:
-            raise CheckpointError(f"{injection}: the model has blocks 0..{blocks - 1}")
-        self.injection = injection
+        self.injection = self._possible(injection)
         self.decoder = self._bind()
         self.check_injection()
 
@@ -113,16 +133,5 @@ class TransformersVerbalizer(Verbalizer):
 
     def _first_logits(self, vectors: Sequence[np.ndarray | None]) -> list[torch.Tensor]:
         size = self.decoder.layout.cohort
-        parts = [self.decoder.first_logits(vectors[at : at + size]) for at in range(0, len(vectors), size)]
+        parts = [self.decoder.probe(vectors[at : at + size])[:, 0] for at in range(0, len(vectors), size)]
         return list(torch.cat(parts))
-
-
-def load_slot_lm(
-    directory: Path, dtype: torch.dtype, device: str | torch.device, *, trust_remote_code: bool = False
-) -> Any:
-    """A causal LM as `SlotDecoder` wants it: slot attention, and on a CPU packed weights."""
-    model = load_causal_lm(
-        directory, dtype=dtype, device=device, attention=attention.NAME, trust_remote_code=trust_remote_code
-    )
-    pack(model)
-    return model

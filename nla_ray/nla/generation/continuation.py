@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from transformers import DynamicCache
 
 from nla_ray.nla.generation.sampling import choose, uniforms
 from nla_ray.nla.generation.speaker import Speaker
 from nla_ray.nla.model.batching import refuse_foreign_ids
+from nla_ray.nla.model.stack import cache_keyword
 from nla_ray.nla.verbalizer import Sampling
 
 
@@ -23,10 +25,10 @@ class Continuer(Speaker):
         """
         refuse_foreign_ids([prompt], self._model.config.get_text_config().vocab_size, "document")
         keys = torch.tensor([key], device=self._device)
-        ids, cache, answer = torch.tensor([list(prompt)], device=self._device), None, []
+        ids, answer = torch.tensor([list(prompt)], device=self._device), []
+        cache = {cache_keyword(self._model): DynamicCache(config=self._model.config)}
         for step in range(sampling.max_new_tokens if prompt else 0):
-            out = self._model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-            cache = out.past_key_values
+            out = self._model(input_ids=ids, use_cache=True, logits_to_keep=1, **cache)
             drawn = uniforms(keys, torch.tensor([step], device=self._device))
             ids = choose(out.logits[:, -1], drawn, sampling.temperature, sampling.top_p)[:, None]
             token = int(ids.item())

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from transformers import AttentionInterface
 
+from nla_ray.errors import EngineError
 from nla_ray.nla.model.kv import SlotKV, Span
 
 NAME = "nla_ray_slots"
@@ -39,21 +40,25 @@ def attend(
     scaling: float,
     softcap: float | None = None,
     sliding_window: int | None = None,
+    s_aux: torch.Tensor | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """Causal attention of every span's rows over prefix and own tokens; [B, T, H, D] as transformers expects.
 
     Rows of the batch outside all spans are unused slots; their output is zero. Scores and probabilities are
-    in the model's type, the softmax is in float32.
+    in the model's type, the softmax is in float32. Raises EngineError for attention sinks (`s_aux`).
     """
+    if s_aux is not None:
+        raise EngineError("slot attention knows no attention sinks; such a model is decoded by `plain`")
     layer: int = module.layer_idx  # type: ignore[assignment]
     batch, heads, steps, width = query_BHTD.shape
     kv_heads = key_BKTD.shape[1]
     rows = heads // kv_heads * steps
     # R: the query rows of one key-value head, (query head in its group, step).
     query_BKRD = query_BHTD.reshape(batch, kv_heads, rows, width) * scaling
-    prefix = _PrefixScores(nla_slots.kv, layer, query_BKRD)
-    output_BKRD = torch.zeros_like(query_BKRD)
+    deep = value_BKTD.shape[3]
+    prefix = _PrefixScores(nla_slots.kv, layer, query_BKRD, deep)
+    output_BKRD = query_BKRD.new_zeros(batch, kv_heads, rows, deep)
     for span in nla_slots.spans:
         key_SKDT, value_SKTD = nla_slots.kv.append(layer, span, key_BKTD, value_BKTD)
         own_SKRT = torch.matmul(query_BKRD[span.batch], key_SKDT)
@@ -67,16 +72,17 @@ def attend(
         prefix.probs_BKRP[span.batch] = probs_SKRT[..., : prefix.length]
         output_BKRD[span.batch] = torch.matmul(probs_SKRT[..., prefix.length :], value_SKTD)
     output_BKRD += prefix.output_BKRD()
-    return output_BKRD.view(batch, heads, steps, width).transpose(1, 2), None
+    return output_BKRD.view(batch, heads, steps, deep).transpose(1, 2), None
 
 
 class _PrefixScores:
     """The prefix's share of one block's attention: all rows of the batch in one product per head."""
 
-    def __init__(self, kv: SlotKV, layer: int, query_BKRD: torch.Tensor) -> None:
+    def __init__(self, kv: SlotKV, layer: int, query_BKRD: torch.Tensor, deep: int) -> None:
+        """`deep` is the width of a value, which some families make other than a key's."""
         batch, kv_heads, rows, width = query_BKRD.shape
-        empty = query_BKRD.new_zeros(kv_heads, width, 0)
-        key_KDP, self.value_KPD = kv.prefix[layer] if kv.prefix else (empty, empty.transpose(1, 2))
+        empty = (query_BKRD.new_zeros(kv_heads, width, 0), query_BKRD.new_zeros(kv_heads, 0, deep))
+        key_KDP, self.value_KPD = kv.prefix[layer] if kv.prefix else empty
         self.length = key_KDP.shape[2]
         query_KXD = query_BKRD.transpose(0, 1).reshape(kv_heads, batch * rows, width)
         scores_KXP = torch.bmm(query_KXD, key_KDP)

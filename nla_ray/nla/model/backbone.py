@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import logging
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,25 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, PreTrainedConfig
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.utils import logging as hf_logging
 
 from nla_ray.errors import CheckpointError
+from nla_ray.nla.model.cut import block_output, check_cut, cut_config, cuts_alike
+from nla_ray.nla.model.stack import NORMS, find_stack
 from nla_ray.nla.model.weights import SafetensorsDir
 
-SUPPORTED = ("qwen2", "qwen3", "llama", "gemma2", "gemma3", "gemma3_text", "mistral")
-"""`model_type` values whose block outputs are tested against the full model."""
+TESTED = (
+    "qwen2", "qwen3", "qwen3_moe", "qwen3_next", "qwen3_5_text", "qwen3_5_moe_text", "llama", "mistral",
+    "mixtral", "gemma2", "gemma3_text", "gemma4_text", "gpt_oss", "glm4_moe", "deepseek_v3", "nemotron_h",
+    "olmo3", "phi3", "smollm3", "gpt_neox", "gpt2",
+)  # fmt: skip
+"""`model_type` values (of the text part) whose first blocks alone are tested against the full model."""
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+_WANTED = f"a decoder-only language model of transformers is needed; tested are {', '.join(TESTED)}"
 
 _LOADING = threading.RLock()
 
@@ -43,8 +52,8 @@ def text_config(config: PreTrainedConfig) -> PreTrainedConfig:
 def load_config(directory: str | Path, *, trust_remote_code: bool = False) -> PreTrainedConfig:
     """The text configuration of a checkpoint directory.
 
-    Raises CheckpointError when there is no readable `config.json`, for an adapter, or when the architecture
-    is not in SUPPORTED (code that a checkpoint brings along is used only with `trust_remote_code`).
+    Raises CheckpointError when there is no readable `config.json`, for an adapter, or when transformers has
+    no decoder-only model of its architecture (code of the checkpoint runs only with `trust_remote_code`).
     """
     file = Path(directory) / "config.json"
     if (adapter := file.with_name("adapter_config.json")).exists():
@@ -62,7 +71,12 @@ def load_config(directory: str | Path, *, trust_remote_code: bool = False) -> Pr
         raise CheckpointError(
             f"{file}: {_brief(error)}; it belongs to no model that can be loaded"
         ) from error
-    return text_config(config)
+    text = text_config(config)
+    known = trust_remote_code or text.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    sizes = all(hasattr(text, name) for name in ("num_hidden_layers", "hidden_size", "vocab_size"))
+    if text.is_encoder_decoder or not known or not sizes:
+        raise CheckpointError.field(file, "model_type", text.model_type, _WANTED)
+    return text
 
 
 def _instead_of(directory: Path) -> str:
@@ -78,12 +92,12 @@ def _check_architecture(file: Path, trust_remote_code: bool) -> None:
         found, remote = raw.get("model_type"), "auto_map" in raw
     except (ValueError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{file}: not a JSON object: {_brief(error)}") from error
-    if found in SUPPORTED or (remote and trust_remote_code):
+    if found in CONFIG_MAPPING or (remote and trust_remote_code):
         return
-    supported = f"supported architectures: {', '.join(SUPPORTED)}"
+    wanted = _WANTED
     if remote:
-        supported += "; it brings its own code, which runs only with trust_remote_code"
-    raise CheckpointError.field(file, "model_type", found, supported)
+        wanted += "; it brings its own code, which runs only with trust_remote_code"
+    raise CheckpointError.field(file, "model_type", found, wanted)
 
 
 def load_backbone(
@@ -98,23 +112,47 @@ def load_backbone(
 ) -> nn.Module:
     """The decoder stack (`...Model`) with the embedding and blocks 0..layers-1, in evaluation mode.
 
-    Weights of later blocks, of an lm_head of any shape and of a vision tower are never read. Without
+    Weights of an lm_head of any shape and of a vision tower are never read, nor are those of later blocks
+    where a model of fewer blocks is the lower part of the whole one (`cuts_alike`) and the architecture is in
+    TESTED; any other is loaded whole, and cut once its block is proven to give `hidden_states`. Without
     `final_norm` the norm after the last block is the identity, so that `last_hidden_state` is the output of
     block `layers`-1: transformers would fill the norm that a reconstructor's directory lacks with ones.
-    Raises CheckpointError for pickled weights, a missing tensor, a wrong shape, more layers than there are.
+    Raises CheckpointError for pickled weights, a missing tensor, a wrong shape, more layers than there are, a
+    model without a decoder stack, or one whose cut stack does not give what its last block gives.
     """
     config = load_config(directory, trust_remote_code=trust_remote_code)
-    if layers is not None:
-        config = cut_config(config, layers, directory)
-    allowed = frozenset() if final_norm else frozenset({"norm.weight"})
-    model = _load(AutoModel, directory, config, dtype, device, attention, trust_remote_code, allowed)
-    if not isinstance(getattr(model, "layers", None), nn.ModuleList) or not hasattr(model, "norm"):
-        raise CheckpointError(
-            f"{directory}: {type(model).__name__} lacks `layers` or `norm`; it cannot be cut at a block"
-        )
+    blocks = config.num_hidden_layers if layers is None else layers
+    loaded = _loaded_config(config, blocks, directory, trust_remote_code)
+    model = _load(
+        AutoModel, directory, loaded, dtype, device, attention, trust_remote_code,
+        lambda name: _spared(name, blocks, final_norm),
+    )  # fmt: skip
+    stack, wanted = find_stack(model, directory), None
+    if len(stack.blocks) > blocks:
+        wanted = block_output(stack, blocks - 1, directory)
+        stack.cut(blocks)
     if not final_norm:
-        model.norm = nn.Identity()
+        stack.end_at_block()
+        check_cut(stack, wanted, directory)
     return model
+
+
+def _loaded_config(
+    config: PreTrainedConfig, blocks: int, source: object, trust_remote_code: bool
+) -> PreTrainedConfig:
+    """That of `blocks` blocks where its model is known to be the lower part of the whole, else the whole."""
+    cut = cut_config(config, blocks, source)
+    foreign = trust_remote_code and hasattr(config, "auto_map")
+    if blocks == config.num_hidden_layers or config.model_type not in TESTED or foreign:
+        return config
+    with alone():
+        return cut if cuts_alike(config, cut) else config
+
+
+def _spared(name: str, blocks: int, final_norm: bool) -> bool:
+    """Whether a tensor of the bare decoder may be missing: of a block that is cut off, of a norm left out."""
+    block = re.match(r"\w+\.(\d+)\.", name)
+    return int(block.group(1)) >= blocks if block else not final_norm and name.split(".")[0] in NORMS
 
 
 def load_causal_lm(
@@ -128,23 +166,8 @@ def load_causal_lm(
     """The whole text model with its lm_head (`...ForCausalLM`), in evaluation mode; errors as above."""
     config = load_config(directory, trust_remote_code=trust_remote_code)
     return _load(
-        AutoModelForCausalLM, directory, config, dtype, device, attention, trust_remote_code, frozenset()
+        AutoModelForCausalLM, directory, config, dtype, device, attention, trust_remote_code, lambda _: False
     )
-
-
-def cut_config(config: PreTrainedConfig, layers: int, source: object) -> PreTrainedConfig:
-    """A copy of the configuration with `layers` blocks; per-layer lists such as `layer_types` are cut too."""
-    blocks = config.num_hidden_layers
-    if not 1 <= layers <= blocks:
-        raise CheckpointError(
-            f"{source}: {layers} blocks asked for, the model has {blocks}; allowed 1..{blocks}"
-        )
-    config = copy.deepcopy(config)
-    for name, value in list(vars(config).items()):
-        if isinstance(value, list) and len(value) == blocks and name.startswith("layer"):
-            setattr(config, name, value[:layers])
-    config.num_hidden_layers = layers
-    return config
 
 
 def _load(
@@ -155,7 +178,7 @@ def _load(
     device: str | torch.device,
     attention: str,
     trust_remote_code: bool,
-    allowed_missing: frozenset[str],
+    spared: Callable[[str], bool],
 ) -> nn.Module:
     directory = Path(directory)
     SafetensorsDir(directory)
@@ -179,17 +202,19 @@ def _load(
         raise CheckpointError(
             f"{directory}: cannot be loaded: {type(error).__name__}: {_brief(error)}"
         ) from error
-    _check_report(directory, report, allowed_missing)
+    _check_report(directory, report, spared)
     return model  # type: ignore[no-any-return]
 
 
-def _attention_for(config: PreTrainedConfig, attention: str) -> str:
-    """Gemma-2 caps its attention scores, which torch's fused attention cannot."""
-    return "eager" if attention == "sdpa" and config.model_type == "gemma2" else attention
+def _attention_for(config: PreTrainedConfig, attention: str) -> str | None:
+    """Gemma-2 caps its attention scores, which torch's fused attention cannot; others say so themselves."""
+    if attention != "sdpa":
+        return attention
+    return "eager" if config.model_type == "gemma2" else None
 
 
-def _check_report(directory: Path, report: dict[str, Any], allowed_missing: frozenset[str]) -> None:
-    missing = sorted(set(report["missing_keys"]) - allowed_missing)
+def _check_report(directory: Path, report: dict[str, Any], spared: Callable[[str], bool]) -> None:
+    missing = sorted(name for name in report["missing_keys"] if not spared(name))
     if missing:
         raise CheckpointError(
             f"{directory}: {len(missing)} tensors are missing, the first is {missing[0]}; "

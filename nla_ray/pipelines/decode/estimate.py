@@ -6,9 +6,10 @@ import time
 from pathlib import Path
 
 import torch
-from transformers import AutoModel
 
-from nla_ray.nla.model.backbone import alone, cut_config, load_config, text_config
+from nla_ray.nla.model.backbone import alone, load_config
+from nla_ray.nla.model.cut import skeleton
+from nla_ray.nla.model.stack import find_stack
 from nla_ray.pipelines.decode.planning import Decode
 
 ASSUMED_GPU_FLOPS = 790e12
@@ -43,11 +44,10 @@ def estimated_seconds(ready: Decode) -> float | None:
 
 def parameters(directory: Path, layers: int | None = None) -> int:
     """Numbers in a model, or in its first `layers` blocks, from its configuration alone."""
-    config = text_config(load_config(directory))
-    config = config if layers is None else cut_config(config, layers, directory)
-    with torch.device("meta"), alone():
-        model = AutoModel.from_config(config)  # type: ignore[no-untyped-call]
-        return sum(weight.numel() for weight in model.parameters())
+    with alone():
+        stack = find_stack(skeleton(load_config(directory)), directory)
+    stack.cut(len(stack.blocks) if layers is None else layers)
+    return sum(weight.numel() for weight in stack.body.parameters())
 
 
 def flops(ready: Decode) -> float:

@@ -14,7 +14,8 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from nla_ray.errors import CheckpointError
-from nla_ray.nla.model.backbone import SUPPORTED, cut_config, load_backbone, load_causal_lm, load_config
+from nla_ray.nla.model.backbone import TESTED, load_backbone, load_causal_lm, load_config
+from nla_ray.nla.model.cut import cut_config
 from tests.reference import full_model
 from tests.tiny import BLOCKS, D_MODEL, FAMILIES
 
@@ -184,13 +185,12 @@ def test_more_blocks_than_there_are_is_refused(layers: int, checkpoint: Checkpoi
         load_backbone(checkpoint("qwen2"), layers=layers, final_norm=False, **CPU)
 
 
-def test_an_unknown_architecture_is_refused_with_the_supported_ones(tmp_path: Path) -> None:
-    transformers.GPT2Config(n_embd=16, n_layer=1, n_head=2).save_pretrained(tmp_path)
-    with pytest.raises(
-        CheckpointError, match="model_type: found 'gpt2'; supported architectures: qwen2"
-    ) as error:
+@pytest.mark.parametrize("name", ["T5Config", "ViTConfig"])
+def test_what_is_no_decoder_is_refused_with_the_tested_ones(name: str, tmp_path: Path) -> None:
+    getattr(transformers, name)().save_pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match=r"model_type: found '(t5|vit)'; a decoder-only") as error:
         load_config(tmp_path)
-    assert all(name in str(error.value) for name in SUPPORTED)
+    assert all(one in str(error.value) for one in TESTED)
 
 
 @pytest.mark.parametrize(
@@ -198,9 +198,7 @@ def test_an_unknown_architecture_is_refused_with_the_supported_ones(tmp_path: Pa
 )
 def test_an_unusable_config_is_one_line(text: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(text)
-    with pytest.raises(
-        CheckpointError, match=r"config\.json: .*(supported architectures|JSON|hidden_size)"
-    ) as error:
+    with pytest.raises(CheckpointError, match=r"config\.json: .*(a decoder-only|JSON|hidden_size)") as error:
         load_config(tmp_path)
     assert "\n" not in str(error.value)
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from nla_ray.nla.model.backbone import cut_config, load_config
+from nla_ray.nla.model.backbone import load_config
+from nla_ray.nla.model.cut import cut_config
 from nla_ray.nla.prompt import load_tokenizer
 from nla_ray.training.saved.source_files import copy_tokenizer, write_config
 from tests.tiny import FAMILIES, LAYER

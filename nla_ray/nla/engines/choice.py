@@ -1,0 +1,87 @@
+"""Which decoder serves a model: decided by what it is made of, and proven against its own forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from nla_ray.errors import CheckpointError, EngineError
+from nla_ray.nla.engines.packing import pack
+from nla_ray.nla.engines.plain import PlainDecoder
+from nla_ray.nla.engines.slots import SlotDecoder
+from nla_ray.nla.model import attention
+from nla_ray.nla.model.backbone import alone
+from nla_ray.nla.model.cut import apart, tolerance
+from nla_ray.nla.model.stack import cached_by_attention
+
+Kind = Literal["slots", "plain"]
+
+_STEPS = 3
+
+
+class Choice:
+    """A causal LM and the two ways to bind it to its prompt and injection."""
+
+    def __init__(
+        self, model: Any, slots: Callable[[], SlotDecoder], plain: Callable[[], PlainDecoder], source: object
+    ) -> None:
+        self._model, self._slots, self._plain, self._source = model, slots, plain, source
+
+    def decide(self) -> Kind:
+        """`slots` where these give the logits of the model itself, else `plain`; the model is made ready.
+
+        Both are held to one run over all tokens without a cache: after the prompt, with a vector and with
+        none, and after a few more tokens. Raises CheckpointError where neither gives its logits.
+        """
+        reference, model = self._plain(), self._model
+        vector = np.random.default_rng(0).standard_normal(reference.d_model).astype(np.float32)
+        vectors = [vector, None][: reference.layout.cohort]
+        tokens = reference.prompt_T[:_STEPS].tolist()
+        wanted = reference.whole(vectors, tokens)
+        if _by_slots(model) and self._slots_differ(vectors, tokens, wanted) <= tolerance(model.dtype):
+            pack(model)
+            return "slots"
+        found = _differ(reference.probe(vectors, tokens), wanted)
+        if found > tolerance(model.dtype):
+            raise CheckpointError(
+                f"{self._source}: {model.config.model_type}: decoding step by step gives other logits than "
+                f"one run over all tokens (they differ by {found:.2g} of the norm); no engine serves this "
+                "architecture: use another model"
+            )
+        return "plain"
+
+    def _slots_differ(
+        self, vectors: list[np.ndarray | None], tokens: list[int], wanted: torch.Tensor
+    ) -> float:
+        """Infinite where slot attention cannot run the model. What differs leaves the model as it was."""
+        own, found = self._model.config._attn_implementation, float("inf")
+        _attend_by(self._model, attention.NAME)
+        try:
+            found = _differ(self._slots().probe(vectors, tokens), wanted)
+        except torch.OutOfMemoryError:
+            raise
+        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError, EngineError):
+            pass
+        if found > tolerance(self._model.dtype):
+            _attend_by(self._model, own)
+        return found
+
+
+def _by_slots(model: Any) -> bool:
+    """Whether all blocks attend to keys of their own, with no other limit than a window."""
+    kinds = set(getattr(model.config, "layer_types", None) or ())
+    return cached_by_attention(model) and kinds <= {"full_attention", "sliding_attention"}
+
+
+def _attend_by(model: Any, implementation: str) -> None:
+    with alone():
+        model.set_attn_implementation(implementation)
+
+
+def _differ(found_BTV: torch.Tensor, wanted_BTV: torch.Tensor) -> float:
+    """The share of the norm, once what all tokens have in common is taken off; NaN for damaged weights."""
+    one, other = (logits - logits.mean(dim=-1, keepdim=True) for logits in (found_BTV, wanted_BTV))
+    return apart(one, other)
