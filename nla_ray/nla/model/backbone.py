@@ -20,6 +20,7 @@ from transformers.utils import logging as hf_logging
 
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.model.cut import block_output, check_cut, cut_config, cuts_alike
+from nla_ray.nla.model.quantised import check as check_quantised
 from nla_ray.nla.model.stack import NORMS, find_stack
 from nla_ray.nla.model.weights import SafetensorsDir
 
@@ -181,7 +182,8 @@ def _load(
     spared: Callable[[str], bool],
 ) -> nn.Module:
     directory = Path(directory)
-    SafetensorsDir(directory)
+    quantised = check_quantised(directory, SafetensorsDir(directory), torch.device(device))
+    placed = {} if quantised is None else quantised.loading(config, torch.device(device))
     try:
         with alone():
             model, report = factory.from_pretrained(
@@ -195,8 +197,10 @@ def _load(
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
                 trust_remote_code=trust_remote_code,
+                **placed,
             )
-        model = model.eval().requires_grad_(False).to(device)
+        model = model.eval().requires_grad_(False)
+        model = model if "device_map" in placed else model.to(device)
     # Sizes that no model can have, quantization, a full device: each fails in its own way.
     except Exception as error:
         raise CheckpointError(

@@ -13,6 +13,7 @@ from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 from nla_ray.config.reference import ModelRef
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.model.backbone import load_config
+from nla_ray.nla.model.quantised import quantisation_of, require_plain
 from nla_ray.nla.model.resolve import local_directory, resolve
 from nla_ray.nla.model.weights import INDEX_NAME, SINGLE_NAME, SafetensorsDir
 from nla_ray.nla.prompt import load_tokenizer
@@ -24,7 +25,6 @@ T = TypeVar("T")
 
 _BLOCK = re.compile(r"(?:^|\.)layers\.(\d+)\.")
 _FINAL_NORM = re.compile(r"(?:^|\.)norm\.(?:weight|bias)$")
-_FLOATS = ("F32", "F16", "BF16")
 
 
 @dataclass(frozen=True)
@@ -153,16 +153,15 @@ def describe_sidecar(sidecar: Sidecar) -> str:
 
 
 def describe_weights(weights: SafetensorsDir) -> str:
-    """Number and dtypes of the tensors. Raises CheckpointError for quantized ones."""
+    """Number and dtypes of the tensors, and how they are quantised. Raises CheckpointError as a load "
+    "would."""
+    quantised = quantisation_of(weights.directory)
+    if quantised is None:
+        require_plain(weights)
     dtypes = sorted({weights.info(name).dtype for name in weights.headers})
-    other = [dtype for dtype in dtypes if dtype not in _FLOATS]
-    if other:
-        raise CheckpointError(
-            f"{weights.directory}: tensors of dtype {', '.join(other)}; {', '.join(_FLOATS)} are read: use "
-            "the unquantized checkpoint"
-        )
     known = f"{', '.join(dtypes)}" if dtypes else "headers not on this machine"
-    return f"safetensors, {len(weights.names)} tensors, {known}"
+    how = "" if quantised is None else f", quantised by {quantised.name}"
+    return f"safetensors, {len(weights.names)} tensors, {known}{how}"
 
 
 def block_indices(names: Iterable[str]) -> set[int]:
