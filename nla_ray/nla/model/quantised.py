@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import FineGrainedFP8Config, Mxfp4Config, PreTrainedConfig
+from transformers import PreTrainedConfig
+from transformers.utils.quantization_config import FineGrainedFP8Config, Mxfp4Config
 
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.model.weights import SafetensorsDir
