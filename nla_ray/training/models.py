@@ -24,6 +24,7 @@ from nla_ray.nla.model.stops import stop_ids
 from nla_ray.nla.model.weights import SafetensorsDir, open_value_head
 from nla_ray.nla.prompt import AvPrompt, ar_prompt_ids, check_ar_suffix, load_tokenizer, render_av_prompt
 from nla_ray.nla.sidecar.read import Sidecar, check_ar_depth, check_width, read_sidecar, require_injection
+from nla_ray.training.lora import Adapting, adapt
 
 CPU = torch.device("cpu")
 
@@ -116,11 +117,12 @@ def load_av(
     checkpointing: bool = False,
     template_from: Path | None = None,
     trust_remote_code: bool = False,
+    lora: Adapting | None = None,
 ) -> TrainableAV:
     """A verbalizer on the CPU to train on; with `sidecar` the directory may be any causal LM's.
 
-    `checkpointing` computes activations again in the backward pass instead of keeping them. Raises
-    CheckpointError.
+    `checkpointing` computes activations again in the backward pass instead of keeping them. With `lora` only
+    adapters train. Raises CheckpointError, and ConfigError as `adapt` does.
     """
     sidecar = sidecar or read_sidecar(directory, role="av")
     if checkpointing and require_injection(sidecar).block is not None:
@@ -130,8 +132,9 @@ def load_av(
             "the embedding; train without it"
         )
     tokenizer = load_tokenizer(directory, trust_remote_code=trust_remote_code, template_from=template_from)
-    lm = load_causal_lm(directory, dtype=torch.float32, device=CPU, trust_remote_code=trust_remote_code)
-    model = TrainableAV(_trainable(lm, checkpointing), sidecar, tokenizer, directory)
+    dtype = torch.float32 if lora is None else lora.dtype
+    lm: Any = load_causal_lm(directory, dtype=dtype, device=CPU, trust_remote_code=trust_remote_code)
+    model = TrainableAV(_trainable(lm, lm.get_decoder(), checkpointing, lora), sidecar, tokenizer, directory)
     model.stored = stored_dtype(directory)
     return model
 
@@ -142,20 +145,21 @@ def load_ar(
     sidecar: Sidecar | None = None,
     checkpointing: bool = False,
     trust_remote_code: bool = False,
+    lora: Adapting | None = None,
 ) -> TrainableAR:
     """A reconstructor on the CPU to train on.
 
     With `sidecar` the directory is the target's: its blocks 0..K are taken and the head is the identity.
-    Raises CheckpointError.
+    With `lora` only adapters and the head train. Raises CheckpointError, and ConfigError as `adapt` does.
     """
     own = sidecar or read_sidecar(directory, role="ar")
     backbone = load_backbone(
         directory, layers=None if sidecar is None else own.layer + 1, final_norm=False,
-        dtype=torch.float32, device=CPU, trust_remote_code=trust_remote_code,
+        dtype=torch.float32 if lora is None else lora.dtype, device=CPU, trust_remote_code=trust_remote_code,
     )  # fmt: skip
     head = _identity(own.d_model) if sidecar is not None else _stored_head(directory, own.d_model)
     tokenizer = load_tokenizer(directory, trust_remote_code=trust_remote_code)
-    model = TrainableAR(_trainable(backbone, checkpointing), head, own, tokenizer, directory)
+    model = TrainableAR(_trainable(backbone, backbone, checkpointing, lora), head, own, tokenizer, directory)
     model.stored = stored_dtype(directory)
     return model
 
@@ -196,8 +200,13 @@ def autocast(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
         yield
 
 
-def _trainable(model: Any, checkpointing: bool) -> Any:
-    model.requires_grad_(True).train()
+def _trainable(model: Any, body: Any, checkpointing: bool, lora: Adapting | None) -> Any:
+    """`model`, whose decoder stack is `body`, ready to train in full or by adapters."""
+    model.train()
+    if lora is None:
+        model.requires_grad_(True)
+    else:
+        adapt(model, body.layers, lora)
     if checkpointing:
         # Older transformers have the other name alone, which newer ones deprecate.
         renamed = hasattr(model, "activation_checkpointing_enable")

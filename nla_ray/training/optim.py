@@ -11,13 +11,16 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_
 
 from nla_ray.training.world import clip
 
-_FLAT = StateDictOptions(flatten_optimizer_state_dict=True)
+_FLAT = StateDictOptions(flatten_optimizer_state_dict=True, ignore_frozen_params=True)
+# What stands still is in no checkpoint, and torch would miss it.
+_ALL_THAT_TRAIN = StateDictOptions(flatten_optimizer_state_dict=True, ignore_frozen_params=True, strict=False)
 _MODEL = "model."
 
 
 def adamw(model: nn.Module, weight_decay: float = 0.01) -> torch.optim.AdamW:
-    """AdamW over all parameters; `Trained.move` gives it its learning rate."""
-    return torch.optim.AdamW(model.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=weight_decay)
+    """AdamW over the parameters that train; `Trained.move` gives it its learning rate."""
+    trained = [one for one in model.parameters() if one.requires_grad]
+    return torch.optim.AdamW(trained, lr=0.0, betas=(0.9, 0.98), weight_decay=weight_decay)
 
 
 def cosine(step: int, steps: int, warmup: int) -> float:
@@ -51,20 +54,22 @@ class Trained:
         return norm
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """Parameters as `model.NAME`, and the moments and step counts of the optimiser."""
+        """Parameters that train as `model.NAME`, and the moments and step counts of the optimiser."""
         model, optimizer = get_state_dict(self.model, self.optimizer, options=_FLAT)
         tensors = {f"{_MODEL}{name}": value for name, value in model.items()} | optimizer
         return {name: value for name, value in tensors.items() if isinstance(value, torch.Tensor)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what was saved; the settings of the optimiser stay as they are."""
-        _, optimizer = get_state_dict(self.model, self.optimizer, options=_FLAT)
+        own, optimizer = get_state_dict(self.model, self.optimizer, options=_FLAT)
         model = {name.removeprefix(_MODEL): value for name, value in state.items() if name.startswith(_MODEL)}
+        if missing := own.keys() - model.keys():
+            raise RuntimeError(f"a checkpoint without {min(missing)}: it is of another model")
         moments = {name: value for name, value in state.items() if not name.startswith(_MODEL)}
         set_state_dict(
             self.model,
             self.optimizer,
             model_state_dict=model,
             optim_state_dict=optimizer | moments,
-            options=_FLAT,
+            options=_ALL_THAT_TRAIN,
         )

@@ -10,6 +10,7 @@ from nla_ray.config.base import Address, Config, Name, Spelled
 from nla_ray.config.decode import Reference
 from nla_ray.config.injection import InjectionText
 from nla_ray.config.runner import Pool
+from nla_ray.config.training.lora import Lora
 from nla_ray.config.training.reinforce import Reinforce
 from nla_ray.errors import ConfigError
 
@@ -189,6 +190,8 @@ class TrainConfig(Config):
     data: Data
     init: Init = Init()
     stages: Stages
+    lora: Lora | None = None
+    """Train low-rank adapters in every stage; null: all weights."""
     held_out: HeldOut = HeldOut()
     saving: Saving = Saving()
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"

@@ -22,8 +22,9 @@ from nla_ray.training.saved.records import newest
 
 SAMPLE = 200
 """Rows whose texts are looked at."""
-FORWARD, TRAINED = 2, 6
-"""Operations for each parameter and token (Kaplan et al. 2020, arXiv:2001.08361, 2.1)."""
+FORWARD, TRAINED, ADAPTED = 2, 6, 4
+"""Operations for each parameter and token (Kaplan et al. 2020, arXiv:2001.08361, 2.1); of one that stands
+still while adapters train, no gradient is made."""
 
 
 @dataclass(frozen=True)
@@ -94,16 +95,17 @@ def _work(parts: Parts, stage: str, finished: bool) -> Work:
     options: Supervised | Reinforce = getattr(parts.config.stages, stage)
     models = {role: _model(parts, role) for role in ROLES[stage]}
     size = sum(one.parameters for one in models.values())
+    trained = TRAINED if parts.config.lora is None else ADAPTED
     if isinstance(options, Reinforce):
         rows = options.steps * options.vectors * options.group
         tokens = {role: rows * (one.prompt + options.max_new_tokens) for role, one in models.items()}
-        flops: float = sum(TRAINED * models[role].parameters * count for role, count in tokens.items())
+        flops: float = sum(trained * models[role].parameters * count for role, count in tokens.items())
         # The verbalizer also draws the answers, and stands beside itself as it was at the start.
         flops += 2 * FORWARD * models["av"].parameters * tokens["av"]
         return Work(stage, options.steps, rows, size, tokens["av"], flops, finished)
     rows, (model,) = options.steps * options.batch, models.values()
     read = rows * (model.prompt * (stage == "sft_av") + _length(parts.splits[READS[stage]], model))
-    flops = TRAINED * size * read * (2 if options.train_twin else 1)
+    flops = trained * size * read * (2 if options.train_twin else 1)
     return Work(stage, options.steps, rows, size, round(read), flops, finished)
 
 

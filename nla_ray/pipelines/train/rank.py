@@ -28,6 +28,7 @@ from nla_ray.store.places.tree import Tree
 from nla_ray.training.data import Split
 from nla_ray.training.heldout import HeldOut, fve_of_answers, fve_of_texts, held_out_rows
 from nla_ray.training.learner import Learner, Metrics
+from nla_ray.training.lora import Adapting, whole_state
 from nla_ray.training.metrics import Journal, Progress, Report
 from nla_ray.training.models import TrainableAR, TrainableAV, autocast, load_ar, load_av, new_ar
 from nla_ray.training.reinforce.rl import RlLearner
@@ -37,7 +38,7 @@ from nla_ray.training.saved.checkpoint import Checkpoints
 from nla_ray.training.saved.records import CHECKPOINTS
 from nla_ray.training.saved.release import of_lm, place, write_ar, write_av
 from nla_ray.training.sft import Reading, Setting, Sft, Writing
-from nla_ray.training.world import World, full_state, plain
+from nla_ray.training.world import World, plain
 
 STAGES = "stages"
 FOLDER = {"sft_ar": "sft", "sft_av": "sft", "rl": "rl"}
@@ -139,8 +140,9 @@ class Rank:
         settings = self.config.stages.rl
         if settings is None:
             raise RuntimeError("no joint training is configured")
+        reference = None if self.config.lora else self._av(scratch).eval()
         learner = RlLearner(
-            self._av(scratch), self._ar(scratch), self._av(scratch).eval(), self._sampler(scratch),
+            self._av(scratch), self._ar(scratch), reference, self._sampler(scratch),
             self.parts.splits["rl"], self.rows, settings, self._setting,
         )  # fmt: skip
         return learner, {"av": learner.av.model, "ar": learner.ar.model}
@@ -173,7 +175,7 @@ class Rank:
         sampling = Sampling(max_new_tokens=self.config.held_out.max_new_tokens, seed=self.config.seed)
 
         def measure(model: nn.Module) -> Metrics:
-            weights = of_lm(full_state(model))
+            weights = of_lm(whole_state(model))
             return fve_of_answers(
                 sampler, weights, reader, self.rows, self.parts.baseline, sampling, self.world
             )
@@ -207,19 +209,24 @@ class Rank:
     def _av(self, scratch: Path) -> TrainableAV:
         return load_av(
             self._directory("av", scratch), checkpointing=self.config.gradient_checkpointing,
-            template_from=self.parts.target,
+            template_from=self.parts.target, lora=self._adapting,
         )  # fmt: skip
 
+    @property
+    def _adapting(self) -> Adapting | None:
+        lora = self.config.lora
+        return None if lora is None else Adapting(lora, self.dtype, self.config.seed)
+
     def _ar(self, scratch: Path) -> TrainableAR:
-        keep = self.config.gradient_checkpointing
+        keep, lora = self.config.gradient_checkpointing, self._adapting
         trained = self.tree.read(f"sft/ar/{SIDECAR_NAME}") is not None
         if not trained and self.parts.start("ar") is None and self.parts.target is not None:
-            return new_ar(self.parts.target, self.parts.sidecars["ar"], checkpointing=keep)
-        return load_ar(self._directory("ar", scratch), checkpointing=keep)
+            return new_ar(self.parts.target, self.parts.sidecars["ar"], checkpointing=keep, lora=lora)
+        return load_ar(self._directory("ar", scratch), checkpointing=keep, lora=lora)
 
     def _release(self, stage: str, role: Role, model: nn.Module, held_out: Metrics) -> None:
         """All ranks bring their share of the weights, the first one writes."""
-        weights, whole = full_state(model), plain(model)
+        weights, whole = whole_state(model), plain(model)
         if not self.world.first:
             return
         sidecar = self._stated(stage, role, held_out)
@@ -245,7 +252,7 @@ class Rank:
                 "stage": stage, "lr": getattr(options, rates.get(stage, "lr")), "steps": options.steps,
                 "loss_type": {"sft_ar": "mse_nrm", "sft_av": "next_token", "rl": "grpo"}[stage],
                 "global_batch_size": options.vectors * options.group if stage == "rl" else options.batch,
-            },
+            } | ({} if self.config.lora is None else {"lora": self.config.lora.model_dump(mode="json")}),
             "fve_baseline": asdict(self.parts.baseline),
             "nla_ray": {"config": self.config.fingerprint(), "held_out": held_out,
                 "git_commit": self.attempt.git_commit,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from nla_ray.nla.verbalizer import Sampling
 from nla_ray.training.data import Floats, Order
 from nla_ray.training.heldout import HeldOut, fve_of_answers
 from nla_ray.training.learner import Metrics
+from nla_ray.training.lora import whole_state, without_adapters
 from nla_ray.training.losses import mse_rows
 from nla_ray.training.models import TrainableAR, TrainableAV, autocast
 from nla_ray.training.optim import Trained, adamw, cosine
@@ -26,7 +27,7 @@ from nla_ray.training.reinforce.guards import Watch
 from nla_ray.training.reinforce.rollout import Rollout, Sampler, draw
 from nla_ray.training.saved.release import of_lm
 from nla_ray.training.sft import Setting
-from nla_ray.training.world import full_state, prepare, syncing
+from nla_ray.training.world import plain, prepare, syncing
 
 
 class Activations(Protocol):
@@ -46,7 +47,7 @@ class RlLearner:
         self,
         av: TrainableAV,
         ar: TrainableAR,
-        reference: TrainableAV,
+        reference: TrainableAV | None,
         sampler: Sampler,
         train: Activations,
         held_out: HeldOut,
@@ -55,6 +56,7 @@ class RlLearner:
     ) -> None:
         """`reference` is the verbalizer that training started from; it does not move.
 
+        None: `av` without its adapters, so that there is no second copy.
         Raises InputError for too few activations.
         """
         world = setting.world
@@ -70,15 +72,18 @@ class RlLearner:
         self.held_out = held_out.first(len(held_out) - len(held_out) % world.size)
         self.order = Order(len(train), options.vectors, setting.seed)
         self.av, self.ar = self._prepared(av), self._prepared(ar)
-        frozen = reference.requires_grad_(False)
-        self.reference = (
-            frozen.to(world.device) if setting.parallel == "ddp" else prepare(frozen, world, "fsdp2")
-        )
+        self.reference = self.av.model if reference is None else self._frozen(reference)
         self.watch = Watch(options.guards)
 
     def _prepared(self, model: nn.Module) -> Trained:
         prepared = prepare(model, self.world, self.setting.parallel)
         return Trained(prepared, adamw(prepared, weight_decay=0.0))
+
+    def _frozen(self, reference: nn.Module) -> nn.Module:
+        frozen = reference.requires_grad_(False)
+        if self.setting.parallel == "ddp":
+            return frozen.to(self.world.device)
+        return prepare(frozen, self.world, "fsdp2")
 
     def step(self, n: int) -> Metrics:
         """One step of both models. Raises TrainingError when a guard trips or a gradient is not finite."""
@@ -116,8 +121,8 @@ class RlLearner:
         """See `Learner`."""
         return {"av": self.av, "ar": self.ar}
 
-    def _weights(self) -> dict[str, torch.Tensor]:
-        return of_lm(full_state(self.av.model))
+    def _weights(self) -> Mapping[str, torch.Tensor]:
+        return of_lm(whole_state(self.av.model))
 
     def _batch(self, n: int) -> _Batch:
         """This rank's activations of step n, and for each another activation of the step."""
@@ -175,9 +180,9 @@ class RlLearner:
         for at, last in _with_last(self._parts(len(tokens_BT))):
             here = (vectors_BD[at], tokens_BT[at], lengths_B[at])
             with syncing(self.av.model, last), autocast(device, self.setting.dtype):
+                with torch.no_grad(), without_adapters(self.reference):
+                    reference_BT = plain(self.reference)(*here)
                 logp_BT = self.av.model(*here)
-                with torch.no_grad():
-                    reference_BT = self.reference(*here)
                 policy_BT = grpo.policy_loss(logp_BT, sampled_BT[at], gains_B[at], options.clip)
                 loss_BT = policy_BT + options.kl * grpo.kl_loss(logp_BT, reference_BT)
                 inside_BT = grpo.inside(lengths_B[at], logp_BT.shape[1])

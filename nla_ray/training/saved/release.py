@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -67,14 +67,14 @@ def new_sidecar(
 def write_av(
     directory: Path, model: TrainableAV, weights: Mapping[str, torch.Tensor], sidecar: Sidecar
 ) -> None:
-    """Write the AV with these weights (`full_state`) in the type that it came in; raises OSError."""
+    """Write the AV with these weights (`whole_state`) in the type that it came in; raises OSError."""
     directory.mkdir(parents=True, exist_ok=True)
     write_config(directory, model.source, model.lm.config, model.stored)
     if (model.source / GENERATION).exists():
         copy(directory, model.source / GENERATION)
     else:
         model.lm.generation_config.save_pretrained(directory)
-    tensors = of_lm(weights)
+    tensors = dict(of_lm(weights))
     if model.lm.config.tie_word_embeddings:
         tensors.pop("lm_head.weight", None)
     _write(directory, tensors, model.stored)
@@ -86,27 +86,38 @@ def write_av(
 def write_ar(
     directory: Path, model: TrainableAR, weights: Mapping[str, torch.Tensor], sidecar: Sidecar
 ) -> None:
-    """Write the AR with these weights (`full_state`): blocks 0..K and the embedding, beside them its head."""
+    """Write the AR with these weights (`whole_state`): blocks 0..K, the embedding, beside them its head."""
     directory.mkdir(parents=True, exist_ok=True)
     write_config(directory, model.source, model.backbone.config, model.stored)
-    blocks = {f"model.{name}": tensor for name, tensor in below(weights, _BACKBONE).items()}
+    blocks = {f"model.{name}": tensor for name, tensor in Below(weights, _BACKBONE).items()}
     _write(directory, blocks, model.stored)
     save_file(
-        {name: tensor.contiguous() for name, tensor in below(weights, _HEAD).items()}, directory / HEAD_NAME
+        {name: tensor.contiguous() for name, tensor in Below(weights, _HEAD).items()}, directory / HEAD_NAME
     )
     copy_tokenizer(directory, model.source, model.tokenizer)
     write_sidecar(directory, replace(sidecar, role="ar", injection=None))
     _share(directory)
 
 
-def of_lm(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def of_lm(weights: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
     """The tensors of a `TrainableAV` under the names of its causal LM."""
-    return below(weights, _LM)
+    return Below(weights, _LM)
 
 
-def below(weights: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    """The tensors whose names start with the prefix, without it."""
-    return {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
+class Below(Mapping[str, torch.Tensor]):
+    """The tensors whose names start with the prefix, without it; none is made before it is asked for."""
+
+    def __init__(self, weights: Mapping[str, torch.Tensor], prefix: str) -> None:
+        self._weights, self._prefix = weights, prefix
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        return self._weights[self._prefix + name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name.removeprefix(self._prefix) for name in self._weights if name.startswith(self._prefix))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def place(tree: Tree, name: str, write: Callable[[Path], None]) -> None:

@@ -74,7 +74,11 @@ class Killed(Exception):
 
 
 @pytest.mark.slow
-def test_a_killed_driver_goes_on_to_the_same_pair(values: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("lora", [None, {"rank": 4}])
+def test_a_killed_driver_goes_on_to_the_same_pair(
+    values: dict[str, Any], tmp_path: Path, lora: dict[str, int] | None
+) -> None:
+    values["lora"] = lora
     calm = run(values)
     values = values | {"output": str(tmp_path / "killed")}
     for stage in ("sft_ar", "sft_av"):

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from nla_ray.config.reference import ModelRef
+from nla_ray.config.training.lora import Lora
 from nla_ray.config.training.reinforce import Guards, Reinforce
 from nla_ray.errors import InputError, TrainingError
 from nla_ray.nla.engines.slots import SlotLayout
@@ -18,6 +19,7 @@ from nla_ray.nla.fidelity import Baseline
 from nla_ray.nla.model.resolve import resolve
 from nla_ray.training.data import InMemory
 from nla_ray.training.heldout import HeldOut
+from nla_ray.training.lora import Adapting
 from nla_ray.training.models import load_ar, load_av
 from nla_ray.training.reinforce.rl import RlLearner
 from nla_ray.training.reinforce.rollout import LocalSampler
@@ -47,7 +49,9 @@ def vectors(n: int, d: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((n, d)).astype(np.float32)
 
 
-def learner(dirs: Dirs, settings: Reinforce = SETTINGS, *, scale: float | None = None) -> RlLearner:
+def learner(
+    dirs: Dirs, settings: Reinforce = SETTINGS, *, scale: float | None = None, lora: Adapting | None = None
+) -> RlLearner:
     """On (target, AV, AR); `scale` is another injection scale for the sampler alone."""
     _, av, ar = dirs
     engine = TransformersVerbalizer(
@@ -61,7 +65,7 @@ def learner(dirs: Dirs, settings: Reinforce = SETTINGS, *, scale: float | None =
         world=World(), dtype=torch.float32, seed=3, parallel="ddp", baseline=Baseline(0.9, "a test", 9)
     )
     return RlLearner(
-        load_av(av), load_ar(ar), load_av(av), LocalSampler(engine),
+        load_av(av, lora=lora), load_ar(ar, lora=lora), None if lora else load_av(av), LocalSampler(engine),
         InMemory("rl", vectors(9, engine.d_model, 2)), held_out, settings, setting,
     )  # fmt: skip
 
@@ -94,6 +98,22 @@ def test_the_sampler_has_the_new_weights_after_every_step(demo: Dirs) -> None:
         assert one.step(n)["log_ratio"] < 1e-4
     one.sampler = Stale(TransformersVerbalizer(demo[1], layout=SlotLayout(slots=4, cohort=4)))
     assert one.step(2)["log_ratio"] > 1e-2
+
+
+def test_the_reference_of_adapters_is_the_base_that_never_moves(demo: Dirs) -> None:
+    settings = SETTINGS.model_copy(update={"av_lr": 1e-2})
+    one = learner(demo, settings, lora=Adapting(Lora(rank=4), torch.float32, seed=0))
+    before = weights(one.av.model)
+    first = one.step(0)
+    assert first["kl"] == 0 and first["ratio"] == pytest.approx(1, abs=1e-4)
+    second = one.step(1)
+    assert second["kl"] > 1e-4, "the policy moved away from its base"
+    assert second["log_ratio"] < 1e-4, "the sampler has the merged weights"
+    after = one.av.model.state_dict()
+    assert {name for name in before if not torch.equal(before[name], after[name])} == {
+        name for name in before if ".lora_" in name
+    }
+    assert sum(len(trained.optimizer.state) for trained in (one.av, one.ar)) == 84 + 57
 
 
 def test_a_sampler_that_injects_something_else_is_noticed(demo: Dirs) -> None:

@@ -1,0 +1,26 @@
+"""The configuration of low-rank adapters (LoRA) that train in place of a model's own weights."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from nla_ray.config.base import Config, Name
+
+
+class Lora(Config):
+    """Low-rank adapters (LoRA) on the linear layers of AV and AR; all else stays as it was loaded.
+
+    The head of the reconstructor is no adapter: it trains in full.
+    """
+
+    rank: Annotated[int, Field(ge=1)] = 16
+    alpha: Annotated[float, Field(gt=0)] = 16.0
+    """What an adapter adds is multiplied by alpha / sqrt(rank), or by alpha / rank without `rslora`."""
+    rslora: bool = True
+    """Rank-stabilised: the same learning rate serves every rank."""
+    targets: Literal["all-linear"] | Annotated[tuple[Name, ...], Field(min_length=1)] = "all-linear"
+    """The layers of the blocks that get an adapter, by the last part of their names, such as `q_proj`."""
+    release: Literal["merged"] = "merged"
+    """`merged`: whole models, as without adapters."""

@@ -1,0 +1,119 @@
+"""Low-rank adapters (LoRA) on a model that trains: put in, switched off for the reference, merged to be read.
+
+The base is frozen in the type of the matrix products; adapters are float32. The names that a model's tensors
+have without adapters are those by which engines and releases know them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from peft import LoraConfig, inject_adapter_in_model
+from peft.tuners.lora import LoraLayer
+from peft.tuners.tuners_utils import BaseTunerLayer
+from torch import nn
+
+from nla_ray.config.training.lora import Lora
+from nla_ray.errors import ConfigError
+from nla_ray.training.world import full_state, plain
+
+ADAPTER = "default"
+_BASE, _A, _B = ".base_layer.", f".lora_A.{ADAPTER}.weight", f".lora_B.{ADAPTER}.weight"
+
+
+@dataclass(frozen=True)
+class Adapting:
+    """How models are adapted: the options, the type of the frozen base, the seed of the adapters' start."""
+
+    options: Lora
+    dtype: torch.dtype
+    seed: int
+
+
+def adapt(model: Any, blocks: nn.ModuleList, adapting: Adapting) -> None:
+    """Freeze `model` and put adapters on linear layers of its `blocks`; at first they change nothing.
+
+    Raises ConfigError for targets that are no linear layers of the blocks.
+    """
+    options = adapting.options
+    targets: Any = options.targets if isinstance(options.targets, str) else list(options.targets)
+    config = LoraConfig(
+        r=options.rank, lora_alpha=options.alpha, use_rslora=options.rslora,  # type: ignore[arg-type]
+        target_modules=targets,
+    )  # fmt: skip
+    known = _linear_names(blocks)
+    if isinstance(targets, list) and (odd := sorted(set(targets) - known)):
+        raise ConfigError(
+            f"lora.targets: {odd[0]!r} is no linear layer of the model's blocks, which have "
+            f"{', '.join(sorted(known))}"
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(adapting.seed)
+        inject_adapter_in_model(config, model, ADAPTER)
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+
+
+def adapted(model: nn.Module) -> bool:
+    """Whether the model has adapters."""
+    return any(isinstance(one, LoraLayer) for one in model.modules())
+
+
+@contextmanager
+def without_adapters(model: nn.Module) -> Iterator[None]:
+    """In this block the model is its base."""
+    layers = [one for one in model.modules() if isinstance(one, BaseTunerLayer)]
+    for layer in layers:
+        layer.enable_adapters(False)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.enable_adapters(True)
+
+
+class Merged(Mapping[str, torch.Tensor]):
+    """The state of an adapted model as if it had none; a matrix is merged, in float32, when it is asked for.
+
+    `scales`: what the product of an adapter is multiplied by, by the name of its layer.
+    """
+
+    def __init__(self, state: Mapping[str, torch.Tensor], scales: Mapping[str, float]) -> None:
+        self._state, self._scales = state, scales
+        self._names = {name.replace(_BASE, "."): name for name in state if ".lora_" not in name}
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        stored = self._state[self._names[name]]
+        layer, _, kind = name.rpartition(".")
+        if kind != "weight" or layer not in self._scales:
+            return stored
+        left_OR, right_RI = self._state[layer + _B].float(), self._state[layer + _A].float()
+        return stored.float() + self._scales[layer] * (left_OR @ right_RI)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def whole_state(model: nn.Module) -> Mapping[str, torch.Tensor]:
+    """`full_state`, adapters merged in; all ranks must call it."""
+    state, scales = full_state(model), scales_of(plain(model))
+    return Merged(state, scales) if scales else state
+
+
+def scales_of(model: nn.Module) -> dict[str, float]:
+    """What the product of each adapter is multiplied by, by the name of its layer."""
+    return {
+        name: float(one.scaling[ADAPTER]) for name, one in model.named_modules() if isinstance(one, LoraLayer)
+    }
+
+
+def _linear_names(blocks: nn.ModuleList) -> set[str]:
+    return {name.rpartition(".")[2] for name, one in blocks.named_modules() if isinstance(one, nn.Linear)}
