@@ -59,8 +59,7 @@ def here(ref: Ref, *, weights: bool = True) -> Ref:
 
 
 def gguf_of(ref: ModelRef) -> Path | None:
-    """The file of this machine where a reference names a GGUF file, fetched where it must be; None for "
-    "others."""
+    """The GGUF file that a reference names, here, fetched where it must be; None for other references."""
     if not ref.path.startswith(S3):
         return gguf_file(ref)
     if not named_gguf(ref):
@@ -70,8 +69,7 @@ def gguf_of(ref: ModelRef) -> Path | None:
 
 
 def gguf_sha256(file: Path) -> str:
-    """Digest of a GGUF file: its identity, whatever it is converted to; read once a process, unless it "
-    "changes."""
+    """Digest of a GGUF file, its identity; the file is read once a process, unless it changes."""
     stat = file.stat()
     return _sha256(file.resolve(), stat.st_size, stat.st_mtime_ns)
 

@@ -1,5 +1,4 @@
-"""Quantised checkpoints: what a config.json says of its weights, what that needs, and how it is loaded; "
-"or a refusal."""
+"""Quantised checkpoints: what config.json says of the weights, what that needs, how it is loaded."""
 
 from __future__ import annotations
 
@@ -43,8 +42,7 @@ METHODS = {
     "fp8": Method(unpacks=FineGrainedFP8Config, kernels=(("kernels", "kernels"), ("triton", "triton"))),
     "mxfp4": Method(unpacks=Mxfp4Config, kernels=(("kernels", "kernels"), ("triton", "triton"))),
 }
-"""`quant_method` of a config.json. Of another one transformers says nothing and loads packed numbers as "
-"weights."""
+"""By `quant_method`. Another one transformers passes over, and loads packed numbers as weights."""
 
 
 @dataclass(frozen=True)
@@ -139,8 +137,7 @@ def require_plain(weights: SafetensorsDir) -> None:
 
 
 def refuse_quantised(directory: Path) -> None:
-    """Raise CheckpointError for quantised weights, where a training would go on from them and release "
-    "them."""
+    """Raise CheckpointError for quantised weights, which no training can go on from."""
     found = quantisation_of(directory)
     if found is not None:
         raise CheckpointError(

@@ -153,8 +153,7 @@ def describe_sidecar(sidecar: Sidecar) -> str:
 
 
 def describe_weights(weights: SafetensorsDir) -> str:
-    """Number and dtypes of the tensors, and how they are quantised. Raises CheckpointError as a load "
-    "would."""
+    """Number and types of the tensors, how they are quantised. Raises CheckpointError as a load would."""
     quantised = quantisation_of(weights.directory)
     if quantised is None:
         require_plain(weights)

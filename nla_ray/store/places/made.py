@@ -1,5 +1,4 @@
-"""Folders of this machine's cache that one process makes while others wait, and that are whole or not "
-"there."""
+"""Folders of this machine's cache: one process makes them, others wait; whole, or not there."""
 
 from __future__ import annotations
 

@@ -46,8 +46,7 @@ _LLAMA3 = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_positi
 
 @dataclass(frozen=True)
 class Tensor:
-    """Where a tensor of a file belongs: its name in the checkpoint, its shape, the heads that rows were "
-    "sorted by."""
+    """A tensor of a file: its name in the checkpoint, its shape, the heads that its rows are sorted by."""
 
     name: str
     shape: tuple[int, ...]
@@ -143,8 +142,7 @@ def _special_ids(file: GgufFile) -> dict[str, Any]:
 
 
 def _scaled(file: GgufFile, config: PreTrainedConfig) -> dict[str, Any]:
-    """Rotary scaling of Llama 3 from the divisors of the frequencies in the file, proven by computing "
-    "them again."""
+    """Rotary scaling of Llama 3, found in the divisors of the frequencies and computed again as a proof."""
     plain: dict[str, Any] = dict(config.rope_parameters)
     divisors = values_of(file, ROPE_FREQUENCIES)
     if np.all(divisors == 1):

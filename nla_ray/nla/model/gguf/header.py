@@ -1,5 +1,4 @@
-"""What a GGUF file says before a weight is read: metadata, tensor names, shapes and types; or why it "
-"cannot serve."""
+"""What a GGUF file says before a weight is read: metadata, names, shapes and types of its tensors."""
 
 from __future__ import annotations
 
@@ -21,8 +20,7 @@ MAGIC = b"GGUF"
 
 @dataclass(frozen=True)
 class GgufFile:
-    """An opened file: `fields` is its metadata by key, `tensors` its tensors by name, their data still "
-    "on disk."""
+    """An opened file: its metadata by key, and its tensors by name, whose data are still on disk."""
 
     path: Path
     fields: dict[str, Any]
@@ -34,8 +32,7 @@ class GgufFile:
         return str(self.fields["general.architecture"])
 
     def of(self, key: str, kind: type, default: Any = None) -> Any:
-        """One metadata value, of a kind. Raises CheckpointError for one that is missing or of another "
-        "kind."""
+        """A metadata value of a kind. Raises CheckpointError: it is missing or of another kind."""
         value = self.fields.get(key, default)
         if isinstance(value, int) and kind is float:
             value = float(value)
@@ -89,8 +86,7 @@ def shape_of(tensor: ReaderTensor) -> tuple[int, ...]:
 
 
 def require_gguf(path: Path) -> None:
-    """Raise CheckpointError unless a file begins as GGUF files do and the package that reads them is "
-    "there."""
+    """Raise CheckpointError unless a file begins as GGUF does and the package that reads it is there."""
     try:
         with path.open("rb") as file:
             start = file.read(len(MAGIC))

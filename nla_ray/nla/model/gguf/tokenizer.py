@@ -1,5 +1,4 @@
-"""The tokenizer that a GGUF file describes: byte-level BPE, built by the file's own words and checked "
-"against them."""
+"""The tokenizer that a GGUF file describes: byte-level BPE, built of its words and checked by them."""
 
 from __future__ import annotations
 
