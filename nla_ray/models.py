@@ -1,14 +1,18 @@
-"""From a model's name to its directory here: what lies on S3 is fetched once, all else is resolved."""
+"""From a model's name to its directory here: fetched from S3 or converted from GGUF once, else resolved."""
 
 from __future__ import annotations
 
+from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
+from nla_ray.cache import cache_folder
 from nla_ray.config.decode import Models
 from nla_ray.config.reference import ModelRef
-from nla_ray.errors import CheckpointError
-from nla_ray.nla.model.resolve import base_of, resolve, wanted_files
+from nla_ray.errors import CheckpointError, NoCheckpointError
+from nla_ray.ids import digest
+from nla_ray.nla.model.resolve import base_of, gguf_file, named_gguf, resolve, wanted_files
 
 S3 = "s3://"
 
@@ -18,14 +22,17 @@ Ref = TypeVar("Ref", ModelRef, ModelRef | None)
 def pinned(ref: Ref) -> Ref:
     """A model of S3 with the pin of its files as its revision, and all of them here; any other as it is.
 
-    Of an adapter its base too, which is written down where only the adapter's files name it. Whoever resolves
-    it later gets these files: other ones in their place are refused. Raises as `here` and `resolve` do.
+    Of an adapter its base too, which is written down where only the adapter's files name it; of a GGUF file
+    from the hub the revision is the commit. Whoever resolves it later gets these files: other ones in their
+    place are refused. Raises as `here` and `resolve` do.
     """
     if ref is None:
         return ref
     if ref.path.startswith(S3):
         _, pin = _copy(ref, weights=True)
         ref = ref.model_copy(update={"revision": pin})
+    if (file := gguf_of(ref)) is not None:
+        return ref.model_copy(update={"revision": commit_of(file) or ref.revision})
     base = ref.base or base_of(here(ref, weights=False))
     return ref if base is None else ref.model_copy(update={"base": pinned(base)})
 
@@ -37,19 +44,72 @@ def pinned_models(models: Models) -> Models:
 
 
 def here(ref: Ref, *, weights: bool = True) -> Ref:
-    """A model of S3 as the folder of this machine that it was fetched to; any other as it is.
+    """A model of S3 or a GGUF file as the folder here that it was fetched or converted to; any other as it
+    is.
 
-    Raises CheckpointError for a model of S3 whose code is to be run; NoFileError where it is not there,
-    InputError where it is not that of the revision; UnreachableError.
+    Raises CheckpointError for a model of S3 whose code is to be run and for a GGUF file that is damaged or
+    not converted; NoFileError where it is not there, InputError where it is not that of the revision;
+    UnreachableError.
     """
     if ref is None:
         return ref
     if ref.base is not None:
         ref = ref.model_copy(update={"base": here(ref.base, weights=weights)})
-    if not ref.path.startswith(S3):
+    if (file := gguf_of(ref)) is not None:
+        directory = _converted(file)
+    elif ref.path.startswith(S3):
+        directory, _ = _copy(ref, weights=weights)
+    else:
         return ref
-    directory, _ = _copy(ref, weights=weights)
     return ref.model_copy(update={"path": str(directory), "revision": None, "subfolder": None})
+
+
+def gguf_of(ref: ModelRef) -> Path | None:
+    """The GGUF file that a reference names, here, fetched where it must be; None for other references."""
+    if not ref.path.startswith(S3):
+        return gguf_file(ref)
+    if not named_gguf(ref):
+        return None
+    directory, _ = _copy(ref, weights=True)
+    return directory / _gguf_place(ref)[1]
+
+
+def gguf_sha256(file: Path) -> str:
+    """Digest of a GGUF file, its identity; the file is read once a process, unless it changes."""
+    stat = file.stat()
+    return _sha256(file.resolve(), stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=32)
+def _sha256(file: Path, _size: int, _changed: int) -> str:
+    from nla_ray.store.places.folder import file_sha256
+
+    return file_sha256(file)
+
+
+def _converted(file: Path) -> Path:
+    """The checkpoint folder of a GGUF file, made once by each version of what makes it."""
+    # Packages that are not needed for models of other kinds.
+    from nla_ray.nla.model.gguf.convert import VERSION, convert
+    from nla_ray.nla.model.gguf.header import require_gguf
+    from nla_ray.store.places.made import made_once
+
+    require_gguf(file)
+    made_by = digest(str(VERSION), version("gguf"), version("transformers"))[:8]
+    home = cache_folder() / "models" / f"gguf-{gguf_sha256(file)[:32]}-{made_by}"
+    name = file.stem
+
+    def make(part: Path) -> None:
+        (part / name).mkdir()
+        convert(file, part / name)
+
+    return made_once(home, make) / name
+
+
+def commit_of(path: Path) -> str | None:
+    """The commit of a directory or file in the hub's download cache; None for any other."""
+    within = path.parts[:-1]
+    return path.parts[within.index("snapshots") + 1] if "snapshots" in within else None
 
 
 def directory_of(ref: ModelRef, *, weights: bool = True) -> Path:
@@ -73,5 +133,17 @@ def _copy(ref: ModelRef, *, weights: bool) -> tuple[Path, str]:
     # The S3 libraries take longer to load than all that other models need.
     from nla_ray.store.places.remote.copies import local_copy
 
+    if named_gguf(ref):
+        url, name = _gguf_place(ref)
+        return local_copy(url, [name], ref.revision)
     url = ref.path.rstrip("/") + (f"/{ref.subfolder}" if ref.subfolder else "")
     return local_copy(url, wanted_files(), ref.revision, only=wanted_files(weights=weights))
+
+
+def _gguf_place(ref: ModelRef) -> tuple[str, str]:
+    """Folder and name of a GGUF file on S3; the name is one file's, whatever signs of a pattern are in it."""
+    url = ref.path.rstrip("/") + (f"/{ref.subfolder}" if ref.subfolder else "")
+    folder, _, name = url.rpartition("/")
+    if not name or any(sign in name for sign in "*?["):
+        raise NoCheckpointError(f"{ref}: the name of one GGUF file was expected")
+    return folder, name

@@ -11,6 +11,7 @@ from pathlib import Path
 from nla_ray import __version__
 from nla_ray.config.reference import ModelRef
 from nla_ray.ids import digest
+from nla_ray.models import commit_of, gguf_of, gguf_sha256
 from nla_ray.nla.model.adapters.view import layers_of
 from nla_ray.nla.model.resolve import wanted_files
 from nla_ray.nla.sidecar.read import SIDECAR_NAME
@@ -35,8 +36,11 @@ def model_record(ref: ModelRef, directory: Path) -> ModelRecord:
     """Identity of a checkpoint: the commit where it is from the hub, for that pins every file, here or not.
 
     Of a local directory every file that makes a checkpoint is read, so that it is the same here and on S3;
-    sub-folders do not count. An adapter is its own files and all that its base is.
+    sub-folders do not count. An adapter is its own files and all that its base is; a GGUF file is what it
+    holds, not what it was converted to.
     """
+    if (file := gguf_of(ref)) is not None:
+        return ModelRecord(str(ref), commit_of(file), digest("gguf", gguf_sha256(file)))
     if (layers := layers_of(directory)) is not None:
         own = model_record(ref.model_copy(update={"base": None}), layers.adapter)
         base = model_record(ref.base or ref, layers.base)
@@ -58,12 +62,6 @@ def at_commit(ref: ModelRef, directory: Path) -> ModelRef:
         base = None if ref.base is None else at_commit(ref.base, layers.base)
         return at_commit(ref, layers.adapter).model_copy(update={"base": base})
     return ref.model_copy(update={"revision": commit_of(directory) or ref.revision})
-
-
-def commit_of(directory: Path) -> str | None:
-    """The commit of a directory in the hub's download cache; None for any other."""
-    within = directory.parts[:-1]
-    return directory.parts[within.index("snapshots") + 1] if "snapshots" in within else None
 
 
 def versions() -> dict[str, str]:

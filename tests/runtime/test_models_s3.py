@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from nla_ray.config.decode import DecodeConfig
+from nla_ray.config.reference import ModelRef
 from nla_ray.config.runner import Runner
 from nla_ray.errors import CheckpointError, InputError, NoFileError
-from nla_ray.models import pinned
+from nla_ray.models import directory_of, pinned
 from nla_ray.pipelines.decode import run
 from nla_ray.pipelines.decode.planning import Decode
 from nla_ray.pipelines.decode.run import decode, plan, stages_of
+from nla_ray.pipelines.provenance import model_record
 from nla_ray.runtime.workers import Workers
 from nla_ray.stages.stage import Stage
 from nla_ray.store.places.objects import Store
@@ -134,3 +136,29 @@ def test_what_is_not_there_or_would_run_is_refused(
         decode(config.model_copy(update={"models": config.models.model_copy(update={"av": missing})}))
     with pytest.raises(CheckpointError, match="is not run"):
         pinned(missing.model_copy(update={"trust_remote_code": True}))
+
+
+def test_a_gguf_file_on_s3_is_converted_once_and_another_in_its_place_refused(
+    s3_endpoint: str,  # noqa: F811
+    requests: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("gguf")
+    from tests.gguf_files import tiny_gguf
+
+    _, path = tiny_gguf(tmp_path)
+    base = uuid.uuid4().hex
+    put(s3_endpoint, f"{base}/tiny.gguf", path.read_bytes())
+    named = ModelRef.parse(f"s3://{BUCKET}/{base}#tiny.gguf")
+    settled = pinned(named)
+    assert settled.revision is not None
+    assert directory_of(settled) == directory_of(ModelRef(path=str(path)))
+    assert model_record(settled, directory_of(settled)).sha256 == model_record(
+        ModelRef(path=str(path)), directory_of(settled)
+    ).sha256  # fmt: skip
+    put(s3_endpoint, f"{base}/tiny.gguf", path.read_bytes() + bytes(32))
+    assert directory_of(settled).is_dir()
+    monkeypatch.setenv("NLA_RAY_CACHE", str(tmp_path / "another-machine"))
+    with pytest.raises(InputError, match="changed since it was planned"):
+        directory_of(settled)

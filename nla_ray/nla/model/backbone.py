@@ -22,6 +22,7 @@ from transformers.utils import logging as hf_logging
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.model.adapters.view import bottom_of, layers_of, views_on
 from nla_ray.nla.model.cut import block_output, check_cut, cut_config, cuts_alike, skeleton
+from nla_ray.nla.model.quantised import check as check_quantised
 from nla_ray.nla.model.ranks import shared_out
 from nla_ray.nla.model.stack import NORMS, find_stack
 from nla_ray.nla.model.weights import SafetensorsDir
@@ -68,7 +69,7 @@ def load_config(directory: str | Path, *, trust_remote_code: bool = False) -> Pr
             "ADAPTER on BASE; where it is merged already, remove this file"
         )
     if not file.is_file():
-        raise CheckpointError(f"{directory}: no config.json; give a model directory in Hugging Face format")
+        raise CheckpointError(f"{directory}: no config.json; {_instead_of(file.parent)}")
     _check_architecture(file, trust_remote_code)
     try:
         config = AutoConfig.from_pretrained(file.parent, trust_remote_code=trust_remote_code)
@@ -83,6 +84,13 @@ def load_config(directory: str | Path, *, trust_remote_code: bool = False) -> Pr
     if text.is_encoder_decoder or not known or not sizes:
         raise CheckpointError.field(file, "model_type", text.model_type, _WANTED)
     return text
+
+
+def _instead_of(directory: Path) -> str:
+    named = sorted(path.name for path in directory.glob("*.gguf"))
+    if named:
+        return f"these are GGUF files: name one of them, as {directory}#{named[0]}"
+    return "give a model directory in Hugging Face format"
 
 
 def _check_architecture(file: Path, trust_remote_code: bool) -> None:
@@ -209,10 +217,12 @@ def _load(
     spared: Callable[[str], bool],
 ) -> nn.Module:
     view, directory = Path(directory), bottom_of(directory)
-    SafetensorsDir(directory)
+    quantised = check_quantised(directory, SafetensorsDir(directory), torch.device(device))
     if view != directory:
         check_adapters(factory, view, config, trust_remote_code=trust_remote_code)
-    shares = shared_out(config, view)
+    placed = shared_out(config, view)
+    if quantised is not None:
+        placed |= quantised.loading(config, torch.device(device))
     try:
         with alone():
             model, report = factory.from_pretrained(
@@ -226,9 +236,10 @@ def _load(
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
                 trust_remote_code=trust_remote_code,
-                **shares,
+                **placed,
             )
-        model = model.eval().requires_grad_(False).to(device)
+        model = model.eval().requires_grad_(False)
+        model = model if "device_map" in placed else model.to(device)
     # Sizes that no model can have, quantization, a full device: each fails in its own way.
     except Exception as error:
         raise CheckpointError(

@@ -103,6 +103,30 @@ def local_directory(ref: ModelRef) -> Path | None:
     return directory
 
 
+def gguf_file(ref: ModelRef) -> Path | None:
+    """The GGUF file that a reference names, here or from the hub (`FILE.gguf`, `DIR_OR_ID#FILE.gguf`); else
+    None.
+
+    Raises CheckpointError and NoCheckpointError as `resolve` does.
+    """
+    found = local_path(ref.path)
+    file = None if found is None else found / ref.subfolder if ref.subfolder else found
+    if file is not None and file.is_file():
+        if ref.revision is not None:
+            raise CheckpointError(f"{ref}: a local file has no revisions; leave out @{ref.revision}")
+        return file
+    if not named_gguf(ref) or (file is not None and file.is_dir()):
+        return None
+    if file is not None or ref.subfolder is None or ref.path.count("/") != 1:
+        raise NoCheckpointError(f"{ref}: no such file")
+    return _snapshot(ref, ref.path, [ref.subfolder], []) / ref.subfolder
+
+
+def named_gguf(ref: ModelRef) -> bool:
+    """Whether a reference ends as GGUF files do."""
+    return (ref.subfolder or ref.path).lower().endswith(".gguf")
+
+
 def released_id(name: str) -> str:
     """The hub id of a released name such as `qwen2.5-7b:av`; any other text is a hub id already."""
     pair, colon, part = name.partition(":")
@@ -139,13 +163,20 @@ def _demo_directory(ref: ModelRef) -> Path:
 def _download(ref: ModelRef, hub_id: str, *, weights: bool) -> Path:
     prefix = f"{ref.subfolder}/" if ref.subfolder else ""
     wanted = wanted_files(weights=weights, code=ref.trust_remote_code)
+    # `*` also matches a slash: without the second list, every sub-folder's pair would come along.
+    directory = (
+        _snapshot(ref, hub_id, [*_in_folder(prefix, wanted), *_above(ref.subfolder)], [f"{prefix}*/*"])
+        / prefix
+    )
+    if not directory.is_dir():
+        raise NoCheckpointError(f"{ref}: {hub_id} has no folder {ref.subfolder!r}")
+    return directory
+
+
+def _snapshot(ref: ModelRef, hub_id: str, allow: Sequence[str], ignore: Sequence[str]) -> Path:
     try:
         root = snapshot_download(
-            hub_id,
-            revision=ref.revision,
-            allow_patterns=[*_in_folder(prefix, wanted), *_above(ref.subfolder)],
-            # `*` also matches a slash: without this, every sub-folder's pair would come along.
-            ignore_patterns=[f"{prefix}*/*"],
+            hub_id, revision=ref.revision, allow_patterns=list(allow), ignore_patterns=list(ignore)
         )
     except HFValidationError:
         raise CheckpointError(f"{ref}: neither a directory nor a hub id (owner/name)") from None
@@ -156,10 +187,7 @@ def _download(ref: ModelRef, hub_id: str, *, weights: bool) -> Path:
             f"{ref}: not a directory here, not in the download cache, and the hub cannot be reached "
             f"({type(error).__name__}); give a local directory or download it where there is a network"
         ) from None
-    directory = Path(root) / prefix
-    if not directory.is_dir():
-        raise NoCheckpointError(f"{ref}: {hub_id} has no folder {ref.subfolder!r}")
-    return directory
+    return Path(root)
 
 
 def _in_folder(prefix: str, patterns: Sequence[str]) -> list[str]:

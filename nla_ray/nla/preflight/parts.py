@@ -14,6 +14,7 @@ from nla_ray.config.reference import ModelRef
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.model.adapters.view import bottom_of, layers_of
 from nla_ray.nla.model.backbone import load_config, refuse_stackless
+from nla_ray.nla.model.quantised import quantisation_of, require_plain
 from nla_ray.nla.model.resolve import local_directory, resolve
 from nla_ray.nla.model.stack import BESIDE, BLOCK
 from nla_ray.nla.model.weights import INDEX_NAME, SINGLE_NAME, SafetensorsDir
@@ -24,8 +25,6 @@ from nla_ray.nla.sidecar.read import SIDECAR_NAME, Role, Sidecar, open_sidecar, 
 Subject = Literal["AV", "AR", "target", "pair"]
 Status = Literal["pass", "fail", "skip"]
 T = TypeVar("T")
-
-_FLOATS = ("F32", "F16", "BF16")
 
 
 @dataclass(frozen=True)
@@ -178,16 +177,14 @@ def describe_sidecar(sidecar: Sidecar) -> str:
 
 
 def describe_weights(weights: SafetensorsDir) -> str:
-    """Number and dtypes of the tensors. Raises CheckpointError for quantized ones."""
+    """Number and types of the tensors, how they are quantised. Raises CheckpointError as a load would."""
+    quantised = quantisation_of(weights.directory)
+    if quantised is None:
+        require_plain(weights)
     dtypes = sorted({weights.info(name).dtype for name in weights.headers})
-    other = [dtype for dtype in dtypes if dtype not in _FLOATS]
-    if other:
-        raise CheckpointError(
-            f"{weights.directory}: tensors of dtype {', '.join(other)}; {', '.join(_FLOATS)} are read: use "
-            "the unquantized checkpoint"
-        )
     known = f"{', '.join(dtypes)}" if dtypes else "headers not on this machine"
-    return f"safetensors, {len(weights.names)} tensors, {known}"
+    how = "" if quantised is None else f", quantised by {quantised.name}"
+    return f"safetensors, {len(weights.names)} tensors, {known}{how}"
 
 
 def block_indices(names: Iterable[str]) -> set[int]:

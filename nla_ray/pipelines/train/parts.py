@@ -18,6 +18,7 @@ from nla_ray.models import directory_of, planned_directory
 from nla_ray.nla.fidelity import Baseline
 from nla_ray.nla.model.adapters.view import layers_of
 from nla_ray.nla.model.backbone import load_config
+from nla_ray.nla.model.quantised import refuse_quantised
 from nla_ray.nla.prompt import load_tokenizer, slots_of
 from nla_ray.nla.sidecar.read import (
     AR_NAMES,
@@ -71,7 +72,9 @@ class Parts:
         return None if ref is None else self._find(ref)
 
     def _find(self, ref: ModelRef) -> Path:
-        return directory_of(ref) if self.weights else planned_directory(ref)
+        directory = directory_of(ref) if self.weights else planned_directory(ref)
+        refuse_quantised(directory)
+        return directory
 
     @cached_property
     def sidecars(self) -> dict[Role, Sidecar]:

@@ -107,7 +107,7 @@ SPOILT: list[tuple[str, Spoil, tuple[str, str], str]] = [
         "quantized",
         lambda t, v, r: edit_tensors(v / "model.safetensors", q=torch.ones(2, dtype=torch.int8)),
         ("AV", "weights"),
-        "unquantized",
+        "use the unquantised checkpoint",
     ),
     (
         "depth",

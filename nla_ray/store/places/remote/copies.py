@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -16,6 +14,7 @@ from typing import BinaryIO, cast
 from nla_ray.cache import cache_folder
 from nla_ray.errors import InputError, NoFileError
 from nla_ray.ids import digest
+from nla_ray.store.places.made import locked
 from nla_ray.store.places.remote.listing import Entry, objects
 from nla_ray.store.places.remote.spool import checksum_of, fill
 
@@ -49,7 +48,7 @@ def local_copy(
             f"{url}: its files are not those of {pin}: they changed since it was planned; restore them, or "
             f"run again with what is there now ({now})"
         )
-    with _locked(_home(now, only)) as home:
+    with locked(_home(now, only)) as home:
         return _whole(home, url) or _fetched(home, url, [one for one in found if _fits(one, only)]), now
 
 
@@ -117,18 +116,3 @@ def _fetch(url: str, entry: Entry, path: Path) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-
-
-@contextmanager
-def _locked(home: Path) -> Iterator[Path]:
-    """The home of one copy for this process alone; a process that dies lets go of it."""
-    try:
-        home.parent.mkdir(parents=True, exist_ok=True)
-        with home.with_name(f".{home.name}.lock").open("ab") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield home
-    except OSError as error:
-        raise InputError(
-            f"{home.parent}: cannot keep a copy of a model: {error.strerror or error}; make room, or name "
-            "another folder in NLA_RAY_CACHE"
-        ) from None

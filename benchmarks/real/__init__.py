@@ -1,0 +1,1 @@
+"""A pair for a real pretrained model, on a laptop: `make real`. See docs/real_model.md."""
