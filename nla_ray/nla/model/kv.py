@@ -44,13 +44,20 @@ class SlotKV:
         if layer not in self._own:
             self._own[layer] = (
                 key_BKTD.new_zeros(self.slots, heads, width, self.capacity),
-                value_BKTD.new_zeros(self.slots, heads, self.capacity, width),
+                value_BKTD.new_zeros(self.slots, heads, self.capacity, value_BKTD.shape[3]),
             )
         key_SKDT, value_SKTD = (buffer[span.slots] for buffer in self._own[layer])
         stop = span.start + steps
         key_SKDT[..., span.start : stop] = key_BKTD[span.batch].transpose(2, 3)
         value_SKTD[:, :, span.start : stop] = value_BKTD[span.batch]
         return key_SKDT[..., :stop], value_SKTD[:, :, :stop]
+
+    def keep(self, order_N: torch.Tensor) -> None:
+        """Slot i takes what slot `order_N[i]` holds; slots behind these hold nothing of use any more."""
+        moved_M = (order_N != torch.arange(len(order_N), device=order_N.device)).nonzero().squeeze(1)
+        for buffers in self._own.values():
+            for buffer in buffers:
+                buffer[moved_M] = buffer[order_N[moved_M]]
 
     def as_prefix(self) -> Prefix:
         """What slot 0 holds, as the prefix of another SlotKV."""
