@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from transformers import PreTrainedConfig
 
 from nla_ray.errors import CheckpointError, InputError
-from nla_ray.nla.model.backbone import load_backbone, load_config
+from nla_ray.nla.model.backbone import load_backbone, load_config, text_config
 from nla_ray.nla.model.batching import Ids, length_buckets, pad_right, refuse_foreign_ids
+from nla_ray.nla.model.cut import block_output, check_cut
 from nla_ray.nla.model.stack import find_stack, hidden
 
 
@@ -40,12 +42,7 @@ class Extractor:
         """
         config = load_config(directory, trust_remote_code=trust_remote_code)
         _check_layers(layers, config.num_hidden_layers, directory)
-        self.layers = tuple(layers)
-        self.d_model: int = config.hidden_size
-        self._vocab_size: int = config.vocab_size
-        self._batch_tokens = batch_tokens
-        self._device = torch.device(device)
-        self._model: Any = load_backbone(
+        model = load_backbone(
             directory,
             layers=max(layers) + 1,
             final_norm=False,
@@ -53,6 +50,31 @@ class Extractor:
             device=device,
             trust_remote_code=trust_remote_code,
         )
+        self._take(model, layers, config, batch_tokens)
+
+    @classmethod
+    def within(
+        cls, model: Any, layers: Sequence[int], source: object, *, batch_tokens: int = 2048
+    ) -> Extractor:
+        """Of a whole causal LM that is loaded: its own blocks are run, so no weight is in memory twice.
+
+        Raises CheckpointError as above, and where its cut stack does not give what its last block gives.
+        """
+        stack, config = find_stack(model, source), text_config(model.config)
+        _check_layers(layers, len(stack.blocks), source)
+        top = max(layers)
+        wanted = block_output(stack, top, source)
+        view = stack.view(top + 1)
+        check_cut(view, wanted, source)
+        extractor = cls.__new__(cls)
+        extractor._take(view.body, layers, config, batch_tokens)
+        return extractor
+
+    def _take(self, model: Any, layers: Sequence[int], config: PreTrainedConfig, batch_tokens: int) -> None:
+        self.layers, self._model, self._batch_tokens = tuple(layers), model, batch_tokens
+        self.d_model: int = config.hidden_size
+        self._vocab_size: int = config.vocab_size
+        self._device: torch.device = next(find_stack(model).embedding.parameters()).device
 
     @torch.inference_mode()
     def extract(self, token_ids: Sequence[Ids], positions: Sequence[Ids]) -> list[npt.NDArray[np.float32]]:
@@ -110,7 +132,7 @@ def _selected_outputs(
             handle.remove()
 
 
-def _check_layers(layers: Sequence[int], blocks: int, directory: str | Path) -> None:
+def _check_layers(layers: Sequence[int], blocks: int, directory: object) -> None:
     if not layers:
         raise CheckpointError(f"{directory}: no layer asked for; name at least one of 0..{blocks - 1}")
     for layer in layers:

@@ -93,8 +93,8 @@ class Writer:
         if found > allowed:
             raise CheckpointError(
                 f"{source}: {self._model.config.model_type}: writing step by step gives other logits than "
-                f"one run over all tokens (they differ by {found:.2g} of the norm); such a model is not asked "
-                "to continue: use another one, or no continuation"
+                f"one run over all tokens (they differ by {found:.2g} of the norm); it cannot be asked to "
+                "continue: use another model, or no continuation"
             )
         return "equal"
 
