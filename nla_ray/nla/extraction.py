@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from transformers import PreTrainedConfig
 
 from nla_ray.errors import CheckpointError, InputError
-from nla_ray.nla.model.backbone import load_config
+from nla_ray.nla.model.backbone import load_config, text_config
 from nla_ray.nla.model.batching import Ids, length_buckets, pad_right, refuse_foreign_ids
-from nla_ray.nla.model.held import Held, over_base
+from nla_ray.nla.model.cut import block_output, check_cut
+from nla_ray.nla.model.held import Held, Lent, over_base
 from nla_ray.nla.model.stack import find_stack, hidden
 
 if TYPE_CHECKING:
@@ -45,20 +47,45 @@ class Extractor:
         """
         config = load_config(directory, trust_remote_code=trust_remote_code)
         _check_layers(layers, config.num_hidden_layers, directory)
-        self.layers = tuple(layers)
+        held = Held(Path(directory), max(layers) + 1, dtype, torch.device(device), trust_remote_code)
+        self._take(held, layers, config, batch_tokens)
+
+    @classmethod
+    def within(
+        cls, model: Any, layers: Sequence[int], source: object, *, batch_tokens: int = 2048
+    ) -> Extractor:
+        """Of a whole causal LM that is loaded: its own blocks are run, so no weight is in memory twice.
+
+        Raises CheckpointError as above, and where its cut stack does not give what its last block gives.
+        """
+        stack, config = find_stack(model, source), text_config(model.config)
+        _check_layers(layers, len(stack.blocks), source)
+        top = max(layers)
+        wanted = block_output(stack, top, source)
+        view = stack.view(top + 1)
+        check_cut(view, wanted, source)
+        extractor = cls.__new__(cls)
+        extractor._take(Lent(view.body), layers, config, batch_tokens)
+        return extractor
+
+    def _take(
+        self, held: Held | Lent, layers: Sequence[int], config: PreTrainedConfig, batch_tokens: int
+    ) -> None:
+        self._held, self.layers, self._batch_tokens = held, tuple(layers), batch_tokens
+        self._adapters: tuple[Adapter, ...] | None = None
         self.d_model: int = config.hidden_size
         self._vocab_size: int = config.vocab_size
-        self._batch_tokens = batch_tokens
-        self._device = torch.device(device)
-        self._held = Held(Path(directory), max(layers) + 1, dtype, self._device, trust_remote_code)
-        self._adapters: tuple[Adapter, ...] | None = None
+        self._device: torch.device = next(find_stack(held.model).embedding.parameters()).device
 
     def beside(self, directory: str | Path) -> Extractor:
         """An extractor of the same layers of another model over the same base, which is held once for both.
 
         The two are adapters of one base, or one of them is that base. Their vectors are those of extractors
-        of their own; a pass takes longer. Raises CheckpointError for an adapter that does not fit.
+        of their own; a pass takes longer. Raises CheckpointError for an adapter that does not fit, and where
+        the model is lent by what runs it whole.
         """
+        if isinstance(self._held, Lent):
+            raise CheckpointError(f"{directory}: its base is run whole by what answers; load it by itself")
         if self._adapters is None:
             self._adapters = self._held.shared()
         other = copy.copy(self)
@@ -122,7 +149,7 @@ def _selected_outputs(
             handle.remove()
 
 
-def _check_layers(layers: Sequence[int], blocks: int, directory: str | Path) -> None:
+def _check_layers(layers: Sequence[int], blocks: int, directory: object) -> None:
     if not layers:
         raise CheckpointError(f"{directory}: no layer asked for; name at least one of 0..{blocks - 1}")
     for layer in layers:

@@ -17,7 +17,7 @@ from nla_ray.config.reading.sample import Sample
 from nla_ray.config.reference import ModelRef
 from nla_ray.corpus.documents.document import Document
 from nla_ray.corpus.documents.pieces import read_unit
-from nla_ray.corpus.reading.reader import UNKNOWN, Answer, Reader, Reading, VectorReader
+from nla_ray.corpus.reading.reader import UNKNOWN, Answers, Reader, Reading, VectorReader
 from nla_ray.errors import InputError
 from nla_ray.ids import digest, sampling_key
 from nla_ray.models import directory_of
@@ -89,22 +89,11 @@ class ExtractStage(Stage):
         reads = ref is not None and config.corpus.vectors is None
         target = None if ref is None else directory_of(ref, weights=reads)
         self._tokenizer = tokenizer_of(config, target)
-        self._answer = None if target is None or config.continuation is None else answer_of(config, target)
+        continuer = None if target is None else continuer_of(config, target)
+        self._answers = None if continuer is None else answers_of(config, continuer)
         self._open_reader(target)
-        self._extractor = None
         self._directory = target
-        if target is not None and ref is not None and reads:
-            device, dtype = device_of(config.engine)
-            self._extractor = spread(
-                config.engine.ranks,
-                Extractor,
-                target,
-                [self._identity.layer],
-                dtype=dtype,
-                device=device,
-                batch_tokens=config.engine.batch_tokens,
-                trust_remote_code=ref.trust_remote_code,
-            )
+        self._extractor = extractor_of(config, target, self._identity.layer, continuer) if reads else None
 
     def setup_beside(self, other: ExtractStage) -> None:
         """See Stage."""
@@ -112,12 +101,11 @@ class ExtractStage(Stage):
         if self._loads() != other._loads():
             self.setup()
         elif ref == other._config.target:
-            self._tokenizer, self._answer, self._extractor = other._tokenizer, other._answer, other._extractor
-            self._directory = other._directory
+            self._tokenizer, self._answers = other._tokenizer, other._answers
+            self._directory, self._extractor = other._directory, other._extractor
             self._open_reader(None if ref is None else directory_of(ref, weights=False))
         elif other._extractor is not None and (target := self._over_the_same(other)) is not None:
-            self._directory, self._tokenizer = target, tokenizer_of(self._config, target)
-            self._answer = None if self._config.continuation is None else answer_of(self._config, target)
+            self._directory, self._tokenizer, self._answers = target, tokenizer_of(self._config, target), None
             self._open_reader(target)
             self._extractor = other._extractor.beside(target)
         else:
@@ -125,9 +113,12 @@ class ExtractStage(Stage):
 
     def _over_the_same(self, other: ExtractStage) -> Path | None:
         """The directory of a target over the base of another's; None for one that is loaded by itself."""
-        if self._config.target is None or other._directory is None:
+        config = self._config
+        if config.target is None or other._directory is None:
             return None
-        target = directory_of(self._config.target)
+        if config.continuation is not None or config.engine.ranks > 1:
+            return None
+        target = directory_of(config.target)
         return target if bottom_of(target) == bottom_of(other._directory) else None
 
     def _loads(self) -> tuple[object, ...]:
@@ -144,7 +135,7 @@ class ExtractStage(Stage):
             d_model=self._d_model,
             layer=self._identity.layer,
             vocabulary=vocabulary_of(self._config, target),
-            answer=self._answer,
+            answers=self._answers,
         )
 
     def __call__(self, task: Task) -> Work:
@@ -157,17 +148,22 @@ class ExtractStage(Stage):
                 listed=self._config.positions.column,
                 planned=lambda found: unit_id_of(self._identity.recipe, found) == task.unit_id,
             )
-            readings = [self._read(task, index, document) for index, document in enumerate(documents)]
+            readings = self._readings(task, documents)
         with tally.timed("extract"):
             vectors = self._vectors(task, readings)
         self._count(tally, readings, vectors)
         tally.saw_worker()
         return Work(task, readings, vectors, self._reads(readings, vectors), tally)
 
-    def _read(self, task: Task, index: int, document: Document) -> Reading:
-        """One document; what the target would answer is not asked of one that is left out."""
-        left_out = self._config.continuation is not None and not task.wants(index)
-        return Reading(document) if left_out else self._reader.read(document)
+    def _readings(self, task: Task, documents: Sequence[Document]) -> list[Reading]:
+        """Of all documents; what the target would answer is not asked of one that is left out."""
+        readings = [Reading(document) for document in documents]
+        every = self._config.continuation is None
+        wanted = [index for index in range(len(documents)) if every or task.wants(index)]
+        found = self._reader.read_all([documents[index] for index in wanted])
+        for index, reading in zip(wanted, found, strict=True):
+            readings[index] = reading
+        return readings
 
     def _vectors(self, task: Task, readings: Sequence[Reading]) -> np.ndarray:
         """Vectors [n, d] of all places in order; NaN for documents that are left out."""
@@ -248,20 +244,52 @@ def tokenizer_of(config: Extracts, target: Path | None) -> PreTrainedTokenizerBa
     return load_tokenizer(target, trust_remote_code=config.target.trust_remote_code)
 
 
-def answer_of(config: Extracts, target: Path) -> Answer | None:
-    """How the target answers documents; None where it is not asked to. Loads the whole target."""
+def continuer_of(config: Extracts, target: Path) -> Continuer | None:
+    """The whole target, where it is asked to answer documents."""
     if config.continuation is None or config.target is None:
         return None
     device, dtype = device_of(config.engine)
-    remote, drawn, seed = config.target.trust_remote_code, config.continuation, config.seed
-    continuer = Continuer(target, dtype=dtype, device=device, trust_remote_code=remote)
+    remote = config.target.trust_remote_code
+    return Continuer(target, dtype=dtype, device=device, trust_remote_code=remote)
+
+
+def answers_of(config: Extracts, continuer: Continuer) -> Answers:
+    """How it answers documents: each by a key of its own; halves of them where memory runs out."""
+    drawn, seed = config.continuation or Continuation(), config.seed
     sampling = Sampling(drawn.temperature, drawn.top_p, drawn.max_new_tokens, seed)
 
-    def answer(doc_id: str, prompt: Sequence[int]) -> Sequence[int]:
-        key = sampling_key(seed, digest("continuation", doc_id)[:32], 0)
-        return continuer.generate(prompt, key, sampling)
+    def answers(doc_ids: Sequence[str], prompts: Sequence[Sequence[int]]) -> Sequence[Sequence[int]]:
+        keys = [sampling_key(seed, digest("continuation", doc_id)[:32], 0) for doc_id in doc_ids]
 
-    return answer
+        def write(some: Sequence[tuple[Sequence[int], int]]) -> list[tuple[int, ...]]:
+            return continuer.generate([one for one, _ in some], [key for _, key in some], sampling)
+
+        return in_halves(write, list(zip(prompts, keys, strict=True)))
+
+    return answers
+
+
+def extractor_of(
+    config: Extracts, target: Path | None, layer: int, continuer: Continuer | None
+) -> Extractor | None:
+    """What reads block K: of the model that answers, where it is there already."""
+    if target is None or config.target is None:
+        return None
+    at_once = config.engine.batch_tokens
+    if continuer is not None:
+        return Extractor.within(continuer.model, [layer], target, batch_tokens=at_once)
+    device, dtype = device_of(config.engine)
+    remote = config.target.trust_remote_code
+    return spread(
+        config.engine.ranks,
+        Extractor,
+        target,
+        [layer],
+        dtype=dtype,
+        device=device,
+        batch_tokens=at_once,
+        trust_remote_code=remote,
+    )
 
 
 def reader_of(
@@ -271,7 +299,7 @@ def reader_of(
     d_model: int,
     layer: int,
     vocabulary: int | None = None,
-    answer: Answer | None = None,
+    answers: Answers | None = None,
 ) -> Reader | VectorReader:
     """The reader that a configuration asks for.
 
@@ -292,7 +320,7 @@ def reader_of(
         window=config.corpus.window,
         chats=config.corpus.chat,
         vocabulary=vocabulary,
-        answer=answer,
+        answers=answers,
         sample=config.sample,
     )
 

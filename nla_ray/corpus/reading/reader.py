@@ -64,12 +64,12 @@ class Reading:
         return not self.windowed and self.left_out[1] > 0
 
 
-Answer = Callable[[str, Sequence[int]], Sequence[int]]
-"""From a document's id and token ids to the ids of the target's answer."""
+Answers = Callable[[Sequence[str], Sequence[Sequence[int]]], Sequence[Sequence[int]]]
+"""From the ids of documents and their token ids to those of the target's answers, all at once."""
 
 
 class Reader:
-    """Turns documents into readings with one target's tokenizer; with `answer` the target's answer too.
+    """Turns documents into readings with one target's tokenizer; with `answers` the target's answers too.
 
     Raises ConfigError for an expression that cannot be used.
     """
@@ -84,10 +84,10 @@ class Reader:
         vocabulary: int | None = None,
         window: Window | None = None,
         chats: Chats | None = None,
-        answer: Answer | None = None,
+        answers: Answers | None = None,
         sample: Sample | None = None,
     ) -> None:
-        self._answer, self._vocabulary = answer, vocabulary
+        self._answers, self._vocabulary = answers, vocabulary
         self.tokenizer = tokenizer
         self.special_ids = special_ids(tokenizer)
         self._chooser = Chooser(positions, seed, self.special_ids)
@@ -96,13 +96,26 @@ class Reader:
         self._max_tokens, self._window, self._chats = max_tokens, window, chats
         self._begin: int | None = tokenizer.bos_token_id
 
+    def read_all(self, documents: Sequence[Document]) -> list[Reading]:
+        """`read` of each; the target answers together those that can be answered."""
+        if self._answers is None:
+            return [self.read(document) for document in documents]
+        prompts = [self._prompt(document) for document in documents]
+        asked = [(one, tokens) for one, tokens in zip(documents, prompts, strict=True)
+                 if isinstance(tokens, Tokens)]  # fmt: skip
+        said = iter(self._answers([one.doc_id for one, _ in asked], [tokens.ids for _, tokens in asked]))
+        return [
+            prompt if isinstance(prompt, Reading) else self._answered(document, prompt, next(said))
+            for document, prompt in zip(documents, prompts, strict=True)
+        ]
+
     def read(self, document: Document) -> Reading:
         """Token ids and positions of one document; never raises for the document's own faults."""
-        tokens = self._tokens(document, to_answer=self._answer is not None)
+        if self._answers is not None:
+            return self.read_all([document])[0]
+        tokens = self._tokens(document, to_answer=False)
         if isinstance(tokens, str):
             return Reading(document, problem=tokens)
-        if self._answer is not None:
-            return self._read_answered(document, tokens, self._answer)
         kept = shortened(tokens, self._window, max_tokens=self._max_tokens, begin=self._begin)
         if isinstance(kept, str):
             return Reading(document, problem=kept)
@@ -153,13 +166,18 @@ class Reader:
         said = f"{start} tokens are too many to be answered; corpus.max_tokens is {most}"
         return said if start > most else None
 
-    def _read_answered(self, document: Document, prompt: Tokens, answer: Answer) -> Reading:
-        """A document that is cut would be answered wrongly: it is a problem."""
-        start = len(prompt.ids)
-        if (problem := self._too_long(prompt)) is not None:
-            ids, left_out = prompt.ids[: self._max_tokens], (0, start - self._max_tokens)
+    def _prompt(self, document: Document) -> Tokens | Reading:
+        """What the target is asked; a document that would be cut is a problem, for it is answered wrongly."""
+        tokens = self._tokens(document, to_answer=True)
+        if isinstance(tokens, str):
+            return Reading(document, problem=tokens)
+        if (problem := self._too_long(tokens)) is not None:
+            ids, left_out = tokens.ids[: self._max_tokens], (0, len(tokens.ids) - self._max_tokens)
             return Reading(document, ids, left_out=left_out, problem=problem)
-        tokens = prompt.answered(answer(document.doc_id, prompt.ids), self.tokenizer)
+        return tokens
+
+    def _answered(self, document: Document, prompt: Tokens, answer: Sequence[int]) -> Reading:
+        start, tokens = len(prompt.ids), prompt.answered(answer, self.tokenizer)
         ends = {"prompt": (0, start), "response": (start, len(tokens.ids)), "both": (0, len(tokens.ids))}
         within = range(*ends[self._part])
         chosen = self._chooser.positions(document, tokens, within, total=len(tokens.ids))
@@ -176,6 +194,10 @@ class VectorReader:
         self.special_ids = frozenset() if tokenizer is None else special_ids(tokenizer)
         self._d_model = d_model
         self._layer = layer
+
+    def read_all(self, documents: Sequence[Document]) -> list[Reading]:
+        """`read` of each."""
+        return [self.read(document) for document in documents]
 
     def read(self, document: Document) -> Reading:
         """The position of a vector, with the text's tokens where there are as many as were read for it."""

@@ -13,9 +13,7 @@ from nla_ray.nla.engines.packing import pack
 from nla_ray.nla.engines.plain import PlainDecoder
 from nla_ray.nla.engines.slots import SlotDecoder
 from nla_ray.nla.model import attention
-from nla_ray.nla.model.backbone import alone
-from nla_ray.nla.model.cut import FAULTS, apart, tolerance
-from nla_ray.nla.model.stack import cached_by_attention
+from nla_ray.nla.model.cut import FAULTS, logits_apart, tolerance
 
 Kind = Literal["slots", "plain"]
 
@@ -50,10 +48,10 @@ class Choice:
                 f"{self._source}: {model.config.model_type}: cannot be run on its prompt: "
                 f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             ) from error
-        if _by_slots(model) and self._slots_differ(vectors, tokens, wanted) <= tolerance(model.dtype):
+        if attention.serves(model) and self._slots_differ(vectors, tokens, wanted) <= tolerance(model.dtype):
             pack(model)
             return "slots"
-        found = _differ(reference.probe(vectors, tokens), wanted)
+        found = logits_apart(reference.probe(vectors, tokens), wanted)
         if found > tolerance(model.dtype):
             raise CheckpointError(
                 f"{self._source}: {model.config.model_type}: decoding step by step gives other logits than "
@@ -67,30 +65,13 @@ class Choice:
     ) -> float:
         """Infinite where slot attention cannot run the model. What differs leaves the model as it was."""
         own, found = self._model.config._attn_implementation, float("inf")
-        _attend_by(self._model, attention.NAME)
+        attention.attend_by(self._model, attention.NAME)
         try:
-            found = _differ(self._slots().probe(vectors, tokens), wanted)
+            found = logits_apart(self._slots().probe(vectors, tokens), wanted)
         except torch.OutOfMemoryError:
             raise
         except (*FAULTS, EngineError):
             pass
         if found > tolerance(self._model.dtype):
-            _attend_by(self._model, own)
+            attention.attend_by(self._model, own)
         return found
-
-
-def _by_slots(model: Any) -> bool:
-    """Whether all blocks attend to keys of their own, with no other limit than a window."""
-    kinds = set(getattr(model.config, "layer_types", None) or ())
-    return cached_by_attention(model) and kinds <= {"full_attention", "sliding_attention"}
-
-
-def _attend_by(model: Any, implementation: str) -> None:
-    with alone():
-        model.set_attn_implementation(implementation)
-
-
-def _differ(found_BTV: torch.Tensor, wanted_BTV: torch.Tensor) -> float:
-    """The share of the norm, once what all tokens have in common is taken off; NaN for damaged weights."""
-    one, other = (logits - logits.mean(dim=-1, keepdim=True) for logits in (found_BTV, wanted_BTV))
-    return apart(one, other)

@@ -7,7 +7,8 @@ one matrix product per head.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,9 @@ import torch
 from transformers import AttentionInterface
 
 from nla_ray.errors import EngineError
+from nla_ray.nla.model.backbone import alone
 from nla_ray.nla.model.kv import SlotKV, Span
+from nla_ray.nla.model.stack import cached_by_attention
 
 NAME = "nla_ray_slots"
 """Value of `attn_implementation` for a model whose forward pass is given `nla_slots=SlotPass(...)`."""
@@ -27,6 +30,31 @@ class SlotPass:
 
     kv: SlotKV
     spans: Sequence[Span]
+    empty_SC: torch.Tensor | None = None
+    """True where a slot has no token, [slots, capacity]: the shorter rows of those that end together."""
+
+
+def serves(model: Any) -> bool:
+    """Whether all blocks attend to keys of their own, with no other limit than a window."""
+    kinds = set(getattr(model.config, "layer_types", None) or ())
+    return cached_by_attention(model) and kinds <= {"full_attention", "sliding_attention"}
+
+
+def attend_by(model: Any, implementation: str) -> None:
+    """Let a model attend in this way from now on."""
+    with alone():
+        model.set_attn_implementation(implementation)
+
+
+@contextmanager
+def attending(model: Any, implementation: str) -> Iterator[None]:
+    """The same in this context, then as before."""
+    own = model.config._attn_implementation
+    attend_by(model, implementation)
+    try:
+        yield
+    finally:
+        attend_by(model, own)
 
 
 def attend(
@@ -68,6 +96,11 @@ def attend(
         hidden_TT = _hidden(scores_SKRT.shape[-1], steps, sliding_window, scores_SKRT.device)
         if hidden_TT is not None:
             scores_SKRT.masked_fill_(hidden_TT.repeat(rows // steps, 1), float("-inf"))
+        if nla_slots.empty_SC is not None:
+            empty_SC = nla_slots.empty_SC[span.slots, : key_SKDT.shape[-1]]
+            # Not minus infinity: a query that is padding itself has nothing else to look at.
+            own_SKRT = scores_SKRT[..., prefix.length :]
+            own_SKRT.masked_fill_(empty_SC[:, None, None], torch.finfo(own_SKRT.dtype).min)
         probs_SKRT = torch.softmax(scores_SKRT, dim=-1, dtype=torch.float32).to(query_BHTD.dtype)
         prefix.probs_BKRP[span.batch] = probs_SKRT[..., : prefix.length]
         output_BKRD[span.batch] = torch.matmul(probs_SKRT[..., prefix.length :], value_SKTD)

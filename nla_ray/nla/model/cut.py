@@ -149,6 +149,12 @@ def apart(found: torch.Tensor, wanted: torch.Tensor) -> float:
     return float((found - wanted).norm() / wanted.norm())
 
 
+def logits_apart(found_TV: torch.Tensor, wanted_TV: torch.Tensor) -> float:
+    """The same of logits, once what all tokens have in common is taken off; NaN for damaged weights."""
+    one, other = (logits - logits.mean(dim=-1, keepdim=True) for logits in (found_TV, wanted_TV))
+    return apart(one, other)
+
+
 def _refuse_apart(
     found_TD: torch.Tensor, wanted_TD: torch.Tensor, what: str, stack: Stack, source: object
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,13 @@ class Held:
             device=self._device,
             trust_remote_code=self._trust,
         )
+
+
+@dataclass(frozen=True)
+class Lent:
+    """The first blocks of a model that another holds, and runs whole."""
+
+    model: Any
 
 
 @contextmanager

@@ -52,6 +52,13 @@ class SlotKV:
         value_SKTD[:, :, span.start : stop] = value_BKTD[span.batch]
         return key_SKDT[..., :stop], value_SKTD[:, :, :stop]
 
+    def keep(self, order_N: torch.Tensor) -> None:
+        """Slot i takes what slot `order_N[i]` holds; slots behind these hold nothing of use any more."""
+        moved_M = (order_N != torch.arange(len(order_N), device=order_N.device)).nonzero().squeeze(1)
+        for buffers in self._own.values():
+            for buffer in buffers:
+                buffer[moved_M] = buffer[order_N[moved_M]]
+
     def as_prefix(self) -> Prefix:
         """What slot 0 holds, as the prefix of another SlotKV."""
         return [(key[0], value[0]) for _, (key, value) in sorted(self._own.items())]

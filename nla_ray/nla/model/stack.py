@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import re
 from dataclasses import dataclass
@@ -40,6 +41,16 @@ class Stack:
     def cut(self, layers: int) -> None:
         """Keep blocks 0..`layers`-1, in place."""
         del self.blocks[layers:]
+
+    def view(self, layers: int) -> Stack:
+        """A stack of blocks 0..`layers`-1 alone, without the final norm; the blocks are those of this one."""
+        body = copy.copy(self.body)
+        body._modules = dict(self.body._modules)
+        name = next(name for name, part in body._modules.items() if part is self.blocks)
+        body._modules[name] = self.blocks[:layers]
+        view = Stack(body, self.embedding, body._modules[name], self.norm)
+        view.end_at_block()
+        return view
 
     def end_at_block(self) -> None:
         """Put the identity in place of the final norm: the body then returns what its last block does."""

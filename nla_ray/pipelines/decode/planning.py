@@ -170,6 +170,11 @@ def refuse_slots(sidecar: Sidecar) -> None:
 def check_ranks(config: DecodeConfig, checkpoints: Checkpoints) -> None:
     """Refuse models that `engine.ranks` cannot share, and actors without a GPU for each rank."""
     ranks, runner, models = config.engine.ranks, config.runner, config.models
+    if ranks > 1 and config.continuation is not None:
+        raise ConfigError(
+            f"engine.ranks {ranks}: a target that answers (continuation) is not shared out; decode a corpus "
+            "that has its answers, or use engine.ranks 1"
+        )
     pools = [runner.pool] if runner.pools is None else [pool for _, pool in runner.pools]
     least = min(pool.gpus for pool in pools)
     if runner.name == "ray" and config.engine.device == "cuda" and ranks > max(1, least):

@@ -225,7 +225,8 @@ def answered(document: Document, said: str, **settings: Any) -> Reading:
     tokenizer = tiny_tokenizer("qwen2")
     how = Positions(min_position=0, choose="all", **settings)
     say = tokenizer.encode(said)
-    return Reader(tokenizer, how, seed=0, max_tokens=40, answer=lambda doc_id, prompt: say).read(document)
+    answers = lambda doc_ids, prompts: [say] * len(prompts)  # noqa: E731
+    return Reader(tokenizer, how, seed=0, max_tokens=40, answers=answers).read(document)
 
 
 @pytest.mark.parametrize("part", ["prompt", "response", "both"])
@@ -249,6 +250,25 @@ def test_in_a_chat_the_answer_is_the_assistants() -> None:
 def test_a_prompt_that_is_cut_is_not_answered() -> None:
     assert "too many to be answered" in str(answered(text("the model said " * 30), "x").problem)
     assert "no position to read in 0 tokens" in str(answered(text("the"), "", part="response").problem)
+
+
+def test_all_documents_are_asked_of_at_once_but_those_that_cannot_be() -> None:
+    tokenizer, asked = tiny_tokenizer("qwen2"), list[list[str]]()
+    said = {"d0": " it", "d2": " true"}
+
+    def answers(doc_ids: Sequence[str], prompts: Sequence[Sequence[int]]) -> list[list[int]]:
+        asked.append(list(doc_ids))
+        assert [tokenizer.decode(ids) for ids in prompts] == ["the model", "the other"]
+        return [tokenizer.encode(said[one]) for one in doc_ids]
+
+    texts = ["the model", "the model said " * 30, "the other"]
+    documents = [Document(f"d{at}", "s", text=one) for at, one in enumerate(texts)]
+    documents.append(Document("d3", "s", problem="no text"))
+    how = Positions(min_position=0, choose="all")
+    found = Reader(tokenizer, how, seed=0, max_tokens=40, answers=answers).read_all(documents)
+    assert asked == [["d0", "d2"]]
+    assert [one.response for one in found] == [" it", None, " true", None]
+    assert "too many to be answered" in str(found[1].problem) and found[3].problem == "no text"
 
 
 @pytest.mark.parametrize(("max_tokens", "long"), [(100, None), (1, "too many")])
