@@ -102,6 +102,9 @@ _IDIOMS = (
 IDIOMS = rf"(?i:\b(?:{'|'.join(_IDIOMS)})\b)"
 """Denials that are the claim itself, as in "leaves no trace"; they deny nothing of what follows them."""
 
+DECISIVE = (QUOTATIONS, TOKENS, _ENDS, IDIOMS, DENIALS)
+"""All that decides what of a text is read."""
+
 MACROS = """
 -- A text whose parts between chr(1) and chr(2) are emptied: as long as before, of a character that is in no
 -- word and that `near` does not reach across, so that nothing new can match.
