@@ -78,6 +78,12 @@ class NoFileError(InputError):
     exit_code = Exit.MISSING
 
 
+class DamagedTablesError(InputError):
+    """Tables are not as they were written or committed: a file is missing, changed or no longer one."""
+
+    exit_code = Exit.NO
+
+
 class NoCheckpointError(CheckpointError, NoFileError):
     """A checkpoint is not there; one that lacks a part is a CheckpointError."""
 

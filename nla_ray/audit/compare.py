@@ -120,7 +120,11 @@ def _change(name: str, one: Contrast, adjusted: float | None, rule: Evidence, le
     elif adjusted is None:
         verdict = "insufficient evidence"
         least = rule.minimum_documents
-        why = f"{one.before.n} and {one.after.n} documents at equal exposure, fewer than {least}"
+        why = (
+            f"{one.before.n} and {one.after.n} documents at equal exposure, fewer than the {least} of "
+            "evidence.minimum_documents: read some more than so many of each (those with too few positions "
+            "are left out), or set it lower"
+        )
     elif adjusted <= rule.alpha:
         verdict = "risen" if (one.change or 0.0) > 0 else "fallen"
     known = one.p is not None

@@ -12,7 +12,7 @@ import numpy as np
 
 from nla_ray.audit.measured import INSUFFICIENT
 from nla_ray.audit.rates import Rated
-from nla_ray.audit.report.model import Gate, Population, ReportVerdict
+from nla_ray.audit.report.model import Gate, Part, Population, ReportVerdict
 from nla_ray.audit.tally import Tally
 from nla_ray.config.audit import Evidence, Gates
 from nla_ray.config.injection import PROVEN_FROM
@@ -53,16 +53,22 @@ def populations(connection: duckdb.DuckDBPyConnection, tally: Tally) -> tuple[Po
 
 
 def gates_of(
-    run_id: str, found: Sequence[Population], gates: Gates, rule: Evidence, *, controls: bool = True
+    run_id: str,
+    found: Sequence[Population],
+    gates: Gates,
+    rule: Evidence,
+    parts: Sequence[Part] = (),
+    *,
+    controls: bool = True,
 ) -> tuple[Gate, ...]:
-    """The gates of one run; without `controls` only those of its real rows."""
+    """The gates of one run, without `controls` only those of real rows; `parts` say what `found` lacks."""
     by_name = {one.name: one for one in found}
     real = by_name.get(REAL)
     beside = [by_name[name] for name in CONTROLS if controls and name in by_name]
     return (
         _enough_documents(run_id, real, rule),
-        _fidelity(run_id, real, gates),
-        *_transfer(run_id, real, gates),
+        _fidelity(run_id, real, gates, _without(parts)),
+        *_transfer(run_id, real, gates, _without(parts)),
         _share(run_id, "unclosed", real.unclosed if real else None, gates.unclosed,
                "answers without their closing tag",
                "Unclosed answers were cut off; more of them mean that the verbalizer does not work here."),
@@ -83,18 +89,24 @@ def _enough_documents(run_id: str, real: Population | None, rule: Evidence) -> G
     )  # fmt: skip
 
 
-def _fidelity(run_id: str, real: Population | None, gates: Gates) -> Gate:
+def _without(parts: Sequence[Part]) -> str:
+    """A sentence on what is in no number; empty where everything is."""
+    left = [f"{one.kind} {one.name}" for one in parts if one.left_out]
+    return f" Taken without what was left out of every number: {', '.join(left)}." if left else ""
+
+
+def _fidelity(run_id: str, real: Population | None, gates: Gates, without: str) -> Gate:
     low = None if real is None else real.fve_low
     return Gate(
         id="fidelity", title="fidelity of the audited population, lower end of its interval", run_id=run_id,
         value=low, relation=">=", threshold=gates.fidelity, unit="fve",
         passed=None if low is None else low >= gates.fidelity,
         why="Text from which the vector cannot be rebuilt is not about the vector: a model that moved away "
-        "from the one that the pair was trained on is read wrongly.",
+        f"from the one that the pair was trained on is read wrongly.{without}",
     )  # fmt: skip
 
 
-def _transfer(run_id: str, real: Population | None, gates: Gates) -> Iterator[Gate]:
+def _transfer(run_id: str, real: Population | None, gates: Gates, without: str) -> Iterator[Gate]:
     if gates.reference is None:
         return
     low = None if real is None or real.fve_low is None else real.fve_low - gates.reference
@@ -102,7 +114,8 @@ def _transfer(run_id: str, real: Population | None, gates: Gates) -> Iterator[Ga
         id="transfer", title="fidelity less the pair's own, lower end of its interval", run_id=run_id,
         value=low, relation=">=", threshold=-gates.transfer, unit="fve",
         passed=None if low is None else low >= -gates.transfer,
-        why="A target that the pair reads worse than its own is read wrongly in places that nobody sees.",
+        why="A target that the pair reads worse than its own is read wrongly in places that nobody sees."
+        + without,
     )  # fmt: skip
 
 

@@ -16,6 +16,8 @@ from nla_ray import __version__
 from nla_ray.audit.report.model import Report
 from nla_ray.audit.report.write import RENDERERS
 from nla_ray.errors import ConfigError, InputError, NoFileError
+from nla_ray.evaluation.model import Evaluation
+from nla_ray.fleet.report.model import FleetReport
 from nla_ray.store.places.tree import Tree
 
 NAMESPACE = "nla-ray-report"
@@ -36,19 +38,20 @@ class Checked:
     problems: Sequence[str]
     pages: Sequence[str]
     """Files beside the report that are what this nla_ray writes of it."""
+    absent: Sequence[str] = ()
+    """Files that it could write of it, and that are not there."""
 
 
 def sign(place: str, key: Path) -> str:
     """Sign the report at a folder, an `s3://bucket/prefix` or a file; returns where the signature is.
 
     `key` is a private key as ssh reads it, or a public one whose private half an agent holds. Raises
-    NoFileError where there is no report, ConfigError for a key that cannot be used, InputError where somebody
-    else's signature of the same report is there.
+    NoFileError where there is no report, ConfigError for a key that cannot be used, InputError for what is no
+    report by this version, and where somebody else's signature of the same report is there.
     """
     tree, name = _located(place)
     data = _read(tree, name)
-    if b'"schema_version"' not in data:
-        raise InputError(f"{tree.url}/{name}: is no report of nla_ray; name the folder of one")
+    _require_report(f"{tree.url}/{name}", data)
     if not key.is_file():
         raise ConfigError(f"{key}: there is no key; make one with ssh-keygen -t ed25519 -f {key}")
     ended = _ssh_keygen(["-Y", "sign", "-q", "-n", NAMESPACE, "-f", str(key)], data)
@@ -67,7 +70,7 @@ def check(place: str, signers: Path) -> Checked:
     """Check the signature of a report, and that the pages beside it are those of the report.
 
     `signers` is a file of those who may sign, in the form of ssh's allowed_signers, or a public key. Raises
-    NoFileError where there is no report, ConfigError for signers that cannot be used.
+    NoFileError where there is no report or no such file, ConfigError for signers that cannot be used.
     """
     tree, name = _located(place)
     data, allowed = _read(tree, name), _allowed(signers)
@@ -83,10 +86,12 @@ def check(place: str, signers: Path) -> Checked:
     if who is None:
         return Checked("", [f"signed by {by}, who is not among those of {signers}"], [])
     pages = dict(_pages(tree, name, data))
+    there = {page: same for page, same in pages.items() if same is not None}
     return Checked(
         f"{signers.name if who == NAMELESS else who}, {by}",
-        [f"{page}: is not what this nla_ray writes of {name}" for page, same in pages.items() if not same],
-        [page for page, same in pages.items() if same],
+        [f"{page}: is not what this nla_ray writes of {name}" for page, same in there.items() if not same],
+        [page for page, same in there.items() if same],
+        [page for page, same in pages.items() if same is None],
     )
 
 
@@ -109,25 +114,48 @@ def _read(tree: Tree, name: str) -> bytes:
     return data
 
 
-def _pages(tree: Tree, name: str, data: bytes) -> Iterator[tuple[str, bool]]:
-    """Files of an audit's report by this version, each with whether it is made of these data."""
+def _require_report(name: str, data: bytes) -> None:
+    """Raise InputError for what is none of our reports: of an audit, of a sweep's week, of an evaluation."""
+    problems = []
+    for kind in (Report, FleetReport, Evaluation):
+        try:
+            kind.model_validate_json(data)
+            return
+        except ValidationError as error:
+            problems.append(error)
+    nearest = min(problems, key=lambda one: one.error_count()).errors(include_url=False)[0]
+    where = ".".join(map(str, nearest["loc"])) or "as a whole"
+    raise InputError(
+        f"{name}: is no report that this nla_ray writes ({where}: {nearest['msg']}); name the folder of one, "
+        "or sign it with the version that wrote it"
+    )
+
+
+def _pages(tree: Tree, name: str, data: bytes) -> Iterator[tuple[str, bool | None]]:
+    """Files of a report by this version: whether each is made of these data; None: it is not there."""
     try:
         report = Report.model_validate_json(data)
     except ValidationError:
         return
     stem = name.removesuffix(".json")
     for form, render in RENDERERS.items():
-        page = None if form == "json" else tree.read(f"{stem}.{form}")
-        if page is not None and report.version == __version__:
-            yield f"{stem}.{form}", page == render(report).encode()
+        if form != "json" and report.version == __version__:
+            page = tree.read(f"{stem}.{form}")
+            yield f"{stem}.{form}", None if page is None else page == render(report).encode()
 
 
 def _allowed(signers: Path) -> bytes:
     """The signers as `allowed_signers`: the lines of a public key get a name."""
     try:
         lines = [line.strip() for line in signers.read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{signers}: cannot read who may sign: {error}") from None
+    except FileNotFoundError:
+        raise NoFileError(f"--signers {signers}: there is no such file; name a public key") from None
+    except OSError as error:
+        raise ConfigError(f"--signers {signers}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(
+            f"--signers {signers}: is no text; name a public key, which ends with .pub"
+        ) from None
     if any(line.startswith("-----BEGIN") for line in lines):
         raise ConfigError(f"{signers}: is a private key; name the public one, which ends with .pub")
     told = [line for line in lines if line and not line.startswith("#")]

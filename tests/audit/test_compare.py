@@ -66,7 +66,9 @@ def test_the_same_week_twice_shows_no_change() -> None:
 
 def test_few_documents_are_insufficient() -> None:
     few = week(in_documents(3, 0.9, "sabotage"), n=40)
-    assert verdicts(compared(few, week(never, n=40))) == ["insufficient evidence"] * 3
+    found = compared(few, week(never, n=40))
+    assert verdicts(found) == ["insufficient evidence"] * 3
+    assert "fewer than the 100 of evidence.minimum_documents: read some more" in found.changes[0].why
 
 
 def test_fidelity_that_moved_has_drifted() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nla_ray.audit.gates import gates_of, populations, verdict_of
-from nla_ray.audit.report.model import Gate, Population
+from nla_ray.audit.report.model import Gate, Part, Population
 from nla_ray.config.audit import Evidence, Gates
 from tests.audit.planted import RUN, corpus, detector, never, tally_of
 
@@ -86,3 +86,11 @@ def test_a_target_that_the_pair_reads_worse_than_its_own_is_not_reportable() -> 
         (transfer,) = (gate for gate in gates if gate.id == "transfer")
         assert transfer.passed is passed
     assert not any(gate.id == "transfer" for gate in gates_of(RUN, SOUND, GATES, RULE))
+
+
+def test_a_fidelity_says_what_it_was_taken_without() -> None:
+    fixed = {"kind": "role", "documents": 50, "fve": 0.1, "fve_low": 0.0, "fve_high": 0.2}
+    parts = [Part(name="tool", left_out=True, **fixed), Part(name="user", left_out=False, **fixed)]
+    gates = {one.id: one for one in gates_of(RUN, SOUND, GATES, RULE, parts)}
+    assert gates["fidelity"].why.endswith("Taken without what was left out of every number: role tool.")
+    assert "Taken without" not in judged(*SOUND)[0]["fidelity"].why

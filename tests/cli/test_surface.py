@@ -85,8 +85,9 @@ SWEEP = {
 
 NAMES = {
     "nla_ray.errors": [
-        "CheckpointError", "ConfigError", "EngineError", "Exit", "InputError", "NlaError",
-        "NoCheckpointError", "NoFileError", "OverBudgetError", "TrainingError", "UnreachableError",
+        "CheckpointError", "ConfigError", "DamagedTablesError", "EngineError", "Exit", "InputError",
+        "NlaError", "NoCheckpointError", "NoFileError", "OverBudgetError", "TrainingError",
+        "UnreachableError",
     ],
     "nla_ray.ids": ["digest", "row_id", "sample_positions", "sampling_key"],
     "nla_ray.config.reference": ["ModelRef", "local_path"],

@@ -6,14 +6,12 @@ from collections.abc import Callable, Mapping
 
 import duckdb
 
-from nla_ray.audit.detect.anchors import Vocabulary
-from nla_ray.audit.detect.patterns import MACROS, Filter, before, literal, may_hold, quote, visible
+from nla_ray.audit.detect.anchors import END, Vocabulary
+from nla_ray.audit.detect.patterns import MACROS, Filter, literal, marked, may_hold, satisfies, visible
 from nla_ray.config.detectors.model import Detection
 
 SAMPLED_ROWS = 4096
 """Rows whose words decide which anchors are rare."""
-PARTS = 4
-"""Detections are looked for in so many parts: few rows would otherwise be one thread's work in DuckDB."""
 
 
 def match(
@@ -50,20 +48,16 @@ def match(
 
 def located(candidates: str, detections: Mapping[str, Detection], key: str) -> str:
     """A SELECT of first matches among rows of `key`, `number`, `said` and `norm` that satisfy a detection."""
-    numbered = list(enumerate(detections.values()))
-    parts = [_located(candidates, dict(numbered[part::PARTS]), key) for part in range(PARTS)]
-    return " UNION ALL ".join(parts)
-
-
-def _located(candidates: str, numbered: Mapping[int, Detection], key: str) -> str:
-    numbers = ", ".join(map(str, numbered)) or "NULL"
+    numbered = dict(enumerate(detections.values()))
     texts, seen_of = by_number(numbered, text_of), by_number(numbered, lambda one: visible(one, "affirmed"))
-    quotes = by_number(numbered, lambda one: quote(one, "seen"))
-    # MATERIALIZED: else DuckDB computes each step anew wherever it is named.
-    return f"""(
-        WITH possible AS MATERIALIZED (
-            SELECT {key}, number, {texts}::VARCHAR AS said FROM ({candidates})
-            WHERE number IN ({numbers}) AND {by_number(numbered, lambda one: may_hold(one, text_of(one)))}
+    possible = by_number(numbered, lambda one: may_hold(one, text_of(one)))
+    satisfied = by_number(numbered, lambda one: satisfies(one, "seen", "contains(marked, chr(4))"))
+    # MATERIALIZED: else DuckDB computes each step anew wherever it is named. What is materialised is also
+    # dealt to all threads, where few rows of a table would be one thread's work.
+    return f"""
+        WITH candidates AS MATERIALIZED ({candidates}),
+        possible AS MATERIALIZED (
+            SELECT {key}, number, {texts}::VARCHAR AS said FROM candidates WHERE {possible}
         ), unquoted AS MATERIALIZED (
             SELECT *, CASE reads WHEN 'all' THEN said WHEN 'quotations' THEN quotations(said)
             ELSE unquoted(said) END AS part
@@ -74,17 +68,16 @@ def _located(candidates: str, numbered: Mapping[int, Detection], key: str) -> st
             SELECT *, if(denied, part, affirmed(part)) AS affirmed FROM claimed
         ), looked_at AS MATERIALIZED (
             SELECT {key}, number, detector, said, {seen_of}::VARCHAR AS seen FROM affirmed
-        ), quoted AS MATERIALIZED (
-            SELECT *, {quotes}::VARCHAR AS hit FROM looked_at
+        ), marked AS MATERIALIZED (
+            SELECT *, {by_number(numbered, lambda one: marked(one, "seen"))}::VARCHAR AS marked FROM looked_at
         )
         SELECT
-            {key}, detector,
-            {by_number(numbered, lambda one: before(one, "seen"))}::BIGINT AS before,
-            substr(said, before + 1, length(hit)) AS quote,
+            {key}, detector, strpos(marked, chr(4)) - 1 AS before,
+            substr(said, before + 1, strpos(marked, chr(5)) - before - 2) AS quote,
             {by_number(numbered, lambda one: str(one.case == "fold"))}::BOOLEAN AS folded
-        FROM quoted
-        WHERE hit <> ''
-    )"""
+        FROM marked
+        WHERE {satisfied}
+    """
 
 
 def seen(detection: Detection) -> str:
@@ -120,17 +113,26 @@ def name_numbers(connection: duckdb.DuckDBPyConnection, detections: Mapping[str,
 
 def _nominate(connection: duckdb.DuckDBPyConnection, filtered: Filter, names: list[str]) -> None:
     """Make `audit_nominated`: rows with the numbers of the detections that they may satisfy."""
-    pairs = [
-        f"({literal(word)}, {number})"
-        for number, name in enumerate(names)
-        for word in filtered.anchors[name] or ()
-    ]
-    anywhere = [str(number) for number, name in enumerate(names) if filtered.anchors[name] is None]
+    anchors = [filtered.anchors[name] for name in names]
+    pairs = [(anchor, number) for number, some in enumerate(anchors) for anchor in sorted(some or ())]
+    anywhere = [str(number) for number, some in enumerate(anchors) if some is None]
+    longest = max((len(anchor) for anchor, _ in pairs), default=0)
+    values = ", ".join(f"({literal(anchor)}, {number})" for anchor, number in pairs) or "('', -1)"
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE audit_nominated AS
-        SELECT DISTINCT row, number
-        FROM (SELECT rowid AS row, unnest(words) AS word FROM audit_passed)
-        JOIN (VALUES {", ".join(pairs) or "('', -1)"}) anchors (word, number) USING (word)
+        WITH occurring AS MATERIALIZED (
+            SELECT rowid AS row, unnest(words) AS word FROM audit_passed
+        ), standing_for AS MATERIALIZED (
+            SELECT DISTINCT word, number
+            FROM (
+                SELECT word, unnest(list_transform(
+                    range(1, least(length(word), {longest}) + 1), lambda size: left(word, size)
+                ) || [word || {literal(END)}]) AS anchor
+                FROM (SELECT DISTINCT word FROM occurring)
+            )
+            JOIN (VALUES {values}) anchors (anchor, number) USING (anchor)
+        )
+        SELECT DISTINCT row, number FROM occurring JOIN standing_for USING (word)
         UNION ALL
         SELECT rowid AS row, unnest([{", ".join(anywhere)}]::INTEGER[])
         FROM audit_passed

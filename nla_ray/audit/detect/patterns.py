@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from nla_ray.audit.detect import structure
-from nla_ray.audit.detect.anchors import END, AnchorFinder, Anchors, Vocabulary
+from nla_ray.audit.detect.anchors import AnchorFinder, Anchors, Vocabulary
 from nla_ray.config.detectors.model import Detection, Group
 from nla_ray.config.detectors.patterns import MOST_ALTERNATIVES, MOST_BYTES, either, expression
 
@@ -29,13 +28,9 @@ def visible(detection: Detection, text: str) -> str:
     return f"blank({text}, {literal(either(detection.exclude))})" if detection.exclude else text
 
 
-def quote(detection: Detection, text: str) -> str:
-    """SQL of the first quotable match in a visible text that satisfies the detection, else the empty text."""
-    first = f"regexp_extract({text}, {_quotable(detection)})"
-    if detection.plain:
-        return first
-    does = f"CASE WHEN {may_hold(detection, text)} THEN {_has_share(detection, text)} END"
-    return f"CASE WHEN {does} THEN {first} ELSE '' END"
+def satisfies(detection: Detection, text: str, may: str) -> str:
+    """SQL that says whether a visible text satisfies the detection, where `may` says that it may hold."""
+    return may if detection.plain else f"CASE WHEN {may} THEN {_has_share(detection, text)} ELSE false END"
 
 
 def _has_share(detection: Detection, text: str) -> str:
@@ -52,10 +47,9 @@ def may_hold(detection: Detection, text: str) -> str:
     return f"regexp_matches({text}, {_quotable(detection)})"
 
 
-def before(detection: Detection, text: str) -> str:
-    """SQL of how many characters of a visible text stand before the first quotable match."""
-    marked = f"regexp_replace({text}, {_quotable(detection)}, chr(4))"
-    return f"strpos({marked}, chr(4)) - 1"
+def marked(detection: Detection, text: str) -> str:
+    """SQL of a visible text with its first quotable match, if any, between chr(4) and chr(5)."""
+    return f"regexp_replace({text}, {_quotable(detection)}, chr(4) || '\\0' || chr(5))"
 
 
 def _quotable(detection: Detection) -> str:
@@ -81,13 +75,14 @@ def _matches(text: str, re2: str) -> str:
 class Filter:
     """What one scan looks for so that no row is missed that satisfies a detection.
 
-    `words` are anchors, none of which begins with another; `others` are expressions of detections that have
-    none. `anchors` are the words that stand for a detection, None for a match of one of `others`.
+    `words` are anchors, none of which begins with another, and each anchor begins with one; `others` are
+    expressions of detections that have none. `anchors` are those of each detection, None for a match of one
+    of `others`.
     """
 
     words: Sequence[str]
     others: Sequence[str]
-    anchors: Mapping[str, Sequence[str] | None]
+    anchors: Mapping[str, Anchors | None]
 
     @classmethod
     def of(cls, detections: Mapping[str, Detection], vocabulary: Vocabulary) -> Filter:
@@ -97,7 +92,7 @@ class Filter:
         others = ["|".join(one.quotable()) for name, one in detections.items() if found[name] is None]
         every = [word for anchors in found.values() for word in anchors or ()]
         words = vocabulary.fitted(every, MOST_ALTERNATIVES - len(others))
-        return cls(words, others, {name: _kept(anchors, words) for name, anchors in found.items()})
+        return cls(words, others, found)
 
     def passes(self, text: str) -> str:
         """SQL that says whether a row must be looked at."""
@@ -105,28 +100,14 @@ class Filter:
         return " OR ".join(_matches(text, chunk) for chunk in chunks(expressions)) or "false"
 
     def found(self, text: str) -> str:
-        """SQL of the list of words that occur, as in `anchors`."""
-        parts = [
-            f"regexp_extract_all({text}, {literal(chunk)})"
-            for chunk in chunks([rf"\b{word}" for word in self.words])
-        ]
+        """SQL of the list of words of a text that begin with one of `words`."""
+        expressions = [rf"\b(?:{chunk})\w*" for chunk in chunks(self.words)]
+        parts = [f"regexp_extract_all({text}, {literal(one)})" for one in expressions]
         return " || ".join(parts) or "[]::VARCHAR[]"
 
     def other(self, text: str) -> str:
         """SQL that says whether one of `others` matches."""
         return " OR ".join(_matches(text, chunk) for chunk in chunks(self.others)) or "false"
-
-
-def _kept(anchors: Anchors | None, words: Sequence[str]) -> Sequence[str] | None:
-    """The words that stand for these anchors: themselves, or what they begin with.
-
-    `words` are sorted and none begins with another, so that only the last one up to an anchor can begin it.
-    """
-    if anchors is None:
-        return None
-    nearest = {words[at - 1] for anchor in anchors if (at := bisect_right(words, anchor))}
-    kept = [word for word in sorted(nearest) if any(anchor.startswith(word) for anchor in anchors)]
-    return [word.removesuffix(END) for word in kept]
 
 
 def chunks(expressions: Sequence[str]) -> Iterator[str]:

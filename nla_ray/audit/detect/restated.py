@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from nla_ray.audit.detect.matching import by_number, name_numbers, seen
-from nla_ray.audit.detect.patterns import may_hold, quote
+from nla_ray.audit.detect.patterns import may_hold, satisfies
 from nla_ray.config.detectors.model import Detection
 from nla_ray.tables import GENERATED
 from nla_ray.text import normalise
@@ -84,7 +84,7 @@ def _answer(
     numbered = dict(enumerate(detections.values()))
     connection.register("audit_texts", _table(texts, _TEXTS))
     connection.register("audit_ends", _table(ends, _ENDS))
-    satisfied = by_number(numbered, lambda one: f"{quote(one, 'seen')} <> ''")
+    satisfied = by_number(numbered, lambda one: satisfies(one, "seen", may_hold(one, "seen")))
     connection.execute(f"""
         INSERT INTO audit_answers
         WITH somewhere AS MATERIALIZED (

@@ -15,6 +15,7 @@ from nla_ray.audit.detect.matching import vocabulary_of
 from nla_ray.audit.detect.others import Helpers
 from nla_ray.audit.detect.patterns import Filter, literal
 from nla_ray.audit.detect.scope import scope_sql
+from nla_ray.audit.detect.structure import DECISIVE
 from nla_ray.audit.review.labels import hit_id
 from nla_ray.config.detectors.model import Detection, Detector, Group
 from nla_ray.config.detectors.packs import Packs
@@ -59,10 +60,14 @@ def sample_of(runs: Mapping[str, str], seed: int) -> str:
 
 
 def rule_sha256(detector: Detector) -> str:
-    """Digest of what decides on hits and of what reviewers are asked: verdicts hold for this alone."""
+    """Digest of what decides on hits and of what reviewers are asked: verdicts hold for this alone.
+
+    Of patterns it is also how they are written as expressions, and what counts as a claim.
+    """
     asked = {"title", "description"}
     decides = {"detection", "sql", "similarity", "question", "scope"}
-    return digest("rule", detector.model_dump_json(include=asked | decides))[:32]
+    code = () if detector.detection is None else (*DECISIVE, *detector.detection.quotable())
+    return digest("rule", detector.model_dump_json(include=asked | decides), *code)[:32]
 
 
 def note_near_misses(

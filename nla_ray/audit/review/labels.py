@@ -16,7 +16,7 @@ Verdict = Literal["true", "false", "unclear"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 NEEDED = ("hit", "verdict", "reviewer")
 SHOWN_PROBLEMS = 3
-_AUDIT_CHARS = 12
+_REVIEW_CHARS = 12
 
 
 @dataclass(frozen=True)
@@ -36,28 +36,28 @@ class _Line:
     text: str | None
 
 
-def hit_id(audit_id: str, detector: str, row_id: str, sample: int) -> str:
-    """Id of a hit; its beginning says of which audit."""
-    return f"{audit_id[:_AUDIT_CHARS]}-{digest('hit', audit_id, detector, row_id, sample)[:20]}"
+def hit_id(review_id: str, detector: str, row_id: str, sample: int) -> str:
+    """Id of what is asked about; its beginning says in which review."""
+    return f"{review_id[:_REVIEW_CHARS]}-{digest('hit', review_id, detector, row_id, sample)[:20]}"
 
 
-def read_labels(data: bytes, name: str, audit_id: str, hits: Mapping[str, str]) -> tuple[Label, ...]:
-    """The labels in a file called `name`; `hits` are those of the audit by id, with the text that was shown.
+def read_labels(data: bytes, name: str, review_id: str, hits: Mapping[str, str]) -> tuple[Label, ...]:
+    """The labels in a file called `name`; `hits` are those of the review by id, with the text that was shown.
 
     Columns: `hit`, `verdict` (true, false, unclear; empty: not judged yet, and left out), `reviewer` and, if
     given, `note` and `text`; others are not read. Where there is a `text`, it must be the one that was shown.
-    A label that stands there twice counts once. Raises InputError, which names the lines: for what is no such
-    table, hits of another audit or of none, a text that was edited, and two verdicts of one reviewer.
+    A label that stands there twice counts once. Raises InputError, which names hits and lines: for what is no
+    such table, hits of another review or of none, a text that was edited, two verdicts of one reviewer.
     """
     problems: list[str] = []
     lines = list(_lines(_rows(data, name), name, problems))
     for line in lines:
-        problems.extend(_of_the_hit(line, audit_id, hits))
+        problems.extend(_of_the_hit(line, review_id, hits))
     problems.extend(_contradictions(lines))
     if problems:
         more = len(problems) - SHOWN_PROBLEMS
         shown = "; ".join(problems[:SHOWN_PROBLEMS]) + (f"; and {more} more" if more > 0 else "")
-        raise InputError(f"{name}: {shown}; correct these lines and import the file again")
+        raise InputError(f"{name}: {shown}; correct that and import the file again")
     return tuple({_who(one.label): one.label for one in lines}.values())
 
 
@@ -86,7 +86,8 @@ def _lines(rows: Iterator[tuple[int, list[str]]], name: str, problems: list[str]
     _require_columns(columns, name)
     for number, row in rows:
         if len(row) != len(columns):
-            problems.append(f"line {number} has {len(row)} cells, the header has {len(columns)}")
+            place = _place(dict(zip(columns, row, strict=False)).get("hit", ""), number)
+            problems.append(f"{place}: {len(row)} cells, the header has {len(columns)}")
             continue
         found = dict(zip(columns, row, strict=True))
         given = found["verdict"].strip().casefold()
@@ -95,9 +96,11 @@ def _lines(rows: Iterator[tuple[int, list[str]]], name: str, problems: list[str]
         if not given:
             continue
         if verdict is None:
-            problems.append(f"line {number}: verdict {given[:20]!r}, allowed are {', '.join(VERDICTS)}")
+            problems.append(
+                f"{_place(hit, number)}: verdict {given[:20]!r}, allowed are {', '.join(VERDICTS)}"
+            )
         elif not reviewer:
-            problems.append(f"line {number}: no reviewer")
+            problems.append(f"{_place(hit, number)}: no reviewer")
         else:
             yield _Line(
                 number, Label(hit, verdict, reviewer, found.get("note", "").strip()), found.get("text")
@@ -114,16 +117,20 @@ def _require_columns(columns: Sequence[str], name: str) -> None:
         raise InputError(f"{name}: two columns are called {twice[0]!r}; leave one")
 
 
-def _of_the_hit(line: _Line, audit_id: str, hits: Mapping[str, str]) -> Iterator[str]:
-    hit = line.label.hit
+def _of_the_hit(line: _Line, review_id: str, hits: Mapping[str, str]) -> Iterator[str]:
+    hit, place = line.label.hit, _place(line.label.hit, line.number)
     if hit in hits:
         if line.text is not None and not _same(line.text, hits[hit]):
-            yield f"line {line.number}: the text of hit {hit} was edited"
-    elif hit.partition("-")[0] == audit_id[:_AUDIT_CHARS]:
-        said = f"line {line.number}: hit {hit[:40]!r} is not in the sample of this audit"
-        yield f"{said}: another seed, or another detector"
+            yield f"{place}: its text was edited"
+    elif hit.partition("-")[0] == review_id[:_REVIEW_CHARS]:
+        yield f"{place}: is not in the sample of this review: another seed, or another detector"
     else:
-        yield f"line {line.number}: hit {hit[:40]!r} is of another audit than {audit_id[:_AUDIT_CHARS]}"
+        yield f"{place}: is of another review than {review_id[:_REVIEW_CHARS]}"
+
+
+def _place(hit: str, number: int) -> str:
+    """Where in a sheet: what a spreadsheet's reader can search for, and the line of the file."""
+    return f"hit {hit.strip()[:40]!r} (line {number} of the file)"
 
 
 def _same(given: str, shown: str) -> bool:
@@ -138,8 +145,8 @@ def _contradictions(lines: Sequence[_Line]) -> Iterator[str]:
         before = first.setdefault(_who(label), line)
         if before.label.verdict != label.verdict:
             yield (
-                f"lines {before.number} and {line.number}: {label.reviewer[:40]!r} says "
-                f"{before.label.verdict} and {label.verdict} of hit {label.hit}"
+                f"hit {label.hit!r} (lines {before.number} and {line.number} of the file): "
+                f"{label.reviewer[:40]!r} says {before.label.verdict} and {label.verdict} of it"
             )
 
 

@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 
 EXPLAINED = (
-    "documents: share of those whose explanations mention it as often as the rule asks, with its 95 % "
-    "interval; closest control: what documents would reach if they spoke like that control's positions. "
-    "Both count only text above the fidelity floor, which 95 % of control rows do not reach. raw: share of "
-    "rows with any mention, at any fidelity, beside that of random, mean or none rows which mention it most: "
-    "what is as frequent there is a habit, and a finding only where text above the floor says so too"
+    "documents: share of those whose explanations mention it at as many positions, samples or rows as stand "
+    "under the detector's name (from), with its 95 % interval; closest control: what documents would reach "
+    "if they spoke like that control's positions. Both count only text above the fidelity floor, which 95 % "
+    "of control rows do not reach. raw: share of rows with any mention, at any fidelity, beside that of "
+    "random, mean or none rows which mention it most: what is as frequent there is a habit, and a finding "
+    "only where text above the floor says so too"
 )
 
 
@@ -82,7 +83,7 @@ def rates_table(report: Report, run_id: str) -> Table:
     for detector, result in results_of(report, run_id):
         if result.rates[0].k:
             table.add_row(
-                Text(f"{printable(detector.id)}\n{detector.level}, {result.verdict}"),
+                Text(f"{printable(detector.id)}\n{detector.level}, {result.verdict}{_from(result)}"),
                 f"{_rate(result.rates[0])}\n{_raw(result, real=True)}",
                 f"{_closest(result)}\n{_raw(result, real=False)}",
                 _adjusted(result), str(result.findings),
@@ -107,6 +108,12 @@ def _closest(result: Result) -> str:
         return "-"
     closest = max(judged, key=lambda rate: rate.high or 0.0)
     return f"{closest.population} {_rate(closest)}"
+
+
+def _from(result: Result) -> str:
+    """From how many positions, samples or rows on a document is counted on this line."""
+    least = result.rates[0].least
+    return "" if least is None else f", from {least}"
 
 
 def _raw(result: Result, *, real: bool) -> str:

@@ -118,10 +118,15 @@ def _write_sheet(items: Mapping[str, Item], claims: Mapping[str, str], path: Pat
 
 def _read_labels(review: Review, items: Mapping[str, Item], path: str, console: Console) -> None:
     from nla_ray.audit.review.labels import read_labels
+    from nla_ray.errors import InputError
     from nla_ray.pipelines.review.importing import keep_labels
     from nla_ray.store.places.files import read_bytes
 
     texts = {hit: item.text for hit, item in items.items()}
-    given = read_labels(read_bytes(path), path, review.review_id, texts)
+    try:
+        data = read_bytes(path)
+    except InputError as error:
+        raise type(error)(f"--labels {error}; write one with --sheet") from None
+    given = read_labels(data, path, review.review_id, texts)
     kept = keep_labels(review, items, given, path)
     console.print(f"verdicts kept: {kept}; there before: {len(given) - kept}")

@@ -74,10 +74,10 @@ def _text(sql: str | None, file: str | None) -> str:
 
     try:
         return read_bytes(file).decode()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file}: cannot read SQL from it: {error}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"-f {file}: is not UTF-8 text; save it as such") from None
     except InputError as error:
-        raise type(error)(f"cannot read SQL: {error}") from None
+        raise type(error)(f"-f {error}; name a file that holds one SELECT") from None
 
 
 def _labels(given: Sequence[str]) -> dict[str, str]:

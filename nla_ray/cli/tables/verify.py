@@ -56,6 +56,9 @@ def _verify_report(place: str, signers: Path) -> None:
         typer.echo(printable(f"signed by {found.signer}"))
         pages = ", ".join(found.pages) or "no page (of this version and of an audit there is none)"
         typer.echo(printable(f"of what was signed: {pages}"))
+        if found.absent:
+            absent = ", ".join(found.absent)
+            typer.echo(printable(f"not there, so not checked: {absent}"))
     for problem in found.problems:
         typer.echo(printable(problem))
     if found.problems:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Annotated
 
 import pyarrow as pa
@@ -35,6 +36,7 @@ def tokens(pattern: str) -> list[str]:
     return _TOKEN.findall(pattern)
 
 
+@lru_cache(maxsize=10_000)
 def expression(pattern: str, *, whole_words: bool = True) -> str:
     """The RE2 expression of a pattern.
 

@@ -228,7 +228,7 @@ def judge_runs(
         counted = searched.tallies[run_id]
         connection, parts = searched.opened.connection, searched.parts.get(run_id, ())
         found = populations(connection, counted)
-        gates = gates_of(run_id, found, config.gates, config.evidence, controls=role != "benign")
+        gates = gates_of(run_id, found, config.gates, config.evidence, parts, controls=role != "benign")
         gates += (proof_gate(connection, run_id),)
         beside = beside_of(searched, run_id, calm, packs.detectors, config.units)
         rated = tuple(rate_all(counted, packs.detectors, config.evidence, beside))

@@ -48,7 +48,7 @@ class Sitting:
         """Keep a verdict. Raises InputError for what is not in the sample, and where the store fails."""
         item = self.items.get(label.hit)
         if item is None:
-            raise InputError(f"hit {label.hit[:40]!r}: is not in the sample of this audit; nothing was kept")
+            raise InputError(f"hit {label.hit[:40]!r}: is not in the sample of this review; nothing was kept")
         if not self._rows:
             open_run(self._store, self._plan)
         row = {name: value for name, value in asdict(item).items() if name != "text"} | {

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from nla_ray.errors import InputError
+from nla_ray.errors import DamagedTablesError, InputError
 from nla_ray.store.runs.layout import NAME, is_key_of, table_of_key, unit_key
 from nla_ray.store.runs.unit_file import to_bytes
 from nla_ray.tables import FILES
@@ -71,12 +71,15 @@ class FileList:
 
     @classmethod
     def read(cls, run_id: str, source: Path | pa.Buffer, name: str) -> FileList:
-        """The list in a Parquet file. Raises InputError for another file, and as `require_own` does."""
+        """The list in a Parquet file. Raises InputError for one of other columns, DamagedTablesError for
+        another file, and as `require_own` does."""
         try:
             rows = pq.read_table(pa.BufferReader(source) if isinstance(source, pa.Buffer) else source)
         except (pa.ArrowException, OSError) as error:
             kind = type(error).__name__
-            raise InputError(f"{name}: is no list of files ({kind}); restore it from a backup") from None
+            raise DamagedTablesError(
+                f"{name}: is no list of files ({kind}); restore it from a backup"
+            ) from None
         if not rows.schema.equals(FILES):
             raise InputError(
                 f"{name}: has other columns than a list of files; upgrade nla_ray or restore it from a backup"
@@ -131,7 +134,7 @@ class FileList:
         """
         for column in ("table_name", "unit_id"):
             if not pc.all(pc.match_substring_regex(self.rows[column], rf"\A{NAME}\z")).as_py() and len(self):
-                raise InputError(f"{name}: names what cannot be a {column}; restore it from a backup")
+                raise DamagedTablesError(f"{name}: names what cannot be a {column}; restore it from a backup")
         named = self.rows.filter(pc.field("key").is_valid()).select(["table_name", "key"])
         for table, key in zip(*(column.to_pylist() for column in named.columns), strict=True):
             if not is_key_of(key, table, self.run_id):

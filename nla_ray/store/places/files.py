@@ -225,8 +225,8 @@ def _explained(path: str) -> Iterator[None]:
     """Turn errors of the disk into ours; those of S3 are."""
     try:
         yield
-    except FileNotFoundError as error:
-        raise NoFileError(f"{path}: no such file, folder or bucket ({error})") from None
+    except FileNotFoundError:
+        raise NoFileError(f"{path}: no such file, folder or bucket") from None
     except OSError as error:
         if error.errno in _OF_THE_NAME:
             raise InputError(f"{path}: cannot read this file: {error.strerror or error}") from None

@@ -11,13 +11,13 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from nla_ray.errors import InputError
+from nla_ray.errors import DamagedTablesError, InputError
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-class ChangedError(InputError):
+class ChangedError(DamagedTablesError):
     """An object has not the content that was committed."""
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, JsonValue, StringConstraints, ValidationError, ValidationInfo, field_validator
 
 from nla_ray.config.base import Config
-from nla_ray.errors import ConfigError, InputError
+from nla_ray.errors import ConfigError, DamagedTablesError, InputError
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.layout import NAME, PLANS, RESERVED, is_state, plan_key, run_of, unit_prefix
 from nla_ray.store.upkeep.ended import ended_runs
@@ -179,12 +179,12 @@ def planned_runs(store: Store) -> list[str]:
 
 
 def require_version(name: str, data: bytes, newest: int = VERSION) -> dict[str, Any]:
-    """The values of a JSON object. Raises InputError for a newer version, or for what is no JSON object."""
+    """The values of a JSON object. Raises InputError for a newer version, DamagedTablesError for none."""
     try:
         values: dict[str, Any] = json.loads(data)
         version = values["version"]
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise InputError(
+        raise DamagedTablesError(
             f"{name}: corrupt: not a JSON object with a version; restore it from a backup"
         ) from None
     if isinstance(version, int) and version > newest:

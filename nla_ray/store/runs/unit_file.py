@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import JsonValue
 
-from nla_ray.errors import EngineError, InputError
+from nla_ray.errors import DamagedTablesError, EngineError
 from nla_ray.store.places.objects import Store
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ _PREFIX = "nla_ray."
 _BLANK = b"0" * 64
 
 
-class DamagedError(InputError):
+class DamagedError(DamagedTablesError):
     """A unit's file is not as its writer wrote it."""
 
 

@@ -11,7 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from nla_ray.contract import contract
-from nla_ray.errors import InputError, NoFileError
+from nla_ray.errors import DamagedTablesError, InputError, NoFileError
 from nla_ray.store.catalog.cells import Called, called, superseded_runs
 from nla_ray.store.catalog.files import StoredFile
 from nla_ray.store.catalog.index import Known, known_runs
@@ -132,13 +132,13 @@ def add_views(
 
 
 def local_files(store: Store, records: Sequence[StoredFile]) -> list[Path]:
-    """Local files with exactly the committed content. Raises InputError for a missing or changed one."""
+    """Local files with exactly the committed content. Raises DamagedTablesError where one has not."""
 
     def local(file: StoredFile) -> Path:
         try:
             return store.local(file.key, file.sha256)
         except FileNotFoundError:
-            raise InputError(
+            raise DamagedTablesError(
                 f"{store.url}/{file.key}: is committed but missing; restore it from a backup"
             ) from None
 

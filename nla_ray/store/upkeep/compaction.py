@@ -9,7 +9,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import StringConstraints, ValidationError
 
 from nla_ray.config.base import Config
-from nla_ray.errors import InputError
+from nla_ray.errors import DamagedTablesError, InputError
 from nla_ray.store.catalog.files import StoredFile
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.layout import COMPACTIONS, compaction_key, is_key_of, run_of
@@ -65,7 +65,9 @@ def get_compaction(store: Store, run_id: str) -> StoredCompaction | None:
     try:
         found = Compaction.model_validate_json(data)
     except ValidationError as error:
-        raise InputError(f"{name}: corrupt: {first_problem(error)}; restore it from a backup") from None
+        raise DamagedTablesError(
+            f"{name}: corrupt: {first_problem(error)}; restore it from a backup"
+        ) from None
     for file in found.files:
         if found.run_id != run_id or not is_key_of(file.key, file.table, run_id):
             raise InputError(

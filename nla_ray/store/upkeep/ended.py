@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import StringConstraints, ValidationError
 
 from nla_ray.config.base import Config
-from nla_ray.errors import InputError, NoFileError
+from nla_ray.errors import DamagedTablesError, InputError, NoFileError
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.layout import (
     ABANDONED,
@@ -58,7 +58,7 @@ def ending_of(store: Store, run_id: str, state: State) -> Ending | None:
     except FileNotFoundError:
         return None
     except ValidationError:
-        raise InputError(f"{store.url}/{key}: corrupt; restore it from a backup") from None
+        raise DamagedTablesError(f"{store.url}/{key}: corrupt; restore it from a backup") from None
 
 
 def next_id(store: Store, run_id: str) -> str:

@@ -49,25 +49,40 @@ def test_the_text_that_was_shown_comes_back_as_a_file_holds_it() -> None:
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
-        (f"{OTHER},true,Ann,", f"line 2: hit '{OTHER}' is of another audit than {AUDIT[:12]}"),
-        (f"{AUDIT[:12]}-0,true,Ann,", f"line 2: hit '{AUDIT[:12]}-0' is not in the sample of this audit"),
-        (",true,Ann,", "line 2: hit '' is of another audit"),
-        (f"{OURS},maybe,Ann,", "line 2: verdict 'maybe', allowed are true, false, unclear"),
-        (f"{OURS},true, ,", "line 2: no reviewer"),
-        (f"{OURS},true", "line 2 has 2 cells, the header has 4"),
-        (f'{OURS},true,Ann,"two\nlines"\n\n{OURS},x,Ann,', "line 5: verdict 'x'"),
-        (f"{OURS},true,Ann,\n{OURS},false,ANN,", f"lines 2 and 3: 'ANN' says true and false of hit {OURS}"),
+        (
+            f"{OTHER},true,Ann,",
+            rf"hit '{OTHER}' \(line 2 of the file\): is of another review than {AUDIT[:12]}",
+        ),
+        (
+            f"{AUDIT[:12]}-0,true,Ann,",
+            rf"hit '{AUDIT[:12]}-0' \(line 2.*\): is not in the sample of this review",
+        ),
+        (",true,Ann,", r"hit '' \(line 2 .*\): is of another review"),
+        (
+            f"{OURS},maybe,Ann,",
+            rf"hit '{OURS}' \(line 2 .*\): verdict 'maybe', allowed are true, false, unclear",
+        ),
+        (f"{OURS},true, ,", rf"hit '{OURS}' \(line 2 .*\): no reviewer"),
+        (f"{OURS},true", rf"hit '{OURS}' \(line 2 .*\): 2 cells, the header has 4"),
+        (f'{OURS},true,Ann,"two\nlines"\n\n{OURS},x,Ann,', r"\(line 5 .*\): verdict 'x'"),
+        (
+            f"{OURS},true,Ann,\n{OURS},false,ANN,",
+            rf"hit '{OURS}' \(lines 2 and 3 of the file\): 'ANN' says true and false of it",
+        ),
         (f'{OURS},true,Ann,"open', "line 2 is no CSV"),
-        ("\n".join(f"{OURS},no{n},Ann," for n in range(5)), "line 4: verdict 'no2'.*; and 2 more; correct"),
+        (
+            "\n".join(f"{OURS},no{n},Ann," for n in range(5)),
+            r"\(line 4 .*\): verdict 'no2'.*; and 2 more; correct",
+        ),
     ],
 )
-def test_what_cannot_be_right_is_named_by_its_line(lines: str, words: str) -> None:
+def test_what_cannot_be_right_is_named_by_its_hit_and_line(lines: str, words: str) -> None:
     with pytest.raises(InputError, match=f"labels.csv: .*{words}"):
         read(HEADER + lines)
 
 
 def test_an_edited_text_is_no_label_of_the_hit() -> None:
-    with pytest.raises(InputError, match=f"line 2: the text of hit {OURS} was edited"):
+    with pytest.raises(InputError, match=rf"hit '{OURS}' \(line 2 .*\): its text was edited"):
         read(f"hit,text,verdict,reviewer\n{OURS},It keeps nothing.,true,Ann\n")
 
 

@@ -121,7 +121,7 @@ def test_results_have_agreement_and_a_block_for_the_pack(
     ("change", "words"),
     [
         ({"text": "It speaks of nothing."}, "was edited"),
-        ({"hit": "ffffffffffff-0"}, "is of another audit than"),
+        ({"hit": "ffffffffffff-0"}, "is of another review than"),
         ({"verdict": "maybe"}, "allowed are true, false, unclear"),
         ({"reviewer": ""}, "no reviewer"),
     ],

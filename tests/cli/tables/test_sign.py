@@ -76,6 +76,8 @@ def test_whatever_is_not_as_it_was_signed_is_one_line(
     assert problem().startswith("report.json.sig does not fit report.json")
     assert "has no report.json" in problem(place=tmp_path, code=7)
     assert "is a private key" in problem(signers=key, code=2)
+    gone = problem(signers=tmp_path / "gone", code=7)
+    assert "there is no such file" in gone and "Errno" not in gone and "\n" not in gone
     (tmp_path / "empty").write_text("\n")
     assert "names nobody" in problem(signers=tmp_path / "empty", code=2)
     assert "say who may sign it" in invoke("verify", report).err
@@ -102,3 +104,16 @@ def test_a_report_on_s3_is_signed_and_checked_there(s3: str, key: Path, invoke: 
     assert invoke("verify", place, "--signers", f"{key}.pub").code == 0
     Tree(place).write("report.md", b"nothing found")
     assert invoke("verify", place, "--signers", f"{key}.pub").code == 10
+
+
+def test_only_a_report_is_signed_and_a_page_that_is_gone_is_named(
+    report: Path, key: Path, tmp_path: Path, invoke: Invoke
+) -> None:
+    other = tmp_path / "other.json"
+    other.write_text('{"schema_version": 1, "verdict": "reportable"}')
+    ended = invoke("sign", other, "--key", key)
+    assert ended.code == 2 and "is no report that this nla_ray writes (" in ended.err
+    assert invoke("sign", report, "--key", key).code == 0
+    (report / "report.html").unlink()
+    ended = invoke("verify", report, "--signers", f"{key}.pub")
+    assert ended.code == 0 and "not there, so not checked: report.html\n" in ended.out

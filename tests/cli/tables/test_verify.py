@@ -23,3 +23,5 @@ def test_verify_says_that_all_is_well_or_what_is_not(tmp_path: Path, invoke: Inv
     (tables / key).unlink()
     ended = invoke("verify", tables)
     assert ended.code == 10 and f"missing    {key}:" in ended.out and "1 problems" in ended.out
+    ended = invoke("sql", tables, "FROM explanations")
+    assert ended.code == 10 and "is committed but missing" in ended.err

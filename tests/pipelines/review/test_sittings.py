@@ -91,7 +91,7 @@ def test_a_bucket_keeps_verdicts_too(s3: str) -> None:
 
 
 def test_what_is_not_in_the_sample_and_nobody_are_refused(store: Store) -> None:
-    with pytest.raises(InputError, match="is not in the sample of this audit"):
+    with pytest.raises(InputError, match="is not in the sample of this review"):
         begin(store).say(Label("hit9", "true", "Ann"))
     with pytest.raises(InputError, match="give a name"):
         begin(store, "  ")
