@@ -52,7 +52,7 @@ def test_two_ranks_give_what_one_gives_and_end_together(tmp_path: Path, two: int
     extractor = spread(two, Extractor, pair[0], [LAYER], device=CPU)
     with pytest.raises(Exception, match="position 99 is out of range"):
         extractor.extract(IDS, [[99], []])
-    with pytest.raises(EngineError, match="have ended: .*InputError: document 0: position 99"):
+    with pytest.raises(EngineError, match=r"have ended: .*InputError: document 0: position 99"):
         extractor.extract(IDS, AT)
 
 
