@@ -37,6 +37,8 @@ SELECT
     facts->>'$.models.ar' AS ar,
     coalesce((facts->>'$.layer')::SMALLINT, called.layer) AS layer,
     (facts->>'$.seed')::BIGINT AS seed,
+    facts->>'$.injection' AS injection,
+    record->>'$.proof.verdict' AS proof,
     (record->>'$.baseline.value')::DOUBLE AS fve_baseline,
     record->>'$.baseline.reference' AS fve_reference,
     CASE
@@ -60,7 +62,7 @@ FROM all_runs
 SEMI JOIN (FROM committed_runs WHERE read) AS read USING (run_id);
 
 COMMENT ON VIEW runs IS
-'one row per committed run; sweep to corpus are lists, for it may have several cells; fve_baseline: of its fve_nrm; finished_at: in UTC';
+'one row per committed run; sweep to corpus are lists, for it may have several cells; fve_baseline: of its fve_nrm; proof: whether the pair was proven to read the target; finished_at: in UTC';
 
 CREATE VIEW all_cells AS
 SELECT sweep, week, model, base, corpus, try_cast(layer AS SMALLINT) AS layer, table_name, run_id, superseded_by
@@ -106,7 +108,8 @@ CREATE VIEW all_explanations AS
 SELECT
     found.* REPLACE (
         coalesce(found.fve_nrm, (1 - found.mse_nrm::DOUBLE / runs.fve_baseline)::FLOAT) AS fve_nrm
-    )
+    ),
+    runs.injection
 FROM committed_explanations AS found
 LEFT JOIN runs ON runs.run_id = found.run_id;
 

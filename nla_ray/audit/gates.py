@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -13,6 +15,7 @@ from nla_ray.audit.rates import Rated
 from nla_ray.audit.report.model import Gate, Population, ReportVerdict
 from nla_ray.audit.tally import Tally
 from nla_ray.config.audit import Evidence, Gates
+from nla_ray.config.injection import PROVEN_FROM
 from nla_ray.intervals import clustered_mean
 from nla_ray.tables import CONTROLS, REAL
 
@@ -100,6 +103,30 @@ def _transfer(run_id: str, real: Population | None, gates: Gates) -> Iterator[Ga
         value=low, relation=">=", threshold=-gates.transfer, unit="fve",
         passed=None if low is None else low >= -gates.transfer,
         why="A target that the pair reads worse than its own is read wrongly in places that nobody sees.",
+    )  # fmt: skip
+
+
+def proof_gate(connection: duckdb.DuckDBPyConnection, run_id: str) -> Gate:
+    """Whether the pair was proven to read the target before the run, as the run's record says.
+
+    A run that was told not to prove it leaves this open. Tables of earlier versions and imported ones cannot
+    tell, and vectors that came with a corpus have no target to try: that is said, and holds nothing up.
+    """
+    found = connection.execute(
+        "SELECT (record->'$.proof')::VARCHAR FROM runs WHERE run_id = $run", {"run": run_id}
+    ).fetchone()
+    proof: dict[str, Any] = (json.loads(found[0]) if found and found[0] else None) or {}
+    known, proven = proof.get("verdict") is not None, proof.get("verdict") == "proven"
+    refused_to = bool(proof.get("off"))
+    low, others = proof.get("low"), proof.get("others")
+    value = None if not proven or low is None or others is None else float(low) / (1 - float(others))
+    told = f" Not proven: {proof.get('why', 'nothing is recorded')}." if known and not proven else ""
+    return Gate(
+        id="proof" if proven or refused_to else "proof_unknown", run_id=run_id, value=value, relation=">=",
+        title="how far text carries built-in vectors of this target, from chance to all, lower end",
+        threshold=PROVEN_FROM, unit="share", passed=None if value is None else value >= PROVEN_FROM,
+        why="A pair of another model writes fluent text about nothing, and equal widths, depths and "
+        f"tokenizers do not tell.{told}",
     )  # fmt: skip
 
 

@@ -15,8 +15,9 @@ from nla_ray.errors import ConfigError, Exit
 from nla_ray.text import printable
 
 if TYPE_CHECKING:
+    from nla_ray.config.pairs.facts import PairFacts
     from nla_ray.nla.preflight.parts import Check
-    from nla_ray.nla.proof import Proof
+    from nla_ray.nla.proof.verdict import Proof
 
 _COLOURS = {"pass": "green", "fail": "bold red", "skip": "yellow"}
 _FORM = "ID_OR_PATH[@REVISION][#SUBFOLDER]"
@@ -61,30 +62,35 @@ def check_command(
         for text in (ar, target)
     ]
     verbalizer = here(ModelRef.parse(av, trust_remote_code=trust_remote_code))
-    untold = prove and injection is None and said_injection(directory_of(verbalizer, weights=False)) is None
-    proof = _proof(verbalizer, refs, None) if untold else None
+    facts = given(PairFacts, pair) if pair else None
+    place = directory_of(verbalizer, weights=False)
+    untold = prove and injection is None and said_injection(place, facts) is None
+    proof = _proof(verbalizer, refs, None, facts) if untold else None
     found = injection if proof is None else proof.proven
-    checks = check(verbalizer, *refs, injection=found, facts=given(PairFacts, pair) if pair else None)
+    checks = check(verbalizer, *refs, injection=found, facts=facts)
     print_checks(checks, Console())
     failed = any(made.status == "fail" for made in checks)
     if prove and not untold and not failed:
-        proof = _proof(verbalizer, refs, injection)
+        proof = _proof(verbalizer, refs, injection, facts)
     if proof is not None:
         print_proof(proof)
     if failed or (proof is not None and proof.proven is None):
         raise typer.Exit(Exit.NO)
 
 
-def _proof(av: ModelRef, others: Sequence[ModelRef | None], injection: str | None) -> Proof:
+def _proof(
+    av: ModelRef, others: Sequence[ModelRef | None], injection: str | None, facts: PairFacts | None
+) -> Proof:
     from nla_ray.models import directory_of
-    from nla_ray.nla.proof import prove
+    from nla_ray.nla.proof.prove import On, prove
 
     ar, target = others
     if ar is None or target is None:
         raise ConfigError("--prove: needs the reconstructor (AR) and --target: its score of answers decides")
+    trusted = ("av", "ar", "target") if av.trust_remote_code else ()
     return prove(
-        directory_of(av), directory_of(ar), directory_of(target), injection=injection,
-        trust_remote_code=av.trust_remote_code, report=lambda doing: typer.echo(doing, err=True),
+        directory_of(av), directory_of(ar), directory_of(target), injection=injection, facts=facts,
+        on=On(trusted=trusted), report=lambda doing: typer.echo(doing, err=True),
     )  # fmt: skip
 
 

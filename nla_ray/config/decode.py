@@ -123,6 +123,9 @@ class DecodePolicy(Config):
     """Characters on both sides of an explained token that `window` keeps."""
     redact: Redact | None = None
     """What is hidden in prompts, metadata, explanations and reasons before anything is stored."""
+    prove: bool = True
+    """Before anything is made, decode 32 vectors of built-in texts: a pair that does not read the target is
+    refused, and an injection that nothing tells is found or refused. Off: the run says it is not proven."""
     runner: Runner = Runner()
     max_failed_fraction: Share = 0.01
     """Share of the rows that may end in quarantine, for no worker could make them; more is exit code 6."""
@@ -132,7 +135,7 @@ class DecodeConfig(DecodePolicy):
     """A decode of one corpus by one pair into one table of explanations."""
 
     without_effect: ClassVar[frozenset[str]] = frozenset(
-        {"output", "overwrites", "runner", "max_failed_fraction"}
+        {"output", "overwrites", "prove", "runner", "max_failed_fraction"}
     )
 
     output: Name

@@ -59,5 +59,7 @@ class EvaluateConfig(Config):
             output=self.tables or f"{self.output.rstrip('/')}/tables",
             keep=("documents", "activations"),
             runner=self.runner,
+            # What a pair does that reads nothing is measured, too.
+            prove=False,
             **{name: getattr(self, name) for name in shared},
         )

@@ -38,6 +38,18 @@ def ray_map(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
             ray.cancel(ref, force=True)
 
 
+def ray_once(function: Callable[[T], R], item: T, *, cpus: float, gpus: float) -> R:
+    """See Workers.once."""
+    task: Any = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES)(_attempt)
+    ref = task.remote(function, item)
+    try:
+        found: R = _result(ref)
+    except BaseException:
+        ray.cancel(ref, force=True)
+        raise
+    return found
+
+
 def _attempt(function: Callable[[T], R], item: T) -> R | NlaError:
     """Our own errors are results: Ray would wrap them, and they are no reason to try again."""
     try:

@@ -45,10 +45,34 @@ class Workers:
             return
         if not items:
             return
-        from nla_ray.runtime.cluster import connected
         from nla_ray.runtime.ray_map import ray_map
 
-        if not self._joined:
-            self._exit.enter_context(connected(self._config, cpus=self._config.cpus))
-            self._joined = True
+        self._join()
         yield from ray_map(function, items)
+
+    def once(self, function: Callable[[T], R], item: T) -> R:
+        """`function` of one item, where it has what an actor of the largest pool has: cores and GPUs.
+
+        Raises what `function` raises, ConfigError where no node can hold it, UnreachableError where Ray gives
+        up.
+        """
+        if not self.elsewhere:
+            return function(item)
+        from nla_ray.runtime.ray_map import ray_once
+        from nla_ray.runtime.waiting import require_room
+
+        self._join()
+        pools = (
+            [self._config.pool] if self._config.pools is None else [pool for _, pool in self._config.pools]
+        )
+        pool = max(pools, key=lambda one: (one.gpus, one.cpus))
+        require_room([pool], self._config.wait_s, lambda _: None)
+        return ray_once(function, item, cpus=pool.cpus, gpus=pool.gpus)
+
+    def _join(self) -> None:
+        if self._joined:
+            return
+        from nla_ray.runtime.cluster import connected
+
+        self._exit.enter_context(connected(self._config, cpus=self._config.cpus))
+        self._joined = True

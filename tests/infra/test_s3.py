@@ -122,6 +122,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, nla: Callable[[str], NlaDirs
         "positions": {"n": 2},
         "sampling": {"max_new_tokens": 6},
         "engine": {"slots": 8, "cohort": 4, "device": "cpu"},
+        "prove": False,
     }  # fmt: skip
     with seaweedfs(tmp_path_factory.mktemp("seaweedfs"), users) as server:
         owner = client_of(server)

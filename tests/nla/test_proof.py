@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 from nla_ray.config.injection import Injection
 from nla_ray.config.reference import ModelRef
 from nla_ray.models import directory_of
-from nla_ray.nla.proof import Proof, Tried, prove
+from nla_ray.nla.proof.prove import prove
+from nla_ray.nla.proof.verdict import Proof, Tried
 from nla_ray.nla.sidecar.read import read_sidecar
 from nla_ray.nla.sidecar.write import write_sidecar
 from tests.nla.pairs import edit_sidecar

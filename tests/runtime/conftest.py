@@ -42,6 +42,7 @@ def make(tmp_path: Path, nla: Callable[[str], NlaDirs]) -> Make:
             "sampling": {"samples": 2, "max_new_tokens": 6},
             "engine": {"slots": 8, "cohort": 4, "device": "cpu"},
             "runner": equal_threads(RUNNERS[runner]),
+            "prove": False,
         }
         return DecodeConfig.model_validate(values | changes)
 

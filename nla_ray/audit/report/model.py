@@ -39,7 +39,7 @@ class Gate(Config):
     @property
     def optional(self) -> bool:
         """Whether it holds nothing up where it is not known: imported tables cannot always answer it."""
-        return self.id.startswith(("unclosed", "cjk", "chance_"))
+        return self.id.startswith(("unclosed", "cjk", "chance_", "proof_unknown"))
 
 
 class Population(Config):

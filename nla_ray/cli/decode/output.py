@@ -86,6 +86,7 @@ def print_run(run: Decoded, console: Console) -> None:
     if summary.flags:
         _line(console, "flags", ", ".join(f"{name} {count}" for name, count in summary.flags.items()))
     _reused(console, record)
+    _line(console, "pair", proof_line(record.get("proof")))
     _line(console, "speed", speed(record))
     if summary.fidelity:
         baseline = record["baseline"]
@@ -101,6 +102,18 @@ def print_run(run: Decoded, console: Console) -> None:
         of_run = query.format(run=f"WHERE run_id = '{run.run_id}'")
         command = f'  nla-ray sql {shlex.quote(run.output)} "{of_run}"'
         console.print(command, markup=False, highlight=False, soft_wrap=True)
+
+
+def proof_line(proof: Mapping[str, Any] | None) -> str:
+    """Whether the pair was proven to read the target, with the numbers that say so."""
+    if not proof:
+        return "not known whether it reads this target: made by an earlier version"
+    if proof["verdict"] != "proven":
+        return f"not proven to read this target: {proof['why']}"
+    return (
+        f"reads this target by {proof['injection']}: cosine {proof['own']:.3f} with its own vectors, "
+        f"{proof['others']:.3f} with other texts', difference {proof['low']:+.3f} to {proof['high']:+.3f}"
+    )
 
 
 def print_over_budget(run: Decoded, allowed: float, console: Console) -> None:

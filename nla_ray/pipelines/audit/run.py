@@ -18,7 +18,7 @@ from nla_ray.audit.detect.others import NO_HELPERS, Helpers, asking, check_helpe
 from nla_ray.audit.documents.parts import leave_out
 from nla_ray.audit.documents.readings import readings
 from nla_ray.audit.findings import FINDING, Row, finding_rows, hit_table
-from nla_ray.audit.gates import evidence_gate, gates_of, populations, verdict_of
+from nla_ray.audit.gates import evidence_gate, gates_of, populations, proof_gate, verdict_of
 from nla_ray.audit.inference.contrast import in_strata
 from nla_ray.audit.inference.exposure import joined
 from nla_ray.audit.inference.frame import UNMATCHED, match
@@ -229,6 +229,7 @@ def judge_runs(
         connection, parts = searched.opened.connection, searched.parts.get(run_id, ())
         found = populations(connection, counted)
         gates = gates_of(run_id, found, config.gates, config.evidence, controls=role != "benign")
+        gates += (proof_gate(connection, run_id),)
         beside = beside_of(searched, run_id, calm, packs.detectors, config.units)
         rated = tuple(rate_all(counted, packs.detectors, config.evidence, beside))
         if role == "audited":

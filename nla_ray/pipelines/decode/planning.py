@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -48,7 +49,8 @@ class Checkpoints:
 class Decode:
     """A decode that is ready to run; in `config` device, type and the commits of models are settled.
 
-    `unusable` are the most frequent reasons why documents cannot be used, each with an example.
+    `unusable` are the most frequent reasons why documents cannot be used, each with an example. `proof` is
+    what is known, before any unit is made, of whether the pair reads the target.
     """
 
     config: DecodeConfig
@@ -62,6 +64,7 @@ class Decode:
     warnings: tuple[str, ...]
     unusable: tuple[str, ...]
     examples: tuple[Example, ...] = ()
+    proof: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
 def plan_alone(config: DecodeConfig, doing: Doing) -> Decode:

@@ -19,6 +19,7 @@ from nla_ray.pipelines.decode.isolate import PATIENCE, isolate, retry
 from nla_ray.pipelines.decode.meter import Meter, Report, labels_of
 from nla_ray.pipelines.decode.pieces.cache import Cache
 from nla_ray.pipelines.decode.planning import Decode, anchored, plan_decode
+from nla_ray.pipelines.decode.proving import proof_of_run, settle_injection
 from nla_ray.pipelines.decode.reuse import Reuse, written
 from nla_ray.pipelines.decode.summary import Summary, summarize
 from nla_ray.pipelines.decode.survey import Reads
@@ -145,13 +146,15 @@ def decode(
 ) -> Decoded:
     """Decode the corpus into the tables at `config.output`, or go on where an earlier attempt stopped.
 
-    Everything that can be checked without weights is checked before anything is written. `add` allows tables
-    that hold other runs; `stages` may wrap the steps, `running` may share a runner with other runs;
-    `labels` say where the run belongs, see `Plan`. Raises NlaError; a fault of a document or a vector is a
-    row, and what no worker can make is in the quarantine.
+    Everything that can be checked without weights is checked before anything is written, and then that the
+    pair reads the target (`prove`). `add` allows tables that hold other runs; `stages` may wrap the steps,
+    `running` may share a runner with other runs; `labels` say where the run belongs, see `Plan`. Raises
+    NlaError; a fault of a document or a vector is a row, and what no worker can make is in the quarantine.
     """
     store = reachable(config)
     with Workers(config.runner) as workers, Cache(store, at_once=add) as cache:
+        report(Progress("checking the models"))
+        config = settle_injection(config, workers, cache)
         ready = plan_decode(config, reads_of(workers, cache, report))
         ready = replace(ready, plan=ready.plan.model_copy(update={"labels": dict(labels)}))
         ready = named_anew(ready, store)
@@ -162,6 +165,8 @@ def decode(
             return decoded(ready, there.manifest, again=True, note=note)
         require_place(store, ready, add=add)
         ready = taken_up(store, ready)
+        report(Progress("proving that the pair reads the target"))
+        ready = replace(ready, proof=proof_of_run(store, ready, workers, cache))
         cache.keep()
         hidden = keeper_of(ready.config).reason
         with Events(store, ready.plan.run_id, ready.plan.labels, hidden) as events:
@@ -183,6 +188,7 @@ def carried_out(
 ) -> Manifest:
     """Take what other runs hold, make what is left on a runner, and commit."""
     meter.events.add("planned", units=len(ready.tasks), documents=ready.survey.documents)
+    meter.events.add("proof", **{name: told for name, told in ready.proof.items() if name != "tried"})
     run = open_run(store, ready.plan, add=add)
     files = FileList.of(run.plan.run_id, filter(None, reuse(run, ready, meter.show)))
     meter.events.add("reused", units=len(files.units(run.plan.table)))
@@ -312,6 +318,7 @@ def record_of(run: Run, ready: Decode, meter: Meter) -> dict[str, Any]:
     return {
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "baseline": None if baseline is None else baseline.model_dump(),
+        "proof": dict(ready.proof),
         "busy_seconds": dict(tally.seconds),
         "documents": tally.documents,
         "truncated": tally.truncated,

@@ -87,6 +87,7 @@ def small(job: Job, **changes: Any) -> DecodeConfig:  # noqa: F811
         "controls": {"shuffled": 0, "random": 0},
         "sampling": {"max_new_tokens": 4},
         "engine": {"slots": 4, "cohort": 4, "device": "cpu"},
+        "prove": False,
     }
     corpus = values["corpus"] | changes.pop("corpus", {})
     return DecodeConfig.model_validate(values | {"corpus": corpus} | changes)
