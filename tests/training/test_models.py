@@ -59,7 +59,7 @@ def test_an_injection_at_a_block_does_not_go_with_checkpointing(
 
 
 def test_a_verbalizer_that_looks_up_tokens_is_not_trained(nla: Callable[[str], NlaDirs]) -> None:
-    with pytest.raises(CheckpointError, match="gemma4_text with per-layer inputs .* not trained"):
+    with pytest.raises(CheckpointError, match=r"gemma4_text with per-layer inputs .* not trained"):
         load_av(nla("gemma4")[1])
 
 
