@@ -23,7 +23,7 @@ def unusable(vectors: np.ndarray) -> list[str | None]:
     """
     vectors = np.asarray(vectors, dtype=np.float32)
     vectors = vectors[:, None] if vectors.ndim == 2 else vectors
-    finite = np.isfinite(vectors).reshape(len(vectors), -1).all(axis=1)
+    finite = np.isfinite(vectors).all(axis=(1, 2))
     zero = np.any(np.all(vectors == 0, axis=2), axis=1)
     reasons = np.where(zero, "the vector is zero", np.where(finite, "", "the vector holds NaN or infinity"))
     return [reason or None for reason in reasons.tolist()]

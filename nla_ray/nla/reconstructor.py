@@ -17,6 +17,7 @@ from nla_ray.errors import CheckpointError, InputError
 from nla_ray.nla.model.adapters.view import layers_of
 from nla_ray.nla.model.backbone import kept_whole, load_backbone, load_config
 from nla_ray.nla.model.batching import Ids, length_buckets, pad_right, refuse_foreign_ids
+from nla_ray.nla.model.cut import apart, tolerance
 from nla_ray.nla.model.head import open_value_head
 from nla_ray.nla.model.placeholders import check_placeholders
 from nla_ray.nla.model.stack import cache_keyword, cached_by_attention
@@ -77,13 +78,14 @@ class Reconstructor:
         probes = ar_prompt_ids(self._tokenizer, self.sidecar, _PROBES)
         check_ar_suffix(probes[0], self.sidecar)
         refuse_foreign_ids(probes, self._vocab_size, f"{directory}: prompt")
-        self.prefix = _common_prefix(probes) if cached_by_attention(self._model) else ()
-        self._prefix_kv = self._prefill(self.prefix)
-        if not np.isfinite(self.reconstruct_ids(probes)).all():
+        self.prefix: tuple[int, ...] = ()
+        plain_ND = self.reconstruct_ids(probes)
+        if not np.isfinite(plain_ND).all():
             raise CheckpointError(
                 f"{directory}: a short text becomes a vector with NaN or infinity; its weights are damaged, "
                 f"or too large for {dtype}: download it again"
             )
+        self._share(_common_prefix(probes), probes, torch.from_numpy(plain_ND))
 
     def reconstruct(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """The vector that each explanation describes, float32 [n, d_model]; its norm means nothing."""
@@ -107,6 +109,14 @@ class Reconstructor:
                 found = self._forward([rows[i] for i in bucket], with_prefix=skip > 0)
                 vectors[[indices[i] for i in bucket]] = found
         return vectors
+
+    def _share(self, prefix: tuple[int, ...], probes: Sequence[Ids], plain_ND: torch.Tensor) -> None:
+        """Run the prefix once for all prompts, where that gives the vectors of whole runs, `plain_ND`."""
+        if not prefix or not cached_by_attention(self._model):
+            return
+        self.prefix, self._prefix_kv = prefix, self._prefill(prefix)
+        if apart(torch.from_numpy(self.reconstruct_ids(probes)), plain_ND) > tolerance(self._model.dtype):
+            self.prefix = ()
 
     def _split(self, prompts: Sequence[Ids]) -> tuple[list[int], list[int]]:
         """Indices of the prompts that go on after the shared prefix, and of the others."""
@@ -137,8 +147,6 @@ class Reconstructor:
     @torch.inference_mode()
     def _prefill(self, prefix: Sequence[int]) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Keys and values of the shared prefix per block, [1, kv_heads, prefix, head_dim] each."""
-        if not prefix:
-            return []
         cache: Any = DynamicCache()
         self._run(pad_right([prefix], self._device), cache)
         return [(layer.keys, layer.values) for layer in cache.layers]

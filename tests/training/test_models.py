@@ -25,7 +25,7 @@ FAMILIES = ("qwen2", "gemma3", "llama")
 @pytest.mark.parametrize(
     ("family", "injection"),
     [
-        *((family, None) for family in FAMILIES),
+        *((family, None) for family in (*FAMILIES, "qwen3_5", "gpt_neox")),
         ("gemma3", "add_matched@output:1"),
         ("qwen2", "add@input:2=3"),
     ],
@@ -58,7 +58,12 @@ def test_an_injection_at_a_block_does_not_go_with_checkpointing(
         load_av(av, checkpointing=True)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+def test_a_verbalizer_that_looks_up_tokens_is_not_trained(nla: Callable[[str], NlaDirs]) -> None:
+    with pytest.raises(CheckpointError, match=r"gemma4_text with per-layer inputs .* not trained"):
+        load_av(nla("gemma4")[1])
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, "qwen3_5", "gemma4"])
 def test_the_reconstructor_reads_as_the_engine_does(family: str, nla: Callable[[str], NlaDirs]) -> None:
     _, _, ar = nla(family)
     texts, model = ["the other one", "true"], load_ar(ar)

@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from peft import PeftModel
 
-from nla_ray.nla.model.backbone import alone
-from tests.nla.dialects.writers import Base
+from tests.nla.dialects.writers import Base, by_peft
 from tests.tiny import D_MODEL
 
 VECTORS = np.random.default_rng(3).standard_normal((3, D_MODEL)).astype(np.float32) * 4
@@ -19,7 +18,7 @@ TOKENS = 12
 def adapted(of: Base, *adapters: Any) -> Any:
     """The base with adapters on it, each by peft and none merged; several as PEFT over a merged one."""
     model = of.model()
-    with alone():
+    with by_peft():
         for directory in adapters[:-1]:
             model = PeftModel.from_pretrained(model, directory).merge_and_unload()
         for directory in adapters[-1:]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +48,14 @@ class Base:
         return loaded.eval()
 
 
+@contextmanager
+def by_peft() -> Iterator[None]:
+    """One model at a time, and peft may use what transformers will remove."""
+    with alone(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
+
+
 def base(path: Path, *, thinking: bool = False) -> Base:
     """A tiny qwen2; with `thinking` its chat template has the option `enable_thinking`."""
     directory = tiny_checkpoint("qwen2", path, seed=1)
@@ -65,7 +76,7 @@ def oracle_base(path: Path) -> Base:
 def adapter(of: Base, path: Path, **options: Any) -> Path:
     """A random LoRA of a base as peft saves it; B is not zero, so that it changes the model."""
     given: dict[str, Any] = {"r": 4, "lora_alpha": 16, "target_modules": list(PROJECTIONS)}
-    with alone():
+    with by_peft():
         made = get_peft_model(of.model(), LoraConfig(task_type="CAUSAL_LM", **(given | options)))
     _randomise(made, seed=len(path.name))
     made.save_pretrained(path)
@@ -76,7 +87,7 @@ def merged(of: Base, adapted: Path, path: Path) -> Base:
     """The base with an adapter merged and saved, as `merge_lora_to_hf` does."""
     from peft import PeftModel
 
-    with alone():
+    with by_peft():
         model: Any = PeftModel.from_pretrained(of.model(), adapted).merge_and_unload()
         model.save_pretrained(path)
     of.tokenizer.save_pretrained(path)

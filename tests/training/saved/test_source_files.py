@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from nla_ray.nla.model.backbone import load_config
-from nla_ray.nla.model.cut import cut_config
+from nla_ray.nla.model.cut import cut_config, cuts_alike
 from nla_ray.nla.prompt import load_tokenizer
 from nla_ray.training.saved.source_files import copy_tokenizer, write_config
 from tests.tiny import FAMILIES, LAYER
@@ -58,6 +58,22 @@ def test_a_config_reads_as_its_source_and_names_no_word_of_version_5(
     assert read.architectures[0].endswith("ForCausalLM")
     same = [{k: v for k, v in one.to_dict().items() if k not in OURS} for one in (loaded, read)]
     assert same[0] == same[1]
+
+
+@pytest.mark.parametrize("family", ["gemma4", "gpt_oss", "nemotron_h", "gpt2"])
+def test_a_config_of_a_newer_family_is_read_as_it_was_loaded(
+    family: str, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    """These refuse older words of the rotation, or read them as another one."""
+    source = checkpoint(family)
+    whole = load_config(source)
+    cut = cut_config(whole, LAYER + 1, source)
+    loaded = cut if cuts_alike(whole, cut) else whole
+    write_config(tmp_path, source, loaded, torch.float32)
+    read = load_config(tmp_path)
+    assert read.num_hidden_layers == loaded.num_hidden_layers
+    assert getattr(read, "rope_parameters", None) == getattr(loaded, "rope_parameters", None)
+    assert cuts_alike(whole, read)
 
 
 def test_a_config_in_words_of_version_4_keeps_them(checkpoint: Checkpoint, tmp_path: Path) -> None:
