@@ -94,8 +94,8 @@ class Parts:
             return start
         if layers_of(self.named_target) is not None:
             raise InputError(
-                f"{self.config.target}: a new {role.upper()} does not start as an adapter; name what it starts "
-                f"as in init.{role}, or merge the adapter and name the outcome"
+                f"{self.config.target}: a new {role.upper()} does not start as an adapter; name what it "
+                f"starts as in init.{role}, or merge the adapter and name the outcome"
             )
         stub = scratch / f"new-{role}"
         stub.mkdir(exist_ok=True)
