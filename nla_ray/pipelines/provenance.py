@@ -11,6 +11,7 @@ from pathlib import Path
 from nla_ray import __version__
 from nla_ray.config.reference import ModelRef
 from nla_ray.ids import digest
+from nla_ray.nla.model.adapters.easynla import made_from
 from nla_ray.nla.model.adapters.view import layers_of
 from nla_ray.nla.model.resolve import wanted_files
 from nla_ray.nla.sidecar.read import SIDECAR_NAME
@@ -61,8 +62,8 @@ def at_commit(ref: ModelRef, directory: Path) -> ModelRef:
 
 
 def commit_of(directory: Path) -> str | None:
-    """The commit of a directory in the hub's download cache; None for any other."""
-    within = directory.parts[:-1]
+    """The commit of a directory in the hub's download cache, or of one made from it; None for any other."""
+    within = made_from(directory).parts[:-1]
     return directory.parts[within.index("snapshots") + 1] if "snapshots" in within else None
 
 

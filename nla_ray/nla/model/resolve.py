@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
@@ -138,15 +138,12 @@ def _demo_directory(ref: ModelRef) -> Path:
 
 def _download(ref: ModelRef, hub_id: str, *, weights: bool) -> Path:
     prefix = f"{ref.subfolder}/" if ref.subfolder else ""
-    above = prefix.rstrip("/").rpartition("/")[0]
-    above = f"{above}/" if above else ""
     wanted = wanted_files(weights=weights, code=ref.trust_remote_code)
     try:
         root = snapshot_download(
             hub_id,
             revision=ref.revision,
-            # The sidecar of a training stands one level above its checkpoints.
-            allow_patterns=[*_in_folder(prefix, wanted), f"{above}{SIDECAR_NAME}"],
+            allow_patterns=[*_in_folder(prefix, wanted), *_above(ref.subfolder)],
             # `*` also matches a slash: without this, every sub-folder's pair would come along.
             ignore_patterns=[f"{prefix}*/*"],
         )
@@ -167,6 +164,13 @@ def _download(ref: ModelRef, hub_id: str, *, weights: bool) -> Path:
 
 def _in_folder(prefix: str, patterns: Sequence[str]) -> list[str]:
     return [f"{prefix}{pattern}" for pattern in patterns]
+
+
+def _above(subfolder: str | None) -> list[str]:
+    """The sidecar one level up, which describes every adapter of one training."""
+    if subfolder is None:
+        return []
+    return [str(PurePosixPath(subfolder).parent / SIDECAR_NAME)]
 
 
 def _refusal(error: HfHubHTTPError) -> str:

@@ -16,6 +16,7 @@ from nla_ray.config.training.train import TrainConfig
 from nla_ray.errors import InputError
 from nla_ray.models import directory_of, planned_directory
 from nla_ray.nla.fidelity import Baseline
+from nla_ray.nla.model.adapters.view import layers_of
 from nla_ray.nla.model.backbone import load_config
 from nla_ray.nla.prompt import load_tokenizer, slots_of
 from nla_ray.nla.sidecar.read import AR_NAMES, AR_SLOT, AV_SLOT, Role, Sidecar, read_sidecar, split_template
@@ -84,10 +85,18 @@ class Parts:
         return baseline_of(next(iter(self.splits.values())))
 
     def directory(self, role: Role, scratch: Path) -> Path:
-        """A directory that loads as this model: the one to go on with, else the target with its sidecar."""
+        """A directory that loads as this model: the one to go on with, else the target with its sidecar.
+
+        Raises InputError where that target is an adapter.
+        """
         start = self.start(role)
         if start is not None:
             return start
+        if layers_of(self.named_target) is not None:
+            raise InputError(
+                f"{self.config.target}: a new {role.upper()} does not start as an adapter; name what it "
+                f"starts as in init.{role}, or merge the adapter and name the outcome"
+            )
         stub = scratch / f"new-{role}"
         stub.mkdir(exist_ok=True)
         for file in self.named_target.iterdir():
