@@ -86,6 +86,11 @@ class Sidecar:
     dialect: str = "released"
 
     @property
+    def tagged(self) -> bool:
+        """Whether its answers end with a closing tag."""
+        return self.facts.tagged is not False
+
+    @property
     def ar_blocks(self) -> int:
         """How many blocks its reconstructor has."""
         return self.layer + 1 if self.facts.ar_blocks is None else self.facts.ar_blocks
