@@ -63,8 +63,9 @@ def at_commit(ref: ModelRef, directory: Path) -> ModelRef:
 
 def commit_of(directory: Path) -> str | None:
     """The commit of a directory in the hub's download cache, or of one made from it; None for any other."""
-    within = made_from(directory).parts[:-1]
-    return directory.parts[within.index("snapshots") + 1] if "snapshots" in within else None
+    parts = made_from(directory).parts
+    within = parts[:-1]
+    return parts[within.index("snapshots") + 1] if "snapshots" in within else None
 
 
 def versions() -> dict[str, str]:

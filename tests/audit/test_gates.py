@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
+import duckdb
 import pytest
 
-from nla_ray.audit.gates import gates_of, populations, verdict_of
+from nla_ray.audit.gates import gates_of, populations, proof_gate, verdict_of
 from nla_ray.audit.report.model import Gate, Population
 from nla_ray.config.audit import Evidence, Gates
 from tests.audit.planted import RUN, corpus, detector, never, tally_of
@@ -86,3 +89,25 @@ def test_a_target_that_the_pair_reads_worse_than_its_own_is_not_reportable() -> 
         (transfer,) = (gate for gate in gates if gate.id == "transfer")
         assert transfer.passed is passed
     assert not any(gate.id == "transfer" for gate in gates_of(RUN, SOUND, GATES, RULE))
+
+
+@pytest.mark.parametrize(
+    ("proof", "passed", "verdict"),
+    [
+        ({"verdict": "proven", "low": 0.2, "others": 0.6}, True, "reportable"),
+        ({"verdict": "not proven", "why": "prove is off", "off": True}, None, "insufficient evidence"),
+        ({"verdict": "not proven", "why": "vectors came with it", "off": False}, None, "reportable"),
+        (None, None, "reportable"),
+    ],
+)
+def test_whether_the_pair_was_proven_is_asked(
+    proof: dict[str, object] | None, passed: bool | None, verdict: str
+) -> None:
+    connection = duckdb.connect()
+    record = json.dumps({"documents": 3} if proof is None else {"proof": proof})
+    runs = "CREATE TABLE runs AS SELECT 'r' AS run_id, $record::JSON AS record"
+    connection.execute(runs, {"record": record})
+    gate = proof_gate(connection, "r")
+    assert (gate.passed, gate.value) == (passed, pytest.approx(0.5) if passed else None)
+    assert verdict_of([gate])[0] == verdict
+    assert str((proof or {}).get("why", "")) in gate.why

@@ -40,6 +40,13 @@ def test_results_come_in_order(workers: Workers, tmp_path: Path) -> None:
     assert (os.getpid() not in {process for _, process in found}) == workers.elsewhere
 
 
+def test_one_thing_is_done_once_where_an_actor_would_be(workers: Workers, tmp_path: Path) -> None:
+    item, process = workers.once(partial(work, tmp_path), 7)
+    assert item == 7 and (process != os.getpid()) == workers.elsewhere
+    with pytest.raises(InputError, match=r"^a file cannot be read$"):
+        workers.once(partial(work, tmp_path), 50)
+
+
 def test_not_all_is_done_when_a_few_are_asked_for(workers: Workers, tmp_path: Path) -> None:
     found = workers.map(partial(work, tmp_path), range(40))
     assert [next(found)[0] for _ in range(3)] == [0, 1, 2]

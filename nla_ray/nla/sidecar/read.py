@@ -262,7 +262,7 @@ def _refuse_variants(fields: Fields) -> None:
                 raise fields.refuse(
                     f"{group}.{key}".lstrip("."),
                     "this is not the replacement of the marker's embedding, and does not tell the place: say "
-                    f"what its trainer did as models.injection, {WORDS}",
+                    f"what its publisher states as models.injection, {WORDS}, and prove it (check --prove)",
                 )
 
 

@@ -187,8 +187,8 @@ def carried_out(
     add: bool,
 ) -> Manifest:
     """Take what other runs hold, make what is left on a runner, and commit."""
-    meter.events.add("planned", units=len(ready.tasks), documents=ready.survey.documents)
-    meter.events.add("proof", **{name: told for name, told in ready.proof.items() if name != "tried"})
+    proof, documents = ready.proof.get("verdict"), ready.survey.documents
+    meter.events.add("planned", units=len(ready.tasks), documents=documents, proof=proof)
     run = open_run(store, ready.plan, add=add)
     files = FileList.of(run.plan.run_id, filter(None, reuse(run, ready, meter.show)))
     meter.events.add("reused", units=len(files.units(run.plan.table)))
