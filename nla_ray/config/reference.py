@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from nla_ray.errors import ConfigError
 
+_EXPECTED = "ID_OR_PATH[@REVISION][#SUBFOLDER]"
 _ON = re.compile(r"(?:^|\s)on(?:\s|$)")
 _FORM = re.compile(r"(?P<path>[^@#]+)(?:@(?P<revision>[^@#]+))?(?:#(?P<subfolder>[^@#]+))?")
 
@@ -111,7 +112,9 @@ def _parts(text: str) -> dict[str, Any]:
         return {**_parts(two[0]), "base": _parts(two[1])}
     match = _FORM.fullmatch(text)
     if match is None:
-        raise ValueError(f"model {text!r}: ID_OR_PATH[@REVISION][#SUBFOLDER] [on BASE] was expected")
+        raise ValueError(
+            f"model {text!r}: ID_OR_PATH[@REVISION][#SUBFOLDER] was expected, or ADAPTER on BASE"
+        )
     return match.groupdict()
 
 

@@ -8,11 +8,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+import torch
 
 from nla_ray.config.decode import DecodeConfig
+from nla_ray.config.reference import ModelRef
 from nla_ray.config.runner import Runner
 from nla_ray.errors import CheckpointError, InputError, NoFileError
-from nla_ray.models import pinned
+from nla_ray.models import directory_of, pinned
+from nla_ray.nla.model.backbone import load_causal_lm
 from nla_ray.pipelines.decode import run
 from nla_ray.pipelines.decode.planning import Decode
 from nla_ray.pipelines.decode.run import decode, plan, stages_of
@@ -21,10 +24,12 @@ from nla_ray.stages.stage import Stage
 from nla_ray.store.places.objects import Store
 from tests.cli.conftest import Invoke, invoke  # noqa: F401 (fixture)
 from tests.decoded import rows_of, same_rows, sound
+from tests.nla.model.adapters.trained import merged_by_peft, outcome, trained
 from tests.runtime.conftest import Make
 from tests.runtime.stages import Elsewhere
 from tests.store.conftest import BUCKET, bucket, client_of, s3, s3_endpoint, use_s3  # noqa: F401 (fixtures)
 from tests.store.faults import Request, faulty
+from tests.tiny import tiny_checkpoint
 
 PARTS = ("target", "av", "ar")
 
@@ -134,3 +139,24 @@ def test_what_is_not_there_or_would_run_is_refused(
         decode(config.model_copy(update={"models": config.models.model_copy(update={"av": missing})}))
     with pytest.raises(CheckpointError, match="is not run"):
         pinned(missing.model_copy(update={"trust_remote_code": True}))
+
+
+def test_an_adapter_and_its_base_are_fetched_and_pinned(
+    tmp_path: Path,
+    requests: list[str],
+    s3: str,  # noqa: F811
+    s3_endpoint: str,  # noqa: F811
+) -> None:
+    base = tiny_checkpoint("qwen2", tmp_path / "base")
+    trained(base, tmp_path / "tuned")
+    folder = uuid.uuid4().hex
+    for one in (base, tmp_path / "tuned"):
+        for file in one.iterdir():
+            put(s3_endpoint, f"{folder}/{one.name}/{file.name}", file.read_bytes())
+    ref = ModelRef.parse(f"s3://{BUCKET}/{folder}#tuned on s3://{BUCKET}/{folder}#base")
+    planned = pinned(ref)
+    assert planned.base is not None and planned.revision and planned.base.revision
+    assert ModelRef.parse(str(planned)) == planned
+    logits = outcome(load_causal_lm(directory_of(planned), dtype=torch.float32, device="cpu"))
+    torch.testing.assert_close(logits, outcome(merged_by_peft(base, tmp_path / "tuned")))
+    assert len(requests) >= 2

@@ -163,7 +163,7 @@ def _opened(path: Path) -> Iterator[Any]:
 def _instead(directory: Path) -> str:
     """What to do about a directory without safetensors weights."""
     if (directory / "adapter_config.json").exists():
-        return "this is a LoRA adapter: merge it into its base model and save that"
+        return "this is an adapter (LoRA): name it with its base, ADAPTER on BASE"
     if any(next(directory.glob(pattern), None) for pattern in _PICKLES):
         return "its weights are pickles, which can run code when loaded: convert them to safetensors"
     return "only safetensors weights are read"

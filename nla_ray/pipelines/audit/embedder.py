@@ -15,6 +15,7 @@ from transformers import AutoModel, AutoTokenizer, BatchEncoding
 from nla_ray.config.reference import ModelRef
 from nla_ray.errors import CheckpointError
 from nla_ray.models import directory_of
+from nla_ray.nla.model.adapters.contents import CONFIG_NAME
 from nla_ray.nla.model.backbone import alone
 from nla_ray.nla.model.weights import SafetensorsDir
 from nla_ray.pipelines.provenance import ModelRecord, model_record
@@ -28,9 +29,14 @@ class Embedder:
     """An encoder on the CPU in float32; its weights are loaded when the first text comes."""
 
     def __init__(self, ref: ModelRef) -> None:
-        """Raises CheckpointError where the reference leads to no checkpoint in safetensors."""
+        """Raises CheckpointError where the reference leads to an adapter, or to nothing in safetensors."""
         self._ref = ref
         self._directory = directory_of(ref)
+        if (self._directory / CONFIG_NAME).exists():
+            # transformers would load whatever model, by whatever path, its configuration names as the base.
+            raise CheckpointError(
+                f"{ref}: an adapter (LoRA), which is not loaded as an embedder; merge it and name the outcome"
+            )
         SafetensorsDir(self._directory)
 
     @property

@@ -41,6 +41,9 @@ def write_config(directory: Path, source: Path, loaded: PreTrainedConfig, dtype:
     per_block = {k: v[:blocks] for k, v in said.items() if k.startswith("layer") and isinstance(v, list)}
     said |= per_block | {"num_hidden_layers": blocks, "torch_dtype": str(dtype).removeprefix("torch.")}
     said["model_type"] = loaded.model_type
+    if said.get("tie_word_embeddings", True) and not loaded.tie_word_embeddings:
+        # An adapter of the head alone, merged, has untied what its base ties.
+        said["tie_word_embeddings"] = False
     if loaded.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         said["architectures"] = [MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[loaded.model_type]]
     _write(directory / CONFIG, _rope_words(said))

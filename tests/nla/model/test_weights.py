@@ -82,7 +82,7 @@ def test_a_damaged_file(tmp_path: Path) -> None:
     [
         ("pytorch_model.bin", "its weights are pickles"),
         ("model.pt", "its weights are pickles"),
-        ("adapter_config.json", "this is a LoRA adapter: merge it"),
+        ("adapter_config.json", "this is an adapter .LoRA.: name it with its base"),
         ("config.json", "only safetensors weights are read"),
     ],
 )

@@ -94,6 +94,12 @@ def spoil_pickles(place: Path) -> None:
     (place / "model.safetensors").rename(place / "pytorch_model.bin")
 
 
+def spoil_adapter(place: Path) -> None:
+    (place / "adapter_config.json").write_text(
+        '{"peft_type": "LORA", "base_model_name_or_path": "/elsewhere"}'
+    )
+
+
 def spoil_config(place: Path) -> None:
     (place / "config.json").write_text("{}")
 
@@ -114,6 +120,7 @@ def spoil_number(place: Path) -> None:
     ("spoil", "words"),
     [
         (spoil_pickles, "safetensors"),
+        (spoil_adapter, "an adapter .* not loaded as an embedder"),
         (spoil_config, "not an encoder"),
         (spoil_tensor, "1 tensors are missing"),
         (spoil_number, "not finite"),

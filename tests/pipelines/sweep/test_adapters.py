@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from nla_ray.config.sweep import SweepConfig
+from nla_ray.errors import Exit
 from nla_ray.nla.model import held
 from nla_ray.nla.model.backbone import load_backbone
 from nla_ray.pipelines.sweep.run import run_sweep
@@ -17,6 +18,7 @@ from tests.conftest import NlaDirs
 from tests.decoded import Row, same_rows, select, sound
 from tests.nla.model.adapters.trained import merged_by_peft, trained
 from tests.sweeps import WEEKS, sweep_config
+from tests.tiny import tiny_checkpoint
 
 APART = ("run_id", "unit_id", "target")
 
@@ -32,7 +34,7 @@ def rows(config: SweepConfig) -> list[Row]:
 def config(
     tmp_path: Path, nla: Callable[[str], NlaDirs], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[bool], SweepConfig]:
-    """A sweep of one base and three adapters of it, named as such or merged by peft before."""
+    """A sweep of one base and three adapters, merged by peft before, or as such beside one that does not fit."""
     monkeypatch.setenv("NLA_RAY_CACHE", str(tmp_path / "cache"))
     dirs = nla("qwen2")
 
@@ -49,6 +51,10 @@ def config(
                 merged_by_peft(dirs[0], adapter).save_pretrained(whole)
                 ref = str(whole)
             targets.append({"name": f"tuned{n}", "target": ref, "base": "base"})
+        if not merged:
+            narrow = tiny_checkpoint("qwen2", tmp_path / "narrow", config={"intermediate_size": 40})
+            trained(narrow, tmp_path / "unfit")
+            targets.append({"name": "unfit", "target": f"{tmp_path / 'unfit'} on {dirs[0]}", "base": "base"})
         left_out = [f"{one['name']}/chats" for one in targets]
         return sweep_config(folder, dirs, targets=targets, leave_out=left_out, controls={})
 
@@ -67,7 +73,9 @@ def test_three_adapters_in_a_sweep_load_their_base_once(
 
     monkeypatch.setattr(held, "load_backbone", counted)
     ended = run_sweep(sweep := config(False), WEEKS[0])
-    assert [one.reason for one in ended.results if one.state != "done"] == []
+    (unfit,) = (one for one in ended.results if one.state != "done")
+    assert unfit.cell.model == "unfit" and unfit.exit == Exit.UNUSABLE
+    assert unfit.reason is not None and "it was trained over another model" in unfit.reason
     assert sum(loads.values()) == 1
     sound(f"{sweep.root}/tables")
     run_sweep(merged := config(True), WEEKS[0])

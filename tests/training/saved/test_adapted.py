@@ -1,0 +1,37 @@
+"""What is trained on from an adapter is released as a whole model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from nla_ray.config.reference import ModelRef
+from nla_ray.nla.model.backbone import load_causal_lm
+from nla_ray.nla.model.resolve import resolve
+from nla_ray.training.models import load_av
+from nla_ray.training.saved.release import write_av
+from nla_ray.training.world import full_state
+from tests.conftest import NlaDirs
+from tests.nla.model.adapters.trained import outcome, trained
+from tests.tiny import tiny_checkpoint
+
+
+@pytest.mark.parametrize("targets", [["q_proj"], ["lm_head"]])
+def test_an_adapter_of_a_tied_head_is_released_untied(
+    nla: Callable[[str], NlaDirs], tmp_path: Path, targets: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NLA_RAY_CACHE", str(tmp_path / "cache"))
+    base = tiny_checkpoint("qwen2", tmp_path / "base", config={"tie_word_embeddings": True})
+    adapter = tmp_path / "adapter"
+    trained(base, adapter, target_modules=targets)
+    (adapter / "nla_meta.yaml").write_bytes((nla("qwen2")[1] / "nla_meta.yaml").read_bytes())
+    view = resolve(ModelRef.parse(f"{adapter} on {base}"))
+    model = load_av(view)
+    write_av(tmp_path / "av", model, full_state(model), model.sidecar)
+    released, read = (
+        outcome(load_causal_lm(one, dtype=torch.float32, device="cpu")) for one in (tmp_path / "av", view)
+    )
+    torch.testing.assert_close(released, read, rtol=1e-6, atol=1e-6)
