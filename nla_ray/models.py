@@ -12,6 +12,7 @@ from nla_ray.config.decode import Models
 from nla_ray.config.reference import ModelRef
 from nla_ray.errors import CheckpointError, NoCheckpointError
 from nla_ray.ids import digest
+from nla_ray.nla.model.adapters.easynla import made_from
 from nla_ray.nla.model.resolve import base_of, gguf_file, named_gguf, resolve, wanted_files
 
 S3 = "s3://"
@@ -107,9 +108,10 @@ def _converted(file: Path) -> Path:
 
 
 def commit_of(path: Path) -> str | None:
-    """The commit of a directory or file in the hub's download cache; None for any other."""
-    within = path.parts[:-1]
-    return path.parts[within.index("snapshots") + 1] if "snapshots" in within else None
+    """The commit of a directory or file in the hub's download cache, or of what was made from one; else None."""
+    parts = made_from(path).parts
+    within = parts[:-1]
+    return parts[within.index("snapshots") + 1] if "snapshots" in within else None
 
 
 def directory_of(ref: ModelRef, *, weights: bool = True) -> Path:

@@ -45,10 +45,13 @@ class Explanation:
     reason: str | None
 
 
-def judge(generation: Generation) -> Explanation:
-    """Extract the explanation of an answer and name its outcome and the flags that its text earns (`cjk`)."""
+def judge(generation: Generation, *, tagged: bool = True) -> Explanation:
+    """Extract the explanation of an answer and name its outcome and the flags that its text earns (`cjk`).
+
+    The answer of a pair that is not `tagged` is all that was written, and closed where it stopped by itself.
+    """
     raw = storable(generation.raw_text)
-    text, closed = extract(raw)
+    text, closed = extract(raw) if tagged else (raw.strip(), generation.finish_reason == "stop")
     if generation.finish_reason == "length":
         # A character cut in half by the token limit decodes to replacement characters.
         text = text.rstrip("\ufffd").rstrip()

@@ -91,7 +91,7 @@ class VerbalizeStage(Stage):
                 samples=drawn.samples,
                 injected=[query.injected for query in queries],
             )
-            work.said = [judge(generation) for generation in generations]
+            work.said = [judge(generation, tagged=self._verbalizer.tagged) for generation in generations]
         work.tally.vectors = len(queries)
         work.tally.generated = sum(answer.n_tokens for answer in work.said)
         work.tally.decoders[self._verbalizer.kind] = len(queries)

@@ -57,6 +57,13 @@ def test_outcomes(generation: Generation, outcome: str, closed: bool) -> None:
     assert (judged.reason is None) == (outcome == "ok")
 
 
+def test_an_answer_of_a_pair_without_tags_is_all_that_is_written() -> None:
+    whole = judge(answer(" A cat, in <text>. "), tagged=False)
+    assert (whole.text, whole.outcome, whole.closed) == ("A cat, in <text>.", "ok", True)
+    cut = judge(answer("A cat", "length"), tagged=False)
+    assert (cut.outcome, cut.closed) == ("length", False)
+
+
 def test_a_failed_row_keeps_its_reason() -> None:
     assert judge(Generation("row", 0, (), "", "failed", "the vector is zero")).reason == "the vector is zero"
 

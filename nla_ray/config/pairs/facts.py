@@ -46,6 +46,8 @@ class PairFacts(Config):
     """What the chat template is rendered with, such as {enable_thinking: false}."""
     prefill: Name | None = None
     """Text that the answer was begun with."""
+    tagged: bool | None = None
+    """Whether an answer ends with </explanation> (the default), or is all that is written."""
     question: Name | None = None
     """What an activation oracle is asked."""
     ar_blocks: Annotated[int, Field(ge=1)] | None = None

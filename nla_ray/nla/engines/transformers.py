@@ -50,7 +50,7 @@ class TransformersVerbalizer(Verbalizer):
         trust_remote_code: bool = False,
     ) -> None:
         sidecar = read_sidecar(directory, role="av", injection=injection, facts=facts)
-        self.directory = directory
+        self.directory, self.tagged = directory, sidecar.tagged
         self.tokenizer = load_tokenizer(
             directory, trust_remote_code=trust_remote_code, template_from=template_from
         )

@@ -26,7 +26,10 @@ def describe_adapters(directory: Path, config: PreTrainedConfig | None, trust_re
         if layers is not None:
             _check_tokens(view, layers, trust_remote_code)
             over = read_config(layers.adapter).get("base_model_name_or_path")
-            said.append(f"{layers.adapter.name} fits; by its own words it was trained over {over!r}")
+            words = "its files do not tell what it was trained over"
+            if over is not None:
+                words = f"by its own words it was trained over {over!r}"
+            said.append(f"{layers.adapter.name} fits; {words}")
     return "; ".join(said)
 
 

@@ -171,6 +171,8 @@ def describe_sidecar(sidecar: Sidecar) -> str:
     slots = slots_of(sidecar)
     count = "one slot" if slots == 1 else f"{slots} slots"
     about = f"role {sidecar.role}, K = {sidecar.layer}, d_model {sidecar.d_model}, {count} in its template"
+    if sidecar.dialect != "released":
+        about = f"{sidecar.dialect}: {about}"
     if sidecar.role == "ar":
         return about
     return f"{about}, injection {sidecar.injection}"

@@ -140,7 +140,8 @@ def _answers(engine: TransformersVerbalizer, names: Sequence[str], read: Read, r
         except (CheckpointError, EngineError) as error:
             answers[name] = str(error)
         else:
-            answers[name] = [judge(one) for one in engine.generate(read.vectors_ND, rows, SAMPLING)]
+            found = engine.generate(read.vectors_ND, rows, SAMPLING)
+            answers[name] = [judge(one, tagged=engine.tagged) for one in found]
     return answers
 
 

@@ -21,7 +21,7 @@ _SNAPSHOT = re.compile(
     r".*/models--(?P<owner>[^/]+?)--(?P<name>[^/]+)/snapshots/(?P<commit>[^/]+)(?:/(?P<folder>.+))?"
 )
 _MOST_LINKS = 4
-_IN_PAIR = ("chat", "special_tokens", "template_options", "prefill", "ar_blocks", "ar_norm")
+_IN_PAIR = ("chat", "special_tokens", "template_options", "prefill", "tagged", "ar_blocks", "ar_norm")
 _PLACES = {
     "av_template": ("prompt_templates", "av"),
     "ar_template": ("prompt_templates", "ar"),

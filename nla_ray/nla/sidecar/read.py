@@ -17,6 +17,7 @@ from nla_ray.nla.sidecar.dialects.seen import SIDECAR_NAME as SIDECAR_NAME
 from nla_ray.nla.sidecar.dialects.seen import Seen, is_part, sidecar_path
 from nla_ray.nla.sidecar.fields import Fields, load_mapping
 from nla_ray.nla.sidecar.known import facts_of, known_of, own_facts, told
+from nla_ray.nla.sidecar.variants import refuse_variants
 
 AV_SLOT, AR_SLOT = "injection_char", "explanation"
 INJECTION = "extraction.injection"
@@ -38,14 +39,6 @@ LAYER_FIELDS = (
     "extraction.layer_index",
     "layer",
 )
-
-# No published format has one field for it, so every spelling of "how is it injected" is looked at.
-_INJECTION_GROUPS = ("", "extraction", "training", "injection", "extraction.injection")
-_VARIANT_WORDS = ("mode", "method", "type", "kind", "variant")
-_VARIANT_KEYS = tuple(
-    f"{stem}{word}" for stem in ("inject", "injection") for word in ("", *(f"_{w}" for w in _VARIANT_WORDS))
-)
-_REPLACING = ("replace", "replacement", "overwrite", "embedding_replace", "embedding_replacement")
 
 
 @dataclass(frozen=True)
@@ -84,6 +77,11 @@ class Sidecar:
     path: Path = Path(SIDECAR_NAME)
     facts: PairFacts = field(default_factory=PairFacts)
     dialect: str = "released"
+
+    @property
+    def tagged(self) -> bool:
+        """Whether its answers end with a closing tag."""
+        return self.facts.tagged is not False
 
     @property
     def ar_blocks(self) -> int:
@@ -249,28 +247,6 @@ def _refuse_norm(fields: Fields) -> None:
         )
 
 
-def _refuse_variants(fields: Fields) -> None:
-    """Raise CheckpointError for words of others that tell of an injection that is no replacement."""
-    for group in _INJECTION_GROUPS:
-        for key, value in fields.group(group).items():
-            if _is_other_injection(group, str(key).lower(), value):
-                raise fields.refuse(
-                    f"{group}.{key}".lstrip("."),
-                    "this is not the replacement of the marker's embedding, and does not tell the place: say "
-                    f"what its trainer did as models.injection, {WORDS}",
-                )
-
-
-def _is_other_injection(group: str, key: str, value: object) -> bool:
-    """Whether this entry states an injection that is not the overwriting of one embedding."""
-    if "karvonen" in key or "additive" in key:
-        return bool(value)
-    names = _VARIANT_WORDS if group.endswith("injection") else _VARIANT_KEYS
-    if key not in names or value is None or isinstance(value, dict):
-        return False
-    return not isinstance(value, str) or value.strip().lower().replace("-", "_") not in _REPLACING
-
-
 def _layer(fields: Fields) -> int:
     name = fields.first(LAYER_FIELDS)
     if name is None:
@@ -304,7 +280,7 @@ def _injection(fields: Fields, role: Role, d_model: int, option: str | None) -> 
     said = _said_injection(fields, d_model) or _known_injection(fields, role, d_model, option)
     if option is None:
         if said is None:
-            _refuse_variants(fields)
+            refuse_variants(fields)
             said = _released_injection(fields, role, d_model)
         return said
     try:
@@ -316,7 +292,7 @@ def _injection(fields: Fields, role: Role, d_model: int, option: str | None) -> 
             INJECTION, f"{asked} was asked for, and the pair was trained otherwise; leave it out"
         )
     if said is None and asked.kind == "replace":
-        _refuse_variants(fields)
+        refuse_variants(fields)
     return asked
 
 

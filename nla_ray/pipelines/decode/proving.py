@@ -98,7 +98,8 @@ def proof_of(config: DecodeConfig, digests: Mapping[str, str], workers: Workers,
     config = anchored(config)
     name = name_of(config, digests)
     with _ALONE:
-        kept = cache.get(name)
+        made = cache.folder / f"{name}.json"
+        kept = made.read_bytes() if made.exists() else cache.get(name)
         if kept is not None:
             return Proof.of_json(json.loads(kept))
         proof = workers.once(Proving(config.models, config.engine, code_of()), None)

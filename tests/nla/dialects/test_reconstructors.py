@@ -18,6 +18,7 @@ from nla_ray.errors import CheckpointError
 from nla_ray.nla.model.resolve import resolve
 from nla_ray.nla.preflight.run import check
 from nla_ray.nla.reconstructor import Reconstructor
+from nla_ray.pipelines.provenance import model_record
 from tests.conftest import NlaDirs
 from tests.nla.dialects import writers
 from tests.nla.dialects.greedy import adapted
@@ -130,3 +131,11 @@ def test_a_pickled_head_is_refused_with_the_way_out(nla: Callable[[str], NlaDirs
     torch.save({"weight": torch.eye(D_MODEL), "bias": torch.zeros(D_MODEL)}, ar / "linear_head.pt")
     with pytest.raises(CheckpointError, match=r"a pickle, which can run code.*nla-ray convert-head"):
         Reconstructor(ar)
+
+
+def test_what_is_made_of_a_snapshot_is_pinned_by_its_commit(base: Base, tmp_path: Path) -> None:
+    snapshot = tmp_path / "models--owner--ar" / "snapshots" / ("c" * 40)
+    writers.easynla_ar(base, snapshot, stripped=True)
+    ref = ModelRef.parse(f"{snapshot} on {base.directory}")
+    record = model_record(ref, resolve(ref))
+    assert record.commit == "c" * 40

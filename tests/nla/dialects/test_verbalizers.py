@@ -145,6 +145,7 @@ def test_an_activation_oracle_answers_a_question(tmp_path: Path, slots: int) -> 
     injection = ADDED if slots == 1 else f"{ADDED},slots={slots}"
     facts = PairFacts(layer=LAYER, question=question)
     assert answers(view(adapter, base.directory), given, injection=injection, facts=facts) == expected
+    assert not read_sidecar(view(adapter, base.directory), injection=injection, facts=facts).tagged
 
 
 def test_an_adapter_without_sidecar_is_not_guessed(base: Base, tmp_path: Path) -> None:

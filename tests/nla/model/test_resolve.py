@@ -10,7 +10,8 @@ import pytest
 from nla_ray.config.pairs.known import named_pairs
 from nla_ray.config.reference import ModelRef
 from nla_ray.errors import CheckpointError
-from nla_ray.nla.model.resolve import local_directory, released_id, resolve
+from nla_ray.nla.model.adapters.view import Layers, layers_of
+from nla_ray.nla.model.resolve import base_of, local_directory, released_id, resolve
 
 
 @pytest.fixture
@@ -92,6 +93,18 @@ def test_released_pairs_load_by_name(offline: Path) -> None:
     snapshot = cache_snapshot(offline, named_pairs()["qwen2.5-7b"].av[0], ["config.json"])
     assert local_directory(ModelRef.parse("qwen2.5-7b:av")) is None
     assert resolve(ModelRef.parse("qwen2.5-7b:av")) == snapshot
+
+
+def test_an_adapter_of_a_known_pair_sits_on_what_the_table_says(
+    offline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NLA_RAY_CACHE", str(tmp_path / "views"))
+    files = ["rl_av_lora_iter400/adapter_config.json", "rl_av_lora_iter400/adapter_model.safetensors"]
+    snapshot = cache_snapshot(offline, "ceselder/nla-qwen36-27b-matryoshka", files)
+    base = cache_snapshot(offline, "Qwen/Qwen3.6-27B", ["config.json"])
+    ref = ModelRef.parse("ceselder/nla-qwen36-27b-matryoshka#rl_av_lora_iter400")
+    assert layers_of(resolve(ref)) == Layers(snapshot / "rl_av_lora_iter400", base)
+    assert base_of(ref) == ModelRef(path="Qwen/Qwen3.6-27B")
 
 
 def test_released_ids() -> None:

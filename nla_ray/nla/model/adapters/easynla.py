@@ -36,7 +36,7 @@ def as_adapter(directory: Path) -> Path:
     tensors = SafetensorsDir(directory, file=AR_WEIGHTS)
     facts = (tensors.directory / AR_WEIGHTS, directory / AR_META)
     known = [str(part) for file in facts for part in (file, file.stat().st_size, file.stat().st_mtime_ns)]
-    home = cache_folder().absolute() / "easynla" / digest(*known)[:32]
+    home = _homes() / digest(*known)[:32]
     made = home / directory.name
     if not (made / CONFIG_NAME).exists():
         try:
@@ -47,6 +47,17 @@ def as_adapter(directory: Path) -> Path:
                 "name another folder in NLA_RAY_CACHE"
             ) from None
     return made
+
+
+def made_from(directory: Path) -> Path:
+    """The checkpoint behind a directory that `as_adapter` made; any other directory is its own."""
+    if directory.absolute().parent.parent != _homes():
+        return directory
+    return (directory / AR_META).readlink().parent
+
+
+def _homes() -> Path:
+    return cache_folder().absolute() / "easynla"
 
 
 def _make(made: Path, directory: Path, meta: ArMeta, tensors: SafetensorsDir) -> None:

@@ -43,6 +43,7 @@ def _oracle(seen: Seen) -> dict[str, Any]:
     asked = (seen.facts.question or "").replace("{", "{{").replace("}", "}}")
     return {
         "tokens": {"injection_char": ORACLE_MARKER},
+        "pair": {"tagged": False},
         "prompt_templates": {"av": f"Layer: {seen.facts.layer}\n{slots} \n{asked}"},
     }
 
