@@ -11,7 +11,7 @@ from transformers import LlamaConfig, PreTrainedConfig, Qwen2Config, Qwen3Config
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from nla_ray.errors import CheckpointError
-from nla_ray.nla.model.gguf.header import GgufFile, shape_of, values_of
+from nla_ray.nla.model.gguf.header import GgufFile, shape_of, short, values_of
 
 ROPE_FREQUENCIES = "rope_freqs.weight"
 
@@ -135,10 +135,10 @@ def _check_keys(file: GgufFile) -> None:
     """A key of the architecture that nothing here reads would be left out: rope scaling, experts, windows."""
     prefix = f"{file.architecture}."
     for key in sorted(file.fields):
-        short = key.removeprefix(prefix)
-        if not key.startswith(prefix) or short in _ACCOUNTED:
+        name = key.removeprefix(prefix)
+        if not key.startswith(prefix) or name in _ACCOUNTED:
             continue
-        if short not in _NOTHING or file.fields[key] != _NOTHING[short]:
+        if name not in _NOTHING or file.fields[key] != _NOTHING[name]:
             raise CheckpointError.field(
                 file.path,
                 key,
