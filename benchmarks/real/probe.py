@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.real.documents import FIELDS, labels
 from benchmarks.real.places import Place
 
-RIDGE = 30.0
+RIDGE = 300.0
 
 
 def ceilings(

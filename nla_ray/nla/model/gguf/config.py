@@ -11,7 +11,7 @@ from transformers import LlamaConfig, PreTrainedConfig, Qwen2Config, Qwen3Config
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from nla_ray.errors import CheckpointError
-from nla_ray.nla.model.gguf.header import GgufFile, shape_of, values_of
+from nla_ray.nla.model.gguf.header import GgufFile, shape_of, short, values_of
 
 ROPE_FREQUENCIES = "rope_freqs.weight"
 
@@ -93,9 +93,9 @@ def config_of(file: GgufFile) -> PreTrainedConfig:
         )
     if arch != "qwen2":
         fields["head_dim"] = head
-    config = CLASSES[arch](**fields, **_special_ids(file))
+    config = _made(file, fields)
     if ROPE_FREQUENCIES in file.tensors:
-        config = CLASSES[arch](**fields | {"rope_parameters": _scaled(file, config)}, **_special_ids(file))
+        config = _made(file, fields | {"rope_parameters": _scaled(file, config)})
     return config
 
 
@@ -120,18 +120,29 @@ def tensors_of(file: GgufFile, config: PreTrainedConfig) -> dict[str, Tensor]:
     return wanted
 
 
+def _made(file: GgufFile, fields: dict[str, Any]) -> PreTrainedConfig:
+    try:
+        return CLASSES[file.architecture](**fields, **_special_ids(file))
+    # A config class validates sizes against each other in ways of its own.
+    except Exception as error:
+        raise CheckpointError(
+            f"{file.path}: its metadata describe no {file.architecture}: {str(error)[:200]}; the file is "
+            "damaged"
+        ) from error
+
+
 def _check_keys(file: GgufFile) -> None:
     """A key of the architecture that nothing here reads would be left out: rope scaling, experts, windows."""
     prefix = f"{file.architecture}."
     for key in sorted(file.fields):
-        short = key.removeprefix(prefix)
-        if not key.startswith(prefix) or short in _ACCOUNTED:
+        name = key.removeprefix(prefix)
+        if not key.startswith(prefix) or name in _ACCOUNTED:
             continue
-        if short not in _NOTHING or file.fields[key] != _NOTHING[short]:
+        if name not in _NOTHING or file.fields[key] != _NOTHING[name]:
             raise CheckpointError.field(
                 file.path,
                 key,
-                file.fields[key],
+                short(file.fields[key]),
                 "this is not converted: use the original checkpoint in Hugging Face format",
             )
 

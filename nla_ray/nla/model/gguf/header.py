@@ -38,7 +38,10 @@ class GgufFile:
             value = float(value)
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             raise CheckpointError.field(
-                self.path, key, value, f"{kind.__name__} was expected; the file is damaged or not a model"
+                self.path,
+                key,
+                short(value),
+                f"{kind.__name__} was expected; the file is damaged or not a model",
             )
         return value
 
@@ -60,6 +63,13 @@ def open_gguf(path: Path) -> GgufFile:
     _check_kind(path, fields)
     _check_types(path, tensors)
     return GgufFile(path, fields, tensors)
+
+
+def short(value: Any) -> Any:
+    """A value as a message shows it; a list may have as many entries as the vocabulary."""
+    return (
+        f"{len(value)} values" if isinstance(value, list) else value[:80] if isinstance(value, str) else value
+    )
 
 
 def package(path: Path) -> Any:

@@ -144,6 +144,7 @@ def merges(writer: Any) -> None:
         ("qwen2", odd, "-", "blk.0.odd.weight belongs to none of its parts"),
         ("qwen2", number("qwen2.block_count", 5), "block_count", "blk.4.attn_norm.weight is missing"),
         ("qwen2", number("qwen2.feed_forward_length", 47), "feed_forward", "ffn_gate.weight: found [48, 32]"),
+        ("llama", number("llama.attention.head_count", 3), "head_count", "describe no llama"),
         ("qwen2", None, "embedding_length", "qwen2.embedding_length: found None; int was expected"),
         ("qwen2", word("tokenizer.ggml.pre", "jais-2"), "ggml.pre", "tokenizer.ggml.pre: found 'jais-2'"),
         ("qwen2", word("tokenizer.ggml.model", "llama"), "ggml.model", "ggml.model: found 'llama'"),
