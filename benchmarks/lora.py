@@ -1,7 +1,7 @@
 """What do adapters cost and reach in joint training beside all weights: same data, same steps, demo world?
 
     python -m benchmarks.lora                        # 250 steps of both, about 40 minutes of one core
-    python -m benchmarks.lora --steps 25 --documents 300 --measured 40
+    python -m benchmarks.lora --steps 10 --documents 200 --measured 24
 
 Both start from the shipped warm pair (`demo:av-sft`, `demo:ar-sft`) and draw the same activations at every
 step. Memory is what training holds on purpose: parameters of AV, AR and the reference, gradients, and the
@@ -31,8 +31,8 @@ from nla_ray.nla.model.resolve import resolve
 from nla_ray.training.lora import Adapting
 
 PARTS = ("target", "av-sft", "ar-sft")
-POINTS = 5
-"""Measurements on the way, after the one at the start."""
+POINTS = 2
+"""Measurements after the one at the start."""
 
 
 def main() -> None:
