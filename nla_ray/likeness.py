@@ -17,6 +17,8 @@ from nla_ray.text import normalise
 
 HASHES, BANDS, WORDS = 64, 16, 5
 SIGNATURE_BYTES = 4 * HASHES
+STEP, _START_BYTES = 4, 6
+"""Words between the places at which starts of texts are compared."""
 
 _UINT64 = npt.NDArray[np.uint64]
 
@@ -83,6 +85,29 @@ def equal_pairs(keys: Sequence[object]) -> Iterator[tuple[int, int]]:
         before = first.setdefault(key, index)
         if before != index:
             yield before, index
+
+
+def start_of(text: str) -> bytes:
+    """A text of which only a start is known, to compare with longer ones: a hash for each `STEP` words.
+
+    It is a prefix of that of any text with the same start; the last words, fewer than `STEP`, are left out.
+    """
+    words = plain(text).split()
+    parts = [" ".join(words[at : at + STEP]) for at in range(0, max(1, len(words) - STEP + 1), STEP)]
+    return b"".join(
+        blake2b(one.encode(errors="surrogatepass"), digest_size=_START_BYTES).digest() for one in parts
+    )
+
+
+def start_pairs(starts: Sequence[bytes]) -> Iterator[tuple[int, int]]:
+    """Pairs of which one, all that is known of it, is how the other begins; time grows as n log n."""
+    above: list[int] = []
+    for index in sorted(range(len(starts)), key=starts.__getitem__):
+        while above and not starts[index].startswith(starts[above[-1]]):
+            above.pop()
+        if above:
+            yield above[-1], index
+        above.append(index)
 
 
 def near_pairs(signatures: npt.NDArray[np.uint32], least: float) -> Iterator[tuple[int, int]]:

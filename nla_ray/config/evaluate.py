@@ -15,6 +15,20 @@ from nla_ray.config.runner import Runner
 EVERY_CONTROL = Controls(shuffled=0.25, random=0.25, mean=0.25, none=0.25)
 
 
+class Planted(Config):
+    """Something that a column of the corpus says of each document, and the words that name its values."""
+
+    column: Name
+    """The column with the value; documents whose value has no words are not asked about it."""
+    words: Annotated[dict[Name, Annotated[tuple[Name, ...], Field(min_length=1)]], Field(min_length=2)]
+    """By value: words or phrases, in any case, one of which in an explanation names the value.
+
+    An explanation that names two values names none.
+    """
+    first_paragraph: bool = False
+    """Look for them in the first paragraph of an explanation alone."""
+
+
 class EvaluateConfig(Config):
     """A measurement of one pair on activations that it was not trained on."""
 
@@ -39,6 +53,9 @@ class EvaluateConfig(Config):
     """Without it: the one in the reconstructor's sidecar, else the variance of the vectors themselves."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of positions, controls, sampling, edits and drawn comparisons."""
+    truth: tuple[Planted, ...] = ()
+    """What is true of documents by columns of the corpus, for recall and precision; without any, the truth
+    of the demo world where documents have it."""
     edited_texts: Annotated[int, Field(ge=1)] = 1000
     """At most so many explanations are edited and read again, drawn by key; about 15 edits of each."""
     minimum_documents: Annotated[int, Field(ge=2)] = 30
@@ -49,13 +66,18 @@ class EvaluateConfig(Config):
     def _can_be_decoded(self) -> EvaluateConfig:
         if self.models.ar is None:
             raise ValueError("models.ar: name the reconstructor; without it there is no fidelity")
+        columns = [one.column for one in self.truth]
+        if twice := next((one for one in columns if columns.count(one) > 1), None):
+            raise ValueError(f"truth: the column {twice!r} is named twice; put all its values into one entry")
         self.decoding()
         return self
 
     def decoding(self) -> DecodeConfig:
         """The decode that is measured. It keeps what was read and the vectors."""
-        shared = ("models", "corpus", "positions", "controls", "sampling", "engine", "baseline", "seed")
+        shared = ("models", "positions", "controls", "sampling", "engine", "baseline", "seed")
+        meta = dict.fromkeys((*self.corpus.meta, *(one.column for one in self.truth)))
         return DecodeConfig(
+            corpus=self.corpus.model_copy(update={"meta": tuple(meta)}),
             output=self.tables or f"{self.output.rstrip('/')}/tables",
             keep=("documents", "activations"),
             runner=self.runner,

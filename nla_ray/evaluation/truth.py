@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import pyarrow as pa
 from nla_ray.tables import REAL
 
 TRUTH = "truth"
-"""A corpus's column: each property's value, and in `shown` the token from which on it has been said."""
+"""The demo world's column: each property's value, and in `shown` the token from which on it has been said."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,20 @@ class Property:
     """Whether they count in all of a text; else in its first paragraph."""
     apart: tuple[str, ...] = ()
     """Values that are scored each by itself; none: the property is scored as a whole."""
+    column: str | None = None
+    """A corpus's own column with the value, which holds for all of a document; phrases are then whole words
+    in any case. None: the value is in `TRUTH`."""
+
+    def said_in(self, text: str) -> str | None:
+        """The value that a text names; None where it names none, or more than one."""
+        where = text if self.anywhere else text.split("\n\n")[0]
+        hits = [value for value, said in self.phrases.items() if any(self._is_in(where, one) for one in said)]
+        return hits[0] if len(hits) == 1 else None
+
+    def _is_in(self, where: str, phrase: str) -> bool:
+        if self.column is None:
+            return phrase in where
+        return re.search(rf"(?<!\w){re.escape(phrase)}(?!\w)", where, re.IGNORECASE) is not None
 
 
 @dataclass(frozen=True)
@@ -78,20 +93,16 @@ class Vocabulary:
 
         Text that names two values of one property (a muddled explanation) names neither.
         """
-        first = text.split("\n\n")[0]
-        found: dict[str, str] = {}
-        for one in self.properties:
-            where = text if one.anywhere else first
-            hits = [value for value, said in one.phrases.items() if any(phrase in where for phrase in said)]
-            if len(hits) == 1:
-                found[one.name] = hits[0]
-        return found
+        named = {one.name: one.said_in(text) for one in self.properties}
+        return {name: value for name, value in named.items() if value is not None}
 
     def judged(self, position: int | None, explanation: str | None, meta: str | None) -> Judged | None:
         """An explanation beside the `meta` of its document; None where that has no such truth.
 
         Any corpus may have a column of that name. Without a position it is not known what had been shown.
         """
+        if any(one.column is not None for one in self.properties):
+            return self._by_columns(explanation or "", meta)
         truth = _truth_of(meta)
         names = [one.name for one in self.properties]
         if position is None or not all(isinstance(truth.get(name), str) for name in names):
@@ -101,10 +112,25 @@ class Vocabulary:
         shown = (name for name in names if isinstance(first.get(name), int) and position >= first[name])
         return Judged({name: truth[name] for name in names}, frozenset(shown), self.named(explanation or ""))
 
+    def _by_columns(self, explanation: str, meta: str | None) -> Judged | None:
+        """The same by a corpus's own columns; a property whose value is none of its own is not asked."""
+        held, truth = _held(meta), {}
+        for one in self.properties:
+            value = held.get(one.column or "")
+            said = value if isinstance(value, str) else json.dumps(value)
+            if said in one.phrases:
+                truth[one.name] = said
+        named = {name: value for name, value in self.named(explanation).items() if name in truth}
+        return Judged(truth, frozenset(truth), named) if truth else None
+
+
+def _held(meta: str | None) -> dict[str, Any]:
+    held = json.loads(meta or "{}")
+    return held if isinstance(held, dict) else {}
+
 
 def _truth_of(meta: str | None) -> dict[str, Any]:
-    held = json.loads(meta or "{}")
-    truth = held.get(TRUTH) if isinstance(held, dict) else None
+    truth = _held(meta).get(TRUTH)
     return truth if isinstance(truth, dict) else {}
 
 

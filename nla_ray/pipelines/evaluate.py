@@ -22,6 +22,7 @@ from nla_ray.evaluation.recurrence import recurrence
 from nla_ray.evaluation.report.write import write_evaluation
 from nla_ray.evaluation.robustness import Rebuild, Texts, choose, distractors, robustness
 from nla_ray.evaluation.rows import Rows, read_rows, read_vectors
+from nla_ray.evaluation.truth import Property, Vocabulary
 from nla_ray.models import directory_of, pinned_models
 from nla_ray.nla import fidelity
 from nla_ray.nla.model.ranks import spread
@@ -136,6 +137,7 @@ def evaluate_tables(
     own = np.array([tables.vectors[row] for row in chosen.row_id]).reshape(len(chosen), vectors.shape[1])
     texts = Texts(chosen, own, rebuild(chosen.text.tolist()), config.seed)
     channel = robustness(texts, rebuild, documents, baselines)
+    asked = vocabulary_of(config)
     doing("counting recurrence")
     recurring, distance = recurrence(real, documents, config.seed)
     return Evaluation(
@@ -152,11 +154,23 @@ def evaluate_tables(
         recurrence=recurring,
         neighbour_distance=distance,
         distractors=distractors(texts, places, vectors, documents),
-        planted=planted(rows, documents, vocabulary()),
-        agreement=agreement(real, config.sampling.samples, documents, vocabulary()),
+        planted=planted(rows, documents, asked),
+        agreement=agreement(real, config.sampling.samples, documents, asked),
         generated_tokens=int(rows.tokens.sum()),
         read_tokens=tables.record["tokens"],
         times=times_of(tables.record, 0.0),
+    )
+
+
+def vocabulary_of(config: EvaluateConfig) -> Vocabulary:
+    """What explanations are asked about documents: by the corpus's own columns, or the demo world's truth."""
+    if not config.truth:
+        return vocabulary()
+    return Vocabulary(
+        tuple(
+            Property(one.column, one.words, anywhere=not one.first_paragraph, column=one.column)
+            for one in config.truth
+        )
     )
 
 

@@ -23,7 +23,7 @@ class ColumnProvider(Provider):
         for index, place in enumerate(places):
             if self._column not in place.meta:
                 raise InputError(
-                    f"provider.column: no column {self._column!r} beside the vectors; the columns are "
+                    f"provider.column: no column {self._column!r} in the corpus; the columns are "
                     f"{', '.join(place.meta) or 'none'}"
                 )
             yield index, self._said(place.meta[self._column])

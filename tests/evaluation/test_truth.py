@@ -82,3 +82,20 @@ def test_what_has_no_place_before_the_position_was_not_shown(first: object) -> N
         9, "ruby", json.dumps({"truth": {"colour": "red", "lie": "no", "shown": {"colour": first}}})
     )
     assert one is not None and one.shown == frozenset()
+
+
+def test_a_corpus_says_the_truth_in_columns_of_its_own() -> None:
+    words = Vocabulary(
+        (
+            Property("topic", {"art": ["Painting"], "war": ["battle"]}, anywhere=True, column="topic"),
+            Property("safe", {"true": ["harmless"], "false": ["danger"]}, column="safe"),
+        )
+    )
+    one = words.judged(None, "A\n\npainting of battles. danger", json.dumps({"topic": "art", "safe": False}))
+    assert one == Judged({"topic": "art", "safe": "false"}, frozenset({"topic", "safe"}), {"topic": "art"})
+    partly = words.judged(3, "danger: battle", json.dumps({"topic": "music", "safe": True}))
+    assert partly == Judged({"safe": "true"}, frozenset({"safe"}), {"safe": "false"})
+    assert words.judged(3, "a battle", json.dumps({"topic": None})) is None
+    scores = {found.prop: found for found in score([one, partly], words)}
+    assert (scores["topic"].n, scores["topic"].recall) == (1, 1.0)
+    assert (scores["safe"].n, scores["safe"].recall, scores["safe"].precision) == (2, 0.0, 0.0)

@@ -50,5 +50,5 @@ def test_a_column_with_or_without_tags_and_template() -> None:
         "no closing tag",
         "no text in the column",
     ]
-    with pytest.raises(InputError, match="no column 'x' beside the vectors; the columns are y"):
+    with pytest.raises(InputError, match="no column 'x' in the corpus; the columns are y"):
         said(provider, place(y=1))

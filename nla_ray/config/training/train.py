@@ -46,6 +46,9 @@ class Init(Config):
     """A reconstructor to go on with."""
     marker: Annotated[str, StringConstraints(min_length=1, max_length=8)] | None = None
     """Of a new verbalizer: the character whose embedding is overwritten; null: one that is one token."""
+    system_turn: bool = True
+    """Of a new verbalizer: whether its prompt has the system turn that the target's chat template puts before
+    a user's by itself. Without it the sidecar holds the prompt as plain text, which is shorter."""
     injection: InjectionText | None = None
     """Of a new verbalizer, `KIND@SITE=SCALE`; null: `replace@embedding` at a norm that 75 % of the data's
     vectors do not exceed."""

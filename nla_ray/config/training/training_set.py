@@ -72,7 +72,7 @@ class Demo(Config):
 
 
 class Column(Config):
-    """Explanations that the data has already; only with `corpus.vectors`, one row per explanation."""
+    """Explanations that the data has already: of a vector its own, of a document one for all."""
 
     kind: Literal["column"]
     column: Name = "api_explanation"
@@ -186,9 +186,6 @@ class TrainingSetConfig(Config):
             raise ValueError("target: name the model that is read; only corpus.vectors do without")
         if self.provider is None and (self.shares.av_sft or self.shares.ar_sft):
             raise ValueError("provider: av_sft and ar_sft need explanations; name a provider, or shares of 0")
-        if isinstance(self.provider, Column) and not vectors:
-            raise ValueError("provider: a column explains vectors that were extracted before; "
-                             "name them in corpus.vectors")  # fmt: skip
         if self.runner.pools is not None:
             raise ValueError("runner.pools: a training set has one pool; see runner.pool")
         return self

@@ -21,6 +21,7 @@ from nla_ray.nla.fidelity import Baseline
 from nla_ray.nla.prompt import load_tokenizer
 from nla_ray.training.data import InMemory
 from nla_ray.training.learner import FVE, Metrics
+from nla_ray.training.lora import Adapting
 from nla_ray.training.models import load_ar, load_av
 from nla_ray.training.reinforce.rl import RlLearner
 from nla_ray.training.reinforce.rollout import LocalSampler
@@ -60,15 +61,26 @@ def reinforce(
 
 
 class Course:
-    """The warm pair under `directory`, training on this many documents of the world; others to look at."""
+    """The warm pair under `directory`, training on this many documents of the world; others to look at.
 
-    def __init__(self, directory: Path, options: Reinforce, documents: int, measured: int, seed: int) -> None:
+    All of its weights train, or with `lora` adapters.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        options: Reinforce,
+        documents: int,
+        measured: int,
+        seed: int,
+        lora: Adapting | None = None,
+    ) -> None:
         extractor = Extractor(directory / "target", [LAYER])
         tokenizer = load_tokenizer(directory / "target")
         train = draw(extractor, tokenizer, TRAIN_SEED, documents).vectors
         self.sample = draw(extractor, tokenizer, CURVE_SEED, measured)
         warm = directory / f"av{WARM}"
-        ar = load_ar(directory / f"ar{WARM}")
+        ar = load_ar(directory / f"ar{WARM}", lora=lora)
         found = ar.sidecar.extra["fve_baseline"]
         setting = Setting(
             world=World(), dtype=torch.float32, seed=seed, parallel="ddp",
@@ -76,9 +88,9 @@ class Course:
         )  # fmt: skip
         sampler = LocalSampler(TransformersVerbalizer(warm, layout=SlotLayout(SLOTS, SLOTS)))
         self.learner = RlLearner(
-            load_av(warm),
+            load_av(warm, lora=lora),
             ar,
-            load_av(warm),
+            None if lora else load_av(warm),
             sampler,
             InMemory("rl", train),
             self.sample.held_out(),

@@ -152,6 +152,7 @@ class Parts:
             ar_template=self._ar_template(),
             injection=self._injection(data.sidecar.d_model),
             marker=self.config.init.marker or self._said("tokens", ("injection_char",)),
+            system_turn=self.config.init.system_turn,
         )
 
     def _av_template(self) -> str:
@@ -217,7 +218,8 @@ class Parts:
         if role == "ar" and (start := self.start(role)) is not None:
             check_ar_depth(sidecar, load_config(start).num_hidden_layers, whole=layers_of(start) is not None)
         if role == "av" and sidecar.av_template is not None:
-            self._check_prompt(INJECT.join(split_template(sidecar.av_template, AV_SLOT)))
+            prompt = INJECT.join(split_template(sidecar.av_template, AV_SLOT))
+            self._check_prompt(prompt, whole=sidecar.facts.chat is not False)
         elif role == "ar" and sidecar.ar_template is not None and "ar_sft" in self.splits:
             before, after = split_template(sidecar.ar_template, AR_SLOT)
             text = self.splits["ar_sft"].texts(np.zeros(1, dtype=np.int64))[0] or ""
@@ -227,9 +229,10 @@ class Parts:
                     f"{sidecar.ar_template[:80]!r}; build the data with that template"
                 )
 
-    def _check_prompt(self, prompt: str) -> None:
+    def _check_prompt(self, prompt: str, *, whole: bool) -> None:
+        """Plain text, not `whole`, has the words of a chat template around the message."""
         for split in self.splits.values():
-            if split.prompt not in (None, prompt):
+            if split.prompt is not None and split.prompt != prompt and (whole or split.prompt not in prompt):
                 raise InputError(
                     f"{split.url}: its prompt is {str(split.prompt)[:80]!r}, the AV's is {prompt[:80]!r}; "
                     "build the data with the AV's template"

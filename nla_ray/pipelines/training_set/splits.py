@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,32 +12,53 @@ import pyarrow as pa
 from nla_ray.config.training.training_set import SPLITS, Shares, TrainingSetConfig
 from nla_ray.errors import InputError
 from nla_ray.ids import digest
-from nla_ray.likeness import HASHES, Groups, equal_pairs, near_pairs
+from nla_ray.likeness import (
+    HASHES,
+    Groups,
+    content_key,
+    equal_pairs,
+    near_pairs,
+    signature,
+    start_of,
+    start_pairs,
+)  # fmt: skip
 from nla_ray.pipelines.training_set.planning import BASE, Ready
 from nla_ray.stages.training_set.explain import SPLITS_KEY, read_unit_table
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.training_set import Duplicates
 from nla_ray.store.runs.unit_file import to_bytes
 
+_TEXTS = ["doc_id", "detokenized_text_truncated"]
+
 
 @dataclass
 class Documents:
-    """The documents with activations; `keys` are (document, hash of its text), several for some vectors."""
+    """The documents with activations, by number; `keys` are hashes of their texts.
+
+    Of documents that are known from texts of vectors, `starts` has what the longest one begins with.
+    """
 
     index: dict[str, int] = field(default_factory=dict)
-    keys: dict[tuple[int, str], None] = field(default_factory=dict)
-    signed: list[int] = field(default_factory=list)
-    signatures: list[bytes] = field(default_factory=list)
+    keys: dict[int, str] = field(default_factory=dict)
+    signatures: dict[int, bytes] = field(default_factory=dict)
+    starts: dict[int, bytes] = field(default_factory=dict)
 
     def add(self, doc_id: str, key: str | None, signature: bytes | None) -> None:
         """Count a row."""
-        new = doc_id not in self.index
         at = self.index.setdefault(doc_id, len(self.index))
         if key is not None:
-            self.keys[at, key] = None
-        if new and signature is not None:
-            self.signed.append(at)
-            self.signatures.append(signature)
+            self.keys[at] = key
+        if signature is not None:
+            self.signatures[at] = signature
+
+    def add_texts(self, texts: Mapping[str, str]) -> None:
+        """Count documents by the longest text of each that a unit has; another unit may have a longer one."""
+        for doc_id, text in texts.items():
+            at = self.index.setdefault(doc_id, len(self.index))
+            start = start_of(text) if text.strip() else b""
+            if start and len(start) >= len(self.starts.get(at, b"")):
+                self.starts[at], self.keys[at] = start, content_key(text)
+                self.signatures[at] = signature(text)
 
 
 def split_documents(ready: Ready, work: Store) -> Duplicates:
@@ -47,6 +68,9 @@ def split_documents(ready: Ready, work: Store) -> Duplicates:
     """
     documents = Documents()
     for task in ready.tasks:
+        if ready.config.corpus.vectors is not None:
+            documents.add_texts(_longest(read_unit_table(work, ready.ref(BASE), task.unit_id, _TEXTS)))
+            continue
         rows = read_unit_table(work, ready.ref(BASE), task.unit_id, ["doc_id", "content", "likeness"])
         for row in rows.to_pylist():
             documents.add(row["doc_id"], row["content"], row["likeness"])
@@ -58,36 +82,46 @@ def split_documents(ready: Ready, work: Store) -> Duplicates:
     return found
 
 
+def _longest(table: pa.Table) -> dict[str, str]:
+    """The longest text of each document in a unit of vectors."""
+    found: dict[str, str] = {}
+    for row in table.to_pylist():
+        doc_id, text = row["doc_id"], row[_TEXTS[1]] or ""
+        if len(text) >= len(found.get(doc_id, "")):
+            found[doc_id] = text
+    return found
+
+
 def grouped(documents: Documents, near: float | None) -> tuple[list[int], Duplicates]:
     """For each document the first one of its group, and what was found."""
-    groups, keys = Groups(len(documents.index)), list(documents.keys)
-    equal = sum(groups.join(keys[one][0], keys[other][0]) for one, other in equal_pairs([k for _, k in keys]))
-    close = 0
-    if near is not None and documents.signed:
-        signatures = np.frombuffer(b"".join(documents.signatures), "<u4").reshape(-1, HASHES)
+    groups, keyed = Groups(len(documents.index)), list(documents.keys)
+    pairs = [*equal_pairs(list(documents.keys.values()))]
+    started = list(documents.starts)
+    equal = sum(groups.join(keyed[one], keyed[other]) for one, other in pairs)
+    begun = start_pairs(list(documents.starts.values()))
+    equal += sum(groups.join(started[one], started[other]) for one, other in begun)
+    close, signed = 0, list(documents.signatures)
+    if near is not None and signed:
+        signatures = np.frombuffer(b"".join(documents.signatures.values()), "<u4").reshape(-1, HASHES)
         for one, other in near_pairs(signatures, near):
-            close += groups.join(documents.signed[one], documents.signed[other])
+            close += groups.join(signed[one], signed[other])
     roots = groups.roots().tolist()
     sizes = Counter(roots)
-    known = {at for at, _ in keys}
     return roots, Duplicates(
         documents=len(roots),
         equal=equal,
         near=close,
         groups=sum(size > 1 for size in sizes.values()),
         largest=max(sizes.values(), default=0),
-        unknown=len(roots) - len(known),
+        unknown=len(roots) - len(keyed),
     )
 
 
 def assigned(documents: Documents, groups: Sequence[int], config: TrainingSetConfig) -> list[str]:
     """The split of every document: the least content hash of its group decides, with the seed."""
     least: dict[int, str] = {}
-    named = dict.fromkeys(documents.index.values(), "")
-    for at, key in documents.keys:
-        named[at] = min(named[at] or key, key)
     for doc_id, at in documents.index.items():
-        key = named[at] or digest("document", doc_id)
+        key = documents.keys.get(at) or digest("document", doc_id)
         least[groups[at]] = min(least.get(groups[at], key), key)
     chosen = {group: split_of(config.seed, key, config.shares) for group, key in least.items()}
     return [chosen[groups[at]] for at in range(len(groups))]

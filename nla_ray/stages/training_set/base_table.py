@@ -20,8 +20,6 @@ from nla_ray.store.runs.units import RunRef, write_unit
 from nla_ray.tables.training import base
 
 TAIL_TOKENS = 4
-OPENING = 200
-"""Characters of a vector's text by which its document is known again: of one document it has only starts."""
 SHOWN_PROBLEMS = 3
 
 
@@ -118,12 +116,13 @@ def tail_of(reading: Reading, position: int) -> list[str] | None:
 
 
 def content_of(reading: Reading, corpus: Corpus) -> Content:
-    """What a document is compared by: its whole text, or the opening that all its vectors' texts share."""
+    """What a document is compared by: its whole text.
+
+    A vector has its document's text up to a position; the longest of them is known when all are there.
+    """
     text = document_text(reading.document)
-    if text is None or not text.strip():
+    if text is None or not text.strip() or corpus.vectors is not None:
         return Content()
-    if corpus.vectors is not None:
-        return Content(content_key(text[:OPENING]))
     return Content(content_key(text), signature(text))
 
 

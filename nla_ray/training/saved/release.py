@@ -24,6 +24,7 @@ from nla_ray.store.places.tree import Tree, full
 from nla_ray.training.models import TrainableAR, TrainableAV
 from nla_ray.training.saved.marker import choose_marker
 from nla_ray.training.saved.source_files import copy, copy_tokenizer, write_config
+from nla_ray.training.saved.system_turn import without_system_turn
 
 SUFFIX_TOKENS = 4
 GENERATION = "generation_config.json"
@@ -41,6 +42,7 @@ def new_sidecar(
     ar_template: str,
     injection: Injection,
     marker: str | None,
+    system_turn: bool = True,
 ) -> Sidecar:
     """What a pair that starts as its target says about itself: templates, and the marker in its prompt.
 
@@ -51,6 +53,8 @@ def new_sidecar(
         role="av", d_model=d_model, layer=layer, av_template=av_template, ar_template=ar_template,
         injection=injection, mse_scale=math.sqrt(d_model), marker=None,
     )  # fmt: skip
+    if not system_turn:
+        bare = without_system_turn(tokenizer, bare)
     suffix = ar_prompt_ids(tokenizer, bare, ["A"])[0][-SUFFIX_TOKENS:]
     return replace(bare, marker=choose_marker(tokenizer, bare, marker), ar_suffix_ids=tuple(suffix))
 

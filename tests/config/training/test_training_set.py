@@ -65,7 +65,6 @@ def test_a_provider_gets_the_columns_that_it_needs() -> None:
         ({"target": None}, "target: name the model that is read"),
         ({"redact": {"patterns": ["x"]}}, "redact: a training set keeps prompts and explanations whole"),
         ({"store_text": "none"}, "store_text: a training set keeps prompts and explanations whole"),
-        ({"provider": {"kind": "column"}}, "a column explains vectors that were extracted before"),
         ({"provider": {"kind": "endpoint", "base_url": "http://x/v1", "model": "m"}}, "Field required"),
         ({"shares": {"rl": 1}}, "shares add up to 1.55"),
         ({"provider": None}, "av_sft and ar_sft need explanations"),

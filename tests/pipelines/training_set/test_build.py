@@ -35,6 +35,7 @@ from nla_ray.store.runs.units import footer_of
 from nla_ray.tables.training import published
 from tests.chat_server import explains, served
 from tests.decoded import snapshot
+from tests.train_tables import write_split
 from tests.training_sets import D_MODEL, DOCUMENTS, LAYER, config, tables, text, write_corpus
 
 Target = Callable[[str], Path]
@@ -368,3 +369,36 @@ def test_a_place_on_s3(tmp_path: Path, checkpoint: Target, s3: str) -> None:
     keys = {listed.key for listed in store.entries("")}
     assert {f"{name}/part-00000.parquet.nla_meta.yaml" for name in made.splits} <= keys
     assert sum(key.startswith("work/answers/") for key in keys) == asked
+
+
+def test_vectors_of_one_header_are_no_copies_and_starts_of_one_text_are(tmp_path: Path) -> None:
+    header = " ".join(f"word{at}" for at in range(60))
+    whole = [f"{header} {text(number)}" for number in range(30)]
+    texts = [*whole, *(" ".join(one.split()[:75]) for one in whole[:10])]
+    rows = [("a start", f"doc{at}", one[: len(header) + 20]) for at, one in enumerate(texts)]
+    rows += [("the end", f"doc{at}", one) for at, one in enumerate(texts)]
+    path = tmp_path / "base.parquet"
+    vectors = np.random.default_rng(0).standard_normal((len(rows), D_MODEL)).astype(np.float32)
+    columns = {
+        "activation_vector": pa.FixedSizeListArray.from_arrays(vectors.ravel(), D_MODEL),
+        "doc_id": [doc for _, doc, _ in rows], "detokenized_text_truncated": [said for *_, said in rows],
+        "n_raw_tokens": [len(said.split()) for *_, said in rows],
+    }  # fmt: skip
+    write_split(path, columns, "base", D_MODEL, LAYER)
+    corpus = {"paths": [str(path)], "vectors": {}, "id": "doc_id", "text": "detokenized_text_truncated"}
+    made = build_training_set(config(tmp_path, None, corpus=corpus, **VECTORS_ALONE)).set
+    assert (made.duplicates.documents, made.duplicates.equal) == (40, 10)
+    assert (made.duplicates.groups, made.duplicates.largest, made.duplicates.unknown) == (10, 2, 0)
+
+
+def test_a_column_of_a_text_corpus_explains_all_positions_of_a_document(
+    tmp_path: Path, checkpoint: Target
+) -> None:
+    write_corpus(tmp_path)
+    provider = {"kind": "column", "column": "said"}
+    path = tmp_path / "corpus.jsonl"
+    path.write_text(path.read_text().replace('"said": ', '"said": "about ').replace("}", '"}'))
+    made = build_training_set(config(tmp_path, checkpoint("qwen2"), provider=provider)).set
+    assert made.explaining.explained > 0 and made.explaining.requests == 0
+    for row in tables(tmp_path / "set")["av_sft"].to_pylist():
+        assert row["api_explanation"] == f"about {row['doc_id'].removeprefix('doc')}"

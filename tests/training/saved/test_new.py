@@ -1,6 +1,9 @@
-"""A marker is one rare token of the vocabulary, alone in the prompt."""
+"""A new pair: its marker is one rare token, alone in the prompt, which may do without the system turn."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
 
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -8,6 +11,9 @@ from transformers import PreTrainedTokenizerFast
 
 from nla_ray.config.injection import Injection
 from nla_ray.errors import CheckpointError
+from nla_ray.nla.prompt import render_av_prompt
+from nla_ray.nla.sidecar.read import Sidecar, read_sidecar
+from nla_ray.nla.sidecar.write import write_sidecar
 from nla_ray.training.saved.release import new_sidecar
 
 CHAT = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}<|assistant|>"
@@ -30,11 +36,14 @@ def tokenizer(*characters: str) -> PreTrainedTokenizerFast:
     return found
 
 
+def bare(found: PreTrainedTokenizerFast, **options: Any) -> Sidecar:
+    """The sidecar of a new pair."""
+    given = {"av_template": TEMPLATE, "marker": None, "ar_template": "<t>{explanation}</t>"} | options
+    return new_sidecar(found, d_model=8, layer=1, injection=Injection.replacing(1.0), **given)
+
+
 def chosen(found: PreTrainedTokenizerFast, wanted: str | None = None) -> str:
-    sidecar = new_sidecar(
-        found, d_model=8, layer=1, av_template=TEMPLATE, ar_template="<t>{explanation}</t>",
-        injection=Injection.replacing(1.0), marker=wanted,
-    )  # fmt: skip
+    sidecar = bare(found, marker=wanted)
     marker = sidecar.marker
     assert marker is not None
     ids = (marker.left_id, marker.token_id, marker.right_id)
@@ -65,3 +74,30 @@ def test_nothing_that_serves_and_one_that_does_not_are_refused() -> None:
         chosen(tokenizer("龍"), "龍")
     with pytest.raises(CheckpointError, match="'㊀' is not one token"):
         chosen(tokenizer("龜"), "㊀")
+
+
+SYSTEM = "{% if messages[0].role != 'system' %}<|system|>Help.{% endif %}"
+
+
+def test_a_prompt_without_the_system_turn_is_the_rest_of_the_chat(tmp_path: Path) -> None:
+    found = tokenizer("龜")
+    turn = "<|user|>Look at <c>龜</c>, {braces}<|assistant|>"
+    sidecar = bare(found, av_template="Look at <c>{injection_char}</c>, {{braces}}")
+    found.chat_template = SYSTEM + CHAT.replace(
+        "<|assistant|>", "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+    )
+    assert render_av_prompt(found, sidecar).text == f"<|system|>Help.{turn}"
+    without = bare(found, system_turn=False, av_template="Look at <c>{injection_char}</c>, {{braces}}")
+    write_sidecar(tmp_path, without)
+    prompt = render_av_prompt(found, read_sidecar(tmp_path, role="av"))
+    assert prompt.text == turn and found.decode(list(prompt.ids)) == turn
+
+
+def test_a_template_that_takes_no_two_turns_of_a_user_keeps_its_system_turn() -> None:
+    found = tokenizer("龜")
+    found.chat_template = "{% if messages|length > 1 %}{{ raise_exception('no') }}{% endif %}" + CHAT
+    with pytest.raises(CheckpointError, match=r"init.system_turn: false: .* fails on 2 turns"):
+        bare(found, system_turn=False)
+    found.chat_template = "{{ messages|length }}" + CHAT
+    with pytest.raises(CheckpointError, match=r"init.system_turn: false: .* otherwise than one after"):
+        bare(found, system_turn=False)
