@@ -61,7 +61,11 @@ def random_checkpoint(preset: str, directory: Path, *, dtype: torch.dtype, devic
     return directory
 
 
-def interleave(sides: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+def interleave(
+    sides: Mapping[str, Callable[[], object]],
+    repeats: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[float]]:
     """Seconds per call of each side, after one warm-up each; the order turns round every repeat.
 
     Slow drifts of the machine then hit all sides alike, and ratios within a repeat are fair.
@@ -71,7 +75,7 @@ def interleave(sides: Mapping[str, Callable[[], object]], repeats: int) -> dict[
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for repeat in range(repeats):
         for name in list(sides)[:: 1 if repeat % 2 == 0 else -1]:
-            seconds[name].append(_timed(sides[name]))
+            seconds[name].append(_timed(sides[name], clock))
     return seconds
 
 
@@ -124,12 +128,12 @@ def write_result(question: str, device: str, payload: Mapping[str, Any], label: 
     return path
 
 
-def _timed(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def _timed(call: Callable[[], object], clock: Callable[[], float]) -> float:
+    start = clock()
     call()
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def _cpu_model() -> str:

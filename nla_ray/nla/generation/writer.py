@@ -15,6 +15,7 @@ from nla_ray.nla.generation.rows import PASS_TOKENS, CacheRows, Rows, SlotRows
 from nla_ray.nla.generation.sampling import choose, uniforms
 from nla_ray.nla.model import attention
 from nla_ray.nla.model.cut import logits_apart, tolerance
+from nla_ray.nla.model.stack import find_stack
 from nla_ray.nla.verbalizer import Sampling
 
 Kind = Literal["slots", "padded", "equal"]
@@ -41,7 +42,8 @@ class Writer:
         self._device: torch.device = model.device
         self.kind = self._proven(source)
         if self.kind == "slots":
-            pack(model)
+            # A head that is the table of embeddings stays as it is: packed, it would be in memory twice.
+            pack(find_stack(model).body if _tied(model) else model)
 
     @torch.inference_mode()
     def write(
@@ -127,6 +129,10 @@ class Writer:
         ids_1T = self._tensor([*prompt, *said])[None]
         logits_TV: torch.Tensor = self._model(input_ids=ids_1T, use_cache=False).logits[0]
         return logits_TV[len(prompt) - 1 :].float()
+
+
+def _tied(model: Any) -> bool:
+    return getattr(model.get_output_embeddings(), "weight", None) is model.get_input_embeddings().weight
 
 
 def _write(
