@@ -55,9 +55,8 @@ def located(candidates: str, detections: Mapping[str, Detection], key: str) -> s
     # MATERIALIZED: else DuckDB computes each step anew wherever it is named. What is materialised is also
     # dealt to all threads, where few rows of a table would be one thread's work.
     return f"""
-        WITH candidates AS MATERIALIZED ({candidates}),
-        possible AS MATERIALIZED (
-            SELECT {key}, number, {texts}::VARCHAR AS said FROM candidates WHERE {possible}
+        WITH possible AS MATERIALIZED (
+            SELECT {key}, number, {texts}::VARCHAR AS said FROM ({candidates}) WHERE {possible}
         ), unquoted AS MATERIALIZED (
             SELECT *, CASE reads WHEN 'all' THEN said WHEN 'quotations' THEN quotations(said)
             ELSE unquoted(said) END AS part
