@@ -55,7 +55,7 @@ class Selection:
         """
         schema = SCHEMAS[name]
         for batch in self.read(f"{_rows_of(name, self.request.where)} ORDER BY {_ORDERS[name]}"):
-            yield batch.cast(schema).take(pa.array(range(len(batch))))
+            yield batch.select(schema.names).cast(schema).take(pa.array(range(len(batch))))
 
     def left_out(self, reasons: Mapping[str, str]) -> dict[str, int]:
         """How many rows of `picked` each of these conditions takes away, the first that applies.

@@ -37,6 +37,7 @@ DECODE: dict[str, Any] = {
     "positions": {"choose": "random", "n": 3},
     "controls": {"shuffled": 0.5, "random": 0.5, "none": 0.5},
     "sampling": {"max_new_tokens": 24},
+    "prove": False,
     "engine": {"slots": 32, "cohort": 16, "device": "cpu"},
     "runner": {"name": "local"},
 }

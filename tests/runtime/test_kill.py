@@ -31,7 +31,7 @@ def demo(folder: Path, runner: str) -> Path:
                    "meta": ["truth"], "limit": 2 * UNITS, "unit_documents": 2},
         "positions": {"choose": "random", "n": 4},
         "controls": {"shuffled": 0.5, "random": 0.5, "mean": 0.5, "none": 0.5},
-        "sampling": {"samples": 2, "max_new_tokens": 64},
+        "sampling": {"samples": 2, "max_new_tokens": 64}, "prove": False,
         "runner": {"name": runner, "address": "local", "pool": {"threads": torch.get_num_threads()}},
     }  # fmt: skip
     (folder / "decode.yaml").write_text(yaml.safe_dump(values))
