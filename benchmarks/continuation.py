@@ -37,10 +37,11 @@ def main() -> None:
     args = _arguments()
     torch.set_num_threads(1)
     directory = resolve(ModelRef(path=str(args.model)))
-    ours, peer = (load_causal_lm(directory, dtype=torch.float32, device="cpu") for _ in range(2))
+    models: list[Any] = [load_causal_lm(directory, dtype=torch.float32, device="cpu") for _ in range(2)]
+    ours, peer = models
     writer = Writer(ours, (), directory)
-    size = peer.config.vocab_size  # type: ignore[union-attr]
-    prompts = drawn(args.prompts, args.shortest, args.longest, int(size), args.seed)
+    size = int(peer.config.vocab_size)
+    prompts = drawn(args.prompts, args.shortest, args.longest, size, args.seed)
     few, greedy = prompts[: args.peer_prompts], Sampling(temperature=0, max_new_tokens=args.tokens)
     counts = {"ours": len(prompts), "one_at_a_time": len(few), "generate": len(few)}
     said: dict[str, Answers] = {}

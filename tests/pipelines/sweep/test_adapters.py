@@ -34,11 +34,7 @@ def rows(config: SweepConfig) -> list[Row]:
 def config(
     tmp_path: Path, nla: Callable[[str], NlaDirs], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[bool], SweepConfig]:
-<<<<<<< HEAD
-    """A sweep of a base and three adapters, merged before or as such beside one that does not fit."""
-=======
     """A sweep of a base and three adapters, merged before, or as such beside one that does not fit."""
->>>>>>> wt-adapters
     monkeypatch.setenv("NLA_RAY_CACHE", str(tmp_path / "cache"))
     dirs = nla("qwen2")
 
