@@ -34,7 +34,7 @@ def rows(config: SweepConfig) -> list[Row]:
 def config(
     tmp_path: Path, nla: Callable[[str], NlaDirs], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[bool], SweepConfig]:
-    """A sweep of one base and three adapters, merged by peft before, or as such beside one that does not fit."""
+    """A sweep of one base and three adapters, merged before, or as such beside one that does not fit."""
     monkeypatch.setenv("NLA_RAY_CACHE", str(tmp_path / "cache"))
     dirs = nla("qwen2")
 
