@@ -55,7 +55,7 @@ def test_a_failed_check(nla: Callable[[str], NlaDirs], invoke: Invoke, tmp_path:
         (["{ar}", "{av}"], "swap the two"),
         (["{target}"], "not an NLA checkpoint"),
         (["{av}@main"], "has no revisions"),
-        (["a@b@c"], "ID_OR_PATH[@REVISION][#SUBFOLDER] [on BASE] was expected"),
+        (["a@b@c"], "ID_OR_PATH[@REVISION][#SUBFOLDER] was expected"),
         (["{av}", "--injection", "loud"], "injection: found"),
         (["{av}", "--target", "{here}"], "no config.json"),
     ],
