@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nla_ray.config.base import Config, Name
 
@@ -22,6 +22,15 @@ class Lora(Config):
     """Rank-stabilised: the same learning rate serves every rank."""
     targets: Literal["all-linear"] | Annotated[tuple[Name, ...], Field(min_length=1)] = "all-linear"
     """The layers of the blocks that get an adapter, by the last part of their names, such as `q_proj`."""
-    release: Literal["merged", "adapter"] = "merged"
+    release: Literal["merged", "adapter", "easynla"] = "merged"
     """`merged`: whole models, as without adapters. `adapter`: the adapters alone in the form of peft, with
-    sidecar, tokenizer and the AR's head, read as `OUT/rl/av on BASE`."""
+    sidecar, tokenizer and the AR's head, read as `OUT/rl/av on BASE`. `easynla`: these, and in `easynla`
+    beside them the same in EasyNLA's form, which means `add_matched@output:1` and `rslora`."""
+
+    @model_validator(mode="after")
+    def _as_easynla_reads_it(self) -> Lora:
+        if self.release == "easynla" and not self.rslora:
+            raise ValueError(
+                "release: easynla takes every adapter for a rank-stabilised one; leave rslora on"
+            )
+        return self

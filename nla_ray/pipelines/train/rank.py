@@ -22,7 +22,7 @@ from nla_ray.nla.engines.transformers import TransformersVerbalizer
 from nla_ray.nla.model.adapters.view import make_view
 from nla_ray.nla.model.batching import pad_right
 from nla_ray.nla.reconstructor import Reconstructor
-from nla_ray.nla.sidecar.read import SIDECAR_NAME, Role, Sidecar
+from nla_ray.nla.sidecar.read import SIDECAR_NAME, Role, Sidecar, read_sidecar
 from nla_ray.nla.verbalizer import Sampling
 from nla_ray.pipelines.train.parts import Parts
 from nla_ray.store.places.tree import Tree
@@ -37,6 +37,7 @@ from nla_ray.training.reinforce.rollout import LocalSampler, Sampler
 from nla_ray.training.run import Every, Run
 from nla_ray.training.saved.adapter import Over, write_model
 from nla_ray.training.saved.checkpoint import Checkpoints
+from nla_ray.training.saved.easynla import write_easynla
 from nla_ray.training.saved.records import CHECKPOINTS
 from nla_ray.training.saved.release import of_lm, place
 from nla_ray.training.sft import Reading, Setting, Sft, Writing
@@ -239,6 +240,11 @@ class Rank:
         with TemporaryDirectory(prefix="nla_ray-") as scratch:
             over = self._over(stage, role, Path(scratch)) if adapters else None
             place(self.tree, name, lambda path: write_model(path, whole, weights, sidecar, over))
+            if over is not None and over.options.release == "easynla":
+                release = self.tree.fetch(name, Path(scratch, "released"))
+                said = read_sidecar(release, role=role)
+                beside = f"{FOLDER[stage]}/easynla/{role}"
+                place(self.tree, beside, lambda path: write_easynla(path, release, said))
 
     def _over(self, stage: str, role: Role, scratch: Path) -> Over:
         """What the adapter of a stage is released over."""

@@ -26,6 +26,7 @@ from nla_ray.store.runs.plan import differing_keys, some_of
 from nla_ray.text import masked_values
 from nla_ray.training.learner import Metrics
 from nla_ray.training.metrics import Progress, Report, last_steps
+from nla_ray.training.saved.easynla import require_easynla
 from nla_ray.training.world import World
 
 RECORD = "run.json"
@@ -123,6 +124,8 @@ def ready(config: TrainConfig, report: Report, *, weights: bool = True) -> tuple
     report(Progress(doing="checking the models"))
     _ = parts.sidecars, parts.baseline
     _require_usable(parts.config)
+    if parts.config.lora is not None and parts.config.lora.release == "easynla":
+        require_easynla(parts.sidecars["av"])
     recorded = _recorded(parts.config, parts)
     _require_same(tree, recorded)
     return tree, parts, recorded

@@ -49,7 +49,7 @@ def refusal(tmp_path: Path, values: dict[str, Any], *overrides: str) -> str:
         ("runner.rollouts.actors=2", "actors need name: ray"),
         ("saving.evaluate_every=3", "not a multiple of every 2"),
         ("target=null", "name the model that a new verbalizer or reconstructor starts as"),
-        ("init.marker=ab", "is one token"),
+        ("init.marker=ab", "is not one token"),
         ("upload=me/pair", "HF_TOKEN"),
         ("output=gs://bucket/x", "local folder or s3://"),
     ],
