@@ -31,7 +31,7 @@ class Models(Config):
     injection: InjectionText | None = None
     """How vectors enter the verbalizer, KIND@SITE=SCALE such as `replace@embedding=150`, `add@input:2=raw` or
     `add_matched@output:1`, where its sidecar does not tell."""
-    pair: PairFacts | None = None
+    pair: PairFacts | None = Field(default=None, exclude_if=lambda pair: pair is None)
     """What else the files of the pair do not tell."""
 
 
