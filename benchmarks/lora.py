@@ -51,20 +51,21 @@ def main() -> None:
     whole = recipe.reinforcement().model_copy(update={"steps": arguments.steps})
     rates = {"av_lr": whole.av_lr * arguments.rate, "ar_lr": whole.ar_lr * arguments.rate}
     adapters = Adapting(Lora(rank=arguments.rank), torch.float32, arguments.seed)
+    label = "short" if arguments.steps < recipe.rl_steps else ""
     result: dict[str, Any] = {"config": vars(arguments) | {"reinforce": whole.model_dump(mode="json")}}
     for name, options, lora in (
         ("all_weights", whole, None),
         ("adapters", whole.model_copy(update=rates), adapters),
     ):
         result[name] = run(options, arguments, lora)
-        write_result("lora", "cpu", result)
+        write_result("lora", "cpu", result, label)
     both = [result[name] for name in ("all_weights", "adapters")]
     result["memory_ratio"] = both[1]["tracked_bytes"]["total"] / both[0]["tracked_bytes"]["total"]
     result["fve_nrm_behind"] = [
         one["fve_nrm"] - other["fve_nrm"]
         for one, other in zip(both[0]["curve"], both[1]["curve"], strict=True)
     ]
-    write_result("lora", "cpu", result)
+    write_result("lora", "cpu", result, label)
 
 
 def run(options: Reinforce, arguments: argparse.Namespace, lora: Adapting | None) -> dict[str, Any]:
