@@ -25,8 +25,8 @@ from benchmarks._common import PRESETS, interleave, paired_ratio, random_checkpo
 from nla_ray.config.injection import Injection
 from nla_ray.nla.engines.packing import pack
 from nla_ray.nla.engines.slots import SlotDecoder, SlotLayout
-from nla_ray.nla.model import attention
 from nla_ray.nla.model.backbone import DTYPES, alone, load_causal_lm
+from nla_ray.nla.model.slots import attention
 from nla_ray.nla.verbalizer import Request, Sampling
 
 PROMPT_TOKENS, SLOT, SCALE = 125, 111, 150.0

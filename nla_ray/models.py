@@ -108,7 +108,7 @@ def _converted(file: Path) -> Path:
 
 
 def commit_of(path: Path) -> str | None:
-    """The commit of a directory or file in the hub's download cache, or of what was made from one; else None."""
+    """The commit of what lies in the hub's download cache, or was made from it; None of any other."""
     parts = made_from(path).parts
     within = parts[:-1]
     return parts[within.index("snapshots") + 1] if "snapshots" in within else None

@@ -16,7 +16,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, proce
 from transformers import PreTrainedTokenizerFast
 
 from nla_ray.nla.model.backbone import alone
-from nla_ray.nla.model.cut import cut_config, cuts_alike
+from nla_ray.nla.model.blocks.cut import cut_config, cuts_alike
 from tests import architectures
 
 FAMILIES = ("qwen2", "qwen3", "llama", "gemma2", "gemma3", "gemma3_mm", "mistral")

@@ -18,6 +18,6 @@ def convert_head_command(
 
     No code of the file is run: what is no tensor in it is refused. A head is weight [d, d] and bias [d].
     """
-    from nla_ray.nla.model.pickled_head import convert
+    from nla_ray.nla.model.heads.pickled import convert
 
     typer.echo(convert(pickle, to or pickle.parent))

@@ -16,9 +16,9 @@ from transformers import PreTrainedConfig
 from nla_ray.errors import CheckpointError, InputError
 from nla_ray.nla.model.backbone import load_config, text_config
 from nla_ray.nla.model.batching import Ids, length_buckets, pad_right, refuse_foreign_ids
-from nla_ray.nla.model.cut import block_output, check_cut
-from nla_ray.nla.model.held import Held, Lent, over_base
-from nla_ray.nla.model.stack import find_stack, hidden
+from nla_ray.nla.model.blocks.cut import block_output, check_cut
+from nla_ray.nla.model.blocks.held import Held, Lent, over_base
+from nla_ray.nla.model.blocks.stack import find_stack, hidden
 
 if TYPE_CHECKING:
     from nla_ray.nla.model.adapters.merge import Adapter

@@ -11,7 +11,7 @@ import torch
 
 from nla_ray.config.injection import Injection
 from nla_ray.errors import EngineError
-from nla_ray.nla.model.stack import Stack, find_stack
+from nla_ray.nla.model.blocks.stack import Stack, find_stack
 
 Put = Callable[[torch.Tensor], torch.Tensor]
 

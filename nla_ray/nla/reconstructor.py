@@ -17,11 +17,11 @@ from nla_ray.errors import CheckpointError, InputError
 from nla_ray.nla.model.adapters.view import layers_of
 from nla_ray.nla.model.backbone import kept_whole, load_backbone, load_config
 from nla_ray.nla.model.batching import Ids, length_buckets, pad_right, refuse_foreign_ids
-from nla_ray.nla.model.cut import apart, tolerance
-from nla_ray.nla.model.head import open_value_head
-from nla_ray.nla.model.placeholders import check_placeholders
-from nla_ray.nla.model.stack import cache_keyword, cached_by_attention
-from nla_ray.nla.model.weights import SafetensorsDir
+from nla_ray.nla.model.blocks.cut import apart, tolerance
+from nla_ray.nla.model.blocks.stack import cache_keyword, cached_by_attention
+from nla_ray.nla.model.files.weights import SafetensorsDir
+from nla_ray.nla.model.heads.head import open_value_head
+from nla_ray.nla.model.heads.placeholders import check_placeholders
 from nla_ray.nla.prompt import ar_prompt_ids, check_ar_suffix, load_tokenizer
 from nla_ray.nla.sidecar.read import Sidecar, check_ar_depth, check_width, read_sidecar
 

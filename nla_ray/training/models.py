@@ -21,10 +21,10 @@ from nla_ray.errors import CheckpointError
 from nla_ray.nla.injection import injecting
 from nla_ray.nla.model.adapters.view import bottom_of, layers_of
 from nla_ray.nla.model.backbone import load_backbone, load_causal_lm, load_config
-from nla_ray.nla.model.head import open_value_head
-from nla_ray.nla.model.stack import find_stack, looks_up_tokens
+from nla_ray.nla.model.blocks.stack import find_stack, looks_up_tokens
+from nla_ray.nla.model.files.weights import SafetensorsDir, read_mean
+from nla_ray.nla.model.heads.head import open_value_head
 from nla_ray.nla.model.stops import stop_ids
-from nla_ray.nla.model.weights import SafetensorsDir, read_mean
 from nla_ray.nla.prompt import AvPrompt, ar_prompt_ids, check_ar_suffix, load_tokenizer, render_av_prompt
 from nla_ray.nla.reconstructor import check_depth
 from nla_ray.nla.sidecar.read import Sidecar, check_ar_depth, check_width, read_sidecar, require_injection

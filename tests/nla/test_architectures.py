@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
 from nla_ray.nla.extraction import Extractor
-from nla_ray.nla.model.stack import find_stack
+from nla_ray.nla.model.blocks.stack import find_stack
 from nla_ray.nla.prompt import ar_prompt_ids, load_tokenizer, render_av_prompt
 from nla_ray.nla.reconstructor import Reconstructor
 from nla_ray.nla.sidecar.read import read_sidecar

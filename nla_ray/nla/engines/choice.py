@@ -12,8 +12,8 @@ from nla_ray.errors import CheckpointError, EngineError
 from nla_ray.nla.engines.packing import pack
 from nla_ray.nla.engines.plain import PlainDecoder
 from nla_ray.nla.engines.slots import SlotDecoder
-from nla_ray.nla.model import attention
-from nla_ray.nla.model.cut import FAULTS, logits_apart, tolerance
+from nla_ray.nla.model.blocks.cut import FAULTS, logits_apart, tolerance
+from nla_ray.nla.model.slots import attention
 
 Kind = Literal["slots", "plain"]
 

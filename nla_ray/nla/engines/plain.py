@@ -21,7 +21,7 @@ from nla_ray.config.injection import Injection
 from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.generation.sampling import choose, uniforms
 from nla_ray.nla.injection import injecting_ids, stacked
-from nla_ray.nla.model.stack import cache_keyword, find_stack
+from nla_ray.nla.model.blocks.stack import cache_keyword, find_stack
 from nla_ray.nla.verbalizer import Answer, Request, Sampling
 
 

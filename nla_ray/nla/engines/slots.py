@@ -20,9 +20,9 @@ from nla_ray.config.injection import Injection
 from nla_ray.errors import ConfigError
 from nla_ray.nla.generation.sampling import choose, uniforms
 from nla_ray.nla.injection import injecting, stacked
-from nla_ray.nla.model.attention import SlotPass
-from nla_ray.nla.model.kv import Prefix, SlotKV, Span
-from nla_ray.nla.model.stack import find_stack
+from nla_ray.nla.model.blocks.stack import find_stack
+from nla_ray.nla.model.slots.attention import SlotPass
+from nla_ray.nla.model.slots.kv import Prefix, SlotKV, Span
 from nla_ray.nla.verbalizer import Answer, Request, Sampling
 
 

@@ -17,8 +17,8 @@ from nla_ray.nla.engines.packing import overwrite
 from nla_ray.nla.engines.plain import PlainDecoder
 from nla_ray.nla.engines.slots import SlotDecoder, SlotLayout
 from nla_ray.nla.model.backbone import load_causal_lm
+from nla_ray.nla.model.files.weights import read_mean
 from nla_ray.nla.model.stops import stop_ids
-from nla_ray.nla.model.weights import read_mean
 from nla_ray.nla.prompt import load_tokenizer, render_av_prompt
 from nla_ray.nla.sidecar.read import check_width, read_sidecar, require_injection
 from nla_ray.nla.verbalizer import Answer, Request, Sampling, Verbalizer

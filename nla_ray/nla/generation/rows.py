@@ -13,9 +13,9 @@ from typing import Any, ClassVar, Protocol
 import torch
 from transformers import DynamicCache
 
-from nla_ray.nla.model.attention import SlotPass
-from nla_ray.nla.model.kv import SlotKV, Span
-from nla_ray.nla.model.stack import cache_keyword, find_stack
+from nla_ray.nla.model.blocks.stack import cache_keyword, find_stack
+from nla_ray.nla.model.slots.attention import SlotPass
+from nla_ray.nla.model.slots.kv import SlotKV, Span
 
 PASS_TOKENS = 2048
 """Tokens of one pass over prompts, padding included."""

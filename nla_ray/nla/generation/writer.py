@@ -13,9 +13,9 @@ from nla_ray.nla.engines.packing import pack
 from nla_ray.nla.generation.batches import Together, batches
 from nla_ray.nla.generation.rows import PASS_TOKENS, CacheRows, Rows, SlotRows
 from nla_ray.nla.generation.sampling import choose, uniforms
-from nla_ray.nla.model import attention
-from nla_ray.nla.model.cut import logits_apart, tolerance
-from nla_ray.nla.model.stack import find_stack
+from nla_ray.nla.model.blocks.cut import logits_apart, tolerance
+from nla_ray.nla.model.blocks.stack import find_stack
+from nla_ray.nla.model.slots import attention
 from nla_ray.nla.verbalizer import Sampling
 
 Kind = Literal["slots", "padded", "equal"]

@@ -21,11 +21,11 @@ from transformers.utils import logging as hf_logging
 
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.model.adapters.view import bottom_of, layers_of, views_on
-from nla_ray.nla.model.cut import block_output, check_cut, cut_config, cuts_alike, skeleton
-from nla_ray.nla.model.quantised import check as check_quantised
+from nla_ray.nla.model.blocks.cut import block_output, check_cut, cut_config, cuts_alike, skeleton
+from nla_ray.nla.model.blocks.stack import NORMS, find_stack
+from nla_ray.nla.model.files.quantised import check as check_quantised
+from nla_ray.nla.model.files.weights import SafetensorsDir
 from nla_ray.nla.model.ranks import shared_out
-from nla_ray.nla.model.stack import NORMS, find_stack
-from nla_ray.nla.model.weights import SafetensorsDir
 
 if TYPE_CHECKING:
     from nla_ray.nla.model.adapters.merge import Adapter

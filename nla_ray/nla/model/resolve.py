@@ -23,8 +23,8 @@ from nla_ray.nla.model.adapters.base import said_base
 from nla_ray.nla.model.adapters.contents import WEIGHTS_NAME, is_adapter
 from nla_ray.nla.model.adapters.easynla import as_adapter
 from nla_ray.nla.model.adapters.view import make_view
-from nla_ray.nla.model.head import HEADS_NAME
-from nla_ray.nla.model.weights import HEAD_NAME, MEAN_NAME
+from nla_ray.nla.model.files.weights import HEAD_NAME, MEAN_NAME
+from nla_ray.nla.model.heads.head import HEADS_NAME
 from nla_ray.nla.sidecar.dialects.easynla import AR_WEIGHTS
 from nla_ray.nla.sidecar.dialects.seen import SIDECAR_NAME
 from nla_ray.nla.sidecar.known import reference_of

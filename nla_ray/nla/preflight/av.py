@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nla_ray.errors import CheckpointError
-from nla_ray.nla.model.weights import read_mean
+from nla_ray.nla.model.files.weights import read_mean
 from nla_ray.nla.preflight.parts import Part, Report, Skip, block_indices, compare_blocks, needed
 from nla_ray.nla.prompt import (
     check_marker_id,

@@ -14,10 +14,10 @@ from nla_ray.config.reference import ModelRef
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.model.adapters.view import bottom_of, layers_of
 from nla_ray.nla.model.backbone import load_config, refuse_stackless
-from nla_ray.nla.model.quantised import quantisation_of, require_plain
+from nla_ray.nla.model.blocks.stack import BESIDE, BLOCK
+from nla_ray.nla.model.files.quantised import quantisation_of, require_plain
+from nla_ray.nla.model.files.weights import INDEX_NAME, SINGLE_NAME, SafetensorsDir
 from nla_ray.nla.model.resolve import local_directory, resolve
-from nla_ray.nla.model.stack import BESIDE, BLOCK
-from nla_ray.nla.model.weights import INDEX_NAME, SINGLE_NAME, SafetensorsDir
 from nla_ray.nla.preflight.adapter import describe_adapters
 from nla_ray.nla.prompt import load_tokenizer, slots_of
 from nla_ray.nla.sidecar.read import SIDECAR_NAME, Role, Sidecar, open_sidecar, read_role, read_sidecar

@@ -17,7 +17,7 @@ from nla_ray.errors import CheckpointError
 from nla_ray.models import directory_of
 from nla_ray.nla.model.adapters.contents import CONFIG_NAME
 from nla_ray.nla.model.backbone import alone
-from nla_ray.nla.model.weights import SafetensorsDir
+from nla_ray.nla.model.files.weights import SafetensorsDir
 from nla_ray.pipelines.provenance import ModelRecord, model_record
 
 TEXTS_AT_ONCE = 64

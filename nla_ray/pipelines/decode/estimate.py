@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from nla_ray.nla.model.backbone import alone, load_config
-from nla_ray.nla.model.cut import skeleton
-from nla_ray.nla.model.stack import find_stack
+from nla_ray.nla.model.blocks.cut import skeleton
+from nla_ray.nla.model.blocks.stack import find_stack
 from nla_ray.pipelines.decode.planning import Decode
 
 ASSUMED_GPU_FLOPS = 790e12

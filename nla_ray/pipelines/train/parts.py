@@ -18,7 +18,7 @@ from nla_ray.models import directory_of, planned_directory
 from nla_ray.nla.fidelity import Baseline
 from nla_ray.nla.model.adapters.view import layers_of
 from nla_ray.nla.model.backbone import load_config
-from nla_ray.nla.model.quantised import refuse_quantised
+from nla_ray.nla.model.files.quantised import refuse_quantised
 from nla_ray.nla.prompt import load_tokenizer, slots_of
 from nla_ray.nla.sidecar.read import (
     AR_NAMES,

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from nla_ray.config.reference import ModelRef
 from nla_ray.config.training.lora import Lora
 from nla_ray.nla.model.adapters.contents import CONFIG_NAME, WEIGHTS_NAME
-from nla_ray.nla.model.weights import HEAD_NAME
+from nla_ray.nla.model.files.weights import HEAD_NAME
 from nla_ray.nla.sidecar.read import Sidecar
 from nla_ray.nla.sidecar.write import write_sidecar
 from nla_ray.training.lora import A, B, scales_of

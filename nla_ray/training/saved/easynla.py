@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from nla_ray.config.injection import Injection
 from nla_ray.errors import ConfigError
 from nla_ray.nla.model.adapters.contents import CONFIG_NAME, WEIGHTS_NAME
-from nla_ray.nla.model.weights import HEAD_NAME
+from nla_ray.nla.model.files.weights import HEAD_NAME
 from nla_ray.nla.sidecar.dialects.easynla import AR_WEIGHTS
 from nla_ray.nla.sidecar.dialects.seen import AR_META, SIDECAR_NAME
 from nla_ray.nla.sidecar.read import Sidecar

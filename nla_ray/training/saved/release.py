@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 
 from nla_ray.config.injection import Injection
 from nla_ray.errors import InputError
-from nla_ray.nla.model.weights import HEAD_NAME, MEAN_NAME
+from nla_ray.nla.model.files.weights import HEAD_NAME, MEAN_NAME
 from nla_ray.nla.prompt import ar_prompt_ids
 from nla_ray.nla.sidecar.read import SIDECAR_NAME, Sidecar
 from nla_ray.nla.sidecar.write import write_sidecar

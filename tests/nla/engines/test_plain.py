@@ -11,7 +11,7 @@ from transformers import AttentionInterface
 from nla_ray.nla.engines.choice import Kind
 from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
-from nla_ray.nla.model import attention
+from nla_ray.nla.model.slots import attention
 from nla_ray.nla.verbalizer import Sampling
 from tests.nla.verbalizer_contract import ROWS, VECTORS, Nla, VerbalizerContract
 

@@ -16,7 +16,7 @@ from nla_ray.errors import InputError
 from nla_ray.nla.extraction import Extractor
 from nla_ray.nla.generation.continuation import Continuer
 from nla_ray.nla.generation.writer import closed_up
-from nla_ray.nla.model.stack import find_stack
+from nla_ray.nla.model.blocks.stack import find_stack
 from nla_ray.nla.verbalizer import Sampling
 from tests.architectures import ARCHITECTURES
 from tests.reference import full_model

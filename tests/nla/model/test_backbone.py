@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.model.backbone import TESTED, load_backbone, load_causal_lm, load_config
-from nla_ray.nla.model.cut import cut_config
+from nla_ray.nla.model.blocks.cut import cut_config
 from tests.reference import full_model
 from tests.tiny import BLOCKS, D_MODEL, FAMILIES
 

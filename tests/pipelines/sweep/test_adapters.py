@@ -11,8 +11,8 @@ import pytest
 
 from nla_ray.config.sweep import SweepConfig
 from nla_ray.errors import Exit
-from nla_ray.nla.model import held
 from nla_ray.nla.model.backbone import load_backbone
+from nla_ray.nla.model.blocks import held
 from nla_ray.pipelines.sweep.run import run_sweep
 from tests.conftest import NlaDirs
 from tests.decoded import Row, same_rows, select, sound

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from nla_ray.nla.model.backbone import load_config
-from nla_ray.nla.model.cut import cut_config, cuts_alike
+from nla_ray.nla.model.blocks.cut import cut_config, cuts_alike
 from nla_ray.nla.prompt import load_tokenizer
 from nla_ray.training.saved.source_files import copy_tokenizer, write_config
 from tests.tiny import FAMILIES, LAYER

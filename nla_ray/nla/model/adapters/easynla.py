@@ -15,7 +15,7 @@ from nla_ray.cache import cache_folder
 from nla_ray.errors import CheckpointError, InputError
 from nla_ray.ids import digest
 from nla_ray.nla.model.adapters.contents import CONFIG_NAME, WEIGHTS_NAME, sidecar_of
-from nla_ray.nla.model.weights import HEAD_NAME, SafetensorsDir
+from nla_ray.nla.model.files.weights import HEAD_NAME, SafetensorsDir
 from nla_ray.nla.sidecar.dialects.easynla import AR_WEIGHTS, ArMeta, read_ar_meta
 from nla_ray.nla.sidecar.dialects.seen import AR_META
 

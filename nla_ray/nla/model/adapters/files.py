@@ -11,7 +11,7 @@ from typing import Any
 
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.model.adapters.contents import CONFIG_NAME, WEIGHTS_NAME
-from nla_ray.nla.model.weights import SafetensorsDir
+from nla_ray.nla.model.files.weights import SafetensorsDir
 
 # What decides nothing about the merged weights, or is only said to make them.
 _WITHOUT_EFFECT = frozenset(

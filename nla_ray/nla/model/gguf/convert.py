@@ -12,10 +12,10 @@ from safetensors.torch import save_file
 from transformers import GenerationConfig, PreTrainedConfig
 
 from nla_ray.errors import CheckpointError
+from nla_ray.nla.model.files.weights import INDEX_NAME
 from nla_ray.nla.model.gguf.config import Tensor, config_of, tensors_of
 from nla_ray.nla.model.gguf.header import GgufFile, open_gguf, package, values_of
 from nla_ray.nla.model.gguf.tokenizer import stop_ids, tokenizer_of
-from nla_ray.nla.model.weights import INDEX_NAME
 
 VERSION = 1
 """Of what a conversion writes: another one is another folder of the cache."""

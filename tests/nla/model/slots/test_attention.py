@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from nla_ray.nla.model.attention import SlotPass, attend
-from nla_ray.nla.model.kv import SlotKV, Span
+from nla_ray.nla.model.slots.attention import SlotPass, attend
+from nla_ray.nla.model.slots.kv import SlotKV, Span
 
 SLOTS, HEADS, KV_HEADS, WIDTH, PREFIX, CAPACITY = 6, 4, 2, 8, 5, 9
 

@@ -14,8 +14,8 @@ from transformers import AutoModelForCausalLM
 
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.model.backbone import alone, load_backbone, load_causal_lm
-from nla_ray.nla.model.quantised import METHODS, quantisation_of, refuse_quantised
-from nla_ray.nla.model.weights import SafetensorsDir
+from nla_ray.nla.model.files.quantised import METHODS, quantisation_of, refuse_quantised
+from nla_ray.nla.model.files.weights import SafetensorsDir
 from nla_ray.nla.preflight.parts import describe_weights
 from tests.tiny import tiny_checkpoint
 
@@ -113,11 +113,11 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     directory = says(tiny_checkpoint("qwen2", tmp_path / "model"), {"quant_method": name})
     module, pip = METHODS[name].packages[0]
     monkeypatch.setattr(
-        "nla_ray.nla.model.quantised.find_spec", lambda asked: None if asked == module else True
+        "nla_ray.nla.model.files.quantised.find_spec", lambda asked: None if asked == module else True
     )
     with pytest.raises(CheckpointError, match=f"quantised by {name}.*pip install {pip}"):
         load_causal_lm(directory, dtype=torch.float32, device="cpu")
-    monkeypatch.setattr("nla_ray.nla.model.quantised.find_spec", lambda _: True)
+    monkeypatch.setattr("nla_ray.nla.model.files.quantised.find_spec", lambda _: True)
     assert quantisation_of(directory) is not None
 
 
@@ -132,14 +132,14 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_method_that_is_not_known_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: Any, key: str, message: str
 ) -> None:
-    monkeypatch.setattr("nla_ray.nla.model.quantised.find_spec", lambda _: None)
+    monkeypatch.setattr("nla_ray.nla.model.files.quantised.find_spec", lambda _: None)
     directory = says(tiny_checkpoint("qwen2", tmp_path / "model"), said, key)
     with pytest.raises(CheckpointError, match=message):
         load_causal_lm(directory, dtype=torch.float32, device="cpu")
 
 
 def test_what_runs_on_a_gpu_only_is_refused_on_a_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nla_ray.nla.model.quantised.find_spec", lambda _: True)
+    monkeypatch.setattr("nla_ray.nla.model.files.quantised.find_spec", lambda _: True)
     directory = says(tiny_checkpoint("qwen2", tmp_path / "model"), {"quant_method": "fbgemm_fp8"})
     with pytest.raises(CheckpointError, match="fbgemm_fp8, which runs on a GPU only"):
         load_causal_lm(directory, dtype=torch.float32, device="cpu")

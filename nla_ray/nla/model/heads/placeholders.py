@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import torch
 
 from nla_ray.errors import CheckpointError
-from nla_ray.nla.model.stack import BESIDE, BLOCK, NORMS
-from nla_ray.nla.model.weights import SafetensorsDir
+from nla_ray.nla.model.blocks.stack import BESIDE, BLOCK, NORMS
+from nla_ray.nla.model.files.weights import SafetensorsDir
 
 _FINAL_NORM = re.compile(rf"(?:^|\.)(?:{'|'.join(NORMS)})\.(?:weight|bias)$")
 

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 
 from nla_ray.errors import CheckpointError
-from nla_ray.nla.model.head import open_value_head
-from nla_ray.nla.model.pickled_head import convert
+from nla_ray.nla.model.heads.head import open_value_head
+from nla_ray.nla.model.heads.pickled import convert
 
 HEAD = {"weight": torch.eye(4), "bias": torch.ones(4)}
 

@@ -14,7 +14,7 @@ from transformers import PreTrainedConfig
 from transformers.utils.quantization_config import FineGrainedFP8Config, Mxfp4Config
 
 from nla_ray.errors import CheckpointError
-from nla_ray.nla.model.weights import SafetensorsDir
+from nla_ray.nla.model.files.weights import SafetensorsDir
 
 PLAIN = ("F64", "F32", "F16", "BF16")
 """Types of weights, as safetensors names them, that are what they say."""

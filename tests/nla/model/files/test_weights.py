@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import save_file
 
 from nla_ray.errors import CheckpointError
-from nla_ray.nla.model import weights as weights_module
-from nla_ray.nla.model.weights import SafetensorsDir
+from nla_ray.nla.model.files import weights as weights_module
+from nla_ray.nla.model.files.weights import SafetensorsDir
 
 
 def save_shards(directory: Path) -> None:

@@ -10,7 +10,7 @@ from torch import nn
 from transformers import AutoModel, PreTrainedConfig
 
 from nla_ray.errors import CheckpointError
-from nla_ray.nla.model.stack import Stack, find_stack, hidden
+from nla_ray.nla.model.blocks.stack import Stack, find_stack, hidden
 
 _LENGTHS = (9, 5)
 _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.02}

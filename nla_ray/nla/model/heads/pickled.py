@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import save_file
 
 from nla_ray.errors import CheckpointError, NoCheckpointError
-from nla_ray.nla.model.head import HEADS_NAME
-from nla_ray.nla.model.weights import HEAD_NAME, LARGEST
+from nla_ray.nla.model.files.weights import HEAD_NAME, LARGEST
+from nla_ray.nla.model.heads.head import HEADS_NAME
 
 _BLOCK = re.compile(r"(?:value_heads?\.)?(\d+)(?:\.weight)?")
 

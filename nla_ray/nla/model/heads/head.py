@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from nla_ray.errors import CheckpointError
-from nla_ray.nla.model.weights import HEAD_NAME, SafetensorsDir
+from nla_ray.nla.model.files.weights import HEAD_NAME, SafetensorsDir
 from nla_ray.nla.sidecar.dialects.seen import PICKLED_HEADS
 
 HEADS_NAME = "value_heads.safetensors"

@@ -17,8 +17,8 @@ from transformers import AttentionInterface
 
 from nla_ray.errors import EngineError
 from nla_ray.nla.model.backbone import alone
-from nla_ray.nla.model.kv import SlotKV, Span
-from nla_ray.nla.model.stack import cached_by_attention
+from nla_ray.nla.model.blocks.stack import cached_by_attention
+from nla_ray.nla.model.slots.kv import SlotKV, Span
 
 NAME = "nla_ray_slots"
 """Value of `attn_implementation` for a model whose forward pass is given `nla_slots=SlotPass(...)`."""

@@ -19,8 +19,8 @@ from nla_ray.nla.engines.transformers import TransformersVerbalizer
 from nla_ray.nla.extraction import Extractor
 from nla_ray.nla.model import backbone
 from nla_ray.nla.model.backbone import load_backbone, load_causal_lm, load_config
-from nla_ray.nla.model.cut import cut_config, cuts_alike
-from nla_ray.nla.model.stack import find_stack
+from nla_ray.nla.model.blocks.cut import cut_config, cuts_alike
+from nla_ray.nla.model.blocks.stack import find_stack
 from tests import architectures
 from tests.conftest import NlaDirs
 from tests.tiny import D_MODEL, tiny_tokenizer

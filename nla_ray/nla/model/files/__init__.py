@@ -1,0 +1,1 @@
+"""The files of weights: safetensors by their headers, and what is quantised."""

@@ -1,0 +1,1 @@
+"""A reconstructor's value head: as it should be, as a pickle, as a placeholder of another exporter."""
