@@ -141,8 +141,8 @@ class Corpus(Config):
 class Continuation(Config):
     """The target first answers each document; the answer is read with it.
 
-    The documents of a unit are answered together. An answer follows from its document, its key and the model;
-    in bfloat16 the rounding of a unit of other documents can change a token.
+    The documents of a unit are answered together. An answer follows from its document, its key and the model,
+    and from the other documents of the unit only where rounding decides a token.
     """
 
     max_new_tokens: Annotated[int, Field(ge=1)] = 128

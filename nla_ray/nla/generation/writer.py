@@ -53,7 +53,8 @@ class Writer:
 
         `keys` as `nla_ray.ids.sampling_key` makes them; nothing is written on an empty prompt. What is
         written on a prompt does not depend on the others but for the rounding of differently shaped matrix
-        products. Which run together follows from the prompts alone: the same call gives the same answers.
+        products, which can decide between tokens that are about as likely. Which run together follows from
+        the prompts alone: the same call gives the same answers.
         """
         written: list[tuple[int, ...]] = [()] * len(prompts)
         with self._running(self.kind) as rows:
