@@ -30,6 +30,7 @@ CODES = {"above controls": 0, "broken": 10, "insufficient evidence": 4}
 def config(job: Job) -> Path:
     """An evaluation of the same three documents."""
     values = yaml.safe_load(job.config.read_text())
+    del values["prove"]
     path = job.config.with_name("evaluate.yaml")
     path.write_text(yaml.safe_dump(values | {"minimum_documents": 2}))
     return path

@@ -19,7 +19,7 @@ from nla_ray.pipelines.decode.isolate import PATIENCE, isolate, retry
 from nla_ray.pipelines.decode.meter import Meter, Report, labels_of
 from nla_ray.pipelines.decode.pieces.cache import Cache
 from nla_ray.pipelines.decode.planning import Decode, anchored, plan_decode
-from nla_ray.pipelines.decode.proving import proof_of_run, settle_injection
+from nla_ray.pipelines.decode.proving import proof_of_run, settle_injection, why_not
 from nla_ray.pipelines.decode.reuse import Reuse, written
 from nla_ray.pipelines.decode.summary import Summary, summarize
 from nla_ray.pipelines.decode.survey import Reads
@@ -165,7 +165,8 @@ def decode(
             return decoded(ready, there.manifest, again=True, note=note)
         require_place(store, ready, add=add)
         ready = taken_up(store, ready)
-        report(Progress("proving that the pair reads the target"))
+        if why_not(ready.config) is None:
+            report(Progress("proving that the pair reads the target"))
         ready = replace(ready, proof=proof_of_run(store, ready, workers, cache))
         cache.keep()
         hidden = keeper_of(ready.config).reason

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from nla_ray.config.reference import ModelRef
 from nla_ray.config.training.lora import Lora
 from nla_ray.nla.model.adapters.contents import CONFIG_NAME, WEIGHTS_NAME
+from nla_ray.nla.model.blocks.stack import find_stack
 from nla_ray.nla.model.files.weights import HEAD_NAME
 from nla_ray.nla.sidecar.read import Sidecar
 from nla_ray.nla.sidecar.write import write_sidecar
@@ -64,12 +65,13 @@ def write_adapter(
     found = _Adapter.trained(model, state, over.options)
     if over.before is not None:
         found = _Adapter.read(over.before).then(found)
-    found.write(directory, over.base)
     if isinstance(model, TrainableAR):
+        found.write(directory, over.base, len(find_stack(model.backbone).blocks))
         head = {name: tensor.contiguous() for name, tensor in Below(state, HEAD).items()}
         save_file(head, directory / HEAD_NAME)
         sidecar = replace(sidecar, role="ar", injection=None)
     else:
+        found.write(directory, over.base)
         write_mean(directory, model)
         sidecar = replace(sidecar, role="av")
     copy_tokenizer(directory, model.source, model.tokenizer)
@@ -130,8 +132,8 @@ class _Adapter:
             both.tensors[name] = torch.cat(parts, dim=1 if name.endswith(_B) else 0).contiguous()
         return both
 
-    def write(self, directory: Path, base: ModelRef) -> None:
-        """`adapter_config.json` and `adapter_model.safetensors`."""
+    def write(self, directory: Path, base: ModelRef, blocks: int | None = None) -> None:
+        """`adapter_config.json` and `adapter_model.safetensors`; with `blocks` of the first so many of a base."""
         targets = sorted({name.removesuffix(_A).rpartition(".")[2] for name in self.tensors if _A in name})
         config = LoraConfig(
             r=self.rank, lora_alpha=self.alpha, use_rslora=self.rslora,  # type: ignore[arg-type]
@@ -141,6 +143,8 @@ class _Adapter:
         config.save_pretrained(str(directory))
         said = json.loads((directory / CONFIG_NAME).read_text(encoding="utf-8"))
         said["target_modules"] = targets
+        if blocks is not None:
+            said["layers_to_transform"] = list(range(blocks))
         (directory / CONFIG_NAME).write_text(
             json.dumps(said, indent=2, sort_keys=True) + "\n", encoding="utf-8"
         )

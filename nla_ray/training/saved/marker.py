@@ -53,7 +53,8 @@ def choose_marker(tokenizer: PreTrainedTokenizerBase, sidecar: Sidecar, wanted: 
 def _one_token(tokenizer: PreTrainedTokenizerBase, char: str) -> int | None:
     """The id of a text that is one token, no special or unknown one, and is decoded to itself."""
     ids = tokenizer.encode(char, add_special_tokens=False)
-    special = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
+    added = tokenizer.added_tokens_decoder.items()
+    special = {*tokenizer.all_special_ids, *(one for one, token in added if token.special)}
     return int(ids[0]) if len(ids) == 1 and ids[0] not in special and tokenizer.decode(ids) == char else None
 
 

@@ -150,8 +150,8 @@ def test_extraction_and_continuation_share_one_copy_of_the_weights(
     continuer = Continuer(directory)
     answers, before = continuer.generate(asked, [0] * 6, GREEDY), storages(continuer.model)
     shared = Extractor.within(continuer.model, [2], directory, batch_tokens=60)
-    assert storages(shared._model) <= before == storages(continuer.model)
-    assert len(find_stack(shared._model).blocks) == 3 < len(find_stack(continuer.model).blocks)
+    assert storages(shared._held.model) <= before == storages(continuer.model)
+    assert len(find_stack(shared._held.model).blocks) == 3 < len(find_stack(continuer.model).blocks)
     at = [[0, len(prompt) - 1] for prompt in asked]
     alone = Extractor(directory, [2], batch_tokens=60).extract(asked, at)
     for one, other in zip(shared.extract(asked, at), alone, strict=True):
