@@ -15,9 +15,9 @@ from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
 from nla_ray.nla.reconstructor import Reconstructor
 from nla_ray.nla.verbalizer import Sampling
+from nla_ray.training.loop.optim import Trained, adamw
 from nla_ray.training.lora import Adapting, whole_state, without_adapters
 from nla_ray.training.models import TrainableAR, TrainableAV, load_ar, load_av
-from nla_ray.training.optim import Trained, adamw
 from nla_ray.training.saved.release import of_lm, write_ar, write_av
 
 NlaDirs = tuple[Path, Path, Path]

@@ -20,9 +20,9 @@ from nla_ray.nla.model.batching import pad_right
 from nla_ray.store.places.tree import Tree
 from nla_ray.training.data import open_split
 from nla_ray.training.heldout import fve_of_texts, held_out_rows
+from nla_ray.training.loop.optim import Trained, adamw
 from nla_ray.training.lora import Adapting, whole_state
 from nla_ray.training.models import TrainableAR, load_ar, load_av
-from nla_ray.training.optim import Trained, adamw
 from nla_ray.training.saved.checkpoint import Checkpoints
 from nla_ray.training.sft import Reading, Setting, Sft, Writing
 from nla_ray.training.world import Parallel, World, plain
