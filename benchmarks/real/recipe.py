@@ -26,7 +26,7 @@ from nla_ray.pipelines.audit.run import audit
 from nla_ray.pipelines.evaluate import evaluate
 from nla_ray.pipelines.train.run import train
 from nla_ray.runtime.progress import Progress as Decoding
-from nla_ray.training.metrics import Progress as Training
+from nla_ray.training.loop.metrics import Progress as Training
 
 LAYER = 14
 TRAIN_SEED, CHECK_SEED, TEST_SEED = 11, 12, 13

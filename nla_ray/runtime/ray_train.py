@@ -27,7 +27,7 @@ from nla_ray.errors import EngineError, NlaError, UnreachableError
 from nla_ray.runtime.cluster import connected, require_cluster
 from nla_ray.runtime.rollouts import RemoteSampler
 from nla_ray.store.places.tree import Tree
-from nla_ray.training.metrics import Progress, Report
+from nla_ray.training.loop.metrics import Progress, Report
 from nla_ray.training.world import World
 
 POLL_S = 0.5

@@ -14,7 +14,7 @@ from nla_ray.nla import fidelity
 from nla_ray.nla.fidelity import Baseline, Directions
 from nla_ray.nla.verbalizer import Sampling
 from nla_ray.training.data import Floats, Split
-from nla_ray.training.learner import FVE, Metrics
+from nla_ray.training.loop.learner import FVE, Metrics
 from nla_ray.training.reinforce.rollout import Sampler, draw
 from nla_ray.training.world import World
 

@@ -16,6 +16,7 @@ from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 from nla_ray.config.training.lora import Lora
 from nla_ray.errors import ConfigError
@@ -37,8 +38,13 @@ class Adapting:
 def adapt(model: Any, blocks: nn.ModuleList, adapting: Adapting) -> None:
     """Freeze `model` and put adapters on linear layers of its `blocks`; at first they change nothing.
 
-    Raises ConfigError for targets that are no linear layers of the blocks.
+    Raises ConfigError for targets that are no linear layers of the blocks, and for blocks of transposed ones.
     """
+    if any(isinstance(one, Conv1D) for one in blocks.modules()):
+        raise ConfigError(
+            f"lora: the blocks of {model.config.model_type} keep their matrices transposed (Conv1D), and "
+            "adapters on them are not trained here; leave lora out to train all weights"
+        )
     options = adapting.options
     targets: Any = options.targets if isinstance(options.targets, str) else list(options.targets)
     config = LoraConfig(

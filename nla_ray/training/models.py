@@ -90,11 +90,11 @@ class TrainableAV(nn.Module):
 
     def _shared(self, rows: int) -> tuple[int, dict[str, Any]]:
         """How much of the prompt is run once for all rows, and the options of the pass that goes on."""
-        first, body = self.prompt.slots[0], self.lm.get_decoder()
-        if rows < 2 or not shares(self, body):
+        first = self.prompt.slots[0]
+        if rows < 2 or not shares(self, self.lm):
             return 0, {"use_cache": False}
         embeds_PD = self.lm.get_input_embeddings()(self.prompt_T[:first])
-        return first, after_prefix(body, embeds_PD, rows)
+        return first, after_prefix(self.lm, embeds_PD, rows)
 
 
 class TrainableAR(nn.Module):
@@ -169,7 +169,7 @@ def load_av(
     tokenizer = load_tokenizer(directory, trust_remote_code=trust_remote_code, template_from=template_from)
     dtype = torch.float32 if lora is None else lora.dtype
     lm: Any = load_causal_lm(directory, dtype=dtype, device=CPU, trust_remote_code=trust_remote_code)
-    model = TrainableAV(_trainable(lm, lm.get_decoder(), checkpointing, lora), sidecar, tokenizer, directory)
+    model = TrainableAV(_trainable(lm, checkpointing, lora), sidecar, tokenizer, directory)
     model.stored = stored_dtype(directory)
     return model
 
@@ -201,7 +201,7 @@ def load_ar(
     )  # fmt: skip
     head = _identity(own.d_model) if sidecar is not None else _stored_head(directory, own)
     tokenizer = load_tokenizer(directory, trust_remote_code=trust_remote_code)
-    model = TrainableAR(_trainable(backbone, backbone, checkpointing, lora), head, own, tokenizer, directory)
+    model = TrainableAR(_trainable(backbone, checkpointing, lora), head, own, tokenizer, directory)
     model.stored = stored_dtype(directory)
     return model
 
@@ -242,19 +242,33 @@ def autocast(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
         yield
 
 
-def _trainable(model: Any, body: Any, checkpointing: bool, lora: Adapting | None) -> Any:
-    """`model`, whose decoder stack is `body`, ready to train in full or by adapters."""
-    model.train()
+def _trainable(model: Any, checkpointing: bool, lora: Adapting | None) -> Any:
+    """`model`, a causal LM or a bare decoder stack, ready to train in full or by adapters."""
+    blocks = find_stack(model).blocks
     if lora is None:
         model.requires_grad_(True)
     else:
-        adapt(model, body.layers, lora)
+        adapt(model, blocks, lora)
+    # No dropout, no noise: what trains says what engines say, which have none. Gradients need no other mode.
+    model.eval()
     if checkpointing:
-        # Older transformers have the other name alone, which newer ones deprecate.
-        renamed = hasattr(model, "activation_checkpointing_enable")
-        enable = model.activation_checkpointing_enable if renamed else model.gradient_checkpointing_enable
-        enable({"use_reentrant": False})
+        _run_again(model, blocks)
     return model
+
+
+def _run_again(model: Any, blocks: nn.ModuleList) -> None:
+    """Let blocks be run again in the backward pass: transformers does so where they are in training mode."""
+    # Older transformers have the other name alone, which newer ones deprecate.
+    renamed = hasattr(model, "activation_checkpointing_enable")
+    enable = model.activation_checkpointing_enable if renamed else model.gradient_checkpointing_enable
+    enable({"use_reentrant": False})
+    for block in blocks:
+        block.training = True  # And nothing inside it.
+    # Some families drop in the block itself, by a number of its own or of the configuration.
+    for owner in (find_stack(model).body.config, *blocks):
+        for name, value in vars(owner).items():
+            if "drop" in name and isinstance(value, float):
+                setattr(owner, name, 0.0)
 
 
 def _identity(d_model: int) -> nn.Linear:

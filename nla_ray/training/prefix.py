@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import torch
 from torch.distributed.fsdp import FSDPModule
 from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+from nla_ray.nla.model.stack import cache_keyword, cached_by_attention, find_stack
 
 
-def shares(model: torch.nn.Module, body: Any) -> bool:
-    """Whether the prefix can be run by itself: the only state of `body`, a part of `model`, is attention's.
+def shares(model: torch.nn.Module, decoder: Any) -> bool:
+    """Whether the prefix can be run by itself: `decoder`, a part of `model`, has no state but attention's.
 
     Not where blocks are run again in the backward pass, which keep no keys and values, nor where they are
     sharded, for a block's shards are gathered for one pass at a time.
     """
+    body = find_stack(decoder).body
     # Older transformers have the other name alone, which newer ones deprecate.
     renamed = hasattr(body, "is_activation_checkpointing")
     again = body.is_activation_checkpointing if renamed else body.is_gradient_checkpointing
-    if again or isinstance(model, FSDPModule):
-        return False
-    layers = DynamicCache(config=body.config).layers
-    return all(type(one) in (DynamicLayer, DynamicSlidingWindowLayer) for one in layers)
+    return not again and not isinstance(model, FSDPModule) and cached_by_attention(body)
 
 
 def common_prefix(ids_BT: torch.Tensor, lengths_B: torch.Tensor) -> int:
@@ -32,12 +30,14 @@ def common_prefix(ids_BT: torch.Tensor, lengths_B: torch.Tensor) -> int:
     return min(int(same_T.sum()), int(lengths_B.min()) - 1)
 
 
-def after_prefix(body: Any, embeds_PD: torch.Tensor, rows: int) -> dict[str, Any]:
-    """The options of a forward pass of the decoder stack on `rows` rows that go on after these embeddings."""
-    name = "cache" if "cache" in inspect.signature(body.forward).parameters else "past_key_values"
-    seen = DynamicCache()
-    body(inputs_embeds=embeds_PD[None], use_cache=True, **{name: seen})
+def after_prefix(decoder: Any, embeds_PD: torch.Tensor, rows: int) -> dict[str, Any]:
+    """The options of a forward pass of `decoder` on `rows` rows that go on after these embeddings.
+
+    `decoder` is a causal LM or a bare decoder stack.
+    """
+    body, seen = find_stack(decoder).body, DynamicCache()
+    body(inputs_embeds=embeds_PD[None], use_cache=True, **{cache_keyword(body): seen})
     layers: list[Any] = seen.layers
     each = [(layer.keys, layer.values) for layer in layers]
     spread = [(k.expand(rows, -1, -1, -1), v.expand(rows, -1, -1, -1)) for k, v in each]
-    return {name: DynamicCache(spread), "use_cache": True}
+    return {cache_keyword(decoder): DynamicCache(spread), "use_cache": True}

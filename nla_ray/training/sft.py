@@ -23,10 +23,10 @@ from nla_ray.nla.outcomes import CLOSE, OPEN
 from nla_ray.nla.prompt import ar_template_parts
 from nla_ray.training.data import Examples, Floats, Order
 from nla_ray.training.heldout import HeldOut
-from nla_ray.training.learner import FVE, Metrics
+from nla_ray.training.loop.learner import FVE, Metrics
+from nla_ray.training.loop.optim import Trained, adamw, cosine
 from nla_ray.training.losses import mse_rows
 from nla_ray.training.models import TrainableAR, TrainableAV, autocast, end_of_turn
-from nla_ray.training.optim import Trained, adamw, cosine
 from nla_ray.training.world import Parallel, World, prepare, syncing
 
 Rows = npt.NDArray[np.int64]

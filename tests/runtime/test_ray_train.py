@@ -17,7 +17,7 @@ from nla_ray.pipelines.train.rank import Attempt
 from nla_ray.pipelines.train.run import run_rank, train
 from nla_ray.runtime.ray_train import train_on_ray
 from nla_ray.store.places.tree import Tree
-from nla_ray.training.metrics import Progress, Report
+from nla_ray.training.loop.metrics import Progress, Report
 from nla_ray.training.world import World
 from tests.train_tables import train_values, write_set
 

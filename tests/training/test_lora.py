@@ -15,9 +15,9 @@ from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
 from nla_ray.nla.reconstructor import Reconstructor
 from nla_ray.nla.verbalizer import Sampling
+from nla_ray.training.loop.optim import Trained, adamw
 from nla_ray.training.lora import Adapting, whole_state, without_adapters
 from nla_ray.training.models import TrainableAR, TrainableAV, load_ar, load_av
-from nla_ray.training.optim import Trained, adamw
 from nla_ray.training.saved.release import of_lm, write_ar, write_av
 
 NlaDirs = tuple[Path, Path, Path]
@@ -131,3 +131,8 @@ def test_named_targets_alone_are_adapted_and_others_are_refused(nla: Callable[[s
     assert load("q_proj", "v_proj") == {"q_proj", "v_proj"}
     with pytest.raises(ConfigError, match=r"lora.targets: 'lm_head' is no .* which have down_proj"):
         load("q_proj", "lm_head")
+
+
+def test_transposed_matrices_are_not_adapted(nla: Callable[[str], NlaDirs]) -> None:
+    with pytest.raises(ConfigError, match=r"lora: the blocks of gpt2 keep .* \(Conv1D\).*; leave lora out"):
+        load_av(nla("gpt2")[1], lora=ADAPTING)

@@ -12,6 +12,7 @@ import torch
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
+from nla_ray.nla.model.stack import find_stack
 from nla_ray.nla.reconstructor import Reconstructor
 from nla_ray.nla.sidecar.read import read_sidecar
 from nla_ray.nla.verbalizer import Sampling
@@ -25,7 +26,7 @@ FAMILIES = ("qwen2", "gemma3", "llama")
 @pytest.mark.parametrize(
     ("family", "injection"),
     [
-        *((family, None) for family in (*FAMILIES, "qwen3_5", "gpt_neox")),
+        *((family, None) for family in (*FAMILIES, "qwen3_5", "gpt_neox", "gpt2")),
         ("gemma3", "add_matched@output:1"),
         ("qwen2", "add@input:2=3"),
     ],
@@ -49,6 +50,24 @@ def test_the_verbalizer_knows_how_likely_the_engine_drew(
         assert not logps[row, lengths[row] :].any()
 
 
+@pytest.mark.parametrize("family", ["qwen2", "gpt2"])
+def test_blocks_that_are_run_again_say_and_learn_the_same(family: str, nla: Callable[[str], NlaDirs]) -> None:
+    found = []
+    for checkpointing in (False, True):
+        model = load_av(nla(family)[1], checkpointing=checkpointing)
+        runs: list[int] = []
+        for parameterised in find_stack(model.lm).blocks[0].children():
+            parameterised.register_forward_hook(lambda *_, runs=runs: runs.append(1))
+        vectors = torch.linspace(-1, 1, 2 * model.sidecar.d_model).view(2, -1)
+        said = model(vectors, torch.tensor([[5, 6, 7], [8, 9, 4]]), torch.tensor([3, 3]))
+        before = len(runs)
+        said.sum().backward()
+        assert (len(runs) > before) == checkpointing, "run again in the backward pass"
+        found.append((said, model.lm.get_input_embeddings().weight.grad))
+    for one, other in zip(*found, strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+
+
 def test_an_injection_at_a_block_does_not_go_with_checkpointing(
     nla: Callable[[str], NlaDirs], tmp_path: Path
 ) -> None:
@@ -63,7 +82,7 @@ def test_a_verbalizer_that_looks_up_tokens_is_not_trained(nla: Callable[[str], N
         load_av(nla("gemma4")[1])
 
 
-@pytest.mark.parametrize("family", [*FAMILIES, "qwen3_5", "gemma4"])
+@pytest.mark.parametrize("family", [*FAMILIES, "qwen3_5", "gemma4", "gpt2"])
 def test_the_reconstructor_reads_as_the_engine_does(family: str, nla: Callable[[str], NlaDirs]) -> None:
     _, _, ar = nla(family)
     texts, model = ["the other one", "true"], load_ar(ar)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from nla_ray.config.training.train import TrainConfig
     from nla_ray.pipelines.train.estimate import Plan
     from nla_ray.pipelines.train.run import TrainedPair
-    from nla_ray.training.learner import Metrics
-    from nla_ray.training.metrics import Progress, Report
+    from nla_ray.training.loop.learner import Metrics
+    from nla_ray.training.loop.metrics import Progress, Report
 
 STARTING = "starting"
 

@@ -19,7 +19,7 @@ from nla_ray.nla.prompt import load_tokenizer
 from nla_ray.nla.sidecar.read import Role, Sidecar
 from nla_ray.training.data import InMemory
 from nla_ray.training.heldout import HeldOut
-from nla_ray.training.learner import Metrics
+from nla_ray.training.loop.learner import Metrics
 from nla_ray.training.models import new_ar, new_av
 from nla_ray.training.saved.release import new_sidecar, write_ar, write_av
 from nla_ray.training.sft import Reading, Setting, Sft, Writing

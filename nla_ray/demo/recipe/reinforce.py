@@ -20,7 +20,7 @@ from nla_ray.nla.extraction import Extractor
 from nla_ray.nla.fidelity import Baseline
 from nla_ray.nla.prompt import load_tokenizer
 from nla_ray.training.data import InMemory
-from nla_ray.training.learner import FVE, Metrics
+from nla_ray.training.loop.learner import FVE, Metrics
 from nla_ray.training.lora import Adapting
 from nla_ray.training.models import load_ar, load_av
 from nla_ray.training.reinforce.rl import RlLearner

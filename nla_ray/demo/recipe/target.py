@@ -10,8 +10,8 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from nla_ray.demo.dataset import Encoded
 from nla_ray.nla.model.batching import pad_right
 from nla_ray.training.data import Order
+from nla_ray.training.loop.optim import Trained, adamw, cosine
 from nla_ray.training.losses import bag_loss, inverse_document_frequency
-from nla_ray.training.optim import Trained, adamw, cosine
 
 Report = Callable[[int, float], None]
 """Called with (step, loss) after each step."""

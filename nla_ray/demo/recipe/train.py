@@ -28,7 +28,7 @@ from nla_ray.nla.fidelity import variance_baseline
 from nla_ray.nla.prompt import load_tokenizer
 from nla_ray.nla.sidecar.read import Role
 from nla_ray.training.data import injection_scale
-from nla_ray.training.learner import Metrics
+from nla_ray.training.loop.learner import Metrics
 
 Progress = Callable[[str, int, int, float], None]
 """Called with (stage, step, steps, loss) after each step."""

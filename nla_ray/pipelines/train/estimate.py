@@ -17,7 +17,7 @@ from nla_ray.pipelines.train.parts import Parts
 from nla_ray.pipelines.train.rank import ROLES, done
 from nla_ray.pipelines.train.run import local_device, ready
 from nla_ray.training.data import Split
-from nla_ray.training.metrics import Report
+from nla_ray.training.loop.metrics import Report
 from nla_ray.training.saved.records import newest
 
 SAMPLE = 200

@@ -101,18 +101,10 @@ class Parts:
         return self.start(role) or self.named_target
 
     def directory(self, role: Role, scratch: Path) -> Path:
-        """A directory that loads as this model: the one to go on with, else the target with its sidecar.
-
-        Raises InputError where that target is an adapter.
-        """
+        """A directory that loads as this model: the one to go on with, else the target with its sidecar."""
         start = self.start(role)
         if start is not None:
             return start
-        if layers_of(self.named_target) is not None:
-            raise InputError(
-                f"{self.config.target}: a new {role.upper()} does not start as an adapter; name what it "
-                f"starts as in init.{role}, or merge the adapter and name the outcome"
-            )
         stub = scratch / f"new-{role}"
         stub.mkdir(exist_ok=True)
         for file in self.named_target.iterdir():
@@ -123,9 +115,14 @@ class Parts:
 
     @property
     def named_target(self) -> Path:
-        """The target, for what starts as it. Raises InputError where none is named."""
+        """The target, for what starts as it. Raises InputError where none is named, and for an adapter."""
         if self.target is None:
             raise InputError("target: name the model that a new verbalizer or reconstructor starts as")
+        if layers_of(self.target) is not None:
+            raise InputError(
+                f"target: {self.config.target}: a new verbalizer or reconstructor does not start as an "
+                "adapter; name what they start as in init.av and init.ar, or merge it and name the outcome"
+            )
         return self.target
 
     @cached_property

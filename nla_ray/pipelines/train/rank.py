@@ -28,13 +28,13 @@ from nla_ray.pipelines.train.parts import Parts
 from nla_ray.store.places.tree import Tree
 from nla_ray.training.data import Split
 from nla_ray.training.heldout import HeldOut, fve_of_answers, fve_of_texts, held_out_rows
-from nla_ray.training.learner import Learner, Metrics
+from nla_ray.training.loop.learner import Learner, Metrics
+from nla_ray.training.loop.metrics import Journal, Progress, Report
+from nla_ray.training.loop.run import Every, Run
 from nla_ray.training.lora import Adapting, whole_state
-from nla_ray.training.metrics import Journal, Progress, Report
 from nla_ray.training.models import TrainableAR, TrainableAV, autocast, load_ar, load_av, new_ar
 from nla_ray.training.reinforce.rl import RlLearner
 from nla_ray.training.reinforce.rollout import LocalSampler, Sampler
-from nla_ray.training.run import Every, Run
 from nla_ray.training.saved.adapter import Over, write_model
 from nla_ray.training.saved.checkpoint import Checkpoints
 from nla_ray.training.saved.easynla import write_easynla

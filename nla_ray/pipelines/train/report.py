@@ -22,7 +22,7 @@ from nla_ray.pipelines.decode.run import Progress as Decoding
 from nla_ray.pipelines.evaluate import evaluate
 from nla_ray.store.places.files import expand, opened
 from nla_ray.store.places.tree import Tree
-from nla_ray.training.metrics import Progress, Report
+from nla_ray.training.loop.metrics import Progress, Report
 
 FOLDER = "report"
 PAGE = f"{FOLDER}/{HTML}"

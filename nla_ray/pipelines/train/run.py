@@ -24,8 +24,8 @@ from nla_ray.pipelines.train.report import PAGE, write_report
 from nla_ray.store.places.tree import Tree
 from nla_ray.store.runs.plan import differing_keys, some_of
 from nla_ray.text import masked_values
-from nla_ray.training.learner import Metrics
-from nla_ray.training.metrics import Progress, Report, last_steps
+from nla_ray.training.loop.learner import Metrics
+from nla_ray.training.loop.metrics import Progress, Report, last_steps
 from nla_ray.training.saved.easynla import require_easynla
 from nla_ray.training.world import World
 

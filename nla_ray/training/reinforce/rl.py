@@ -17,11 +17,11 @@ from nla_ray.nla.model.batching import pad_right
 from nla_ray.nla.verbalizer import Sampling
 from nla_ray.training.data import Floats, Order
 from nla_ray.training.heldout import HeldOut, fve_of_answers
-from nla_ray.training.learner import Metrics
+from nla_ray.training.loop.learner import Metrics
+from nla_ray.training.loop.optim import Trained, adamw, cosine
 from nla_ray.training.lora import whole_state, without_adapters
 from nla_ray.training.losses import mse_rows
 from nla_ray.training.models import TrainableAR, TrainableAV, autocast
-from nla_ray.training.optim import Trained, adamw, cosine
 from nla_ray.training.reinforce import grpo
 from nla_ray.training.reinforce.guards import Watch
 from nla_ray.training.reinforce.rollout import Rollout, Sampler, draw

@@ -21,7 +21,17 @@ from nla_ray.nla.sidecar.read import Sidecar
 from nla_ray.nla.sidecar.write import write_sidecar
 from nla_ray.training.lora import A, B, scales_of
 from nla_ray.training.models import TrainableAR, TrainableAV
-from nla_ray.training.saved.release import BACKBONE, HEAD, Below, of_lm, share, write_ar, write_av, write_mean
+from nla_ray.training.saved.release import (
+    BACKBONE,
+    HEAD,
+    Below,
+    of_lm,
+    share,
+    within_lm,
+    write_ar,
+    write_av,
+    write_mean,
+)
 from nla_ray.training.saved.source_files import copy_tokenizer
 
 _PREFIX = "base_model.model."
@@ -100,7 +110,7 @@ class _Adapter:
     ) -> _Adapter:
         av = isinstance(model, TrainableAV)
         inside = of_lm(state) if av else Below(state, BACKBONE)
-        prefix = _PREFIX if av else f"{_PREFIX}model."
+        prefix = _PREFIX if isinstance(model, TrainableAV) else _PREFIX + within_lm(model)
         body: torch.nn.Module = model.lm if isinstance(model, TrainableAV) else model.backbone
         names = scales_of(body)
         parts = [(ours, theirs) for ours, theirs in ((A, _A), (B, _B))]

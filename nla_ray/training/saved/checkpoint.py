@@ -30,7 +30,7 @@ from torch.distributed.checkpoint.state_dict_saver import save
 
 from nla_ray.errors import InputError
 from nla_ray.store.places.tree import Tree, full
-from nla_ray.training.learner import FVE, Metrics
+from nla_ray.training.loop.learner import FVE, Metrics
 from nla_ray.training.saved.records import Record, records
 from nla_ray.training.world import World
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nla_ray.store.places.tree import Tree
-from nla_ray.training.learner import Metrics
+from nla_ray.training.loop.learner import Metrics
 
 CHECKPOINTS = "checkpoints"
 """Where in an output they are, a folder per stage."""

@@ -91,7 +91,8 @@ def write_ar(
     """Write the AR with these weights (`whole_state`): blocks 0..K, the embedding, beside them its head."""
     directory.mkdir(parents=True, exist_ok=True)
     write_config(directory, model.source, model.backbone.config, model.stored)
-    blocks = {f"model.{name}": tensor for name, tensor in Below(weights, BACKBONE).items()}
+    inside = within_lm(model)
+    blocks = {f"{inside}{name}": tensor for name, tensor in Below(weights, BACKBONE).items()}
     _write(directory, blocks, model.stored)
     save_file(
         {name: tensor.contiguous() for name, tensor in Below(weights, HEAD).items()}, directory / HEAD_NAME
@@ -99,6 +100,11 @@ def write_ar(
     copy_tokenizer(directory, model.source, model.tokenizer)
     write_sidecar(directory, replace(sidecar, role="ar", injection=None))
     share(directory)
+
+
+def within_lm(model: TrainableAR) -> str:
+    """What the names of its blocks begin with in a causal LM of the family, such as `model.`."""
+    return f"{model.backbone.base_model_prefix}."
 
 
 def of_lm(weights: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:

@@ -40,6 +40,8 @@ def write_config(directory: Path, source: Path, loaded: PreTrainedConfig, dtype:
     blocks: int = loaded.num_hidden_layers
     per_block = {k: v[:blocks] for k, v in said.items() if k.startswith("layer") and isinstance(v, list)}
     said |= per_block | {"num_hidden_layers": blocks, "torch_dtype": str(dtype).removeprefix("torch.")}
+    if (own := loaded.attribute_map.get("num_hidden_layers")) in said:
+        said[own] = blocks
     said["model_type"] = loaded.model_type
     if said.get("tie_word_embeddings", True) and not loaded.tie_word_embeddings:
         # An adapter of the head alone, merged, has untied what its base ties.

@@ -9,7 +9,7 @@ from rich.console import Console
 from nla_ray.cli.training.output import print_pair, showing
 from nla_ray.config.training.train import TrainConfig
 from nla_ray.pipelines.train.run import StageResult, TrainedPair
-from nla_ray.training.metrics import Progress
+from nla_ray.training.loop.metrics import Progress
 
 CONFIG = TrainConfig.model_validate(
     {

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -15,11 +17,15 @@ from safetensors.torch import load_file
 from nla_ray.config.reference import ModelRef
 from nla_ray.config.training.train import TrainConfig
 from nla_ray.models import directory_of
+from nla_ray.nla.engines.transformers import TransformersVerbalizer
 from nla_ray.nla.preflight.run import check
+from nla_ray.nla.reconstructor import Reconstructor
+from nla_ray.nla.verbalizer import Sampling
 from nla_ray.pipelines.train.run import train
 from nla_ray.training.models import load_ar, load_av
 from tests.train_tables import train_values, write_set
 
+NlaDirs = tuple[Path, Path, Path]
 GUARDS = {"unclosed": 1.0, "mean_tokens": [0, 1000], "cjk": 1.0, "loops": 1.0, "gap": -10.0}
 RL = {"steps": 2, "vectors": 2, "group": 2, "max_new_tokens": 48, "guards": GUARDS, "av_lr": 0.01}
 
@@ -76,6 +82,28 @@ def test_adapters_on_their_base_are_what_whole_models_would_be(tmp_path: Path) -
     )
     moved = [name for name in start if not torch.equal(start[name], end[name])]
     assert moved and all("_proj.weight" in name for name in moved)
+
+
+@pytest.mark.slow
+def test_a_new_pair_is_also_read_in_easynlas_form(tmp_path: Path, nla: Callable[[str], NlaDirs]) -> None:
+    target, added = nla("qwen2")[0], "add_matched@output:1"
+    given = train_values(tmp_path, target, write_set(tmp_path / "set")) | {
+        "init": {"injection": added}, "lora": {"rank": 4, "release": "easynla"},
+    }  # fmt: skip
+    train(TrainConfig.model_validate(given), lambda _: None)
+
+    def read(place: str, injection: str | None) -> tuple[list[tuple[int, ...]], np.ndarray]:
+        av, ar = (
+            directory_of(ModelRef.parse(f"{tmp_path}/out/sft/{place}{role} on {target}"))
+            for role in ("av", "ar")
+        )
+        vectors = np.random.default_rng(0).standard_normal((3, 32)).astype(np.float32)
+        engine = TransformersVerbalizer(av, injection=injection)
+        drawn = engine.generate(vectors, ["a", "b", "c"], Sampling(max_new_tokens=8))
+        return [tuple(one.token_ids) for one in drawn], Reconstructor(ar).reconstruct(["true"])
+
+    ours, theirs = read("", None), read("easynla/", added)
+    assert ours[0] == theirs[0] and np.allclose(ours[1], theirs[1], atol=1e-6)
 
 
 def test_actors_for_rollouts_read_whole_models(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from nla_ray.pipelines.train.run import train
 from nla_ray.training.models import load_av
 from nla_ray.training.saved.release import write_av
 from nla_ray.training.world import full_state
+from tests.nla.model.adapters.trained import trained
 from tests.train_tables import train_values, write_set
 
 NlaDirs = tuple[Path, Path, Path]
@@ -69,3 +70,15 @@ def test_a_reconstructor_of_another_depth(tmp_path: Path, nla: Callable[[str], N
     write_sidecar(odd, replace(read_sidecar(ar), layer=1))
     match = r"K = 1 and config.json says num_hidden_layers 3; K\+1 = 2 was expected"
     refused(tmp_path, CheckpointError, match, values | {"init": {"ar": str(odd)}})
+
+
+@pytest.mark.parametrize("init", [(), ("ar",)])
+def test_a_new_pair_that_would_start_as_an_adapter(
+    init: tuple[str, ...], tmp_path: Path, nla: Callable[[str], NlaDirs]
+) -> None:
+    target, _, ar = nla("qwen2")
+    trained(target, tmp_path / "adapter")
+    values = train_values(tmp_path, target, write_set(tmp_path / "set"))
+    values["target"] = f"{tmp_path / 'adapter'} on {target}"
+    match = r"target: .*adapter on .*: a new verbalizer or reconstructor does not start as an adapter; name"
+    refused(tmp_path, InputError, match, values | {"init": {role: str(ar) for role in init}})

@@ -13,7 +13,7 @@ import pytest
 from nla_ray.config.training.train import TrainConfig
 from nla_ray.pipelines.train.run import train
 from nla_ray.store.places.tree import Tree
-from nla_ray.training.metrics import Progress
+from nla_ray.training.loop.metrics import Progress
 from tests.train_tables import ROWS, train_values, write_set
 
 NlaDirs = tuple[Path, Path, Path]

@@ -19,7 +19,7 @@ from nla_ray.nla.preflight.run import check
 from nla_ray.nla.reconstructor import Reconstructor
 from nla_ray.pipelines.train.run import RECORD, TrainedPair, ready, train
 from nla_ray.store.places.tree import Tree
-from nla_ray.training.metrics import Progress
+from nla_ray.training.loop.metrics import Progress
 from tests.train_tables import train_values, write_set
 
 NlaDirs = tuple[Path, Path, Path]

@@ -13,7 +13,7 @@ from nla_ray.config.training.train import TrainConfig
 from nla_ray.errors import InputError
 from nla_ray.pipelines.train.run import TrainedPair, train
 from nla_ray.store.places.tree import Tree
-from nla_ray.training.metrics import Progress
+from nla_ray.training.loop.metrics import Progress
 from tests.train_tables import train_values, write_set
 
 

@@ -78,7 +78,7 @@ def same(left: Mapping[str, torch.Tensor], right: Mapping[str, torch.Tensor]) ->
     return all(torch.equal(left[name], right[name]) for name in left)
 
 
-@pytest.mark.parametrize("family", ["qwen2", "qwen3", "gemma2", "gemma3", "llama", "mistral"])
+@pytest.mark.parametrize("family", ["qwen2", "qwen3", "gemma2", "gemma3", "llama", "mistral", "gpt2"])
 def test_sampler_and_trainer_inject_the_same(family: str, nla: Callable[[str], Dirs]) -> None:
     found = learner(nla(family), SHORT).step(0)
     assert found["ratio"] == pytest.approx(1, abs=1e-4)

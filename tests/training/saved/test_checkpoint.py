@@ -11,7 +11,7 @@ import torch
 
 from nla_ray.errors import InputError
 from nla_ray.store.places.tree import Tree
-from nla_ray.training.optim import Trained, adamw
+from nla_ray.training.loop.optim import Trained, adamw
 from nla_ray.training.saved.checkpoint import Checkpoints
 from nla_ray.training.world import World
 

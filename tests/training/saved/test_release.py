@@ -73,7 +73,7 @@ def test_a_centred_verbalizer_keeps_its_mean_and_trains_as_it_decodes(
         np.testing.assert_allclose(logp_BT[row, : len(one.logps)], one.logps, atol=1e-4)
 
 
-@pytest.mark.parametrize("family", ["qwen2", "gemma3_mm"])
+@pytest.mark.parametrize("family", ["qwen2", "gemma3_mm", "gpt_neox", "gpt2"])
 def test_a_written_reconstructor_reads_what_it_read(
     nla: Callable[[str], Dirs], tmp_path: Path, family: str
 ) -> None:

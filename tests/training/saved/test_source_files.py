@@ -72,6 +72,8 @@ def test_a_config_of_a_newer_family_is_read_as_it_was_loaded(
     write_config(tmp_path, source, loaded, torch.float32)
     read = load_config(tmp_path)
     assert read.num_hidden_layers == loaded.num_hidden_layers
+    said = json.loads((tmp_path / "config.json").read_text())
+    assert said.get("n_layer", read.num_hidden_layers) == read.num_hidden_layers
     assert getattr(read, "rope_parameters", None) == getattr(loaded, "rope_parameters", None)
     assert cuts_alike(whole, read)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nla_ray.store.places.tree import Tree
-from nla_ray.training.metrics import LINES, Journal, last_steps
+from nla_ray.training.loop.metrics import LINES, Journal, last_steps
 
 
 def written(tree: Tree) -> list[tuple[str, int, str]]:

@@ -15,7 +15,7 @@ from typing import Any
 from tensorboardX import SummaryWriter
 
 from nla_ray.store.places.tree import Tree
-from nla_ray.training.learner import Metrics
+from nla_ray.training.loop.learner import Metrics
 
 LINES, BOARD = "metrics.jsonl", "tensorboard"
 

@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass, replace
 from functools import partial
 
-from nla_ray.training.learner import Learner, Metrics
-from nla_ray.training.metrics import Journal, Progress, Report, Speed
+from nla_ray.training.loop.learner import Learner, Metrics
+from nla_ray.training.loop.metrics import Journal, Progress, Report, Speed
 from nla_ray.training.saved.checkpoint import Checkpoints
 
 MEASURING = "measuring on held-out rows"

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from nla_ray.training.optim import Trained, adamw, cosine
+from nla_ray.training.loop.optim import Trained, adamw, cosine
 
 
 def test_schedule_warms_up_then_falls_to_a_twentieth() -> None:
