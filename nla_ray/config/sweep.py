@@ -175,7 +175,7 @@ class SweepConfig(DecodePolicy):
     """
     one_pass: bool = False
     """Targets that name one model with other pairs, such as a pair for each layer, share actors too: it reads
-    every document once, up to the deepest layer, for all of them. So each actor holds all these pairs at once.
+    each document once, up to the deepest layer, for all of them. An actor then holds all these pairs at once.
     """
     stalled_after_s: Annotated[float, Field(gt=0)] = 1800.0
     """A cell that is worked on and has finished no unit for so long is called stalled."""
@@ -199,8 +199,8 @@ class SweepConfig(DecodePolicy):
             self.decoding(target, corpus, "2026-W01", "tables")
         if self.one_pass and (self.continuation is not None or self.engine.ranks > 1):
             raise ValueError(
-                "one_pass: a model that answers (continuation) or is shared out (engine.ranks) is read anew for "
-                "each pair; leave one_pass out, or decode a corpus that has the answers, with one rank"
+                "one_pass: a model that answers (continuation) or is shared out (engine.ranks) is read anew "
+                "for each pair; leave one_pass out, or decode a corpus that has the answers, with one rank"
             )
         if self.targets_at_once > 1 and self.runner.name == "local":
             raise ValueError(
