@@ -109,15 +109,15 @@ def tiny_checkpoint(
     return path
 
 
-def tiny_nla(path: Path, family: str = "qwen2") -> tuple[Path, Path, Path]:
-    """Save (target, AV, AR) of one family under `path`, K = LAYER, with sidecars in the released dialect."""
+def tiny_nla(path: Path, family: str = "qwen2", layer: int = LAYER) -> tuple[Path, Path, Path]:
+    """Save (target, AV, AR) of one family under `path`, K = `layer`, sidecars in the released dialect."""
     target = tiny_checkpoint(family, path / "target", seed=1)
     av = tiny_checkpoint(family, path / "av", seed=2)
     ar = tiny_checkpoint(family, path / "ar", seed=AR_SEED)
-    _make_reconstructor(ar, family)
+    _make_reconstructor(ar, family, layer)
     tokenizer = tiny_tokenizer(family)
-    _write_sidecar(av, "av", tokenizer)
-    _write_sidecar(ar, "ar", tokenizer)
+    _write_sidecar(av, "av", tokenizer, layer)
+    _write_sidecar(ar, "ar", tokenizer, layer)
     return target, av, ar
 
 
@@ -162,38 +162,38 @@ def _build(family: str, fields: dict[str, Any]) -> transformers.PreTrainedModel:
     return model
 
 
-def _make_reconstructor(directory: Path, family: str) -> None:
+def _make_reconstructor(directory: Path, family: str, layer: int) -> None:
     """Cut a checkpoint to blocks 0..K without norm and lm_head, and add an almost-identity value head."""
     config_file = directory / "config.json"
     config = json.loads(config_file.read_text())
     if family in architectures.ARCHITECTURES:
         whole = transformers.AutoConfig.from_pretrained(directory)
-        cut = cut_config(whole, LAYER + 1, directory)
+        cut = cut_config(whole, layer + 1, directory)
         if cuts_alike(whole, cut):
             cut.save_pretrained(directory)
     else:
         text = config["text_config"] if family == "gemma3_mm" else config
-        text["num_hidden_layers"] = LAYER + 1
+        text["num_hidden_layers"] = layer + 1
         if "layer_types" in text:
-            text["layer_types"] = text["layer_types"][: LAYER + 1]
+            text["layer_types"] = text["layer_types"][: layer + 1]
         config_file.write_text(json.dumps(config))
     weights = load_file(directory / "model.safetensors")
-    kept = {name: tensor for name, tensor in weights.items() if _is_backbone(name)}
+    kept = {name: tensor for name, tensor in weights.items() if _is_backbone(name, layer)}
     save_file(kept, directory / "model.safetensors", metadata={"format": "pt"})
     noise = torch.randn(D_MODEL, D_MODEL, generator=torch.Generator().manual_seed(4))
     head = torch.eye(D_MODEL) + 0.05 * noise
     save_file({"weight": head}, directory / "value_head.safetensors")
 
 
-def _is_backbone(name: str) -> bool:
+def _is_backbone(name: str, layer: int) -> bool:
     block = re.search(r"(?<!encoder\.)(?:layers|h)\.(\d+)\.", name)
     if block is not None:
-        return int(block.group(1)) <= LAYER
+        return int(block.group(1)) <= layer
     above = r"lm_head|embed_out|vision|projector|(?:^|\.)(?:norm|norm_f|ln_f|final_layer_norm)\."
     return re.search(above, name) is None
 
 
-def _write_sidecar(directory: Path, role: str, tokenizer: PreTrainedTokenizerFast) -> None:
+def _write_sidecar(directory: Path, role: str, tokenizer: PreTrainedTokenizerFast, layer: int) -> None:
     message = [{"role": "user", "content": AV_TEMPLATE.format(injection_char=MARKER)}]
     text = tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
     ids = tokenizer.encode(text, add_special_tokens=False)
@@ -205,11 +205,11 @@ def _write_sidecar(directory: Path, role: str, tokenizer: PreTrainedTokenizerFas
         "stage": "sl",
         "role": role,
         "d_model": D_MODEL,
-        "extraction_layer_index": LAYER,
+        "extraction_layer_index": layer,
         "prompt_templates": {"av": AV_TEMPLATE, "ar": AR_TEMPLATE},
         "extraction": {
             "d_model": D_MODEL,
-            "layer_index": LAYER,
+            "layer_index": layer,
             "norm": "none",
             "injection_scale": 12.0 if role == "av" else None,
             "mse_scale": D_MODEL**0.5,
@@ -223,5 +223,5 @@ def _write_sidecar(directory: Path, role: str, tokenizer: PreTrainedTokenizerFas
         },
     }
     if role == "ar":
-        meta["critic"] = {"extraction_layer_index": LAYER}
+        meta["critic"] = {"extraction_layer_index": layer}
     (directory / "nla_meta.yaml").write_text(yaml.safe_dump(meta, allow_unicode=True), encoding="utf-8")

@@ -151,7 +151,7 @@ class SweepConfig(DecodePolicy):
     without_effect: ClassVar[frozenset[str]] = frozenset(
         {
             "root", "overwrites", "runner", "max_failed_fraction", "budget", "retention", "notify",
-            "targets_at_once", "stalled_after_s",
+            "targets_at_once", "one_pass", "stalled_after_s",
         }
     )  # fmt: skip
 
@@ -173,6 +173,10 @@ class SweepConfig(DecodePolicy):
     The cells of one target always share its actors, which load the models once; so do those of adapters
     over one base with one pair.
     """
+    one_pass: bool = False
+    """Targets that name one model with other pairs, such as a pair for each layer, share actors too: it reads
+    each document once, up to the deepest layer, for all of them. An actor then holds all these pairs at once.
+    """
     stalled_after_s: Annotated[float, Field(gt=0)] = 1800.0
     """A cell that is worked on and has finished no unit for so long is called stalled."""
 
@@ -193,6 +197,11 @@ class SweepConfig(DecodePolicy):
         self._require_no_circle()
         for target, corpus in self.pairs():
             self.decoding(target, corpus, "2026-W01", "tables")
+        if self.one_pass and (self.continuation is not None or self.engine.ranks > 1):
+            raise ValueError(
+                "one_pass: a model that answers (continuation) or is shared out (engine.ranks) is read anew "
+                "for each pair; leave one_pass out, or decode a corpus that has the answers, with one rank"
+            )
         if self.targets_at_once > 1 and self.runner.name == "local":
             raise ValueError(
                 "targets_at_once: in one process there is one target at a time; use runner.name: ray"

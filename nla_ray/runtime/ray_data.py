@@ -10,6 +10,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Self
 
@@ -46,7 +47,10 @@ SET_UP_DEATHS = 3
 
 
 class RayRunner(Runner):
-    """Executions of Ray Data in which a block is a unit, so that what is lost is known by name."""
+    """Executions of Ray Data in which a block is a unit, so that what is lost is known by name.
+
+    Units that go together are one block, and lost together.
+    """
 
     def __init__(
         self, stages: Sequence[Stage], config: RunnerConfig, labels: Labels | Mapping[str, Labels] = UNNAMED
@@ -80,26 +84,29 @@ class RayRunner(Runner):
 
     def stream(self, tasks: Sequence[Task]) -> Iterator[Result]:
         """See Runner. Raises ConfigError where no node can hold an actor, UnreachableError if Ray ends."""
-        for start in range(0, len(tasks), BLOCKS):
-            yield from self._execution(tasks[start : start + BLOCKS])
+        blocks = blocks_of(tasks)
+        for start in range(0, len(blocks), BLOCKS):
+            yield from self._execution(blocks[start : start + BLOCKS])
 
-    def _execution(self, tasks: Sequence[Task]) -> Iterator[Result]:
+    def _execution(self, blocks: Sequence[Sequence[Task]]) -> Iterator[Result]:
         _set_context()
+        tasks = [task for block in blocks for task in block]
         pools = [pool for _, pool in self._pooled]
         # No node joins a cluster of the job's own.
         require_room(pools, 0.0 if address_of(self._config) == LOCAL else self._config.wait_s, self.say)
         watch = Watch(pools, self.say)
-        actors = sum(min(pool.actors, len(tasks)) for pool in pools)
+        actors = sum(min(pool.actors, len(blocks)) for pool in pools)
         runs = {task.run: self._metrics[task.run] for task in tasks}
         for run, metrics in runs.items():
             metrics.begin([task for task in tasks if task.run == run], actors)
         try:
             with watch.watching():
-                for row in self._dataset(tasks).iter_rows():
-                    result: Result = pickle.loads(row["work"])  # noqa: S301 (what our own actors made)
+                for row in self._dataset(blocks).iter_rows():
+                    results: list[Result] = pickle.loads(row["work"])  # noqa: S301 (our own actors made it)
                     watch.saw()
-                    runs[result.task.run].saw(result)
-                    yield result
+                    for result in results:
+                        runs[result.task.run].saw(result)
+                        yield result
         except ray.exceptions.RayError as error:
             raise UnreachableError(
                 f"Ray gave up: {' '.join(str(error).split())[:300]}; run the same command again to go on"
@@ -113,9 +120,9 @@ class RayRunner(Runner):
         if run in self._metrics:  # what is told while the cluster starts, nobody measures
             self._metrics[run].tell(now)
 
-    def _dataset(self, tasks: Sequence[Task]) -> ray.data.Dataset:
-        """The units, pickled, one a block, and what is to be done with them; nothing runs yet."""
-        items = [{"work": pickle.dumps(task)} for task in tasks]
+    def _dataset(self, blocks: Sequence[Sequence[Task]]) -> ray.data.Dataset:
+        """The blocks, pickled, and what is to be done with their units; nothing runs yet."""
+        items = [{"work": pickle.dumps(block)} for block in blocks]
         data: ray.data.Dataset = ray.data.from_items(items, override_num_blocks=len(items))
         for stage, pool in self._pooled:
             with warnings.catch_warnings():
@@ -126,8 +133,8 @@ class RayRunner(Runner):
                     batch_size=1,
                     fn_constructor_args=(stage, list(self._labels.values()), _threads_of(pool), code_of()),
                     compute=ActorPoolStrategy(
-                        size=min(pool.actors, len(tasks)),
-                        # A worker that dies takes what it holds with it: with one unit, the guilty is known.
+                        size=min(pool.actors, len(blocks)),
+                        # A worker that dies takes what it holds with it: with one block, the guilty is known.
                         max_tasks_in_flight_per_actor=1,
                     ),
                     num_cpus=pool.cpus,
@@ -135,6 +142,13 @@ class RayRunner(Runner):
                     **FAULT_BUDGET,
                 )
         return data
+
+
+def blocks_of(tasks: Sequence[Task]) -> list[list[Task]]:
+    """Units one by one, or those that go together."""
+    keys = enumerate(tasks)
+    grouped = groupby(keys, lambda one: (one[0], None) if one[1].together is None else one[1].together)
+    return [[task for _, task in block] for _, block in grouped]
 
 
 def _threads_of(pool: Pool) -> int:
@@ -168,18 +182,21 @@ class StageActor:
             self._broken = error
 
     def __call__(self, batch: Batch) -> Batch:
-        """One unit, pickled, to its result, pickled."""
+        """The units of one block, pickled, to their results, pickled."""
         import torch
 
         torch.set_num_threads(self._threads)
-        work = pickle.loads(batch["work"][0])  # noqa: S301 (made by our own driver and actors)
-        if self._broken is not None:
-            task = work if isinstance(work, Task) else work.task
-            return {"work": [pickle.dumps(Failed(task, str(self._broken), fatal=self._broken))]}
+        works = pickle.loads(batch["work"][0])  # noqa: S301 (made by our own driver and actors)
         try:
-            return {"work": [pickle.dumps(attempt(self._stage, work))]}
+            return {"work": [pickle.dumps([self._result(work) for work in works])]}
         except DeviceLostError:
             os._exit(DEVICE_LOST_EXIT)
+
+    def _result(self, work: Any) -> Any:
+        if self._broken is None:
+            return attempt(self._stage, work)
+        task = work if isinstance(work, Task) else work.task
+        return Failed(task, str(self._broken), fatal=self._broken)
 
 
 @contextmanager

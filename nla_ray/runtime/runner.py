@@ -43,13 +43,16 @@ class Runner(ABC):
         """Give back what was taken."""
 
 
-def set_up(stage: Stage, beside: Stage | None = None) -> None:
-    """Set a stage up, maybe beside one of its kind. Raises NlaError, whatever is wrong: it ends the run."""
+def set_up(stage: Stage, beside: Stage | None = None, ahead_of: Sequence[Stage] = ()) -> None:
+    """Set a stage up, maybe beside one of its kind or as the first of several.
+
+    Raises NlaError, whatever is wrong: it ends the run.
+    """
     try:
-        if beside is None:
-            stage.setup()
-        else:
+        if beside is not None:
             stage.setup_beside(beside)
+        else:
+            stage.setup_ahead_of(ahead_of)
     except NlaError:
         raise
     except Exception as error:

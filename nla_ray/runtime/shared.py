@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 
+from nla_ray.corpus.documents.pieces import UnitSource
 from nla_ray.errors import EngineError
 from nla_ray.runtime.progress import Labels, Progress
 from nla_ray.runtime.runner import Runner
@@ -36,32 +37,36 @@ class _Request:
 
     run: str
     tasks: Sequence[Task]
+    again: bool
+    """Whether the run had asked before: these failed then."""
     answers: SimpleQueue[Result | BaseException | None] = field(default_factory=SimpleQueue)
 
 
 class Shared:
     """Runs flows together. What they ask for is streamed at once, when every one of them waits or has ended.
 
-    Flows begin one after the other, each in a thread of its own; the stream runs in the caller's thread.
+    Flows begin one after the other, each in a thread of its own; the stream runs in the caller's thread. With
+    `together`, units of the same documents go through one worker, one run's after the other's.
     """
 
-    def __init__(self, opened: Open) -> None:
-        self._open = opened
+    def __init__(self, opened: Open, *, together: bool = False) -> None:
+        self._open, self._together = opened, together
         self._stages: list[Several] = []
         self._labels: dict[str, Labels] = {}
         self._members: list[Member] = []
         self._runner: Runner | None = None
         self._changed = threading.Condition()
         self._requests: list[_Request] = []
+        self._asked: set[str] = set()
         self._busy = 0
         self._stopped = False
 
-    def member(self, run: str, stages: Sequence[Stage], labels: Labels) -> Runner:
-        """The runner of one run, for its flow; `run` tells the runs apart."""
+    def member(self, run: str, stages: Sequence[Stage], labels: Labels, models: Hashable = None) -> Runner:
+        """The runner of one run, for its flow; `run` tells the runs apart, for `models` see `Several`."""
         if not self._stages:
             self._stages = [Several(stage.name) for stage in stages]
         for several, stage in zip(self._stages, stages, strict=True):
-            several.add(run, stage)
+            several.add(run, stage, models)
         self._labels[run] = labels
         self._members.append(member := Member(self, run))
         return member
@@ -85,10 +90,12 @@ class Shared:
 
     def ask(self, run: str, tasks: Sequence[Task]) -> Iterator[Result]:
         """The results of some units, for a flow."""
-        request = _Request(run, [replace(task, run=run) for task in tasks])
+        named = [replace(task, run=run, together=None) for task in tasks]
         with self._changed:
             if self._stopped:
                 raise StoppedError(_STOPPED)
+            request = _Request(run, named, run in self._asked)
+            self._asked.add(run)
             self._requests.append(request)
             self._busy -= 1
             self._changed.notify_all()
@@ -127,7 +134,7 @@ class Shared:
             requests, self._requests = self._requests, []
         by_run = {request.run: request for request in requests}
         left = Counter({request.run: len(request.tasks) for request in requests})
-        tasks = [task for request in requests for task in request.tasks]
+        tasks = in_order(requests, together=self._together)
         error: BaseException | None = None
         try:
             for result in self._stream(tasks):
@@ -166,6 +173,23 @@ class Shared:
             requests, self._requests = self._requests, []
         for request in requests:
             self._answer(request, StoppedError(_STOPPED))
+
+
+def in_order(requests: Sequence[_Request], *, together: bool) -> list[Task]:
+    """What is asked for, run by run, or `together` source by source.
+
+    A unit that failed stands alone when it is tried again: no other run's may be lost with it.
+    """
+    by_source: dict[UnitSource, list[Task]] = {}
+    others: list[Task] = []
+    for request in requests:
+        for task in request.tasks:
+            if together and not request.again:
+                by_source.setdefault(task.source, []).append(task)
+            else:
+                others.append(task)
+    numbered = enumerate(by_source.values())
+    return [replace(task, together=n) for n, tasks in numbered for task in tasks] + others
 
 
 class Member(Runner):

@@ -32,6 +32,7 @@ from nla_ray.nla.prompt import load_tokenizer
 from nla_ray.nla.verbalizer import Sampling
 from nla_ray.stages.device import device_of
 from nla_ray.stages.halves import in_halves
+from nla_ray.stages.one_pass import OnePass
 from nla_ray.stages.rows import Identity, Read
 from nla_ray.stages.stage import Stage
 from nla_ray.stages.tally import Tally
@@ -85,6 +86,11 @@ class ExtractStage(Stage):
 
     def setup(self) -> None:
         """Load the target up to block K; for a corpus of vectors at most its tokenizer."""
+        self.setup_ahead_of([])
+
+    def setup_ahead_of(self, others: Sequence[ExtractStage]) -> None:
+        """Load it up to the deepest layer of those that can be read in one pass; see Stage."""
+        layers = {self._identity.layer, *(one._identity.layer for one in others if self._passes_with(one))}
         config, ref = self._config, self._config.target
         reads = ref is not None and config.corpus.vectors is None
         target = None if ref is None else directory_of(ref, weights=reads)
@@ -93,23 +99,35 @@ class ExtractStage(Stage):
         self._answers = None if continuer is None else answers_of(config, continuer)
         self._open_reader(target)
         self._directory = target
-        self._extractor = extractor_of(config, target, self._identity.layer, continuer) if reads else None
+        extractor = extractor_of(config, target, sorted(layers), continuer) if reads else None
+        self._pass = None if extractor is None else OnePass(extractor)
 
     def setup_beside(self, other: ExtractStage) -> None:
         """See Stage."""
         ref = self._config.target
-        if self._loads() != other._loads():
+        if self._loads() != other._loads() or not self._within(other):
             self.setup()
         elif ref == other._config.target:
             self._tokenizer, self._answers = other._tokenizer, other._answers
-            self._directory, self._extractor = other._directory, other._extractor
+            self._directory, self._pass = other._directory, other._pass
             self._open_reader(None if ref is None else directory_of(ref, weights=False))
-        elif other._extractor is not None and (target := self._over_the_same(other)) is not None:
+        elif other._pass is not None and (target := self._over_the_same(other)) is not None:
             self._directory, self._tokenizer, self._answers = target, tokenizer_of(self._config, target), None
             self._open_reader(target)
-            self._extractor = other._extractor.beside(target)
+            self._pass = other._pass.beside(target)
         else:
             self.setup()
+
+    def _passes_with(self, other: ExtractStage) -> bool:
+        """Whether one pass can give the layers of both; a model that answers is read by itself."""
+        alone = self._config.continuation is not None or self._config.engine.ranks > 1
+        return not alone and self._loads() == other._loads()
+
+    def _within(self, other: ExtractStage) -> bool:
+        """Whether what another has loaded gives this layer."""
+        return self._identity.layer in (
+            (other._identity.layer,) if other._pass is None else other._pass.layers
+        )
 
     def _over_the_same(self, other: ExtractStage) -> Path | None:
         """The directory of a target over the base of another's; None for one that is loaded by itself."""
@@ -122,11 +140,11 @@ class ExtractStage(Stage):
         return target if bottom_of(target) == bottom_of(other._directory) else None
 
     def _loads(self) -> tuple[object, ...]:
-        """What is loaded follows from this and the target alone."""
+        """What is loaded follows from this, the target and the layers alone."""
         one = self._config
         reads = one.corpus.vectors is None
         trusted = one.target is not None and one.target.trust_remote_code
-        return one.engine, one.continuation, one.seed, self._identity.layer, reads, trusted
+        return one.engine, one.continuation, one.seed, reads, trusted
 
     def _open_reader(self, target: Path | None) -> None:
         self._reader = reader_of(
@@ -171,19 +189,15 @@ class ExtractStage(Stage):
         starts = np.concatenate([[0], np.cumsum(counts)])
         vectors = np.full((starts[-1], self._d_model), np.nan, np.float32)
         wanted = [index for index, count in enumerate(counts) if count and task.wants(index)]
-        for index, found in zip(wanted, self._found([readings[index] for index in wanted]), strict=True):
+        extracted = self._extracted(task, [readings[index] for index in wanted])
+        for index, found in zip(wanted, extracted, strict=True):
             vectors[starts[index] : starts[index + 1]] = found
         return vectors
 
-    def _found(self, readings: Sequence[Reading]) -> list[np.ndarray]:
-        if self._extractor is None:
+    def _extracted(self, task: Task, readings: Sequence[Reading]) -> list[np.ndarray]:
+        if self._pass is None:
             return [np.frombuffer(one.document.vector or b"", "<f4")[None] for one in readings]
-        extractor = self._extractor
-
-        def extract(some: Sequence[Reading]) -> list[np.ndarray]:
-            return extractor.extract([one.token_ids for one in some], [one.positions for one in some])
-
-        return [one[:, 0] for one in in_halves(extract, readings)]
+        return self._pass.vectors(self._identity.layer, readings, remember=task.together is not None)
 
     def _count(self, tally: Tally, readings: Sequence[Reading], vectors: np.ndarray) -> None:
         tally.documents = len(readings)
@@ -270,21 +284,21 @@ def answers_of(config: Extracts, continuer: Continuer) -> Answers:
 
 
 def extractor_of(
-    config: Extracts, target: Path | None, layer: int, continuer: Continuer | None
+    config: Extracts, target: Path | None, layers: Sequence[int], continuer: Continuer | None
 ) -> Extractor | None:
-    """What reads block K: of the model that answers, where it is there already."""
+    """What reads the outputs of blocks: of the model that answers, where it is there already."""
     if target is None or config.target is None:
         return None
     at_once = config.engine.batch_tokens
     if continuer is not None:
-        return Extractor.within(continuer.model, [layer], target, batch_tokens=at_once)
+        return Extractor.within(continuer.model, layers, target, batch_tokens=at_once)
     device, dtype = device_of(config.engine)
     remote = config.target.trust_remote_code
     return spread(
         config.engine.ranks,
         Extractor,
         target,
-        [layer],
+        layers,
         dtype=dtype,
         device=device,
         batch_tokens=at_once,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from nla_ray.stages.stage import Stage
@@ -25,6 +26,10 @@ class LookFirst(Stage):
     def setup(self) -> None:
         """Set up the real stage."""
         self._first.setup()
+
+    def setup_ahead_of(self, others: Sequence[LookFirst]) -> None:
+        """See Stage."""
+        self._first.setup_ahead_of([one._first for one in others])
 
     def setup_beside(self, other: LookFirst) -> None:
         """See Stage."""

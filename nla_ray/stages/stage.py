@@ -17,6 +17,10 @@ class Stage(ABC):
     def setup(self) -> None:  # noqa: B027 (many stages need none)
         """Open what the step needs; called once in the process that runs it."""
 
+    def setup_ahead_of(self, others: Sequence[Any]) -> None:
+        """The same, where others of its kind may be set up beside it: it can load what serves them too."""
+        self.setup()
+
     def setup_beside(self, other: Any) -> None:
         """The same, beside a stage of its kind that is set up: what is equal need not be loaded twice."""
         self.setup()

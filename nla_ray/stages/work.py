@@ -24,7 +24,8 @@ class Task:
 
     `planned` rows, None where the target's answers decide. `skip` are documents, by their index in the unit,
     that no worker survives, each with the reason: their rows go to the quarantine. `only` makes it a trial:
-    these documents alone are tried and nothing is written. `run` tells apart several runs that share workers.
+    these documents alone are tried and nothing is written. `run` tells apart several runs that share workers;
+    units of one number in `together` are of the same documents and go through one worker one after the other.
     """
 
     unit_id: str
@@ -34,6 +35,7 @@ class Task:
     skip: Mapping[int, str] = field(default_factory=dict)
     only: frozenset[int] | None = None
     run: str = ""
+    together: int | None = None
 
     def wants(self, document: int) -> bool:
         """Whether a document of the unit is to be worked on."""

@@ -78,6 +78,8 @@ def test_each_model_may_have_documents_of_its_own() -> None:
         ({"leave_out": ["one/docs"]}, "leaves no cell"),
         ({"budget": {"money": 3}}, "say the price of a GPU-hour"),
         ({"targets_at_once": 2}, "use runner.name: ray"),
+        ({"one_pass": True, "continuation": {}}, "is read anew for each pair; leave one_pass out"),
+        ({"one_pass": True, "engine": {"ranks": 2}}, "with one rank"),
         ({"name": "a/b"}, "letters, digits, `.`, `_` and `-`, at most 64"),
         ({"targets": [TARGET | {"name": "../up"}]}, "none of `.-` first"),
         ({"notify": {"url_env": "https://hook"}}, "the name of an environment variable"),
@@ -91,7 +93,9 @@ def test_what_does_not_belong_together_is_refused(changes: dict[str, Any], said:
 
 
 def test_what_changes_no_row_is_no_part_of_what_a_week_was_begun_with() -> None:
-    other = config(root="elsewhere", budget={"vectors": 3}, runner={"name": "ray"}, targets_at_once=2)
+    other = config(
+        root="elsewhere", budget={"vectors": 3}, runner={"name": "ray"}, targets_at_once=2, one_pass=True
+    )
     assert other.effective() == config().effective()
     assert config(seed=6).effective() != config().effective()
 

@@ -94,6 +94,22 @@ class Last(Stage):
         return Done(work, None, Tally())
 
 
+class Logged(Stage):
+    """Writes down which process made which unit of which run, and whether with others."""
+
+    name = "logged"
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+
+    def __call__(self, work: Task) -> Done:
+        """The unit, made."""
+        with self._log.open("a") as log:
+            first = work.source.pieces[0].first
+            log.write(f"{os.getpid()} {first} {work.run} {work.together is not None}\n")
+        return Done(work, None, Tally())
+
+
 class Raising(Stage):
     """Raises an error over certain units, or in its set-up."""
 

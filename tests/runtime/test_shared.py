@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nla_ray.corpus.documents.pieces import UnitSource
-from nla_ray.errors import EngineError
+from nla_ray.corpus.documents.pieces import Piece, UnitSource
+from nla_ray.corpus.files.sources import Source
+from nla_ray.errors import CheckpointError, EngineError
+from nla_ray.pipelines.decode.run import runner_of
 from nla_ray.runtime.local import LocalRunner
 from nla_ray.runtime.progress import UNNAMED, Labels
 from nla_ray.runtime.runner import Runner
+from nla_ray.runtime.several import Several
 from nla_ray.runtime.shared import Shared, StoppedError
 from nla_ray.stages.stage import Stage
 from nla_ray.stages.work import Failed, Result, Task
+from tests.runtime.conftest import Make
+from tests.runtime.stages import Echo, Logged, Raising
 
 
 def tasks(*units: str) -> list[Task]:
@@ -109,3 +115,57 @@ def test_a_run_that_asks_for_nothing_holds_nobody_up() -> None:
     shared, found = Shared(local), list[Any]()
     shared.run([lambda: None, flow(shared, "one", Loading("one", []), [tasks("a")], found), lambda: None])
     assert found == [["one made a"]]
+
+
+def units(run: str, *places: int) -> list[Task]:
+    """A unit of each document; runs have ids of their own for the same ones."""
+    source = Source("in.jsonl", "/in.jsonl", "jsonl")
+    return [Task(f"{run}{n}", UnitSource((Piece(source, n, 0, 0, 1),)), 1) for n in places]
+
+
+@pytest.mark.slow
+def test_together_units_of_the_same_documents_go_through_one_worker_and_alone_when_tried_again(
+    make: Make, one_process: str, tmp_path: Path
+) -> None:
+    config, log = make(one_process), tmp_path / "log"
+    pool = config.runner.pool.model_copy(update={"actors": 2, "cpus": 0.5})
+    config = config.model_copy(update={"runner": config.runner.model_copy(update={"pool": pool})})
+    shared = Shared(lambda stages, labels: runner_of(config, stages, labels), together=True)
+
+    def flow(run: str, *asked: Sequence[int]) -> Callable[[], None]:
+        def made() -> None:
+            stages = [Logged(log), Echo(), Echo(), Echo()]
+            with shared.member(run, stages, UNNAMED) as runner:
+                for places in asked:
+                    assert {one.task.unit_id for one in runner.stream(units(run, *places))} == {
+                        f"{run}{n}" for n in places
+                    }
+
+        return made
+
+    shared.run([flow("one", range(1, 7), [2]), flow("two", (5, 3, 1, 4, 6, 2), [2])])
+    lines = [line.split() for line in log.read_text().splitlines()]
+    by_worker: dict[str, list[tuple[str, str]]] = {}
+    for worker, place, run, together in lines:
+        if together == "True":
+            by_worker.setdefault(worker, []).append((place, run))
+    for found in by_worker.values():
+        for (one, first), (other, second) in zip(found[::2], found[1::2], strict=True):
+            assert one == other and (first, second) == ("one", "two")
+    assert sum(map(len, by_worker.values())) == 12
+    assert [line[1:3] for line in lines if line[3] == "False"] == [["2", "one"], ["2", "two"]]
+
+
+def test_where_the_first_cannot_be_set_up_one_with_other_models_is() -> None:
+    loaded = list[str]()
+    bad = Raising({}, in_setup=CheckpointError("its file is cut"))
+    several = Several("load")
+    several.add("a/1", bad, "a")
+    several.add("a/2", Loading("a/2", loaded), "a")
+    several.add("b/1", Loading("b/1", loaded), "b")
+    several.setup()
+    assert loaded == ["b/1"]
+    alone = Several("load")
+    alone.add("a/1", bad, "a")
+    with pytest.raises(CheckpointError, match="its file is cut"):
+        alone.setup()

@@ -1,4 +1,4 @@
-"""The cells of one target, or of adapters over one base: one set of workers loads the models once for all."""
+"""Cells of one target, or of adapters over one base: one set of workers loads the models once for all."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Group:
     """By cell; one that was stopped is not here."""
 
     def __post_init__(self) -> None:
-        self.shared = Shared(self._open)
+        self.shared = Shared(self._open, together=self.place.config.one_pass)
 
     def run(self) -> dict[tuple[str, str], CellResult]:
         """Decode all cells; their results, which are kept in the place too."""
@@ -92,7 +92,7 @@ class Group:
         self, work: CellWork, config: DecodeConfig, stages: Sequence[Stage], labels: Labels
     ) -> Runner:
         self.leases.tell(work.cell, run_id=labels.run)
-        return self.shared.member(work.cell.id, stages, labels)
+        return self.shared.member(work.cell.id, stages, labels, loaded_for(work))
 
     def _tell(self, work: CellWork, now: Progress) -> None:
         use = use_of(now.busy, work.decoding.runner, settled(work.decoding).device)
@@ -109,13 +109,20 @@ class Group:
         self.say(work.cell.id, now)
 
 
+def group_of(work: CellWork, *, one_pass: bool) -> tuple[object, ...]:
+    """Cells with the same are decoded together: those that load the same, in one pass those of one target."""
+    target, *pair = loaded_for(work)
+    return (target,) if one_pass and work.decoding.corpus.vectors is None else (target, *pair)
+
+
 def loaded_for(work: CellWork) -> tuple[object, ...]:
-    """What is loaded for a cell, of an adapter its base: those with the same are decoded together."""
+    """What is loaded for a cell, first its target, of an adapter the base."""
     models = work.decoding.models
     target = models.target
     while target is not None and target.base is not None:
         target = target.base
-    return str(target), str(models.av), str(models.ar), models.injection, work.cell.layer
+    pair = str(models.av), str(models.ar), models.injection, str(models.pair)
+    return str(target), *pair, work.cell.layer
 
 
 def failed(work: CellWork, error: Exception, started: str) -> CellResult:

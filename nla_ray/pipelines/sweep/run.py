@@ -32,7 +32,7 @@ from nla_ray.fleet.results import (
 from nla_ray.pipelines.audit.run import packs_of
 from nla_ray.pipelines.sweep.audits import Auditor
 from nla_ray.pipelines.sweep.board import Board, Say, Tell, counting
-from nla_ray.pipelines.sweep.group import Group, failed, loaded_for
+from nla_ray.pipelines.sweep.group import Group, failed, group_of
 from nla_ray.pipelines.sweep.place import (
     CellWork,
     Place,
@@ -115,11 +115,11 @@ class Driver:
     found: dict[Pair, CellResult] = field(default_factory=dict)
 
     def decode(self) -> None:
-        """Decode what is left, target by target; adapters over one base with one pair go together."""
+        """Decode what is left, target by target; what loads the same goes together (`group_of`)."""
         while (left := self._left()) and not self.over:
             groups: dict[object, list[CellWork]] = {}
             for work in left:
-                groups.setdefault(loaded_for(work), []).append(work)
+                groups.setdefault(group_of(work, one_pass=self.place.config.one_pass), []).append(work)
             if not sum(self._at_once(list(groups.values()))) and not self.over:
                 self._wait(left)
 
