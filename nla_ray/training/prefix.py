@@ -8,7 +8,7 @@ import torch
 from torch.distributed.fsdp import FSDPModule
 from transformers import DynamicCache
 
-from nla_ray.nla.model.stack import cache_keyword, cached_by_attention, find_stack
+from nla_ray.nla.model.blocks.stack import cache_keyword, cached_by_attention, find_stack
 
 
 def shares(model: torch.nn.Module, decoder: Any) -> bool:

@@ -12,7 +12,7 @@ import torch
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
-from nla_ray.nla.model.stack import find_stack
+from nla_ray.nla.model.blocks.stack import find_stack
 from nla_ray.nla.reconstructor import Reconstructor
 from nla_ray.nla.sidecar.read import read_sidecar
 from nla_ray.nla.verbalizer import Sampling
