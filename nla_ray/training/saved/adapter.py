@@ -143,7 +143,7 @@ class _Adapter:
         return both
 
     def write(self, directory: Path, base: ModelRef, blocks: int | None = None) -> None:
-        """`adapter_config.json` and `adapter_model.safetensors`; with `blocks` of the first so many of a base."""
+        """Its configuration and weights; with `blocks` it is of the first so many blocks of a base."""
         targets = sorted({name.removesuffix(_A).rpartition(".")[2] for name in self.tensors if _A in name})
         config = LoraConfig(
             r=self.rank, lora_alpha=self.alpha, use_rslora=self.rslora,  # type: ignore[arg-type]
