@@ -101,3 +101,9 @@ def test_a_template_that_takes_no_two_turns_of_a_user_keeps_its_system_turn() ->
     found.chat_template = "{{ messages|length }}" + CHAT
     with pytest.raises(CheckpointError, match=r"init.system_turn: false: .* otherwise than one after"):
         bare(found, system_turn=False)
+
+
+def test_a_token_that_was_added_serves_unless_it_is_special() -> None:
+    found = tokenizer("龜")
+    found.add_tokens(["㈎"])
+    assert chosen(found) == "㈎"
