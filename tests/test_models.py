@@ -132,6 +132,7 @@ def test_the_rows_of_a_gguf_target_are_those_of_its_checkpoint(
                 "corpus": {"paths": [str(tmp_path / "corpus.jsonl")], "text": "text"},
                 "positions": {"n": 2},
                 "sampling": {"max_new_tokens": 12},
+                "prove": False,
             }
         )
         decode(config)
