@@ -36,8 +36,8 @@ def model_record(ref: ModelRef, directory: Path) -> ModelRecord:
     """Identity of a checkpoint: the commit where it is from the hub, for that pins every file, here or not.
 
     Of a local directory every file that makes a checkpoint is read, so that it is the same here and on S3,
-    and the sidecar one level up where that is the one that is read; sub-folders do not count. An adapter is its own files and all that its base is; a GGUF file is what it
-    holds, not what it was converted to.
+    and the sidecar one level up where that is the one that is read; sub-folders do not count. An adapter is
+    its own files and all that its base is; a GGUF file is what it holds, not what it was converted to.
     """
     if (file := gguf_of(ref)) is not None:
         return ModelRecord(str(ref), commit_of(file), digest("gguf", gguf_sha256(file)))

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from nla_ray.cache import cache_folder, made_once, writing
 from nla_ray.errors import CheckpointError
 from nla_ray.ids import digest
-from nla_ray.nla.model.adapters.contents import CONFIG_NAME, WEIGHTS_NAME, sidecar_of
+from nla_ray.nla.model.adapters.contents import CONFIG_NAME, PREFIX, WEIGHTS_NAME, sidecar_of
 from nla_ray.nla.model.files.weights import HEAD_NAME, SafetensorsDir
 from nla_ray.nla.sidecar.dialects.easynla import AR_WEIGHTS, ArMeta, read_ar_meta
 from nla_ray.nla.sidecar.dialects.seen import AR_META
@@ -83,7 +83,7 @@ def _split(tensors: SafetensorsDir) -> tuple[dict[str, torch.Tensor], dict[str, 
             head[name.removeprefix(_HEAD)] = tensors.tensor(name)
         elif name.startswith(_BACKBONE) and ".lora_" in name:
             plain = name.removeprefix(_BACKBONE).replace(".default.", ".")
-            adapter[f"base_model.model.{plain}"] = tensors.tensor(name)
+            adapter[f"{PREFIX}{plain}"] = tensors.tensor(name)
         else:
             raise CheckpointError(
                 f"{tensors.directory / AR_WEIGHTS}: {name}: neither LoRA of its backbone nor its value head; "
@@ -99,7 +99,7 @@ def _split(tensors: SafetensorsDir) -> tuple[dict[str, torch.Tensor], dict[str, 
 
 def _config(meta: ArMeta, adapter: Iterable[str]) -> dict[str, object]:
     """Its modules are named one by one: those of the blocks that were cut off had no LoRA."""
-    modules = {name.removeprefix("base_model.model.").partition(".lora_")[0] for name in adapter}
+    modules = {name.removeprefix(PREFIX).partition(".lora_")[0] for name in adapter}
     return {
         "peft_type": "LORA",
         "r": meta.rank,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import save_file
 
+from nla_ray.errors import CheckpointError
 from nla_ray.nla.model.adapters.easynla import as_adapter
 
 
@@ -30,6 +32,14 @@ def test_a_file_that_comes_later_is_in_it(tmp_path: Path) -> None:
     assert second != first and as_adapter(source) == second
     assert (second / "nla_meta.yaml").samefile(tmp_path / "nla_meta.yaml")
     assert (second / "tokenizer.json").samefile(source / "tokenizer.json")
+
+
+@pytest.mark.parametrize("alpha", [True, float("inf"), 10**400])
+def test_its_alpha_is_a_number(tmp_path: Path, alpha: float) -> None:
+    file = saved(tmp_path / "ar") / "ar_meta.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"lora_alpha": alpha}))
+    with pytest.raises(CheckpointError, match="lora_alpha are positive numbers"):
+        as_adapter(tmp_path / "ar")
 
 
 def test_what_is_half_deleted_is_made_again(tmp_path: Path) -> None:
