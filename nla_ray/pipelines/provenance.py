@@ -56,8 +56,8 @@ def model_record(ref: ModelRef, directory: Path) -> ModelRecord:
         for name, file in here.items()
         if not name.startswith(".") and any(fnmatchcase(name, pattern) for pattern in patterns)
     }
-    if (sidecar := sidecar_path(directory)).is_file():
-        files[SIDECAR_NAME] = sidecar
+    if (above := sidecar_path(directory)).is_file():
+        files[SIDECAR_NAME] = above
     parts = [part for name in sorted(files) for part in (name, file_sha256(files[name]))]
     return ModelRecord(str(ref), None, digest(*parts))
 

@@ -75,8 +75,8 @@ def attach(model: nn.Module, directory: Path, *, blocks: int) -> Adapter:
     """The adapter in `directory` for a model with all or the first of the base's `blocks`.
 
     On a model on the meta device headers are compared and no value is read. Raises CheckpointError for what
-    is not LoRA as it is merged here, for an adapter that does not fit the model in every part, and for weights
-    that stay quantised.
+    is not LoRA as it is merged here, for an adapter that does not fit the model in every part, and for
+    weights that stay quantised.
     """
     files = open_adapter(directory)
     places = places_of(files, model, blocks)
