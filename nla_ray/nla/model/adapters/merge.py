@@ -96,7 +96,7 @@ def attach(model: nn.Module, directory: Path, *, blocks: int) -> Adapter:
 
 def _refuse_packed(model: nn.Module, files: AdapterFiles, places: Places) -> None:
     """Numbers that stand for others by a scale are no weights that anything can be added to."""
-    for name in {*places.modules, *(name.rpartition(".")[0] for name in places.full)}:
+    for name in {*places.modules, *(name.rpartition(".")[0] for name in places.full.values())}:
         for weight in model.get_submodule(name).parameters(recurse=False):
             if weight.dtype not in _PLAIN:
                 raise CheckpointError(
