@@ -7,13 +7,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
-from nla_ray.cache import cache_folder
+from nla_ray.cache import cache_folder, made_once
 from nla_ray.config.decode import Models
 from nla_ray.config.reference import ModelRef
 from nla_ray.errors import CheckpointError, NoCheckpointError
 from nla_ray.ids import digest
 from nla_ray.nla.model.adapters.easynla import made_from
 from nla_ray.nla.model.resolve import base_of, gguf_file, named_gguf, resolve, wanted_files
+from nla_ray.nla.sidecar.known import snapshot_of
 
 S3 = "s3://"
 
@@ -93,7 +94,6 @@ def _converted(file: Path) -> Path:
     # Packages that are not needed for models of other kinds.
     from nla_ray.nla.model.gguf.convert import VERSION, convert
     from nla_ray.nla.model.gguf.header import require_gguf
-    from nla_ray.store.places.made import made_once
 
     require_gguf(file)
     made_by = digest(str(VERSION), version("gguf"), version("transformers"))[:8]
@@ -109,9 +109,8 @@ def _converted(file: Path) -> Path:
 
 def commit_of(path: Path) -> str | None:
     """The commit of what lies in the hub's download cache, or was made from it; None of any other."""
-    parts = made_from(path).parts
-    within = parts[:-1]
-    return parts[within.index("snapshots") + 1] if "snapshots" in within else None
+    found = snapshot_of(made_from(path))
+    return None if found is None else found.commit
 
 
 def directory_of(ref: ModelRef, *, weights: bool = True) -> Path:
@@ -122,9 +121,9 @@ def directory_of(ref: ModelRef, *, weights: bool = True) -> Path:
 def planned_directory(ref: ModelRef) -> Path:
     """The directory as a plan needs it: of S3 every file, for what they hold is the model's identity.
 
-    A local directory has all files, and the hub's commit stands for them.
+    A local directory has all files, and the hub's commit stands for them; so of each base below an adapter.
     """
-    return directory_of(ref, weights=ref.path.startswith(S3))
+    return resolve(here(ref), weights=False)
 
 
 def _copy(ref: ModelRef, *, weights: bool) -> tuple[Path, str]:

@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from nla_ray.errors import ConfigError
 
-_EXPECTED = "ID_OR_PATH[@REVISION][#SUBFOLDER]"
 _ON = re.compile(r"(?:^|\s)on(?:\s|$)")
 _FORM = re.compile(r"(?P<path>[^@#]+)(?:@(?P<revision>[^@#]+))?(?:#(?P<subfolder>[^@#]+))?")
 

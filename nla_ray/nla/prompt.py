@@ -10,9 +10,8 @@ from typing import Any
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from nla_ray.errors import CheckpointError
+from nla_ray.nla.sidecar.dialects.seen import VOCABULARIES
 from nla_ray.nla.sidecar.read import AR_SLOT, AV_SLOT, Marker, Sidecar, split_template
-
-_VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tekken.json")
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,8 @@ def load_tokenizer(
 
 def _from_pretrained(directory: Path, trust_remote_code: bool) -> PreTrainedTokenizerBase:
     # Without any of these files transformers makes an empty tokenizer of the model's kind and says nothing.
-    if not trust_remote_code and not any((Path(directory) / name).exists() for name in _VOCABULARIES):
-        raise CheckpointError(f"{directory}: no tokenizer; one of {', '.join(_VOCABULARIES)} was expected")
+    if not trust_remote_code and not any((Path(directory) / name).exists() for name in VOCABULARIES):
+        raise CheckpointError(f"{directory}: no tokenizer; one of {', '.join(VOCABULARIES)} was expected")
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             str(directory), trust_remote_code=trust_remote_code, local_files_only=True

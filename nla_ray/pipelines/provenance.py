@@ -14,7 +14,7 @@ from nla_ray.ids import digest
 from nla_ray.models import commit_of, gguf_of, gguf_sha256
 from nla_ray.nla.model.adapters.view import layers_of
 from nla_ray.nla.model.resolve import wanted_files
-from nla_ray.nla.sidecar.read import SIDECAR_NAME
+from nla_ray.nla.sidecar.dialects.seen import SIDECAR_NAME, sidecar_path
 from nla_ray.store.places.folder import file_sha256
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "peft", "pyarrow")
@@ -35,9 +35,9 @@ class ModelRecord:
 def model_record(ref: ModelRef, directory: Path) -> ModelRecord:
     """Identity of a checkpoint: the commit where it is from the hub, for that pins every file, here or not.
 
-    Of a local directory every file that makes a checkpoint is read, so that it is the same here and on S3;
-    sub-folders do not count. An adapter is its own files and all that its base is; a GGUF file is what it
-    holds, not what it was converted to.
+    Of a local directory every file that makes a checkpoint is read, so that it is the same here and on S3,
+    and the sidecar one level up where that is the one that is read; sub-folders do not count. An adapter is
+    its own files and all that its base is; a GGUF file is what it holds, not what it was converted to.
     """
     if (file := gguf_of(ref)) is not None:
         return ModelRecord(str(ref), commit_of(file), digest("gguf", gguf_sha256(file)))
@@ -50,9 +50,15 @@ def model_record(ref: ModelRef, directory: Path) -> ModelRecord:
     if commit is not None:
         return ModelRecord(str(ref), commit, digest("commit", commit, ref.subfolder))
     patterns = wanted_files(code=ref.trust_remote_code)
-    files = (file.name for file in directory.iterdir() if file.is_file() and not file.name.startswith("."))
-    names = sorted(name for name in files if any(fnmatchcase(name, pattern) for pattern in patterns))
-    parts = [part for name in names for part in (name, file_sha256(directory / name))]
+    here = {file.name: file for file in directory.iterdir() if file.is_file()}
+    files = {
+        name: file
+        for name, file in here.items()
+        if not name.startswith(".") and any(fnmatchcase(name, pattern) for pattern in patterns)
+    }
+    if (above := sidecar_path(directory)).is_file():
+        files[SIDECAR_NAME] = above
+    parts = [part for name in sorted(files) for part in (name, file_sha256(files[name]))]
     return ModelRecord(str(ref), None, digest(*parts))
 
 

@@ -22,10 +22,11 @@ from transformers.utils import logging as hf_logging
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.model.adapters.view import bottom_of, layers_of, views_on
 from nla_ray.nla.model.blocks.cut import block_output, check_cut, cut_config, cuts_alike, skeleton
-from nla_ray.nla.model.blocks.stack import NORMS, find_stack
+from nla_ray.nla.model.blocks.stack import BLOCK, NORMS, TEXT_PART, find_stack
 from nla_ray.nla.model.files.quantised import check as check_quantised
 from nla_ray.nla.model.files.weights import SafetensorsDir
 from nla_ray.nla.model.ranks import shared_out
+from nla_ray.nla.sidecar.dialects.seen import ADAPTER_CONFIG
 
 if TYPE_CHECKING:
     from nla_ray.nla.model.adapters.merge import Adapter
@@ -43,13 +44,6 @@ _WANTED = f"a decoder-only language model of transformers is needed; tested are 
 
 _LOADING = threading.RLock()
 
-# A multimodal wrapper stores its text part under one of these prefixes (old and new layout).
-_KEY_MAPPING = {
-    r"^language_model\.model\.": "model.",
-    r"^language_model\.lm_head\.": "lm_head.",
-    r"^model\.language_model\.": "model.",
-}
-
 
 def text_config(config: PreTrainedConfig) -> PreTrainedConfig:
     """The part of a configuration that describes the decoder stack: a wrapper's text part, else all of it."""
@@ -63,7 +57,7 @@ def load_config(directory: str | Path, *, trust_remote_code: bool = False) -> Pr
     no decoder-only model of its architecture (code of the checkpoint runs only with `trust_remote_code`).
     """
     file = Path(directory) / "config.json"
-    if layers_of(directory) is None and (adapter := file.with_name("adapter_config.json")).exists():
+    if layers_of(directory) is None and (adapter := file.with_name(ADAPTER_CONFIG)).exists():
         raise CheckpointError(
             f"{adapter}: an adapter (LoRA), and without it this is another model: name it with its base, "
             "ADAPTER on BASE; where it is merged already, remove this file"
@@ -184,7 +178,7 @@ def _loaded_config(
 
 def _spared(name: str, blocks: int, final_norm: bool) -> bool:
     """Whether a tensor of the bare decoder may be missing: of a block that is cut off, of a norm left out."""
-    block = re.search(r"(?:^|\.)(\d+)\.", name)
+    block = BLOCK.search(name)
     if block is not None:
         return int(block.group(1)) >= blocks
     return not final_norm and any(part in NORMS for part in name.split(".")[:-1])
@@ -219,6 +213,8 @@ def _load(
     view, directory = Path(directory), bottom_of(directory)
     quantised = check_quantised(directory, SafetensorsDir(directory), torch.device(device))
     if view != directory:
+        if quantised is not None:
+            quantised.refuse_adapter(view, torch.device(device))
         check_adapters(factory, view, config, trust_remote_code=trust_remote_code)
     placed = shared_out(config, view)
     if quantised is not None:
@@ -232,7 +228,7 @@ def _load(
                 attn_implementation=_attention_for(config, attention),
                 use_safetensors=True,
                 local_files_only=True,
-                key_mapping=_KEY_MAPPING,
+                key_mapping=TEXT_PART,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
                 trust_remote_code=trust_remote_code,

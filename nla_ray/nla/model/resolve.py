@@ -45,7 +45,7 @@ def resolve(ref: ModelRef, *, weights: bool = True) -> Path:
     """
     own = _own_directory(ref, weights=weights)
     directory = as_adapter(own)
-    base = ref.base or _said_base(own, directory)
+    base = ref.base or _said_base(ref, own, directory)
     if base is None:
         return directory
     if ref.trust_remote_code:
@@ -61,13 +61,18 @@ def base_of(ref: ModelRef) -> ModelRef | None:
     if ref.base is not None:
         return ref.base
     own = _own_directory(ref, weights=False)
-    return _said_base(own, as_adapter(own))
+    return _said_base(ref, own, as_adapter(own))
 
 
-def _said_base(own: Path, directory: Path) -> ModelRef | None:
+def _said_base(ref: ModelRef, own: Path, directory: Path) -> ModelRef | None:
     """By the table first: what an adapter of a second training sits on, its own files do not tell."""
     if not is_adapter(directory):
         return None
+    if ref.trust_remote_code:
+        raise CheckpointError(
+            f"{ref}: an adapter with trust_remote_code: its own files name its base, and no code is run that "
+            "they lead to; name the base yourself: ADAPTER on BASE"
+        )
     reference = reference_of(own)
     known = None if reference is None else known_base(*reference)
     return said_base(directory) if known is None else ModelRef.parse(known)

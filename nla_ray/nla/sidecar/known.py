@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -17,9 +17,7 @@ from nla_ray.nla.sidecar.dialects.seen import ADAPTER_CONFIG, AR_META, SIDECAR_N
 PAIR = "pair"
 """Where a sidecar of ours says what the released dialect has no words for."""
 
-_SNAPSHOT = re.compile(
-    r".*/models--(?P<owner>[^/]+?)--(?P<name>[^/]+)/snapshots/(?P<commit>[^/]+)(?:/(?P<folder>.+))?"
-)
+_SNAPSHOT = re.compile(r".*/models--(?P<name>[^/]+)/snapshots/(?P<commit>[0-9a-f]{40})(?:/(?P<folder>.+))?")
 _MOST_LINKS = 4
 _IN_PAIR = ("chat", "special_tokens", "template_options", "prefill", "tagged", "ar_blocks", "ar_norm")
 _PLACES = {
@@ -48,18 +46,32 @@ def known_of(directory: Path) -> KnownPair | None:
     return hit[0]
 
 
-def reference_of(directory: Path) -> tuple[str, str] | None:
-    """OWNER/NAME[#SUBFOLDER] and commit of a directory of the hub's download cache; None for any other.
+class Snapshot(NamedTuple):
+    """OWNER/NAME[#SUBFOLDER] on the hub, and its commit."""
+
+    name: str
+    commit: str
+
+
+def reference_of(directory: Path) -> Snapshot | None:
+    """The snapshot that a directory is of, of the hub's download cache; None for any other.
 
     Of a directory of links (the view of an adapter) that of the checkpoint that they lead to.
     """
     links = (directory / name for name in (ADAPTER_CONFIG, AR_META, SIDECAR_NAME))
     for place in (directory, *(place for link in links for place in _led_through(link))):
-        match = _SNAPSHOT.fullmatch(place.absolute().as_posix())
-        if match is not None:
-            folder = f"#{match['folder']}" if match["folder"] else ""
-            return f"{match['owner']}/{match['name']}{folder}", match["commit"]
+        if (found := snapshot_of(place)) is not None:
+            return found
     return None
+
+
+def snapshot_of(path: Path) -> Snapshot | None:
+    """What a path inside the hub's download cache is of, links not followed; None for any other path."""
+    match = _SNAPSHOT.fullmatch(path.absolute().as_posix())
+    if match is None:
+        return None
+    folder = f"#{match['folder']}" if match["folder"] else ""
+    return Snapshot(match["name"].replace("--", "/", 1) + folder, match["commit"])
 
 
 def _led_through(link: Path) -> Iterator[Path]:

@@ -7,15 +7,23 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nla_ray.errors import CheckpointError
-from nla_ray.nla.sidecar.dialects.seen import PICKLED_HEADS, SIDECAR_NAME
+from nla_ray.nla.sidecar.dialects.seen import (
+    ADAPTER_CONFIG,
+    HEAD_NAME,
+    PICKLED_HEADS,
+    SIDECAR_NAME,
+    VOCABULARIES,
+)
 
-CONFIG_NAME, WEIGHTS_NAME = "adapter_config.json", "adapter_model.safetensors"
-_MODEL_CONFIG, _HEAD = "config.json", "value_head.safetensors"
+CONFIG_NAME, WEIGHTS_NAME = ADAPTER_CONFIG, "adapter_model.safetensors"
+PREFIX = "base_model.model."
+"""What peft puts before the name of each tensor."""
+
+_MODEL_CONFIG = "config.json"
 _WHOLE = ("model.safetensors", "model.safetensors.index.json")
 
-_VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tekken.json")
 _TOKENIZER = (
-    *(*_VOCABULARIES, "merges.txt"),
+    *(*VOCABULARIES, "merges.txt"),
     *("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
 )
 _TEMPLATES = ("chat_template.jinja", "chat_template.json")
@@ -62,7 +70,7 @@ def contents_of(adapter: Path, base: Path) -> Files:
         found[SIDECAR_NAME] = sidecar
     if _MODEL_CONFIG in below:
         found[_MODEL_CONFIG] = below[_MODEL_CONFIG]
-    if _HEAD in own:
+    if HEAD_NAME in own:
         found |= {name: own[name] for name in (_MODEL_CONFIG,) if name in own}
     return found
 
@@ -73,7 +81,7 @@ def _files(directory: Path) -> dict[str, Path]:
 
 def _tokenizer(own: Mapping[str, Path], below: Mapping[str, Path]) -> dict[str, Path]:
     """The adapter's tokenizer, else the base's; the base's chat template where the adapter has none."""
-    has_own = any(name in own for name in _VOCABULARIES)
+    has_own = any(name in own for name in VOCABULARIES)
     files = own if has_own else below
     found = {name: files[name] for name in _TOKENIZER if name in files}
     if any(name in own for name in _TEMPLATES):

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
-import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 
-from nla_ray.cache import cache_folder
-from nla_ray.errors import CheckpointError, InputError
+from nla_ray.cache import cache_folder, made_once, writing
+from nla_ray.errors import CheckpointError
 from nla_ray.ids import digest
-from nla_ray.nla.model.adapters.contents import CONFIG_NAME, WEIGHTS_NAME, sidecar_of
+from nla_ray.nla.model.adapters.contents import CONFIG_NAME, PREFIX, WEIGHTS_NAME, sidecar_of
 from nla_ray.nla.model.files.weights import HEAD_NAME, SafetensorsDir
 from nla_ray.nla.sidecar.dialects.easynla import AR_WEIGHTS, ArMeta, read_ar_meta
 from nla_ray.nla.sidecar.dialects.seen import AR_META
@@ -34,19 +32,17 @@ def as_adapter(directory: Path) -> Path:
         return directory
     meta = read_ar_meta(directory)
     tensors = SafetensorsDir(directory, file=AR_WEIGHTS)
-    facts = (tensors.directory / AR_WEIGHTS, directory / AR_META)
+    kept = _kept(directory)
+    facts = (tensors.directory / AR_WEIGHTS, *(kept[name] for name in sorted(kept)))
     known = [str(part) for file in facts for part in (file, file.stat().st_size, file.stat().st_mtime_ns)]
     home = _homes() / digest(*known)[:32]
-    made = home / directory.name
-    if not (made / CONFIG_NAME).exists():
-        try:
-            _make(made, directory, meta, tensors)
-        except OSError as error:
-            raise InputError(
-                f"{home.parent}: cannot keep {directory} in another form: {error.strerror or error}; "
-                "name another folder in NLA_RAY_CACHE"
-            ) from None
-    return made
+
+    def make(part: Path) -> None:
+        _make(part / directory.name, kept, meta, tensors)
+
+    made_names = (CONFIG_NAME, WEIGHTS_NAME, HEAD_NAME, *kept)
+    made_once(home, make, lambda home: all((home / directory.name / name).exists() for name in made_names))
+    return home / directory.name
 
 
 def made_from(directory: Path) -> Path:
@@ -60,30 +56,23 @@ def _homes() -> Path:
     return cache_folder().absolute() / "easynla"
 
 
-def _make(made: Path, directory: Path, meta: ArMeta, tensors: SafetensorsDir) -> None:
-    """Write it beside its place and rename: complete or absent."""
+def _kept(directory: Path) -> dict[str, Path]:
+    """By name the files that stay as they are, and the sidecar of its training where it has none."""
+    kept = {file.name: file for file in directory.iterdir() if file.is_file() and file.name != AR_WEIGHTS}
+    sidecar = sidecar_of(directory)
+    return kept if sidecar is None else {sidecar.name: sidecar} | kept
+
+
+def _make(made: Path, kept: Mapping[str, Path], meta: ArMeta, tensors: SafetensorsDir) -> None:
     adapter, head = _split(tensors)
-    part = made.parent.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        (part / made.name).mkdir(parents=True)
-        here = part / made.name
-        save_file(adapter, here / WEIGHTS_NAME, metadata={"format": "pt"})
-        save_file(head, here / HEAD_NAME, metadata={"format": "pt"})
-        kept = [file for file in directory.iterdir() if file.is_file() and file.name != AR_WEIGHTS]
-        for file in kept:
-            (here / file.name).symlink_to(file)
-        sidecar = sidecar_of(directory)
-        if sidecar is not None and not (here / sidecar.name).exists():
-            (here / sidecar.name).symlink_to(sidecar)
+    with writing(_homes()):
+        made.mkdir()
+        save_file(adapter, made / WEIGHTS_NAME, metadata={"format": "pt"})
+        save_file(head, made / HEAD_NAME, metadata={"format": "pt"})
+        for name, file in kept.items():
+            (made / name).symlink_to(file)
         config = json.dumps(_config(meta, adapter), indent=2)
-        (here / CONFIG_NAME).write_text(config, encoding="utf-8")
-        try:
-            part.rename(made.parent)
-        except OSError:
-            if not (made / CONFIG_NAME).exists():
-                raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+        (made / CONFIG_NAME).write_text(config, encoding="utf-8")
 
 
 def _split(tensors: SafetensorsDir) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
@@ -94,7 +83,7 @@ def _split(tensors: SafetensorsDir) -> tuple[dict[str, torch.Tensor], dict[str, 
             head[name.removeprefix(_HEAD)] = tensors.tensor(name)
         elif name.startswith(_BACKBONE) and ".lora_" in name:
             plain = name.removeprefix(_BACKBONE).replace(".default.", ".")
-            adapter[f"base_model.model.{plain}"] = tensors.tensor(name)
+            adapter[f"{PREFIX}{plain}"] = tensors.tensor(name)
         else:
             raise CheckpointError(
                 f"{tensors.directory / AR_WEIGHTS}: {name}: neither LoRA of its backbone nor its value head; "
@@ -110,7 +99,7 @@ def _split(tensors: SafetensorsDir) -> tuple[dict[str, torch.Tensor], dict[str, 
 
 def _config(meta: ArMeta, adapter: Iterable[str]) -> dict[str, object]:
     """Its modules are named one by one: those of the blocks that were cut off had no LoRA."""
-    modules = {name.removeprefix("base_model.model.").partition(".lora_")[0] for name in adapter}
+    modules = {name.removeprefix(PREFIX).partition(".lora_")[0] for name in adapter}
     return {
         "peft_type": "LORA",
         "r": meta.rank,

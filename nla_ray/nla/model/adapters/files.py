@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.model.adapters.contents import CONFIG_NAME, WEIGHTS_NAME
 from nla_ray.nla.model.files.weights import SafetensorsDir
+from nla_ray.nla.sidecar.dialects.seen import is_number
 
 # What decides nothing about the merged weights, or is only said to make them.
 _WITHOUT_EFFECT = frozenset(
@@ -38,8 +39,11 @@ _HONOURED = frozenset(
 )
 # These starts change nothing of the base; the others (PiSSA, OLoRA, CorDA, LoftQ) train over a changed one.
 _PLAIN_STARTS = (True, False, None, "gaussian", "orthogonal", "eva")
-_SWITCHES = ("fan_in_fan_out", "lora_bias", "use_dora", "use_rslora")
+SWITCHES = ("fan_in_fan_out", "lora_bias", "use_dora", "use_rslora")
+"""What of a configuration is true or false, and peft is told."""
+
 _NEEDED = ("r", "lora_alpha")
+_PLAIN = re.compile(r"[\w.-]*")
 _PICKLE = "adapter_model.bin"
 
 
@@ -103,22 +107,25 @@ def _kinds() -> dict[str, tuple[Callable[[Any], bool], str]]:
     modules = "names of modules, or a regular expression"
     return {
         "r": (lambda value: type(value) is int and value > 0, "a whole number above 0"),
-        "lora_alpha": (_is_number, "a number"),
+        "lora_alpha": (is_number, "a number"),
         "rank_pattern": (_are_numbers, "a mapping of module names to numbers"),
         "alpha_pattern": (_are_numbers, "a mapping of module names to numbers"),
         "target_modules": (lambda value: isinstance(value, str) or _are_names(value), modules),
         "exclude_modules": (lambda value: isinstance(value, str) or _are_names(value), modules),
-        "modules_to_save": (_are_names, "a list of module names"),
-        **{name: (lambda value: isinstance(value, bool), "true or false") for name in _SWITCHES},
+        # peft puts these into regular expressions.
+        "modules_to_save": (_are_plain, "a list of module names"),
+        "layers_pattern": (lambda value: _are_plain([value] if isinstance(value, str) else value), "names"),
+        "bias": (lambda value: value in ("none", "all", "lora_only"), "none, all or lora_only"),
+        **{name: (lambda value: isinstance(value, bool), "true or false") for name in SWITCHES},
     }
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _are_numbers(value: object) -> bool:
-    return isinstance(value, dict) and all(_is_number(one) for one in value.values())
+    return isinstance(value, dict) and all(is_number(one) for one in value.values())
+
+
+def _are_plain(value: object) -> bool:
+    return _are_names(value) and all(_PLAIN.fullmatch(one) for one in cast(list[str], value))
 
 
 def _are_names(value: object) -> bool:

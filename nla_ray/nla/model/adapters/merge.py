@@ -21,6 +21,7 @@ from nla_ray.nla.model.adapters.places import Places, places_of
 from nla_ray.nla.model.adapters.translate import peft_config, require_all
 
 _NAME = "default"
+_PLAIN = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ def attach(model: nn.Module, directory: Path, *, blocks: int) -> Adapter:
     """The adapter in `directory` for a model with all or the first of the base's `blocks`.
 
     On a model on the meta device headers are compared and no value is read. Raises CheckpointError for what
-    is not LoRA as it is merged here, and for an adapter that does not fit the model in every part.
+    is not LoRA as it is merged here, for an adapter that does not fit the model in every part, and for
+    weights that stay quantised.
     """
     files = open_adapter(directory)
     places = places_of(files, model, blocks)
@@ -84,11 +86,23 @@ def attach(model: nn.Module, directory: Path, *, blocks: int) -> Adapter:
     # Values that contradict each other, and patterns that are no regular expressions.
     except (ValueError, TypeError, re.error) as error:
         raise CheckpointError(f"{directory / CONFIG_NAME}: {' '.join(str(error).split())[:300]}") from None
+    _refuse_packed(model, files, places)
     meta = next(model.parameters()).is_meta
     full = {name: _tensor(files, key, meta) for key, name in places.full.items()}
     lora = {} if config is None else _layers(model, files, places, config)
     _untie(model, files, places)
     return Adapter(directory, lora, full)
+
+
+def _refuse_packed(model: nn.Module, files: AdapterFiles, places: Places) -> None:
+    """Numbers that stand for others by a scale are no weights that anything can be added to."""
+    for name in {*places.modules, *(name.rpartition(".")[0] for name in places.full.values())}:
+        for weight in model.get_submodule(name).parameters(recurse=False):
+            if weight.dtype not in _PLAIN:
+                raise CheckpointError(
+                    f"{files.directory}: {name} of its base stays quantised ({weight.dtype}), and an adapter "
+                    "cannot be merged into that: name the unquantised base, ADAPTER on BASE"
+                )
 
 
 def _tensor(files: AdapterFiles, key: str, meta: bool) -> torch.Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -11,8 +10,7 @@ import torch
 from torch import nn
 
 from nla_ray.nla.model.adapters.merge import Adapter
-
-_BLOCK = re.compile(r"^(.*?\b(?:layers|h|blocks)\.\d+)(?=\.)")
+from nla_ray.nla.model.blocks.stack import BLOCK
 
 
 @contextmanager
@@ -45,8 +43,8 @@ class _Over:
         modules |= {name.rpartition(".")[0] for one in adapters for name in one.full}
         self._modules: dict[str, set[str]] = {}
         for name in modules:
-            block = _BLOCK.match(name)
-            self._modules.setdefault(block.group(1) if block else name, set()).add(name)
+            block = BLOCK.search(name)
+            self._modules.setdefault(name[: block.end() - 1] if block else name, set()).add(name)
 
     @property
     def owners(self) -> list[str]:

@@ -10,7 +10,9 @@ from typing import Any
 from torch import nn
 
 from nla_ray.errors import CheckpointError
+from nla_ray.nla.model.adapters.contents import PREFIX
 from nla_ray.nla.model.adapters.files import AdapterFiles
+from nla_ray.nla.model.blocks.stack import BESIDE, BLOCK, TEXT_PART
 
 INTO = ("lora_A.weight", "lora_embedding_A")
 """The parts of LoRA that have a module's inputs as columns and the rank as rows."""
@@ -18,13 +20,7 @@ INTO = ("lora_A.weight", "lora_embedding_A")
 _PARTS = re.compile(
     r"\.(lora_A\.weight|lora_B\.(?:weight|bias)|lora_embedding_[AB]|lora_magnitude_vector(?:\.weight)?)$"
 )
-_BLOCK = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
 _EXPERT = re.compile(r"\.experts\.\d+\.")
-# A multimodal wrapper's text part, in its old and its new layout.
-_TEXT_PART = (
-    (r"^language_model\.(model|lm_head)(?=\.|$)", r"\1"),
-    (r"^(?:model\.)?language_model\.", "model."),
-)
 
 
 @dataclass
@@ -49,13 +45,12 @@ def places_of(files: AdapterFiles, model: nn.Module, blocks: int) -> Places:
     found, unplaced, above = Places(), [], False
     modules, parameters = dict(model.named_modules()), dict(model.named_parameters(remove_duplicate=False))
     depth = 1 + max((_block_of(name) for name in parameters), default=-1)
-    wrapped = any("language_model." in key for key in files.tensors.names)
     for key in files.tensors.names:
         saved, part = split_key(key)
         name = _here(saved, model, modules if part else parameters)
         if name is None:
             above |= (cut_off := depth <= _block_of(saved) < blocks)
-            if not (cut_off or _left_out(saved, model, modules, wrapped)):
+            if not (cut_off or _left_out(saved, model, modules)):
                 unplaced.append(key)
         elif part:
             found.lora[key], found.modules[name] = (name, part), saved
@@ -69,7 +64,7 @@ def places_of(files: AdapterFiles, model: nn.Module, blocks: int) -> Places:
 
 def split_key(key: str) -> tuple[str, str]:
     """A key as the name of its module and the part of LoRA; of a whole tensor its name and nothing."""
-    name = key.removeprefix("base_model.model.")
+    name = key.removeprefix(PREFIX)
     match = _PARTS.search(name)
     if match is None:
         return name.replace(".modules_to_save.", ".").replace(".base_layer.", "."), ""
@@ -78,9 +73,10 @@ def split_key(key: str) -> tuple[str, str]:
 
 def _here(saved: str, model: nn.Module, names: Mapping[str, Any]) -> str | None:
     """The name that something saved has in this model: it may be the wrapper, the text model, the stack."""
-    text = saved
-    for pattern, replacement in _TEXT_PART:
+    text = f"{saved}."
+    for pattern, replacement in TEXT_PART.items():
         text = re.sub(pattern, replacement, text)
+    text = text[:-1].removeprefix("language_model.")
     prefix = f"{getattr(model, 'base_model_prefix', '') or 'model'}."
     tried = (saved, text, text.removeprefix(prefix), text.removeprefix("model."), f"{prefix}{text}")
     return next((name for name in tried if name in names), None)
@@ -88,16 +84,16 @@ def _here(saved: str, model: nn.Module, names: Mapping[str, Any]) -> str | None:
 
 def _block_of(name: str) -> int:
     """The block that a name speaks of; -1 for none."""
-    match = _BLOCK.search(name)
+    match = BLOCK.search(name)
     return int(match.group(1)) if match else -1
 
 
-def _left_out(saved: str, model: nn.Module, modules: Mapping[str, nn.Module], wrapped: bool) -> bool:
+def _left_out(saved: str, model: nn.Module, modules: Mapping[str, nn.Module]) -> bool:
     """Whether it belongs to a piece that is not loaded: a tower, the head, the norm after the last block."""
     module = saved.removesuffix(".weight").removesuffix(".bias")
     if module.rpartition(".")[2] == "lm_head":
         return "lm_head" not in modules
-    if wrapped and "language_model." not in saved:
+    if BESIDE.search(saved):
         return True
     return isinstance(modules.get(_here(module, model, modules) or ""), nn.Identity)
 

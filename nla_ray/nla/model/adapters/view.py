@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from nla_ray.cache import cache_folder
-from nla_ray.errors import InputError
+from nla_ray.cache import cache_folder, made_once, writing
 from nla_ray.ids import digest
 from nla_ray.nla.model.adapters.contents import Files, contents_of
 
@@ -33,16 +30,12 @@ def make_view(adapter: Path, base: Path) -> Path:
     adapter, base = adapter.absolute(), base.absolute()
     files = contents_of(adapter, base) | {_ADAPTER: adapter, _BASE: base}
     home = _views() / digest(*(part for name in sorted(files) for part in (name, files[name])))[:32]
-    view = home / adapter.name
-    if not _whole(view, files):
-        try:
-            _make(home, view, files)
-        except OSError as error:
-            raise InputError(
-                f"{home.parent}: cannot keep a view of {adapter}: {error.strerror or error}; "
-                "name another folder in NLA_RAY_CACHE"
-            ) from None
-    return view
+
+    def make(part: Path) -> None:
+        with writing(home.parent):
+            _fill(part / adapter.name, files)
+
+    return made_once(home, make, lambda home: _whole(home / adapter.name, files)) / adapter.name
 
 
 def layers_of(directory: Path | str) -> Layers | None:
@@ -84,23 +77,10 @@ def _whole(view: Path, files: Mapping[str, Path | str]) -> bool:
         return False
 
 
-def _make(home: Path, view: Path, files: Files) -> None:
-    part = home.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        (part / view.name).mkdir(parents=True)
-        for name, found in files.items():
-            file = part / view.name / name
-            if isinstance(found, Path):
-                file.symlink_to(found)
-            else:
-                file.write_text(found, encoding="utf-8")
-        if home.exists():
-            shutil.rmtree(home)
-        try:
-            part.rename(home)
-        except OSError:
-            # Another process was first: what it made is the same, for its name says what is in it.
-            if not _whole(view, files):
-                raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+def _fill(view: Path, files: Files) -> None:
+    view.mkdir()
+    for name, found in files.items():
+        if isinstance(found, Path):
+            (view / name).symlink_to(found)
+        else:
+            (view / name).write_text(found, encoding="utf-8")

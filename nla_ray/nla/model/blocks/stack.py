@@ -19,11 +19,18 @@ NORMS = ("norm", "final_layer_norm", "final_layernorm", "ln_f", "norm_f", "embed
 """What families call the norm after the last block."""
 
 
-BLOCK = re.compile(r"(?:^|\.)(?:layers|h)\.(\d+)\.")
+BLOCK = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
 """The number of its block in the name of a tensor."""
 
-BESIDE = re.compile(r"vision|visual|audio|(?:^|\.)mtp\.")
+BESIDE = re.compile(r"vision|visual|audio|multi_modal|(?:^|\.)mtp\.")
 """What is no part of the decoder, in the name of a tensor: towers, and predictors of further tokens."""
+
+TEXT_PART = {
+    r"^language_model\.model\.": "model.",
+    r"^language_model\.lm_head\.": "lm_head.",
+    r"^model\.language_model\.": "model.",
+}
+"""Under which prefix a multimodal wrapper stores its text part (old and new layout), and its own name."""
 
 
 @dataclass(frozen=True)

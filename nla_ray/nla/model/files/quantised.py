@@ -65,6 +65,14 @@ class Quantisation:
             return False
         return device.type != "cuda" or bool(_missing(method.kernels))
 
+    def refuse_adapter(self, view: Path, device: torch.device) -> None:
+        """Raise CheckpointError where weights stay packed: sums with these are sums with other numbers."""
+        if not self.unpacked(device):
+            raise CheckpointError(
+                f"{view}: an adapter over weights that stay quantised ({self.name}) on {device.type}, into "
+                "which it cannot be merged: name the unquantised base, ADAPTER on BASE"
+            )
+
     def loading(self, config: PreTrainedConfig, device: torch.device) -> dict[str, Any]:
         """Arguments of `from_pretrained`; `config` gets what a wrapper's text part does not say itself.
 

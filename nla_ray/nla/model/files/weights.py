@@ -15,9 +15,11 @@ from safetensors import SafetensorError, safe_open
 
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.model.adapters.view import bottom_of
+from nla_ray.nla.sidecar.dialects.seen import ADAPTER_CONFIG
+from nla_ray.nla.sidecar.dialects.seen import HEAD_NAME as HEAD_NAME
 
 INDEX_NAME, SINGLE_NAME = "model.safetensors.index.json", "model.safetensors"
-HEAD_NAME, MEAN_NAME = "value_head.safetensors", "injection_mean.safetensors"
+MEAN_NAME = "injection_mean.safetensors"
 
 # A value whose square is not finite in float32 makes every norm, cosine and score after it NaN.
 LARGEST = math.sqrt(torch.finfo(torch.float32).max)
@@ -162,7 +164,7 @@ def _opened(path: Path) -> Iterator[Any]:
 
 def _instead(directory: Path) -> str:
     """What to do about a directory without safetensors weights."""
-    if (directory / "adapter_config.json").exists():
+    if (directory / ADAPTER_CONFIG).exists():
         return "this is an adapter (LoRA): name it with its base, ADAPTER on BASE"
     if any(next(directory.glob(pattern), None) for pattern in _PICKLES):
         return "its weights are pickles, which can run code when loaded: convert them to safetensors"

@@ -10,10 +10,8 @@ import torch
 
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.model.files.weights import HEAD_NAME, SafetensorsDir
+from nla_ray.nla.sidecar.dialects.seen import HEADS_NAME as HEADS_NAME
 from nla_ray.nla.sidecar.dialects.seen import PICKLED_HEADS
-
-HEADS_NAME = "value_heads.safetensors"
-"""A head for each block: `value_head.K.weight`."""
 
 _OF_BLOCK = re.compile(r"value_heads?\.(\d+)\.weight")
 

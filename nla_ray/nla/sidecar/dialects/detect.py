@@ -34,7 +34,6 @@ KINDLESS = Dialect("nla-train", others.kindless)
 TEMPLATELESS = Dialect("without templates", others.templateless)
 AT_HOME = Dialect("nla-at-home", depths.translate, neighbours=False)
 BARE = Dialect("without sidecar", others.bare, neighbours=False)
-DIALECTS = (RELEASED, EASYNLA, KINDLESS, TEMPLATELESS, AT_HOME, BARE)
 
 
 def dialect_of(seen: Seen) -> Dialect:

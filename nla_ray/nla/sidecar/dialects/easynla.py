@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nla_ray.errors import CheckpointError
-from nla_ray.nla.sidecar.dialects.seen import AR_META, Seen, read_json
+from nla_ray.nla.sidecar.dialects.seen import AR_META, Seen, is_number, read_json
 
 AR_WEIGHTS = "ar_lora_value_head.safetensors"
 
@@ -41,7 +41,7 @@ def read_ar_meta(directory: Path) -> ArMeta:
     try:
         blocks, rank, alpha = (found[name] for name in ("ar_num_layers", "lora_r", "lora_alpha"))
         stripped = found.get("final_norm_stripped", False)
-        if not (_count(blocks) and _count(rank) and isinstance(alpha, int | float) and alpha > 0):
+        if not (_count(blocks) and _count(rank) and is_number(alpha) and alpha > 0):
             raise ValueError("ar_num_layers, lora_r and lora_alpha are positive numbers")
         if not isinstance(stripped, bool):
             raise ValueError("final_norm_stripped is true or false")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,15 @@ from nla_ray.errors import CheckpointError
 
 SIDECAR_NAME = "nla_meta.yaml"
 ADAPTER_CONFIG, AR_META = "adapter_config.json", "ar_meta.json"
+HEAD_NAME, HEADS_NAME = "value_head.safetensors", "value_heads.safetensors"
+"""One head, and a head for each block: `value_head.K.weight`."""
+
 PICKLED_HEADS = ("linear_head.pt", "value_head.pt", "value_heads.pt")
-AR_FILES = (AR_META, "value_head.safetensors", "value_heads.safetensors", *PICKLED_HEADS)
+AR_FILES = (AR_META, HEAD_NAME, HEADS_NAME, *PICKLED_HEADS)
 """Files that only a reconstructor has."""
+
+VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tekken.json")
+"""Files one of which every tokenizer has."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,11 @@ def sidecar_path(directory: Path) -> Path:
 def is_part(directory: Path) -> bool:
     """Whether there are files that make an adapter or a reconstructor."""
     return any((directory / name).exists() for name in (ADAPTER_CONFIG, *AR_FILES))
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a number that a float can hold: neither infinite nor true."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def read_json(file: Path) -> dict[str, Any]:

@@ -11,10 +11,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from nla_ray.cache import cache_folder
+from nla_ray.cache import cache_folder, locked, writing
 from nla_ray.errors import InputError, NoFileError
 from nla_ray.ids import digest
-from nla_ray.store.places.made import locked
 from nla_ray.store.places.remote.listing import Entry, objects
 from nla_ray.store.places.remote.spool import checksum_of, fill
 
@@ -48,7 +47,7 @@ def local_copy(
             f"{url}: its files are not those of {pin}: they changed since it was planned; restore them, or "
             f"run again with what is there now ({now})"
         )
-    with locked(_home(now, only)) as home:
+    with locked(_home(now, only)) as home, writing(home.parent):
         return _whole(home, url) or _fetched(home, url, [one for one in found if _fits(one, only)]), now
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from safetensors.torch import load_file, save_file
 
 from nla_ray.config.reference import ModelRef
 from nla_ray.errors import CheckpointError
-from nla_ray.nla.model.backbone import load_backbone, load_causal_lm
+from nla_ray.nla.model.adapters.expressions import Expressions
+from nla_ray.nla.model.backbone import adapters_of, load_backbone, load_causal_lm
 from nla_ray.nla.model.resolve import resolve
 from tests.nla.model.adapters.trained import merged_by_peft, outcome, trained
 from tests.tiny import tiny_checkpoint
@@ -131,6 +133,9 @@ def test_sums_are_in_float32_and_weights_keep_their_type(checkpoint: Checkpoint,
         torch.testing.assert_close(weight, wanted.bfloat16(), rtol=1e-2, atol=1e-6)
 
 
+SLOW = r"(?:\w|\.|[a-z_])*[^\w.]"
+"""Python's own engine would try every way to read a name."""
+
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "prompt tuning": (
         {"peft_type": "PROMPT_TUNING"},
@@ -147,9 +152,15 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"target_modules": ["q_proj", "down_proj", "k_proj"]},
         "k_proj and its file holds",
     ),
-    "a saved module more": ({"modules_to_save": ["lm_head"]}, "lm_head and its file holds"),
+    "a saved module more": ({"modules_to_save": ["lm_head"]}, "lm_head.weight and its file holds"),
     "DoRA without magnitudes": ({"use_dora": True}, "the file has no lora_magnitude_vector"),
     "no expression": ({"target_modules": "("}, "adapter_config.json: "),
+    "an expression without end": ({"target_modules": SLOW}, "LoRA of .*, which its configuration does not"),
+    "no name": ({"modules_to_save": ["(a+)+$"]}, "modules_to_save: .* a list of module names"),
+    "biases": ({"bias": "lora_only"}, r"q_proj\.bias and its file holds"),
+    "all its biases": ({"bias": "all"}, r"k_proj\.bias and its file holds"),
+    "other modules": ({"target_modules": "nothing"}, "LoRA of .*, which its configuration does not name"),
+    "a number beyond all": ({"lora_alpha": 10**400}, "lora_alpha: .* a number was expected"),
 }
 
 
@@ -202,6 +213,40 @@ def test_the_wrong_base_is_refused_before_weights_are_read(
     (base / "model.safetensors").write_bytes(header[:-4] + b"\xff" * 4)
     with pytest.raises(CheckpointError, match=message):
         load_causal_lm(view_of(adapter, base), **CPU)
+
+
+def test_beside_the_text_only_towers_are_left_out(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    base, adapter = checkpoint("gemma3_mm"), tmp_path / "adapter"
+    trained(base, adapter, factory="AutoModelForImageTextToText")
+    _rename(adapter, lambda key: key.replace(".vision_tower.", ".somewhere_else."))
+    with pytest.raises(CheckpointError, match=r"somewhere_else\..* has none"):
+        load_causal_lm(view_of(adapter, base), **CPU)
+
+
+def test_an_expression_has_so_much_time() -> None:
+    name = "base_model.model.layers.10.self_attn.q_proj"
+    assert Expressions().matching(r".*\.layers\.(?!2)\d+\..*_proj", [name]) == {name}
+    with pytest.raises(ValueError, match="takes too long to match"):
+        Expressions(0.1).matching(r"(.+)(.+)(.+)(.+)(.+)(.+)\1\2\3\4\5\6", [name])
+
+
+def test_over_weights_that_stay_packed(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before they are read, and where an adapter is put beside others over a base that is held."""
+    adapter, plain, base = tmp_path / "adapter", checkpoint("qwen2"), tmp_path / "base"
+    trained(plain, adapter)
+    shutil.copytree(plain, base)
+    said = json.loads((base / "config.json").read_text()) | {"quantization_config": {"quant_method": "awq"}}
+    (base / "config.json").write_text(json.dumps(said))
+    monkeypatch.setattr("nla_ray.nla.model.files.quantised.find_spec", lambda _: True)
+    with pytest.raises(CheckpointError, match=r"stay quantised \(awq\) on cpu"):
+        load_causal_lm(view_of(adapter, base), **CPU)
+    model: Any = load_causal_lm(plain, **CPU)
+    packed = model.model.layers[2].mlp.down_proj.weight
+    packed.data = packed.data.to(torch.float8_e4m3fn)
+    with pytest.raises(CheckpointError, match=r"layers\.2\.mlp\.down_proj of its base stays quantised"):
+        list(adapters_of(view_of(adapter, plain), model))
 
 
 def test_damaged_values_are_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:

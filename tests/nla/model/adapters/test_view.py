@@ -139,6 +139,13 @@ def test_a_base_on_the_hub_is_asked_for(tmp_path: Path, over: str, monkeypatch: 
         resolve(ModelRef(path=str(tmp_path)))
 
 
+def test_code_is_not_run_of_a_base_that_only_the_files_name(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    trained(checkpoint("qwen2"), tmp_path / "adapter")
+    ref = ModelRef(path=str(tmp_path / "adapter"), trust_remote_code=True)
+    with pytest.raises(CheckpointError, match=r"trust_remote_code: .* name the base yourself: ADAPTER"):
+        resolve(ref)
+
+
 def test_a_base_of_what_is_no_adapter(checkpoint: Checkpoint) -> None:
     base = checkpoint("qwen2")
     with pytest.raises(CheckpointError, match=r"no adapter_config\.json: ADAPTER on BASE names"):
