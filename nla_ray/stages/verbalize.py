@@ -50,9 +50,10 @@ class VerbalizeStage(Stage):
     def setup_beside(self, other: VerbalizeStage) -> None:
         """See Stage."""
         mine, others = self._config.models, other._config.models
-        same = (mine.av, mine.injection, self._config.engine) == (
+        same = (mine.av, mine.injection, mine.pair, self._config.engine) == (
             others.av,
             others.injection,
+            others.pair,
             other._config.engine,
         )
         if same and (mine.target == others.target or self._template() == other._template()):

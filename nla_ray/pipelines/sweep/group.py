@@ -115,7 +115,8 @@ def loaded_for(work: CellWork) -> tuple[object, ...]:
     target = models.target
     while target is not None and target.base is not None:
         target = target.base
-    return str(target), str(models.av), str(models.ar), models.injection, work.cell.layer
+    pair = str(models.av), str(models.ar), models.injection, str(models.pair)
+    return str(target), *pair, work.cell.layer
 
 
 def failed(work: CellWork, error: Exception, started: str) -> CellResult:

@@ -9,13 +9,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 
 from nla_ray.cache import cache_folder
 from nla_ray.errors import CheckpointError, InputError
 from nla_ray.ids import digest
 from nla_ray.nla.model.adapters.contents import CONFIG_NAME, WEIGHTS_NAME, sidecar_of
-from nla_ray.nla.model.files.weights import HEAD_NAME, SafetensorsDir
+from nla_ray.nla.model.files.weights import HEAD_NAME, SafetensorsDir, write_tensors
 from nla_ray.nla.sidecar.dialects.easynla import AR_WEIGHTS, ArMeta, read_ar_meta
 from nla_ray.nla.sidecar.dialects.seen import AR_META
 
@@ -67,8 +66,8 @@ def _make(made: Path, directory: Path, meta: ArMeta, tensors: SafetensorsDir) ->
     try:
         (part / made.name).mkdir(parents=True)
         here = part / made.name
-        save_file(adapter, here / WEIGHTS_NAME, metadata={"format": "pt"})
-        save_file(head, here / HEAD_NAME, metadata={"format": "pt"})
+        write_tensors(adapter, here / WEIGHTS_NAME)
+        write_tensors(head, here / HEAD_NAME)
         kept = [file for file in directory.iterdir() if file.is_file() and file.name != AR_WEIGHTS]
         for file in kept:
             (here / file.name).symlink_to(file)
