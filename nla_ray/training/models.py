@@ -248,7 +248,7 @@ def _trainable(model: Any, body: Any, checkpointing: bool, lora: Adapting | None
     if lora is None:
         model.requires_grad_(True)
     else:
-        adapt(model, body.layers, lora)
+        adapt(model, find_stack(body).blocks, lora)
     if checkpointing:
         # Older transformers have the other name alone, which newer ones deprecate.
         renamed = hasattr(model, "activation_checkpointing_enable")

@@ -13,9 +13,11 @@ from nla_ray.config.training.lora import Lora
 from nla_ray.errors import ConfigError
 from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
+from nla_ray.nla.model.backbone import load_causal_lm
+from nla_ray.nla.model.blocks.stack import find_stack
 from nla_ray.nla.reconstructor import Reconstructor
 from nla_ray.nla.verbalizer import Sampling
-from nla_ray.training.lora import Adapting, whole_state, without_adapters
+from nla_ray.training.lora import Adapting, adapt, scales_of, whole_state, without_adapters
 from nla_ray.training.models import TrainableAR, TrainableAV, load_ar, load_av
 from nla_ray.training.optim import Trained, adamw
 from nla_ray.training.saved.release import of_lm, write_ar, write_av
@@ -131,3 +133,21 @@ def test_named_targets_alone_are_adapted_and_others_are_refused(nla: Callable[[s
     assert load("q_proj", "v_proj") == {"q_proj", "v_proj"}
     with pytest.raises(ConfigError, match=r"lora.targets: 'lm_head' is no .* which have down_proj"):
         load("q_proj", "lm_head")
+
+
+def test_of_a_mixture_of_experts_linear_layers_alone_are_adapted(nla: Callable[[str], NlaDirs]) -> None:
+    whole, model = load_av(nla("qwen3_moe")[1]), load_av(nla("qwen3_moe")[1], lora=ADAPTING)
+    assert set(whole_state(model)) == set(whole.state_dict())
+    assert {name.rpartition(".")[2] for name in scales_of(model)} == {"q_proj", "k_proj", "v_proj", "o_proj"}
+
+
+@pytest.mark.parametrize(
+    ("family", "says"),
+    [("gpt2", "lora: .*blocks"), ("nemotron_h", "lora: nemotron_h cannot be adapted: .*out_proj")],
+)
+def test_families_whose_layers_take_no_adapter_are_refused(
+    family: str, says: str, checkpoint: Callable[[str], Path]
+) -> None:
+    model = load_causal_lm(checkpoint(family), dtype=torch.float32, device="cpu")
+    with pytest.raises(ConfigError, match=says):
+        adapt(model, find_stack(model).blocks, ADAPTING)

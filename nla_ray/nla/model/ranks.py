@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import atexit
 import gc
+import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from datetime import timedelta
-from itertools import count
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -119,7 +119,7 @@ class _Ranks:
         self.gone: list[int] = []
         """Objects that nobody has any more; filled whenever one is collected."""
         self._ended: str | None = None
-        self._keys = count()
+        self._keys = itertools.count()
         # Where the ranks meet, again for every group of them that a model needs.
         self._meeting = Path(mkdtemp(prefix="nla_ray-ranks-"))
         self._pipes, self._followers = list[Connection](), list[SpawnProcess]()
@@ -238,8 +238,7 @@ def _drop(held: dict[int, Any], gone: Sequence[int]) -> None:
         held.pop(key, None)
     if gone:
         gc.collect()
-        if torch.cuda.is_initialized():
-            torch.cuda.empty_cache()
+        torch.cuda.empty_cache()
 
 
 def _obey(
@@ -280,7 +279,7 @@ def _join(rank: int, size: int, kind: str, store: Path) -> None:
 
 def _leave() -> None:
     with suppress(RuntimeError, ValueError):
-        if torch.distributed.is_initialized():  # type: ignore[no-untyped-call]
+        if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
 
 

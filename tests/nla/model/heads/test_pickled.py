@@ -46,7 +46,7 @@ def test_heads_that_share_memory_are_written_and_a_missing_folder_is_told(tmp_pa
     torch.save({"4": both[0], "10": both[1]}, tmp_path / "heads.pt")
     found = load_file(convert(tmp_path / "heads.pt", tmp_path))
     assert torch.equal(found["value_head.10.weight"], both[1])
-    with pytest.raises(InputError, match="cannot be written.* is its folder there"):
+    with pytest.raises(InputError, match=r"cannot be written.* is its folder there"):
         convert(tmp_path / "heads.pt", tmp_path / "nowhere")
 
 
