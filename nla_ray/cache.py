@@ -1,4 +1,4 @@
-"""Where this machine keeps what it fetched or made from models and tables; it may be deleted at any time."""
+"""What this machine fetched or made from models and tables is kept here; deleted only while nothing runs."""
 
 from __future__ import annotations
 

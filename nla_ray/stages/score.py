@@ -46,10 +46,11 @@ class ScoreStage(Stage):
 
     def setup_beside(self, other: ScoreStage) -> None:
         """See Stage."""
-        if (self._config.models, self._config.engine) != (other._config.models, other._config.engine):
-            self.setup()
-        else:
+        mine, others = self._config.models, other._config.models
+        if (mine.ar, mine.pair, self._config.engine) == (others.ar, others.pair, other._config.engine):
             self._reconstructor = other._reconstructor
+        else:
+            self.setup()
 
     def __call__(self, work: Work) -> Work:
         """Equal texts are reconstructed once."""

@@ -40,26 +40,26 @@ def adapt(model: Any, blocks: nn.ModuleList, adapting: Adapting) -> None:
 
     Raises ConfigError for targets that are no linear layers of the blocks, and for blocks of transposed ones.
     """
+    options, kind = adapting.options, model.config.model_type
     if any(isinstance(one, Conv1D) for one in blocks.modules()):
         raise ConfigError(
-            f"lora: the blocks of {model.config.model_type} keep their matrices transposed (Conv1D), and "
-            "adapters on them are not trained here; leave lora out to train all weights"
+            f"lora: the blocks of {kind} keep their matrices transposed (Conv1D), and adapters on them are not "
+            "trained here; leave lora out to train all weights"
         )
-    options = adapting.options
-    targets: Any = options.targets if isinstance(options.targets, str) else list(options.targets)
     config = LoraConfig(
         r=options.rank, lora_alpha=options.alpha, use_rslora=options.rslora,  # type: ignore[arg-type]
-        target_modules=targets,
+        target_modules=_targets(model, blocks, options),
     )  # fmt: skip
-    known = _linear_names(blocks)
-    if isinstance(targets, list) and (odd := sorted(set(targets) - known)):
-        raise ConfigError(
-            f"lora.targets: {odd[0]!r} is no linear layer of the model's blocks, which have "
-            f"{', '.join(sorted(known))}"
-        )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(adapting.seed)
-        inject_adapter_in_model(config, model, ADAPTER)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(adapting.seed)
+            inject_adapter_in_model(config, model, ADAPTER)
+    # peft refuses layers of some families in ways of its own.
+    except Exception as error:
+        raise ConfigError(f"lora: {kind} cannot be adapted: {error}; name other lora.targets") from error
+    for name, layer in model.named_modules():
+        if isinstance(layer, LoraLayer) and not isinstance(layer.get_base_layer(), nn.Linear):
+            raise ConfigError(f"lora: {kind}: {name} is no linear layer, and cannot be merged or released")
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
@@ -121,5 +121,19 @@ def scales_of(model: nn.Module) -> dict[str, float]:
     }
 
 
-def _linear_names(blocks: nn.ModuleList) -> set[str]:
-    return {name.rpartition(".")[2] for name, one in blocks.named_modules() if isinstance(one, nn.Linear)}
+def _targets(model: nn.Module, blocks: nn.ModuleList, options: Lora) -> list[str]:
+    """Full names of the layers to adapt: by its own search peft also takes routers and packed experts."""
+    inside = next(name for name, one in model.named_modules() if one is blocks)
+    linear = [name for name, one in blocks.named_modules() if isinstance(one, nn.Linear)]
+    known = {name.rpartition(".")[2] for name in linear}
+    wanted = known if options.targets == "all-linear" else set(options.targets)
+    if not known:
+        raise ConfigError(
+            "lora: the model's blocks have no linear layers; leave lora out to train all weights"
+        )
+    if odd := sorted(wanted - known):
+        raise ConfigError(
+            f"lora.targets: {odd[0]!r} is no linear layer of the model's blocks, which have "
+            f"{', '.join(sorted(known))}"
+        )
+    return [f"{inside}.{name}" for name in linear if name.rpartition(".")[2] in wanted]

@@ -13,10 +13,12 @@ from nla_ray.config.training.lora import Lora
 from nla_ray.errors import ConfigError
 from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
+from nla_ray.nla.model.backbone import load_causal_lm
+from nla_ray.nla.model.blocks.stack import find_stack
 from nla_ray.nla.reconstructor import Reconstructor
 from nla_ray.nla.verbalizer import Sampling
 from nla_ray.training.loop.optim import Trained, adamw
-from nla_ray.training.lora import Adapting, whole_state, without_adapters
+from nla_ray.training.lora import Adapting, adapt, scales_of, whole_state, without_adapters
 from nla_ray.training.models import TrainableAR, TrainableAV, load_ar, load_av
 from nla_ray.training.saved.release import of_lm, write_ar, write_av
 
@@ -136,3 +138,15 @@ def test_named_targets_alone_are_adapted_and_others_are_refused(nla: Callable[[s
 def test_transposed_matrices_are_not_adapted(nla: Callable[[str], NlaDirs]) -> None:
     with pytest.raises(ConfigError, match=r"lora: the blocks of gpt2 keep .* \(Conv1D\).*; leave lora out"):
         load_av(nla("gpt2")[1], lora=ADAPTING)
+
+
+def test_of_a_mixture_of_experts_linear_layers_alone_are_adapted(nla: Callable[[str], NlaDirs]) -> None:
+    whole, model = load_av(nla("qwen3_moe")[1]), load_av(nla("qwen3_moe")[1], lora=ADAPTING)
+    assert set(whole_state(model)) == set(whole.state_dict())
+    assert {name.rpartition(".")[2] for name in scales_of(model)} == {"q_proj", "k_proj", "v_proj", "o_proj"}
+
+
+def test_a_family_whose_layers_take_no_adapter_is_refused(checkpoint: Callable[[str], Path]) -> None:
+    model = load_causal_lm(checkpoint("nemotron_h"), dtype=torch.float32, device="cpu")
+    with pytest.raises(ConfigError, match="lora: nemotron_h cannot be adapted: .*out_proj"):
+        adapt(model, find_stack(model).blocks, ADAPTING)

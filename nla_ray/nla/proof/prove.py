@@ -19,6 +19,7 @@ from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
 from nla_ray.nla.extraction import Extractor
 from nla_ray.nla.fidelity import unit
+from nla_ray.nla.model.ranks import spread
 from nla_ray.nla.outcomes import Explanation, judge
 from nla_ray.nla.prompt import load_tokenizer
 from nla_ray.nla.proof.texts import PLACES, TEXTS
@@ -43,6 +44,8 @@ class On:
 
     device: torch.device = CPU
     dtype: torch.dtype = torch.float32
+    ranks: int = 1
+    """Processes that share each model, see `spread`."""
     trusted: Collection[str] = ()
 
 
@@ -96,7 +99,7 @@ def prove(
     for names in rounds(said, sidecar.d_model, thorough=thorough):
         if tried and tried[0].reads:
             break
-        answers = _answers(_engine(pair, start, on), names, read, report)
+        answers = _answers(lambda: _engine(pair, start, on), names, read, report)
         _free(on)
         tried += _scored(pair, answers, read, on)
     return Proof(tuple(tried), None if said is None else str(said))
@@ -114,7 +117,10 @@ def rounds(said: Injection | None, d_model: int, *, thorough: bool) -> list[list
 def _read(pair: Pair, layer: int, on: On) -> Read:
     trusted = "target" in on.trusted
     tokenizer = load_tokenizer(pair.target, trust_remote_code=trusted)
-    extractor = Extractor(pair.target, [layer], dtype=on.dtype, device=on.device, trust_remote_code=trusted)
+    extractor = spread(
+        on.ranks, Extractor, pair.target, [layer],
+        dtype=on.dtype, device=on.device, trust_remote_code=trusted,
+    )  # fmt: skip
     ids = [list(tokenizer.encode(text)) for text in TEXTS]
     places = [sorted({int(share * (len(one) - 1)) for share in PLACES}) for one in ids]
     found = [one[:, 0] for one in extractor.extract(ids, places)]
@@ -124,21 +130,27 @@ def _read(pair: Pair, layer: int, on: On) -> Read:
 
 
 def _engine(pair: Pair, injection: str, on: On) -> TransformersVerbalizer:
-    return TransformersVerbalizer(
-        pair.av, dtype=on.dtype, device=on.device, layout=SlotLayout(16, 16), template_from=pair.target,
+    return spread(
+        on.ranks, TransformersVerbalizer, pair.av, dtype=on.dtype, device=on.device,
+        layout=SlotLayout(16, 16), template_from=pair.target,
         injection=injection, facts=pair.facts, trust_remote_code="av" in on.trusted,
     )  # fmt: skip
 
 
-def _answers(engine: TransformersVerbalizer, names: Sequence[str], read: Read, report: Report) -> Answers:
+def _answers(
+    load: Callable[[], TransformersVerbalizer], names: Sequence[str], read: Read, report: Report
+) -> Answers:
     """Answers under each injection, or why there are none."""
     rows, answers = [f"proof-{row}" for row in range(len(read.texts))], Answers()
+    engine: TransformersVerbalizer | None = None
     for name in names:
         report(f"decoding under {name}")
+        engine = engine or load()
         try:
             engine.inject_by(Injection.parse(name, engine.d_model))
         except (CheckpointError, EngineError) as error:
             answers[name] = str(error)
+            engine = None  # Ranks that share it end with an error.
         else:
             found = engine.generate(read.vectors_ND, rows, SAMPLING)
             answers[name] = [judge(one, tagged=engine.tagged) for one in found]
@@ -147,8 +159,14 @@ def _answers(engine: TransformersVerbalizer, names: Sequence[str], read: Read, r
 
 def _scored(pair: Pair, answers: Answers, read: Read, on: On) -> list[Tried]:
     trusted = "ar" in on.trusted
-    reconstructor = Reconstructor(
-        pair.ar, dtype=on.dtype, device=on.device, facts=pair.facts, trust_remote_code=trusted
+    reconstructor = spread(
+        on.ranks,
+        Reconstructor,
+        pair.ar,
+        dtype=on.dtype,
+        device=on.device,
+        facts=pair.facts,
+        trust_remote_code=trusted,
     )
     tried = [_tried(name, found, read, reconstructor) for name, found in answers.items()]
     del reconstructor

@@ -152,7 +152,7 @@ class Proving:
             injection=self.models.injection,
             facts=self.models.pair,
             thorough=False,
-            on=On(device, dtype, trusted),
+            on=On(device, dtype, self.engine.ranks, trusted),
         )
 
 

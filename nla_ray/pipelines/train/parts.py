@@ -34,6 +34,7 @@ from nla_ray.nla.sidecar.write import write_sidecar
 from nla_ray.training.data import INJECT, Split, injection_scale, open_split
 from nla_ray.training.heldout import baseline_of
 from nla_ray.training.saved.release import new_sidecar
+from nla_ray.training.saved.source_files import refuse_links_out
 
 SCALE_ROWS = 20_000
 
@@ -74,6 +75,7 @@ class Parts:
     def _find(self, ref: ModelRef) -> Path:
         directory = directory_of(ref) if self.weights else planned_directory(ref)
         refuse_quantised(directory)
+        refuse_links_out(directory)
         return directory
 
     @cached_property

@@ -23,11 +23,10 @@ from nla_ray.nla.sidecar.write import write_sidecar
 from nla_ray.store.places.tree import Tree, full
 from nla_ray.training.models import TrainableAR, TrainableAV
 from nla_ray.training.saved.marker import choose_marker
-from nla_ray.training.saved.source_files import copy, copy_tokenizer, write_config
+from nla_ray.training.saved.source_files import GENERATION, copy, copy_tokenizer, write_config
 from nla_ray.training.saved.system_turn import without_system_turn
 
 SUFFIX_TOKENS = 4
-GENERATION = "generation_config.json"
 
 BACKBONE, HEAD, _LM = "backbone.", "head.", "lm."
 """Where the parts of a model are in its state."""

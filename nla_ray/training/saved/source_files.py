@@ -17,6 +17,8 @@ from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from nla_ray.errors import CheckpointError
+from nla_ray.nla.model.adapters.easynla import made_from
+from nla_ray.nla.model.adapters.view import layers_of
 from nla_ray.nla.model.backbone import load_config
 
 CONFIG, TOKENIZER_CONFIG, TEMPLATE = "config.json", "tokenizer_config.json", "chat_template.jinja"
@@ -24,6 +26,8 @@ TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer.model", "vocab.*", "merges.txt", "tekken.json",
     "special_tokens_map.json", "added_tokens.json", "chat_template.*",
 )  # fmt: skip
+
+GENERATION = "generation_config.json"
 
 _FULL, _SLIDING = "full_attention", "sliding_attention"
 
@@ -77,6 +81,29 @@ def copy_tokenizer(directory: Path, source: Path, tokenizer: PreTrainedTokenizer
 def copy(directory: Path, file: Path) -> None:
     """Copy one file, or what a link points to, into the directory; raises OSError."""
     (directory / file.name).write_bytes(file.read_bytes())
+
+
+def refuse_links_out(directory: Path) -> None:
+    """Raise CheckpointError where a file that a release copies is a link that leads out of its checkpoint.
+
+    A cloned checkpoint may link to whatever its user can read. Views of this machine and the blobs of the
+    hub's cache are no such places.
+    """
+    layers = layers_of(directory)
+    if layers is not None:
+        for layer in (layers.adapter, layers.base):
+            refuse_links_out(layer)
+        return
+    directory = made_from(directory).resolve()
+    for pattern in (*TOKENIZER_FILES, TOKENIZER_CONFIG, GENERATION):
+        for file in directory.glob(pattern):
+            found = file.resolve()
+            blob = found.parent.name == "blobs" and found.parent.parent.name.startswith("models--")
+            if not blob and not found.is_relative_to(directory):
+                raise CheckpointError(
+                    f"{file}: a link out of the checkpoint, to {found}, which a release would copy; put the "
+                    "file itself there, if it belongs to the model"
+                )
 
 
 def _rope_words(said: dict[str, Any]) -> dict[str, Any]:

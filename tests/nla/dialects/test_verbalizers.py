@@ -121,6 +121,12 @@ def test_a_verbalizer_of_every_block_is_told_the_depth(base: Base, tmp_path: Pat
     ids, slots = prompt_ids(base, writers.chat(base, text))
     expected = greedy(adapted(base, tmp_path / "av"), ids, slots, VECTORS[None], "150")
     assert answers(av, facts=PairFacts(layer=LAYER)) == expected
+    meta = tmp_path / "av/nla_meta.yaml"
+    said = meta.read_text()
+    meta.write_text(said.replace("injection_mode: normalize", "injection_mode: add"))
+    with pytest.raises(CheckpointError, match=r"training\.injection_mode: found 'add'"):
+        read_sidecar(av, facts=PairFacts(layer=LAYER))
+    meta.write_text(said)
     with pytest.raises(
         CheckpointError, match=r"reads every block, 0\.\.3: say which one as models\.pair\.layer"
     ):

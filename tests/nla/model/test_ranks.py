@@ -5,15 +5,17 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Iterator
 from pathlib import Path
+from weakref import ref
 
 import numpy as np
 import pytest
 import torch
 
-from nla_ray.errors import CheckpointError, EngineError
+from nla_ray.errors import CheckpointError, ConfigError, EngineError
 from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
 from nla_ray.nla.extraction import Extractor
+from nla_ray.nla.model import ranks
 from nla_ray.nla.model.backbone import load_config
 from nla_ray.nla.model.ranks import check_divisible, part, spread
 from nla_ray.nla.reconstructor import Reconstructor
@@ -31,13 +33,13 @@ def two() -> Iterator[int]:
     part()
 
 
-def read(ranks: int, pair: tuple[Path, Path, Path]) -> tuple[np.ndarray, list[str], np.ndarray]:
+def read(size: int, pair: tuple[Path, Path, Path]) -> tuple[np.ndarray, list[str], np.ndarray]:
     target, av, ar = pair
-    extractor = spread(ranks, Extractor, target, [LAYER], device=CPU)
+    extractor = spread(size, Extractor, target, [LAYER], device=CPU)
     vectors = np.concatenate([found[:, 0] for found in extractor.extract(IDS, AT)])
-    verbalizer = spread(ranks, TransformersVerbalizer, av, layout=SlotLayout(4, 4), device=CPU)
+    verbalizer = spread(size, TransformersVerbalizer, av, layout=SlotLayout(4, 4), device=CPU)
     said = verbalizer.generate(vectors, ["a", "b", "c"], SAMPLING, samples=2)
-    reconstructor = spread(ranks, Reconstructor, ar, device=CPU)
+    reconstructor = spread(size, Reconstructor, ar, device=CPU)
     return vectors, [one.raw_text for one in said], reconstructor.reconstruct([one.raw_text for one in said])
 
 
@@ -67,7 +69,7 @@ def test_a_rank_that_dies_ends_the_call(tmp_path: Path, two: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("family", "ranks", "problem"),
+    ("family", "size", "problem"),
     [
         ("qwen2", 3, r"engine.ranks 3 do not divide its num_attention_heads 4; use a number that divides"),
         ("qwen2", 4, r"do not divide its num_key_value_heads 2"),
@@ -75,8 +77,47 @@ def test_a_rank_that_dies_ends_the_call(tmp_path: Path, two: int) -> None:
     ],
 )
 def test_what_cannot_be_shared_is_refused_by_name(
-    tmp_path: Path, family: str, ranks: int, problem: str
+    tmp_path: Path, family: str, size: int, problem: str
 ) -> None:
     config = load_config(tiny_checkpoint(family, tmp_path))
     with pytest.raises(CheckpointError, match=problem):
-        check_divisible(config, ranks, tmp_path)
+        check_divisible(config, size, tmp_path)
+
+
+class Weighty:
+    """Something that every rank holds."""
+
+    def __init__(self, *, device: torch.device) -> None:
+        _alive.append(ref(self))
+
+    def alive(self) -> int:
+        """How many of these this rank holds; the ranks must agree."""
+        held = torch.tensor(sum(one() is not None for one in _alive))
+        torch.distributed.all_reduce(held)
+        return int(held)
+
+
+_alive: list[ref[Weighty]] = []
+
+
+@pytest.mark.slow
+def test_what_nobody_has_any_more_is_dropped_by_every_rank(two: int) -> None:
+    first = spread(two, Weighty, device=CPU)
+    second = spread(two, Weighty, device=CPU)
+    assert second.alive() == 4
+    del first
+    assert second.alive() == 2
+
+
+def test_a_rank_that_cannot_start_ends_all_at_once(two: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = set(multiprocessing.active_children())
+    monkeypatch.setattr(ranks, "_follow", print)
+    with pytest.raises(EngineError, match="rank 1 of 2 cannot start: its process ended"):
+        spread(two, Weighty, device=CPU)
+    assert set(multiprocessing.active_children()) <= before
+
+
+def test_fewer_devices_than_ranks_are_refused_at_once() -> None:
+    there = torch.cuda.device_count()
+    with pytest.raises(ConfigError, match=rf"engine.ranks: {there + 2} .* and {there} are there"):
+        spread(there + 2, Weighty, device=torch.device("cuda"))

@@ -14,9 +14,11 @@ from nla_ray.config.decode import DecodeConfig
 from nla_ray.config.reference import ModelRef
 from nla_ray.errors import CheckpointError, Exit
 from nla_ray.models import directory_of
+from nla_ray.nla.model.ranks import part, spread
 from nla_ray.nla.proof import prove as proofs
 from nla_ray.pipelines.decode.proving import Proving, why_not
 from nla_ray.pipelines.decode.run import decode
+from nla_ray.stages.code import code_of
 from nla_ray.store import connect
 from tests.nla.pairs import edit_sidecar
 
@@ -71,6 +73,22 @@ def test_a_run_records_its_proof_and_no_other_run_proves_again(
     runs = connect(make().output).sql("SELECT DISTINCT injection, proof FROM runs").fetchall()
     rows = connect(make().output).sql("SELECT DISTINCT injection FROM explanations").fetchall()
     assert runs == [("replace@embedding=29.325", "proven")] and rows == [("replace@embedding=29.325",)]
+
+
+@pytest.mark.slow
+def test_a_proof_shares_its_models_among_the_ranks(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, found = make(engine={"slots": 4, "cohort": 4, "device": "cpu", "ranks": 2}), list[int]()
+
+    def counted(ranks: int, *args: Any, **options: Any) -> Any:
+        found.append(ranks)
+        return spread(ranks, *args, **options)
+
+    monkeypatch.setattr(proofs, "spread", counted)
+    try:
+        assert Proving(config.models, config.engine, code_of())(None).proven == "replace@embedding=29.325"
+    finally:
+        part()
+    assert found == [2, 2, 2]
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -62,10 +63,7 @@ def test_a_target_of_fewer_blocks_than_the_data_are_from(cut: Path, tmp_path: Pa
 def test_a_reconstructor_of_another_depth(tmp_path: Path, nla: Callable[[str], NlaDirs]) -> None:
     target, _, ar = nla("qwen2")
     values = train_values(tmp_path, target, write_set(tmp_path / "set", layer=1))
-    odd = tmp_path / "ar"
-    odd.mkdir()
-    for file in ar.iterdir():
-        (odd / file.name).symlink_to(file)
+    odd = shutil.copytree(ar, tmp_path / "ar")
     (odd / "nla_meta.yaml").unlink()
     write_sidecar(odd, replace(read_sidecar(ar), layer=1))
     match = r"K = 1 and config.json says num_hidden_layers 3; K\+1 = 2 was expected"

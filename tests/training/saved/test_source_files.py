@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 import torch
 
+from nla_ray.errors import CheckpointError
 from nla_ray.nla.model.backbone import load_config
 from nla_ray.nla.model.blocks.cut import cut_config, cuts_alike
 from nla_ray.nla.prompt import load_tokenizer
-from nla_ray.training.saved.source_files import copy_tokenizer, write_config
+from nla_ray.training.saved.source_files import copy_tokenizer, refuse_links_out, write_config
 from tests.tiny import FAMILIES, LAYER
 
 Checkpoint = Callable[[str], Path]
@@ -99,6 +100,23 @@ def test_a_tokenizer_is_copied_byte_for_byte(checkpoint: Checkpoint, tmp_path: P
     assert {file.name for file in tmp_path.iterdir() if file.is_file()} == named
     for name in named:
         assert (tmp_path / name).read_bytes() == (source / name).read_bytes()
+
+
+def test_a_link_out_of_a_checkpoint_is_refused_and_one_to_the_blobs_of_the_hubs_cache_is_not(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    source = edited(checkpoint("qwen2"), tmp_path / "models--a--b/snapshots/c0ffee", "tokenizer_config.json")
+    blob = tmp_path / "models--a--b/blobs/0123"
+    blob.parent.mkdir()
+    (source / "tokenizer.json").rename(blob)
+    (source / "tokenizer.json").symlink_to("../../blobs/0123")
+    refuse_links_out(source)
+    (tmp_path / "private").write_text("key")
+    (source / "tokenizer.model").symlink_to(tmp_path / "private")
+    with pytest.raises(
+        CheckpointError, match=r"tokenizer\.model: a link out of the checkpoint, to .*private"
+    ):
+        refuse_links_out(source)
 
 
 def test_what_version_4_fails_on_is_said_in_its_words(checkpoint: Checkpoint, tmp_path: Path) -> None:

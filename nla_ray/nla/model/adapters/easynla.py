@@ -7,13 +7,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 
 from nla_ray.cache import cache_folder, made_once, writing
 from nla_ray.errors import CheckpointError
 from nla_ray.ids import digest
 from nla_ray.nla.model.adapters.contents import CONFIG_NAME, PREFIX, WEIGHTS_NAME, sidecar_of
-from nla_ray.nla.model.files.weights import HEAD_NAME, SafetensorsDir
+from nla_ray.nla.model.files.weights import HEAD_NAME, SafetensorsDir, write_tensors
 from nla_ray.nla.sidecar.dialects.easynla import AR_WEIGHTS, ArMeta, read_ar_meta
 from nla_ray.nla.sidecar.dialects.seen import AR_META
 
@@ -67,8 +66,8 @@ def _make(made: Path, kept: Mapping[str, Path], meta: ArMeta, tensors: Safetenso
     adapter, head = _split(tensors)
     with writing(_homes()):
         made.mkdir()
-        save_file(adapter, made / WEIGHTS_NAME, metadata={"format": "pt"})
-        save_file(head, made / HEAD_NAME, metadata={"format": "pt"})
+        write_tensors(adapter, made / WEIGHTS_NAME)
+        write_tensors(head, made / HEAD_NAME)
         for name, file in kept.items():
             (made / name).symlink_to(file)
         config = json.dumps(_config(meta, adapter), indent=2)

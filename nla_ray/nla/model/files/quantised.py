@@ -97,7 +97,7 @@ def quantisation_of(directory: Path) -> Quantisation | None:
     name = said.get("quant_method")
     if name is None and ("load_in_4bit" in said or "load_in_8bit" in said):
         name = "bitsandbytes"
-    if name not in METHODS:
+    if not isinstance(name, str) or name not in METHODS:
         raise CheckpointError.field(
             file,
             "quantization_config.quant_method",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +12,17 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
-from nla_ray.errors import CheckpointError
+from nla_ray.errors import CheckpointError, InputError
 from nla_ray.nla.model.adapters.view import bottom_of
 from nla_ray.nla.sidecar.dialects.seen import ADAPTER_CONFIG
 from nla_ray.nla.sidecar.dialects.seen import HEAD_NAME as HEAD_NAME
 
 INDEX_NAME, SINGLE_NAME = "model.safetensors.index.json", "model.safetensors"
 MEAN_NAME = "injection_mean.safetensors"
+
+FORMAT = {"format": "pt"}
 
 # A value whose square is not finite in float32 makes every norm, cosine and score after it NaN.
 LARGEST = math.sqrt(torch.finfo(torch.float32).max)
@@ -34,6 +37,16 @@ class TensorInfo:
     file: Path
     shape: tuple[int, ...]
     dtype: str
+
+
+def write_tensors(tensors: Mapping[str, torch.Tensor], file: Path) -> None:
+    """Write one file; tensors may be views of one another. Raises InputError where it cannot be written."""
+    try:
+        save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, file, FORMAT)
+    except (OSError, SafetensorError) as error:
+        raise InputError(
+            f"{file}: cannot be written: {error}; is its folder there, and has it room?"
+        ) from None
 
 
 class SafetensorsDir:

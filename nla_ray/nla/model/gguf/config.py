@@ -67,6 +67,14 @@ def config_of(file: GgufFile) -> PreTrainedConfig:
             "original checkpoint in Hugging Face format"
         )
     _check_keys(file)
+    blocks = file.of(f"{arch}.block_count", int)
+    if not 0 < blocks <= len(file.tensors):
+        raise CheckpointError.field(
+            file.path,
+            f"{arch}.block_count",
+            blocks,
+            f"the file has {len(file.tensors)} tensors; it is damaged",
+        )
     width, heads = file.of(f"{arch}.embedding_length", int), file.of(f"{arch}.attention.head_count", int)
     head = file.of(f"{arch}.attention.key_length", int, width // max(heads, 1))
     for key in ("attention.value_length", "rope.dimension_count"):
@@ -76,13 +84,13 @@ def config_of(file: GgufFile) -> PreTrainedConfig:
         "hidden_size": width,
         "num_attention_heads": heads,
         "num_key_value_heads": file.of(f"{arch}.attention.head_count_kv", int, heads),
-        "num_hidden_layers": file.of(f"{arch}.block_count", int),
+        "num_hidden_layers": blocks,
         "intermediate_size": file.of(f"{arch}.feed_forward_length", int),
         "max_position_embeddings": file.of(f"{arch}.context_length", int),
-        "rms_norm_eps": file.of(f"{arch}.attention.layer_norm_rms_epsilon", float),
+        "rms_norm_eps": file.positive(f"{arch}.attention.layer_norm_rms_epsilon"),
         "rope_parameters": {
             "rope_type": "default",
-            "rope_theta": file.of(f"{arch}.rope.freq_base", float, 10_000.0),
+            "rope_theta": file.positive(f"{arch}.rope.freq_base", 10_000.0),
         },
         "vocab_size": len(file.of("tokenizer.ggml.tokens", list)),
         "tie_word_embeddings": "output.weight" not in file.tensors,

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from transformers import GenerationConfig, PreTrainedConfig
 
 from nla_ray.errors import CheckpointError
-from nla_ray.nla.model.files.weights import INDEX_NAME
+from nla_ray.nla.model.files.weights import INDEX_NAME, write_tensors
 from nla_ray.nla.model.gguf.config import Tensor, config_of, tensors_of
 from nla_ray.nla.model.gguf.header import GgufFile, open_gguf, package, values_of
 from nla_ray.nla.model.gguf.tokenizer import stop_ids, tokenizer_of
@@ -29,7 +28,7 @@ def convert(path: Path, folder: Path) -> None:
     Matrices of quantised files become float16, which adds at most 1 in 2,000 to what the quantisation has
     already rounded away; files of bfloat16 or float32 keep their type. Memory: one shard and one tensor.
     Raises CheckpointError as `open_gguf`, `config_of`, `tensors_of` and `tokenizer_of` do, before a weight
-    is read; and for a tensor with values that are not finite.
+    is read; and for a tensor with values that are not finite. InputError where there is no room.
     """
     file = open_gguf(path)
     config = config_of(file)
@@ -64,7 +63,7 @@ def _write_weights(file: GgufFile, tensors: dict[str, Tensor], dtype: torch.dtyp
     written: dict[str, str] = {}
     for number, shard in enumerate(_shards(file, tensors, dtype), start=1):
         name = f"model-{number:05d}.safetensors"
-        save_file(shard, folder / name, metadata={"format": "pt"})
+        write_tensors(shard, folder / name)
         written |= dict.fromkeys(shard, name)
     (folder / INDEX_NAME).write_text(json.dumps({"metadata": {}, "weight_map": written}, indent=1))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,6 +45,23 @@ class GgufFile:
                 f"{kind.__name__} was expected; the file is damaged or not a model",
             )
         return value
+
+    def positive(self, key: str, default: float | None = None) -> float:
+        """A number above 0, and finite. Raises CheckpointError: it is none."""
+        value = float(self.of(key, float, default))
+        if not 0 < value < math.inf:
+            raise CheckpointError.field(self.path, key, value, "a positive number was expected")
+        return value
+
+    def listed(self, key: str, kind: type) -> list[Any]:
+        """A list of values of one kind. Raises CheckpointError: it is missing or something else."""
+        values: list[Any] = self.of(key, list)
+        odd = next((one for one in values if type(one) is not kind), None)
+        if odd is not None:
+            raise CheckpointError.field(
+                self.path, key, short(odd), f"{kind.__name__} was expected; the file is damaged"
+            )
+        return values
 
 
 def open_gguf(path: Path) -> GgufFile:

@@ -20,6 +20,8 @@ from transformers import PreTrainedTokenizerFast
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.model.gguf.header import GgufFile
 
+TEMPLATE = "tokenizer.chat_template"
+
 _CONTROL, _USER_DEFINED = 3, 4
 
 # Words, digits (in groups as long as said), and signs with the line ends behind them.
@@ -87,17 +89,18 @@ def tokenizer_of(file: GgufFile) -> PreTrainedTokenizerFast:
             "use the "
             "original checkpoint in Hugging Face format",
         )
-    tokens = file.of("tokenizer.ggml.tokens", list)
+    tokens = file.listed("tokenizer.ggml.tokens", str)
     special = {
         f"{role}_token": _special(file, tokens, key)
         for role, key in (("bos", "bos"), ("eos", "eos"), ("unk", "unknown"), ("pad", "padding"))
     }
+    _special(file, tokens, "eot")
     core = _core(file, SPLITS[name], tokens)
     if file.of("tokenizer.ggml.add_bos_token", bool, SPLITS[name].whole_first):
         _begin_with(core, special["bos_token"], file)
     tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=core,
-        chat_template=file.fields.get("tokenizer.chat_template"),
+        chat_template=file.of(TEMPLATE, str) if TEMPLATE in file.fields else None,
         model_max_length=file.of(f"{file.architecture}.context_length", int),
         clean_up_tokenization_spaces=False,
         **special,
@@ -114,8 +117,8 @@ def stop_ids(file: GgufFile) -> list[int]:
 
 def _core(file: GgufFile, split: Split, tokens: list[str]) -> Tokenizer:
     vocabulary = {token: index for index, token in enumerate(tokens)}
-    merges = [tuple(merge.split(" ")) for merge in file.of("tokenizer.ggml.merges", list)]
-    kinds = file.of("tokenizer.ggml.token_type", list)
+    merges = [tuple(merge.split(" ")) for merge in file.listed("tokenizer.ggml.merges", str)]
+    kinds = file.listed("tokenizer.ggml.token_type", int)
     if len(vocabulary) != len(tokens) or len(kinds) != len(tokens):
         raise CheckpointError(
             f"{file.path}: tokenizer.ggml: {len(tokens)} tokens of which {len(vocabulary)} differ, and "
@@ -158,7 +161,7 @@ def _special(file: GgufFile, tokens: list[str], name: str) -> str | None:
     found = file.fields.get(key)
     if found is None:
         return None
-    if not isinstance(found, int) or not 0 <= found < len(tokens):
+    if type(found) is not int or not 0 <= found < len(tokens):
         raise CheckpointError.field(file.path, key, found, f"an id below {len(tokens)} was expected")
     return tokens[found]
 

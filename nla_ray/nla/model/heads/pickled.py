@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 
 from nla_ray.errors import CheckpointError, NoCheckpointError
-from nla_ray.nla.model.files.weights import HEAD_NAME, LARGEST
+from nla_ray.nla.model.files.weights import HEAD_NAME, LARGEST, write_tensors
 from nla_ray.nla.model.heads.head import HEADS_NAME
 
 _BLOCK = re.compile(r"(?:value_heads?\.)?(\d+)(?:\.weight)?")
@@ -21,7 +20,8 @@ def convert(source: Path, directory: Path) -> Path:
     """Write the head in `source` to `directory`, and give the file's path; nothing is overwritten.
 
     Heads of several blocks, by number, become one file of them. Raises CheckpointError for a pickle of
-    anything but tensors, for tensors that make no head, and where there is a head already.
+    anything but tensors, for tensors that make no head, and where there is a head already; InputError where
+    it cannot be written.
     """
     tensors = _read(source)
     head = {name.rpartition(".")[2]: tensor for name, tensor in tensors.items()}
@@ -29,7 +29,9 @@ def convert(source: Path, directory: Path) -> Path:
     if len(head) == len(tensors) and set(head) in ({"weight"}, {"weight", "bias"}):
         written, name = head, HEAD_NAME
     elif tensors and all(blocks):
-        numbers = [match[1] for match in blocks if match]
+        numbers = [int(match[1]) for match in blocks if match]
+        if len(set(numbers)) < len(numbers):
+            raise CheckpointError(f"{source}: holds two heads of one block: {', '.join(sorted(tensors)[:4])}")
         written = dict(zip((f"value_head.{k}.weight" for k in numbers), tensors.values(), strict=True))
         name = HEADS_NAME
     else:
@@ -41,10 +43,7 @@ def convert(source: Path, directory: Path) -> Path:
     file = directory / name
     if file.exists():
         raise CheckpointError(f"{file}: is there already, and is not overwritten; move it away")
-    try:
-        save_file({key: tensor.contiguous() for key, tensor in written.items()}, file)
-    except OSError as error:
-        raise CheckpointError(f"{file}: cannot be written: {error.strerror or error}") from None
+    write_tensors(written, file)
     return file
 
 
@@ -72,7 +71,7 @@ def _read(source: Path) -> dict[str, torch.Tensor]:
 
 def _check(source: Path, head: Mapping[str, torch.Tensor]) -> None:
     for name, tensor in head.items():
-        square = tensor.ndim == 2 and tensor.shape[0] == tensor.shape[1]
+        square = tensor.ndim == 2 and tensor.shape[0] == tensor.shape[1] > 0
         if not square and not (name == "bias" and tensor.ndim == 1):
             raise CheckpointError(f"{source}: {name} has shape {list(tensor.shape)}; [d, d] was expected")
         if not tensor.is_floating_point() or not bool((tensor.float().abs() < LARGEST).all()):

@@ -23,7 +23,9 @@ def translate(seen: Seen) -> dict[str, Any]:
                 f"training.{key}",
                 f"it reads {word} vectors, and their statistics are pickles: not an NLA of raw vectors",
             )
-    training.pop("injection_mode", None)
+    # Its word for what `extraction.norm` says too; any other is refused by name where variants are.
+    if training.get("injection_mode") == "normalize":
+        del training["injection_mode"]
     meta |= {"training": training}
     if "variant" in meta:
         templates = {name: _at_depth(seen, text) for name, text in seen.group("prompt_templates").items()}

@@ -125,6 +125,7 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     ("said", "key", "message"),
     [
         ({"quant_method": "quip"}, "quantization_config", "quant_method: found 'quip'; loaded are"),
+        ({"quant_method": ["fp8"]}, "quantization_config", r"quant_method: found \['fp8'\]; loaded are"),
         ({"bits": 4}, "quantization_config", "quant_method: found None; loaded are"),
         ({"quant_method": "compressed-tensors"}, "compression_config", "compressed-tensors"),
     ],

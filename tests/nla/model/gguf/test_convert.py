@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from nla_ray.nla.model.backbone import load_causal_lm, load_config  # noqa: E402
 from nla_ray.nla.model.gguf.convert import convert  # noqa: E402
 from tests.gguf_files import tiny_gguf  # noqa: E402
 
+EPSILON = "qwen2.attention.layer_norm_rms_epsilon"
 Kind = gguf.GGMLQuantizationType
 TEXTS = ["<|im_start|>user\nIt is  true<|im_end|>", "the model said 1234 things\n\n", "naïve 你好 ½"]
 
@@ -129,8 +131,12 @@ def odd(writer: Any) -> None:
     writer.add_tensor("blk.0.odd.weight", np.zeros(4, np.float32))
 
 
-def merges(writer: Any) -> None:
-    writer.add_array("tokenizer.ggml.merges", ["Ġ t h"])
+def listed(key: str, *values: Any) -> Callable[[Any], None]:
+    return lambda writer: writer.add_array(f"tokenizer.ggml.{key}", values)
+
+
+def real(key: str, value: float) -> Callable[[Any], None]:
+    return lambda writer: writer.add_float32(key, value)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +154,24 @@ def merges(writer: Any) -> None:
         ("qwen2", None, "embedding_length", "qwen2.embedding_length: found None; int was expected"),
         ("qwen2", word("tokenizer.ggml.pre", "jais-2"), "ggml.pre", "tokenizer.ggml.pre: found 'jais-2'"),
         ("qwen2", word("tokenizer.ggml.model", "llama"), "ggml.model", "ggml.model: found 'llama'"),
-        ("qwen2", merges, "ggml.merges", "tokenizer.ggml.merges"),
+        (
+            "qwen2",
+            number("qwen2.block_count", 2**31),
+            "block_count",
+            "block_count: found 2147483648; the file",
+        ),
+        ("qwen2", listed("merges", "Ġ t h"), "ggml.merges", "tokenizer.ggml.merges"),
+        ("qwen2", listed("merges", 1, 2), "ggml.merges", "tokenizer.ggml.merges: found 1; str was expected"),
+        ("qwen2", number("tokenizer.chat_template", 3), "chat_template", "chat_template: found 3; str was"),
+        ("qwen2", real("qwen2.rope.freq_base", 0.0), "freq_base", "freq_base: found 0.0; a positive number"),
+        ("qwen2", real("qwen2.rope.freq_base", math.inf), "freq_base", "freq_base: found inf; a positive"),
+        ("qwen2", real(EPSILON, math.nan), "epsilon", f"{EPSILON}: found nan; a positive number"),
+        (
+            "qwen2",
+            number("tokenizer.ggml.eot_token_id", 2**31),
+            "eot",
+            "eot_token_id: found 2147483648; an id",
+        ),
         ("qwen2", number("tokenizer.ggml.eos_token_id", 9999), "eos_token_id", "an id below"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from nla_ray.errors import CheckpointError
+from nla_ray.errors import CheckpointError, InputError
 from nla_ray.nla.model.heads.head import open_value_head
 from nla_ray.nla.model.heads.pickled import convert
 
@@ -41,6 +41,15 @@ def test_heads_of_several_blocks(tmp_path: Path) -> None:
     assert set(found) == {"value_head.4.weight", "value_head.10.weight"}
 
 
+def test_heads_that_share_memory_are_written_and_a_missing_folder_is_told(tmp_path: Path) -> None:
+    both = torch.stack([torch.eye(4), 2 * torch.eye(4)])
+    torch.save({"4": both[0], "10": both[1]}, tmp_path / "heads.pt")
+    found = load_file(convert(tmp_path / "heads.pt", tmp_path))
+    assert torch.equal(found["value_head.10.weight"], both[1])
+    with pytest.raises(InputError, match=r"cannot be written.* is its folder there"):
+        convert(tmp_path / "heads.pt", tmp_path / "nowhere")
+
+
 def test_code_in_a_pickle_is_not_run(tmp_path: Path) -> None:
     torch.save({"weight": torch.eye(4), "trap": Trap(tmp_path / "run")}, tmp_path / "linear_head.pt")
     with pytest.raises(CheckpointError, match="holds more than tensors"):
@@ -56,6 +65,8 @@ def test_code_in_a_pickle_is_not_run(tmp_path: Path) -> None:
         ({"weight": torch.full((4, 4), float("nan"))}, "NaN"),
         ({"weight": torch.eye(4), "bias": torch.ones(3)}, "different widths"),
         ([torch.eye(4)], "tensors by name"),
+        ({"1.weight": torch.eye(4), "01.weight": torch.eye(4)}, "two heads of one block"),
+        ({"weight": torch.ones(0, 0)}, "weight has shape"),
     ],
 )
 def test_what_is_no_head_is_refused(tmp_path: Path, content: Any, says: str) -> None:
