@@ -43,8 +43,8 @@ def adapt(model: Any, blocks: nn.ModuleList, adapting: Adapting) -> None:
     options, kind = adapting.options, model.config.model_type
     if any(isinstance(one, Conv1D) for one in blocks.modules()):
         raise ConfigError(
-            f"lora: the blocks of {kind} keep their matrices transposed (Conv1D), and adapters on them are not "
-            "trained here; leave lora out to train all weights"
+            f"lora: the blocks of {kind} keep their matrices transposed (Conv1D), and adapters on them are "
+            "not trained here; leave lora out to train all weights"
         )
     config = LoraConfig(
         r=options.rank, lora_alpha=options.alpha, use_rslora=options.rslora,  # type: ignore[arg-type]

@@ -148,5 +148,5 @@ def test_of_a_mixture_of_experts_linear_layers_alone_are_adapted(nla: Callable[[
 
 def test_a_family_whose_layers_take_no_adapter_is_refused(checkpoint: Callable[[str], Path]) -> None:
     model = load_causal_lm(checkpoint("nemotron_h"), dtype=torch.float32, device="cpu")
-    with pytest.raises(ConfigError, match="lora: nemotron_h cannot be adapted: .*out_proj"):
+    with pytest.raises(ConfigError, match=r"lora: nemotron_h cannot be adapted: .*out_proj"):
         adapt(model, find_stack(model).blocks, ADAPTING)
