@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.stages.score import ScoreStage
@@ -20,7 +21,8 @@ def test_other_facts_load_anew_and_another_target_does_not(nla: Callable[[str], 
         )
 
     told, elsewhere = config(pair={"prefill": "<text>"}), config(target=av)
-    for kind, part in ((VerbalizeStage, "_verbalizer"), (ScoreStage, "_reconstructor")):
+    kinds: list[tuple[Any, str]] = [(VerbalizeStage, "_verbalizer"), (ScoreStage, "_reconstructor")]
+    for kind, part in kinds:
         first, other, beside = kind(config()), kind(told), kind(elsewhere)
         first.setup()
         other.setup_beside(first)
