@@ -19,6 +19,7 @@ CONFIG_NAME, WEIGHTS_NAME = ADAPTER_CONFIG, "adapter_model.safetensors"
 PREFIX = "base_model.model."
 """What peft puts before the name of each tensor."""
 
+_PICKLE = "adapter_model.bin"
 _MODEL_CONFIG = "config.json"
 _WHOLE = ("model.safetensors", "model.safetensors.index.json")
 
@@ -40,6 +41,20 @@ def is_adapter(directory: Path) -> bool:
     return (directory / WEIGHTS_NAME).exists() or not (directory / _MODEL_CONFIG).exists()
 
 
+def require_weights(adapter: Path) -> None:
+    """Raise CheckpointError for an adapter whose tensors are a pickle, or not there."""
+    if (adapter / WEIGHTS_NAME).is_file():
+        return
+    if (adapter / _PICKLE).exists():
+        raise CheckpointError(
+            f"{adapter}: its weights are a pickle ({_PICKLE}), which can run code when loaded; save it again "
+            "with a current peft, which writes safetensors"
+        )
+    raise CheckpointError(
+        f"{adapter}: an adapter without {WEIGHTS_NAME}; download it again, or save it again"
+    )
+
+
 def sidecar_of(adapter: Path) -> Path | None:
     """The adapter's own sidecar, or that of its training, which stands one level up."""
     places = (adapter / SIDECAR_NAME, adapter.parent / SIDECAR_NAME)
@@ -58,6 +73,7 @@ def contents_of(adapter: Path, base: Path) -> Files:
             f"{adapter}: no {CONFIG_NAME}: ADAPTER on BASE names an adapter in the form of peft, and then "
             "the model that it was trained over"
         )
+    require_weights(adapter)
     own, below = _files(adapter), _files(base)
     found: Files = {
         name: file for name, file in below.items() if name == "generation_config.json" or file.suffix == ".py"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from nla_ray.errors import CheckpointError
-from nla_ray.nla.model.adapters.contents import CONFIG_NAME, WEIGHTS_NAME
+from nla_ray.nla.model.adapters.contents import CONFIG_NAME, WEIGHTS_NAME, require_weights
 from nla_ray.nla.model.files.weights import SafetensorsDir
 from nla_ray.nla.sidecar.dialects.seen import is_number
 
@@ -44,7 +44,6 @@ SWITCHES = ("fan_in_fan_out", "lora_bias", "use_dora", "use_rslora")
 
 _NEEDED = ("r", "lora_alpha")
 _PLAIN = re.compile(r"[\w.-]*")
-_PICKLE = "adapter_model.bin"
 
 
 @dataclass(frozen=True)
@@ -64,11 +63,7 @@ def open_adapter(directory: Path) -> AdapterFiles:
         value = config.get(name)
         if not (value is None and name not in _NEEDED) and not kind(value):
             raise CheckpointError.field(directory / CONFIG_NAME, name, value, f"{wanted} was expected")
-    if not (directory / WEIGHTS_NAME).exists() and (directory / _PICKLE).exists():
-        raise CheckpointError(
-            f"{directory}: its weights are a pickle ({_PICKLE}), which can run code when loaded; save it "
-            "again with a current peft, which writes safetensors"
-        )
+    require_weights(directory)
     return AdapterFiles(directory, config, SafetensorsDir(directory, file=WEIGHTS_NAME))
 
 

@@ -64,6 +64,11 @@ class Adapter:
         layer.merged_adapters.clear()
         for one, data in zip(changed, before, strict=True):
             one.data = one.data.to(data.dtype)
+            if not one.data.isfinite().all():
+                raise CheckpointError(
+                    f"{self.directory}: {name}: the merged weights do not fit into {data.dtype}; the adapter "
+                    "is damaged, or its scale is another one"
+                )
 
     def replace(self, model: nn.Module, name: str) -> None:
         """One parameter by the tensor that the adapter has for it."""

@@ -39,10 +39,11 @@ def places_of(files: AdapterFiles, model: nn.Module, blocks: int) -> Places:
     """The place of every key, in a model with all or the first of the base's `blocks`.
 
     Keys of blocks that were cut off, of a head or norm that the stack lacks and of towers beside the text
-    part have none. Raises CheckpointError for any other key without a place, for a shape that is not the
-    module's, and where the adapter changes nothing of the model.
+    part have none. Raises CheckpointError for any other key without a place, for two keys of one place, for a
+    shape that is not the module's, and where the adapter changes nothing of the model.
     """
     found, unplaced, above = Places(), [], False
+    taken: dict[tuple[str, str], str] = {}
     modules, parameters = dict(model.named_modules()), dict(model.named_parameters(remove_duplicate=False))
     depth = 1 + max((_block_of(name) for name in parameters), default=-1)
     for key in files.tensors.names:
@@ -52,10 +53,17 @@ def places_of(files: AdapterFiles, model: nn.Module, blocks: int) -> Places:
             above |= (cut_off := depth <= _block_of(saved) < blocks)
             if not (cut_off or _left_out(saved, model, modules)):
                 unplaced.append(key)
+        elif (name, part) in taken:
+            raise CheckpointError(
+                f"{files.directory}: {key} and {taken[name, part]} both belong to {name}; which one was "
+                "trained cannot be told: save the adapter again"
+            )
         elif part:
             found.lora[key], found.modules[name] = (name, part), saved
         else:
             found.full[key] = name
+        if name is not None:
+            taken[name, part] = key
     if unplaced or not (found.modules or found.full or above):
         raise _unplaced(files, model, unplaced or list(files.tensors.names), found)
     _check_shapes(files, found, modules, parameters)

@@ -19,7 +19,7 @@ NORMS = ("norm", "final_layer_norm", "final_layernorm", "ln_f", "norm_f", "embed
 """What families call the norm after the last block."""
 
 
-BLOCK = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
+BLOCK = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d{1,9})\.")
 """The number of its block in the name of a tensor."""
 
 BESIDE = re.compile(r"vision|visual|audio|multi_modal|(?:^|\.)mtp\.")

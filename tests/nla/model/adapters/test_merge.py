@@ -260,6 +260,31 @@ def test_damaged_values_are_refused(checkpoint: Checkpoint, tmp_path: Path) -> N
         load_causal_lm(view_of(adapter, base), **CPU)
 
 
+def test_two_keys_of_one_place_and_numbers_without_end_are_refused(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    base, adapter = checkpoint("qwen2"), tmp_path / "adapter"
+    trained(base, adapter, target_modules=["q_proj"])
+    file = adapter / "adapter_model.safetensors"
+    state = load_file(file)
+    twice = {
+        key.replace("model.model.", "model.model.language_model."): one.clone() for key, one in state.items()
+    }
+    save_file(state | twice, file)
+    with pytest.raises(CheckpointError, match="both belong to model"):
+        load_causal_lm(view_of(adapter, base), dtype=torch.float32, device="cpu")
+    save_file({key.replace("layers.0.", f"layers.{'9' * 5000}."): one for key, one in state.items()}, file)
+    with pytest.raises(CheckpointError, match="trained over another model"):
+        load_causal_lm(view_of(adapter, base), dtype=torch.float32, device="cpu")
+
+
+def test_what_does_not_fit_into_the_type_of_the_weights(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    base, adapter = checkpoint("qwen2"), tmp_path / "adapter"
+    trained(base, adapter, target_modules=["q_proj"], lora_alpha=1e9)
+    with pytest.raises(CheckpointError, match="merged weights do not fit into"):
+        load_causal_lm(view_of(adapter, base), dtype=torch.float16, device="cpu")
+
+
 def _rename(adapter: Path, change: Callable[[str], str]) -> None:
     file = adapter / "adapter_model.safetensors"
     save_file({change(key): tensor for key, tensor in load_file(file).items()}, file)

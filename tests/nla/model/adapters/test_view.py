@@ -153,9 +153,8 @@ def test_a_base_of_what_is_no_adapter(checkpoint: Checkpoint) -> None:
 
 
 def test_a_pickle_is_named(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    from nla_ray.nla.model.adapters.files import open_adapter
-
-    trained(checkpoint("qwen2"), tmp_path / "adapter")
+    base = checkpoint("qwen2")
+    trained(base, tmp_path / "adapter")
     (tmp_path / "adapter" / "adapter_model.safetensors").rename(tmp_path / "adapter" / "adapter_model.bin")
     with pytest.raises(CheckpointError, match=r"a pickle \(adapter_model\.bin\), which can run code"):
-        open_adapter(tmp_path / "adapter")
+        resolve(ModelRef.parse(f"{tmp_path / 'adapter'} on {base}"))
