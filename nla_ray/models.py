@@ -35,7 +35,7 @@ def pinned(ref: Ref) -> Ref:
         ref = ref.model_copy(update={"revision": pin})
     if (file := gguf_of(ref)) is not None:
         return ref.model_copy(update={"revision": commit_of(file) or ref.revision})
-    base = ref.base or base_of(here(ref, weights=False))
+    base = ref.base or base_of(here(ref))
     return ref if base is None else ref.model_copy(update={"base": pinned(base)})
 
 
