@@ -15,6 +15,11 @@ from nla_ray.config.training.training_set import SPLITS, TrainingSetConfig
 SENTENCE = "the model said that it was true and that other one is not thing they had in mind"
 DOCUMENTS = 60
 D_MODEL, LAYER = 32, 2
+VECTORS_ALONE: dict[str, Any] = {
+    "provider": None,
+    "shares": {"av_sft": 0, "ar_sft": 0, "rl": 0.5, "held_out": 0.5},
+}
+"""Nobody is asked."""
 
 
 def text(number: int) -> str:

@@ -119,9 +119,13 @@ class ExtractStage(Stage):
             self.setup()
 
     def _passes_with(self, other: ExtractStage) -> bool:
-        """Whether one pass can give the layers of both; a model that answers is read by itself."""
-        alone = self._config.continuation is not None or self._config.engine.ranks > 1
-        return not alone and self._loads() == other._loads()
+        """Whether one pass can give the layers of both."""
+        return not self._alone and self._loads() == other._loads()
+
+    @property
+    def _alone(self) -> bool:
+        """Whether the model is read by itself: one that answers, or that several ranks share."""
+        return self._config.continuation is not None or self._config.engine.ranks > 1
 
     def _within(self, other: ExtractStage) -> bool:
         """Whether what another has loaded gives this layer."""
@@ -131,12 +135,10 @@ class ExtractStage(Stage):
 
     def _over_the_same(self, other: ExtractStage) -> Path | None:
         """The directory of a target over the base of another's; None for one that is loaded by itself."""
-        config = self._config
-        if config.target is None or other._directory is None:
+        ref = self._config.target
+        if ref is None or other._directory is None or self._alone:
             return None
-        if config.continuation is not None or config.engine.ranks > 1:
-            return None
-        target = directory_of(config.target)
+        target = directory_of(ref)
         return target if bottom_of(target) == bottom_of(other._directory) else None
 
     def _loads(self) -> tuple[object, ...]:

@@ -21,7 +21,7 @@ from nla_ray.errors import ConfigError
 from nla_ray.nla.generation.sampling import choose, uniforms
 from nla_ray.nla.injection import injecting, stacked
 from nla_ray.nla.model.blocks.stack import find_stack
-from nla_ray.nla.model.slots.attention import SlotPass
+from nla_ray.nla.model.slots.attention import SlotPass, capped
 from nla_ray.nla.model.slots.kv import Prefix, SlotKV, Span
 from nla_ray.nla.verbalizer import Answer, Request, Sampling
 
@@ -114,8 +114,7 @@ class SlotDecoder:
         hidden_BTD = self.body(
             inputs_embeds=embeds_BTD, position_ids=positions_BT, use_cache=False, nla_slots=slots
         ).last_hidden_state
-        logits_BV: torch.Tensor = self.head(hidden_BTD[:, -1])
-        return logits_BV if self.softcap is None else torch.tanh(logits_BV / self.softcap) * self.softcap
+        return capped(self.head(hidden_BTD[:, -1]), self.softcap)
 
     def _prefill_prefix(self, embeds_1TD: torch.Tensor) -> Prefix:
         length = embeds_1TD.shape[1]

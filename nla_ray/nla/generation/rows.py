@@ -14,7 +14,7 @@ import torch
 from transformers import DynamicCache
 
 from nla_ray.nla.model.blocks.stack import cache_keyword, find_stack
-from nla_ray.nla.model.slots.attention import SlotPass
+from nla_ray.nla.model.slots.attention import SlotPass, capped
 from nla_ray.nla.model.slots.kv import SlotKV, Span
 
 PASS_TOKENS = 2048
@@ -86,8 +86,7 @@ class SlotRows:
         return hidden_NTD
 
     def _logits(self, hidden_NTD: torch.Tensor) -> torch.Tensor:
-        logits_NV: torch.Tensor = self._head(hidden_NTD[:, -1])
-        return logits_NV if self._softcap is None else torch.tanh(logits_NV / self._softcap) * self._softcap
+        return capped(self._head(hidden_NTD[:, -1]), self._softcap)
 
 
 class CacheRows:

@@ -13,7 +13,7 @@ from nla_ray.nla.engines.packing import pack
 from nla_ray.nla.generation.batches import Together, batches
 from nla_ray.nla.generation.rows import PASS_TOKENS, CacheRows, Rows, SlotRows
 from nla_ray.nla.generation.sampling import choose, uniforms
-from nla_ray.nla.model.blocks.cut import logits_apart, tolerance
+from nla_ray.nla.model.blocks.cut import FAULTS, logits_apart, tolerance
 from nla_ray.nla.model.blocks.stack import find_stack
 from nla_ray.nla.model.slots import attention
 from nla_ray.nla.verbalizer import Sampling
@@ -116,8 +116,7 @@ class Writer:
                 rest = [rows.step(self._tensor([token])) for token in said[1:]]
         except torch.OutOfMemoryError:
             raise
-        # A family that cannot be run in this way fails in one of its own.
-        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError, EngineError):
+        except (*FAULTS, EngineError):
             return float("inf")
         both = [torch.stack([logits_NV[row] for logits_NV in first]) for row in range(2)]
         long_TV, short_TV = both[0], torch.cat([both[1], *rest])

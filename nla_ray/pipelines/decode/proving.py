@@ -39,7 +39,7 @@ def settle_injection(config: DecodeConfig, workers: Workers, cache: Cache) -> De
     Raises CheckpointError with all numbers where none of the known ones stands alone.
     """
     models = config.models
-    if models.injection is not None or not config.prove or why_not(config) is not None:
+    if models.injection is not None or why_not(config) is not None:
         return config
     checkpoints = find_checkpoints(config)
     models = settled_pair(models, checkpoints.av, checkpoints.ar)

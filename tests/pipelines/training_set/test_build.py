@@ -1,4 +1,4 @@
-"""From a corpus to a training set: positions, splits, schema, resume, inputs that are published files."""
+"""From a corpus to a training set: positions, schema, resume, inputs that are published files."""
 
 from __future__ import annotations
 
@@ -30,18 +30,14 @@ from nla_ray.stages.stage import Chain
 from nla_ray.stages.training_set.base_table import BaseStage
 from nla_ray.store import open_store
 from nla_ray.store.places.folder import file_sha256
-from nla_ray.store.runs.training_set import Explaining, TrainingSet, get_training_set
+from nla_ray.store.runs.training_set import TrainingSet, get_training_set
 from nla_ray.store.runs.units import footer_of
 from nla_ray.tables.training import published
 from tests.chat_server import explains, served
 from tests.decoded import snapshot
-from tests.train_tables import write_split
-from tests.training_sets import D_MODEL, DOCUMENTS, LAYER, config, tables, text, write_corpus
+from tests.training_sets import D_MODEL, DOCUMENTS, LAYER, VECTORS_ALONE, config, tables, text, write_corpus
 
 Target = Callable[[str], Path]
-
-VECTORS_ALONE = {"provider": None, "shares": {"av_sft": 0, "ar_sft": 0, "rl": 0.5, "held_out": 0.5}}
-"""Nobody is asked."""
 
 
 @pytest.fixture(scope="module")
@@ -147,42 +143,6 @@ def test_the_same_again_does_nothing_and_another_recipe_is_refused(
         with pytest.raises(ConfigError, match=f"holds another training set; it differs in {words}"):
             build_training_set(settings.model_copy(update=changes))
     assert snapshot(Path(settings.output)) == before
-
-
-def test_copies_are_always_in_one_split(tmp_path: Path, checkpoint: Target) -> None:
-    texts = [text(number) for number in range(40)]
-    copies = [one.upper() for one in texts]
-    near = [f"{one[:-3]} end" for one in texts[:10]]
-    write_corpus(tmp_path, [*texts, *copies, *near])
-    made = build_training_set(config(tmp_path, checkpoint("qwen2"), **VECTORS_ALONE)).set
-    assert (made.duplicates.documents, made.duplicates.equal, made.duplicates.near) == (90, 40, 10)
-    assert (made.duplicates.groups, made.duplicates.largest, made.duplicates.unknown) == (40, 3, 0)
-    assert made.explaining == Explaining(explained=0, dropped={}, requests=0, tokens=0), "nobody was to"
-    split_of = {
-        doc: name for name, table in tables(tmp_path / "set").items() for doc in table["doc_id"].to_pylist()
-    }
-    for at in range(40):
-        assert split_of[f"doc{at}"] == split_of[f"doc{at + 40}"]
-    for at in range(10):
-        assert split_of[f"doc{at}"] == split_of[f"doc{at + 80}"]
-    assert len(split_of) == 90
-
-
-def test_a_split_depends_on_the_content_and_the_seed_alone(tmp_path: Path, checkpoint: Target) -> None:
-    (tmp_path / "one").mkdir()
-    (tmp_path / "two").mkdir()
-    texts = [text(number) for number in range(30)]
-    write_corpus(tmp_path / "one", texts)
-    write_corpus(tmp_path / "two", texts[::-1])
-    found = []
-    with served(explains) as server:
-        for name in ("one", "two"):
-            build_training_set(config(tmp_path / name, checkpoint("qwen2"), server.url))
-            found.append({
-                (name, row["detokenized_text_truncated"][:12])
-                for name, table in tables(tmp_path / name / "set").items() for row in table.to_pylist()
-            })  # fmt: skip
-    assert found[0] == found[1]
 
 
 def test_a_budget_that_is_raised_goes_on_and_nothing_is_paid_for_twice(
@@ -327,23 +287,6 @@ def test_documents_that_no_worker_survives_are_left_out(tmp_path: Path, checkpoi
     assert tally["unusable"] == 1 and str(tally["problems"]).endswith("corpus.jsonl:4: its worker died']")
 
 
-def test_an_empty_split_is_refused_before_anything_is_paid_for(tmp_path: Path, checkpoint: Target) -> None:
-    write_corpus(tmp_path, [text(0), text(1)])
-    with served(explains) as server:
-        with pytest.raises(InputError, match=r"shares\.\w+: the split is empty: none of 2 documents"):
-            build_training_set(config(tmp_path, checkpoint("qwen2"), server.url))
-        assert server.seen == []
-
-
-def test_a_split_whose_answers_are_all_dropped_is_empty_too(tmp_path: Path, checkpoint: Target) -> None:
-    write_corpus(tmp_path)
-    with (
-        served(lambda asked: (200, "no tags")) as server,
-        pytest.raises(InputError, match="av_sft: the split is empty: not one of its rows has an explanation"),
-    ):
-        build_training_set(config(tmp_path, checkpoint("qwen2"), server.url))
-
-
 def test_an_estimate_asks_and_writes_nothing(tmp_path: Path, checkpoint: Target) -> None:
     write_corpus(tmp_path)
     settings = config(tmp_path, checkpoint("qwen2"))
@@ -369,26 +312,6 @@ def test_a_place_on_s3(tmp_path: Path, checkpoint: Target, s3: str) -> None:
     keys = {listed.key for listed in store.entries("")}
     assert {f"{name}/part-00000.parquet.nla_meta.yaml" for name in made.splits} <= keys
     assert sum(key.startswith("work/answers/") for key in keys) == asked
-
-
-def test_vectors_of_one_header_are_no_copies_and_starts_of_one_text_are(tmp_path: Path) -> None:
-    header = " ".join(f"word{at}" for at in range(60))
-    whole = [f"{header} {text(number)}" for number in range(30)]
-    texts = [*whole, *(" ".join(one.split()[:75]) for one in whole[:10])]
-    rows = [("a start", f"doc{at}", one[: len(header) + 20]) for at, one in enumerate(texts)]
-    rows += [("the end", f"doc{at}", one) for at, one in enumerate(texts)]
-    path = tmp_path / "base.parquet"
-    vectors = np.random.default_rng(0).standard_normal((len(rows), D_MODEL)).astype(np.float32)
-    columns = {
-        "activation_vector": pa.FixedSizeListArray.from_arrays(vectors.ravel(), D_MODEL),
-        "doc_id": [doc for _, doc, _ in rows], "detokenized_text_truncated": [said for *_, said in rows],
-        "n_raw_tokens": [len(said.split()) for *_, said in rows],
-    }  # fmt: skip
-    write_split(path, columns, "base", D_MODEL, LAYER)
-    corpus = {"paths": [str(path)], "vectors": {}, "id": "doc_id", "text": "detokenized_text_truncated"}
-    made = build_training_set(config(tmp_path, None, corpus=corpus, **VECTORS_ALONE)).set
-    assert (made.duplicates.documents, made.duplicates.equal) == (40, 10)
-    assert (made.duplicates.groups, made.duplicates.largest, made.duplicates.unknown) == (10, 2, 0)
 
 
 def test_a_column_of_a_text_corpus_explains_all_positions_of_a_document(

@@ -119,8 +119,8 @@ def tensors_of(file: GgufFile, config: PreTrainedConfig) -> dict[str, Tensor]:
         what = f"{missing[0]} is missing" if missing else f"{other[0]} belongs to none of its parts"
         raise CheckpointError(
             f"{file.path}: {what}: {len(missing)} tensors missing, {len(other)} too many for a "
-            f"{file.architecture} "
-            f"of {config.num_hidden_layers} blocks; the file is damaged or of a variant that is not converted"
+            f"{file.architecture} of {config.num_hidden_layers} blocks; the file is damaged or of a variant "
+            "that is not converted"
         )
     for name, one in wanted.items():
         if (found := shape_of(file.tensors[name])) != one.shape:

@@ -34,6 +34,11 @@ class SlotPass:
     """True where a slot has no token, [slots, capacity]: the shorter rows of those that end together."""
 
 
+def capped(values: torch.Tensor, softcap: float | None) -> torch.Tensor:
+    """The values bent so that none is beyond +-`softcap`, as Gemma-2 does with scores and logits."""
+    return values if softcap is None else torch.tanh(values / softcap) * softcap
+
+
 def serves(model: Any) -> bool:
     """Whether all blocks attend to keys of their own, with no other limit than a window."""
     kinds = set(getattr(model.config, "layer_types", None) or ())
@@ -91,8 +96,7 @@ def attend(
         key_SKDT, value_SKTD = nla_slots.kv.append(layer, span, key_BKTD, value_BKTD)
         own_SKRT = torch.matmul(query_BKRD[span.batch], key_SKDT)
         scores_SKRT = torch.cat((prefix.scores_BKRP[span.batch], own_SKRT), dim=-1)
-        if softcap is not None:
-            scores_SKRT = torch.tanh(scores_SKRT / softcap) * softcap
+        scores_SKRT = capped(scores_SKRT, softcap)
         hidden_TT = _hidden(scores_SKRT.shape[-1], steps, sliding_window, scores_SKRT.device)
         if hidden_TT is not None:
             scores_SKRT.masked_fill_(hidden_TT.repeat(rows // steps, 1), float("-inf"))
