@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from nla_ray.config.reference import ModelRef
 from nla_ray.config.training.lora import Lora
-from nla_ray.nla.model.adapters.contents import CONFIG_NAME, WEIGHTS_NAME
+from nla_ray.nla.model.adapters.contents import CONFIG_NAME, PREFIX, WEIGHTS_NAME
 from nla_ray.nla.model.blocks.stack import find_stack
 from nla_ray.nla.model.files.weights import HEAD_NAME
 from nla_ray.nla.sidecar.read import Sidecar
@@ -34,7 +34,6 @@ from nla_ray.training.saved.release import (
 )
 from nla_ray.training.saved.source_files import copy_tokenizer
 
-_PREFIX = "base_model.model."
 _A, _B = ".lora_A.weight", ".lora_B.weight"
 
 Tensors = dict[str, torch.Tensor]
@@ -108,16 +107,14 @@ class _Adapter:
     def trained(
         cls, model: TrainableAV | TrainableAR, state: Mapping[str, torch.Tensor], options: Lora
     ) -> _Adapter:
-        av = isinstance(model, TrainableAV)
-        inside = of_lm(state) if av else Below(state, BACKBONE)
-        prefix = _PREFIX if isinstance(model, TrainableAV) else _PREFIX + within_lm(model)
-        body: torch.nn.Module = model.lm if isinstance(model, TrainableAV) else model.backbone
-        names = scales_of(body)
-        parts = [(ours, theirs) for ours, theirs in ((A, _A), (B, _B))]
+        if isinstance(model, TrainableAV):
+            inside, prefix, body = of_lm(state), PREFIX, model.lm
+        else:
+            inside, prefix, body = Below(state, BACKBONE), PREFIX + within_lm(model), model.backbone
         tensors = {
             f"{prefix}{name}{theirs}": inside[name + ours].contiguous()
-            for name in names
-            for ours, theirs in parts
+            for name in scales_of(body)
+            for ours, theirs in ((A, _A), (B, _B))
         }
         return cls(tensors, options.rank, options.alpha, options.rslora)
 
@@ -149,12 +146,11 @@ class _Adapter:
             r=self.rank, lora_alpha=self.alpha, use_rslora=self.rslora,  # type: ignore[arg-type]
             target_modules=targets, base_model_name_or_path=_named(base),
             revision=base.revision, inference_mode=True,
+            layers_to_transform=None if blocks is None else list(range(blocks)),
         )  # fmt: skip
         config.save_pretrained(str(directory))
         said = json.loads((directory / CONFIG_NAME).read_text(encoding="utf-8"))
         said["target_modules"] = targets
-        if blocks is not None:
-            said["layers_to_transform"] = list(range(blocks))
         (directory / CONFIG_NAME).write_text(
             json.dumps(said, indent=2, sort_keys=True) + "\n", encoding="utf-8"
         )

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from nla_ray.config.injection import Injection
 from nla_ray.errors import ConfigError
-from nla_ray.nla.model.adapters.contents import CONFIG_NAME, WEIGHTS_NAME
+from nla_ray.nla.model.adapters.contents import CONFIG_NAME, PREFIX, WEIGHTS_NAME
 from nla_ray.nla.model.files.weights import HEAD_NAME
 from nla_ray.nla.sidecar.dialects.easynla import AR_WEIGHTS
 from nla_ray.nla.sidecar.dialects.seen import AR_META, SIDECAR_NAME
@@ -48,7 +48,7 @@ def write_easynla(directory: Path, release: Path, sidecar: Sidecar) -> None:
 def _write_ar(directory: Path, release: Path, sidecar: Sidecar) -> None:
     said = json.loads((release / CONFIG_NAME).read_text(encoding="utf-8"))
     tensors = {
-        f"backbone.{name.removeprefix('base_model.model.').removesuffix('.weight')}.default.weight": tensor
+        f"backbone.{name.removeprefix(PREFIX).removesuffix('.weight')}.default.weight": tensor
         for name, tensor in load_file(release / WEIGHTS_NAME).items()
     }
     head = {"value_head.weight": load_file(release / HEAD_NAME)["weight"]}
