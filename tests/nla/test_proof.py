@@ -10,14 +10,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from nla_ray.config.injection import Injection
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.injection import Injection
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.models import directory_of
 from nla_ray.nla.proof.prove import prove
 from nla_ray.nla.proof.verdict import Proof, Tried
 from nla_ray.nla.sidecar.read import read_sidecar
 from nla_ray.nla.sidecar.write import write_sidecar
-from tests.nla.pairs import edit_sidecar
+from tests.nla.preflight.pairs import edit_sidecar
 
 REPLACED, RAW, ADDED = "replace@embedding=2.0", "replace@embedding=raw", "add_matched@output:1=1.0"
 

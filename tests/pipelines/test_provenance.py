@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.models import planned_directory
 from nla_ray.nla.model.adapters.view import make_view
 from nla_ray.pipelines.provenance import at_commit, model_record, versions

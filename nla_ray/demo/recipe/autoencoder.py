@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 
-from nla_ray.config.injection import Injection
+from nla_ray.config.models.injection import Injection
 from nla_ray.config.training.train import Supervised
 from nla_ray.demo.recipe.measure import WARM, Sample
 from nla_ray.demo.recipe.target import LAYER, Report
 from nla_ray.demo.recipe.tokenizer import AR_TEMPLATE, AV_TEMPLATE, MARKER
-from nla_ray.nla.fidelity import Baseline
 from nla_ray.nla.prompt import load_tokenizer
+from nla_ray.nla.reconstruction.fidelity import Baseline
 from nla_ray.nla.sidecar.read import Role, Sidecar
 from nla_ray.training.data import InMemory
 from nla_ray.training.heldout import HeldOut

@@ -11,20 +11,20 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from nla_ray.config.injection import Injection
+from nla_ray.config.models.injection import Injection
 from nla_ray.config.pairs.facts import PairFacts
 from nla_ray.errors import CheckpointError, EngineError
 from nla_ray.intervals import clustered_mean
 from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
 from nla_ray.nla.extraction import Extractor
-from nla_ray.nla.fidelity import unit
 from nla_ray.nla.model.ranks import spread
 from nla_ray.nla.outcomes import Explanation, judge
 from nla_ray.nla.prompt import load_tokenizer
 from nla_ray.nla.proof.texts import PLACES, TEXTS
 from nla_ray.nla.proof.verdict import Proof, Tried
-from nla_ray.nla.reconstructor import Reconstructor
+from nla_ray.nla.reconstruction.fidelity import unit
+from nla_ray.nla.reconstruction.reconstructor import Reconstructor
 from nla_ray.nla.sidecar.read import read_sidecar, said_injection, with_layer
 from nla_ray.nla.verbalizer import Sampling
 

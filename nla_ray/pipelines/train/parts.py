@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from nla_ray.config.injection import Injection
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.injection import Injection
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.config.training.train import Split as SplitName
 from nla_ray.config.training.train import TrainConfig
 from nla_ray.errors import InputError
 from nla_ray.models import directory_of, planned_directory
-from nla_ray.nla.fidelity import Baseline
 from nla_ray.nla.model.adapters.view import layers_of
 from nla_ray.nla.model.backbone import load_config
 from nla_ray.nla.model.files.quantised import refuse_quantised
 from nla_ray.nla.prompt import load_tokenizer, slots_of
+from nla_ray.nla.reconstruction.fidelity import Baseline
 from nla_ray.nla.sidecar.read import (
     AR_NAMES,
     AR_SLOT,

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from transformers import PreTrainedTokenizerBase
 
-from nla_ray.config.injection import Injection
+from nla_ray.config.models.injection import Injection
 from nla_ray.errors import InputError
 from nla_ray.nla.model.files.weights import HEAD_NAME, MEAN_NAME
 from nla_ray.nla.prompt import ar_prompt_ids

@@ -9,7 +9,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from nla_ray.config.injection import Injection
+from nla_ray.config.models.injection import Injection
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.prompt import render_av_prompt
 from nla_ray.nla.sidecar.read import Sidecar, read_sidecar
