@@ -82,16 +82,14 @@ def _proof(
     av: ModelRef, others: Sequence[ModelRef | None], injection: str | None, facts: PairFacts | None
 ) -> Proof:
     from nla_ray.models import directory_of
-    from nla_ray.nla.proof.prove import On, prove
+    from nla_ray.nla.proof.prove import On, Pair, prove
 
     ar, target = others
     if ar is None or target is None:
         raise ConfigError("--prove: needs the reconstructor (AR) and --target: its score of answers decides")
     trusted = ("av", "ar", "target") if av.trust_remote_code else ()
-    return prove(
-        directory_of(av), directory_of(ar), directory_of(target), injection=injection, facts=facts,
-        on=On(trusted=trusted), report=lambda doing: typer.echo(doing, err=True),
-    )  # fmt: skip
+    pair = Pair(directory_of(av), directory_of(ar), directory_of(target), injection, facts)
+    return prove(pair, on=On(trusted=trusted), report=lambda doing: typer.echo(doing, err=True))
 
 
 def print_proof(proof: Proof) -> None:

@@ -14,7 +14,7 @@ from nla_ray.config.decode import DecodeConfig, Engine, Models
 from nla_ray.errors import CheckpointError, EngineError, NlaError
 from nla_ray.ids import digest
 from nla_ray.models import directory_of
-from nla_ray.nla.proof.prove import RIVALS, On, prove
+from nla_ray.nla.proof.prove import RIVALS, On, Pair, prove
 from nla_ray.nla.proof.verdict import Proof
 from nla_ray.nla.sidecar.read import read_sidecar, said_injection
 from nla_ray.pipelines.decode.pair.settled import settled_pair
@@ -147,13 +147,9 @@ class Proving:
         device, dtype = device_of(self.engine)
         refs = {role: getattr(self.models, role) for role in ("av", "ar", "target")}
         trusted = tuple(role for role, ref in refs.items() if ref.trust_remote_code)
-        return prove(
-            *(directory_of(ref) for ref in refs.values()),
-            injection=self.models.injection,
-            facts=self.models.pair,
-            thorough=False,
-            on=On(device, dtype, self.engine.ranks, trusted),
-        )
+        av, ar, target = (directory_of(ref) for ref in refs.values())
+        pair = Pair(av, ar, target, self.models.injection, self.models.pair)
+        return prove(pair, thorough=False, on=On(device, dtype, self.engine.ranks, trusted))
 
 
 def refused(proof: Proof) -> CheckpointError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from nla_ray.config.models.reference import ModelRef
 from nla_ray.nla.model.resolve import resolve
-from nla_ray.nla.proof.prove import prove
+from nla_ray.nla.proof.prove import Pair, prove
 
 ADDED = "add_matched@output:1=1.0"
 
@@ -82,7 +83,7 @@ def test_an_adapter_in_the_dialect_of_nla_train_is_proven(
     (av / "nla_meta.yaml").write_text(
         yaml.safe_dump({"schema_version": 2, "extraction": scale} | said, allow_unicode=True)
     )
-    found = prove(resolve(ModelRef.parse(f"{av} on demo:target")), of_demo("ar"), of_demo("target"))
+    found = prove(Pair(resolve(ModelRef.parse(f"{av} on demo:target")), of_demo("ar"), of_demo("target")))
     assert found.proven == found.wanted and str(found.proven).startswith("replace@embedding=")
 
 
@@ -105,7 +106,8 @@ def test_a_data_sets_sidecar_says_nothing_and_addition_is_refused(tmp_path: Path
             },
         }  # fmt: skip
         (copy / "nla_meta.yaml").write_text(yaml.safe_dump(said, allow_unicode=True), encoding="utf-8")
-    wrong = prove(tmp_path / "av", tmp_path / "ar", of_demo("target"), injection=ADDED)
+    pair = Pair(tmp_path / "av", tmp_path / "ar", of_demo("target"))
+    wrong = prove(replace(pair, injection=ADDED))
     assert wrong.proven is None and wrong.verdict.startswith(f"refused: {ADDED} is said")
-    right = prove(tmp_path / "av", tmp_path / "ar", of_demo("target"), injection="replace@embedding=29.325")
+    right = prove(replace(pair, injection="replace@embedding=29.325"))
     assert right.proven == "replace@embedding=29.325"
