@@ -27,7 +27,7 @@ from nla_ray.audit.tally import Tally, needed, tally
 from nla_ray.config.audit import Evidence
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.config.detectors.packs import Packs, load_packs
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.demo import world
 from nla_ray.demo.dataset import encode
 from nla_ray.demo.recipe.export import write_corpus

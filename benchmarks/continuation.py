@@ -22,7 +22,7 @@ import torch
 from transformers import DynamicCache
 
 from benchmarks._common import interleave, paired_ratio, spread, write_result
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.nla.generation.writer import Writer
 from nla_ray.nla.model.backbone import load_causal_lm
 from nla_ray.nla.model.resolve import resolve

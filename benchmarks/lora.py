@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from benchmarks._common import write_result
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.config.training.lora import Lora
 from nla_ray.config.training.reinforce import Reinforce
 from nla_ray.demo.recipe.reinforce import Course

@@ -28,7 +28,7 @@ from typing import Any
 
 from benchmarks._common import write_result
 from nla_ray.config.decode import DecodeConfig
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.corpus.documents.pieces import units_of
 from nla_ray.nla.model.resolve import resolve
 from nla_ray.pipelines.decode.pieces.cache import Cache

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks._common import write_result
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.config.training.reinforce import Reinforce
 from nla_ray.demo.recipe.reinforce import reinforce
 from nla_ray.demo.recipe.train import RECIPES, Recipe

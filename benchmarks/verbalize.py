@@ -22,7 +22,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from benchmarks._common import PRESETS, interleave, paired_ratio, random_checkpoint, spread, write_result
-from nla_ray.config.injection import Injection
+from nla_ray.config.models.injection import Injection
 from nla_ray.nla.engines.packing import pack
 from nla_ray.nla.engines.slots import SlotDecoder, SlotLayout
 from nla_ray.nla.model.backbone import DTYPES, alone, load_causal_lm

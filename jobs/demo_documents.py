@@ -19,7 +19,7 @@ def job(
     seed: Annotated[int, typer.Option(min=0, help="The shipped pair was trained on seed 101.")] = 101,
 ) -> None:
     """Documents of the planted-concept world; the same options write the same file."""
-    from nla_ray.config.reference import ModelRef
+    from nla_ray.config.models.reference import ModelRef
     from nla_ray.demo import world
     from nla_ray.demo.dataset import encode
     from nla_ray.demo.recipe.export import write_corpus

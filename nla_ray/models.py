@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from nla_ray.cache import cache_folder, made_once
 from nla_ray.config.decode import Models
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.errors import CheckpointError, NoCheckpointError
 from nla_ray.ids import digest
 from nla_ray.nla.model.adapters.easynla import made_from

@@ -1,4 +1,4 @@
-"""What docs/corpus.md shows is what happens: its configurations load, its rows and its outputs are real."""
+"""What docs/reading/corpus.md shows is what happens: configurations load, its rows and outputs are real."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nla_ray.config.reading.positions import LABELS
 from nla_ray.corpus.documents.find import read_documents
 from nla_ray.corpus.files.names import format_of
 
-DOC = (Path(__file__).parents[1] / "docs" / "corpus.md").read_text(encoding="utf-8")
+DOC = (Path(__file__).parents[1] / "docs" / "reading" / "corpus.md").read_text(encoding="utf-8")
 GOOD = {"id": "good", "messages": [{"role": "user", "content": "x"}]}
 
 

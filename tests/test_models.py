@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("gguf")
 
 from nla_ray.config.decode import DecodeConfig
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.errors import CheckpointError, InputError, NoCheckpointError
 from nla_ray.models import directory_of, here, pinned
 from nla_ray.nla.model.backbone import load_config

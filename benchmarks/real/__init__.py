@@ -1,1 +1,1 @@
-"""A pair for a real pretrained model, on a laptop: `make real`. See docs/real_model.md."""
+"""A pair for a real pretrained model, on a laptop: `make real`. See docs/training/real_model.md."""

@@ -65,7 +65,7 @@ def documents(seed: int, count: int, by: Iterable[int]) -> list[Document]:
 def passages(seed: int, count: int, *, held_out: bool) -> list[Document]:
     """Running text of which nothing is known: the project's documentation; a page is on one side."""
     rng, found = random.Random(seed), []
-    for number, path in enumerate(sorted(ROOT.glob("docs/*.md"))):
+    for number, path in enumerate(sorted(ROOT.glob("docs/**/*.md"), key=lambda path: path.name)):
         if (number % 4 == 3) == held_out:
             found += [one for one in _paragraphs(path.read_text("utf-8")) if len(one) > 150]
     rng.shuffle(found)

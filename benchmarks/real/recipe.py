@@ -17,7 +17,7 @@ from benchmarks.real.places import Place, check_labels, places, vectors_of, writ
 from benchmarks.real.probe import ceilings
 from nla_ray.config.audit import AuditConfig
 from nla_ray.config.evaluate import EvaluateConfig
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.config.training.train import TrainConfig
 from nla_ray.errors import CheckpointError
 from nla_ray.models import directory_of

@@ -14,7 +14,7 @@ from typing import cast
 import torch
 from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM
 
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.demo import world
 from nla_ray.demo.dataset import encode
 from nla_ray.demo.recipe.export import save_target, write_corpus

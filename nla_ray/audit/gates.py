@@ -15,7 +15,7 @@ from nla_ray.audit.rates import Rated
 from nla_ray.audit.report.model import Gate, Part, Population, ReportVerdict
 from nla_ray.audit.tally import Tally
 from nla_ray.config.audit import Evidence, Gates
-from nla_ray.config.injection import PROVEN_FROM
+from nla_ray.config.models.injection import PROVEN_FROM
 from nla_ray.intervals import clustered_mean
 from nla_ray.tables import CONTROLS, REAL
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from nla_ray.chat.answer import Completion, NoAnswerError, OtherError, completion, loaded, used, words
 from nla_ray.chat.transport import LONGEST_PAUSE_S, RETRIED, Response, SilentError, Transport, retry_after
-from nla_ray.config.chat import ChatConfig
+from nla_ray.config.models.chat import ChatConfig
 from nla_ray.errors import ConfigError, InputError, UnreachableError
 
 OF_THE_TEXT = frozenset({400, 413, 422})

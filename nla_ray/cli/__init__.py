@@ -8,8 +8,8 @@ import typer
 
 from nla_ray import __version__
 from nla_ray.cli.audit.command import audit_app
-from nla_ray.cli.check import check_command
-from nla_ray.cli.convert_head import convert_head_command
+from nla_ray.cli.checkpoints.check import check_command
+from nla_ray.cli.checkpoints.convert_head import convert_head_command
 from nla_ray.cli.decode.command import decode_command
 from nla_ray.cli.entry import run
 from nla_ray.cli.evaluate import evaluate_command

@@ -66,7 +66,7 @@ def import_command(
     from pydantic import ValidationError
 
     from nla_ray.cli.settings import settings_of
-    from nla_ray.config.importing import ImportOptions
+    from nla_ray.config.reading.importing import ImportOptions
     from nla_ray.config.reading.redaction import Redact
     from nla_ray.pipelines.importing import import_files
 

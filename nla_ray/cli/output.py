@@ -20,8 +20,8 @@ from nla_ray.text import masked, printable
 
 if TYPE_CHECKING:
     from nla_ray.config.reading.corpus import Corpus
-    from nla_ray.pipelines.decode.meter import Report
     from nla_ray.pipelines.decode.run import Progress
+    from nla_ray.pipelines.decode.telling.meter import Report
 
 PLAIN_INTERVAL_S = 30.0
 SHORT_ID = 8

@@ -7,13 +7,13 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from nla_ray.config.base import Config, Name, OrText, Spelled
-from nla_ray.config.injection import InjectionText
+from nla_ray.config.models.injection import InjectionText
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.config.pairs.facts import PairFacts
 from nla_ray.config.reading.corpus import Continuation, Corpus
 from nla_ray.config.reading.positions import Choice, Positions
 from nla_ray.config.reading.redaction import Redact, StoreText
 from nla_ray.config.reading.sample import Sample
-from nla_ray.config.reference import ModelRef
 from nla_ray.config.runner import Runner, Share
 
 Reference = Annotated[ModelRef, OrText()]

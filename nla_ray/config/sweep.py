@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from nla_ray.config.audit import AuditPolicy, Marked
 from nla_ray.config.base import Config, EnvName, Name, Spelled
 from nla_ray.config.decode import Baseline, DecodeConfig, DecodePolicy, Models, Reference
-from nla_ray.config.injection import InjectionText
+from nla_ray.config.models.injection import InjectionText
 from nla_ray.config.pairs.facts import PairFacts
 from nla_ray.config.reading.corpus import Corpus
 

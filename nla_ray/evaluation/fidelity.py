@@ -12,7 +12,7 @@ import numpy as np
 from nla_ray.evaluation.intervals import Documents
 from nla_ray.evaluation.model import Bucket, Buckets, Distribution, Judgement, Measured, Verdict
 from nla_ray.evaluation.rows import UNKNOWN, Floats, Mask, Rows
-from nla_ray.nla import fidelity
+from nla_ray.nla.reconstruction import fidelity
 from nla_ray.tables import CONTROLS, OUTCOMES, REAL
 
 QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)

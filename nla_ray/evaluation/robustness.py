@@ -14,7 +14,7 @@ from nla_ray.evaluation.intervals import Documents
 from nla_ray.evaluation.model import Choice, Edit, Length, Robustness
 from nla_ray.evaluation.rows import Floats, Ints, Rows
 from nla_ray.ids import digest
-from nla_ray.nla import fidelity
+from nla_ray.nla.reconstruction import fidelity
 
 Rebuild = Callable[[Sequence[str]], npt.NDArray[np.float32]]
 """Texts to the vectors that they describe [n, d]."""

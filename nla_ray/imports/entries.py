@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from nla_ray.imports.controls import ForeignError, control_in
-from nla_ray.imports.records import Record
+from nla_ray.imports.formats.records import Record
 from nla_ray.imports.shapes import RAW, TEXT, something_else
 from nla_ray.imports.values import UnusableError, Values
 from nla_ray.tables import REAL

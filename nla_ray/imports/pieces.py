@@ -13,15 +13,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nla_ray.config.importing import ImportOptions
+from nla_ray.config.reading.importing import ImportOptions
 from nla_ray.errors import InputError
 from nla_ray.ids import digest
 from nla_ray.imports.beside import activation_rows, document_row
 from nla_ray.imports.entries import Entry, entry_of
+from nla_ray.imports.formats.records import Record, header_of, records_of
+from nla_ray.imports.formats.sources import Source
 from nla_ray.imports.keys import Samples, group_of, layer_of, number_samples
-from nla_ray.imports.records import Record, header_of, records_of
 from nla_ray.imports.rows import Origin, Row, prefix_of, row_of
-from nla_ray.imports.sources import Source
 from nla_ray.imports.template import Headers
 from nla_ray.tables import ACTIVATIONS, DOCUMENTS, EXPLANATIONS, table_of
 

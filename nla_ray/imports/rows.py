@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from nla_ray.config.importing import ImportOptions
+from nla_ray.config.reading.importing import ImportOptions
 from nla_ray.ids import digest, row_id
 from nla_ray.imports.entries import Entry
+from nla_ray.imports.formats.sources import Source
 from nla_ray.imports.keys import UNKNOWN, doc_id_of, layer_of, too_many
-from nla_ray.imports.sources import Source
-from nla_ray.nla.fidelity import cos, mse_nrm
 from nla_ray.nla.outcomes import (
     CLOSE,
     EARLY_POSITIONS,
@@ -27,6 +26,7 @@ from nla_ray.nla.outcomes import (
     loop_period,
     outcome_of,
 )
+from nla_ray.nla.reconstruction.fidelity import cos, mse_nrm
 from nla_ray.tables import EXPLANATIONS, IMPORTED
 from nla_ray.text import normalise, storable
 

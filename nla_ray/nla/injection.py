@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nla_ray.config.injection import Injection
+from nla_ray.config.models.injection import Injection
 from nla_ray.errors import EngineError
 from nla_ray.nla.model.blocks.stack import Stack, find_stack
 

@@ -93,8 +93,8 @@ class Verbalizer(ABC):
 
     An engine of several vectors a prompt says `slots`; one of a centred injection the `mean` [d] of it.
 
-    What every engine owes, and `tests/nla/verbalizer_contract.py` checks: an answer depends on its vector,
-    row id, sample index and the sampling settings alone, never on the other rows of the call.
+    What every engine owes, and `tests/nla/engines/verbalizer_contract.py` checks: an answer depends on its
+    vector, row id, sample index and the sampling settings alone, never on the other rows of the call.
     """
 
     slots: int = 1

@@ -24,13 +24,13 @@ from nla_ray.evaluation.robustness import Rebuild, Texts, choose, distractors, r
 from nla_ray.evaluation.rows import Rows, read_rows, read_vectors
 from nla_ray.evaluation.truth import Property, Vocabulary
 from nla_ray.models import directory_of, pinned_models
-from nla_ray.nla import fidelity
 from nla_ray.nla.model.ranks import spread
-from nla_ray.nla.reconstructor import Reconstructor
+from nla_ray.nla.reconstruction import fidelity
+from nla_ray.nla.reconstruction.reconstructor import Reconstructor
 from nla_ray.pages.data import Reference
-from nla_ray.pipelines.decode.meter import Report
 from nla_ray.pipelines.decode.run import Decoded, Progress, decode
 from nla_ray.pipelines.decode.summary import Summary
+from nla_ray.pipelines.decode.telling.meter import Report
 from nla_ray.stages.device import device_of
 from nla_ray.store import connect
 from nla_ray.store.places.tree import Tree

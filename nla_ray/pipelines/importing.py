@@ -12,13 +12,13 @@ from typing import Any
 from pydantic import JsonValue
 
 import nla_ray
-from nla_ray.config.importing import ImportOptions
+from nla_ray.config.reading.importing import ImportOptions
 from nla_ray.corpus.redaction.find import settled
 from nla_ray.errors import ConfigError
 from nla_ray.ids import digest
+from nla_ray.imports.formats.sources import Format, Source, find_sources
 from nla_ray.imports.pieces import Made, Piece, Survey, made_of, pieces_of, survey
 from nla_ray.imports.rows import Origin
-from nla_ray.imports.sources import Format, Source, find_sources
 from nla_ray.store import open_run, open_store
 from nla_ray.store.catalog.files import FileRecord
 from nla_ray.store.catalog.index import known_runs

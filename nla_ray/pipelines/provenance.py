@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from nla_ray import __version__
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.ids import digest
 from nla_ray.models import commit_of, gguf_of, gguf_sha256
 from nla_ray.nla.model.adapters.view import layers_of

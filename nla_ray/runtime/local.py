@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from nla_ray.runtime.runner import Runner, attempt, set_up
 from nla_ray.stages.stage import Chain, Stage
-from nla_ray.stages.work import Result, Task
+from nla_ray.stages.units.work import Result, Task
 
 
 class LocalRunner(Runner):

@@ -10,7 +10,7 @@ from dataclasses import asdict, fields
 from ray.util.metrics import Counter, Gauge
 
 from nla_ray.runtime.progress import Labels, Progress
-from nla_ray.stages.work import Done, Failed, Result, Task
+from nla_ray.stages.units.work import Done, Failed, Result, Task
 
 KEYS = tuple(field.name for field in fields(Labels))
 

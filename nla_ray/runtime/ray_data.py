@@ -29,7 +29,7 @@ from nla_ray.runtime.runner import DeviceLostError, Runner, attempt, set_up
 from nla_ray.runtime.waiting import Watch, require_room
 from nla_ray.stages.code import Code, code_of, require_code
 from nla_ray.stages.stage import Chain, Stage
-from nla_ray.stages.work import Failed, Result, Task
+from nla_ray.stages.units.work import Failed, Result, Task
 
 Batch = dict[str, Any]
 

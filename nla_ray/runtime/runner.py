@@ -9,7 +9,7 @@ from typing import Any, Self
 from nla_ray.errors import EngineError, Exit, NlaError
 from nla_ray.runtime.progress import Progress
 from nla_ray.stages.stage import Stage
-from nla_ray.stages.work import Failed, Result, Task, Work
+from nla_ray.stages.units.work import Failed, Result, Task, Work
 from nla_ray.text import masked
 
 DEVICE_LOST = frozenset({"AcceleratorError"})

@@ -11,10 +11,10 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from nla_ray.config.decode import Engine
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.config.reading.corpus import Continuation, Corpus
 from nla_ray.config.reading.positions import Positions
 from nla_ray.config.reading.sample import Sample
-from nla_ray.config.reference import ModelRef
 from nla_ray.corpus.documents.document import Document
 from nla_ray.corpus.documents.pieces import read_unit
 from nla_ray.corpus.reading.reader import UNKNOWN, Answers, Reader, Reading, VectorReader
@@ -22,21 +22,21 @@ from nla_ray.errors import InputError
 from nla_ray.ids import digest, sampling_key
 from nla_ray.models import directory_of
 from nla_ray.nla.extraction import Extractor
-from nla_ray.nla.fidelity import Directions
 from nla_ray.nla.generation.continuation import Continuer
 from nla_ray.nla.model.adapters.view import bottom_of
 from nla_ray.nla.model.backbone import load_config, text_config
 from nla_ray.nla.model.ranks import spread
 from nla_ray.nla.outcomes import position_flags
 from nla_ray.nla.prompt import load_tokenizer
+from nla_ray.nla.reconstruction.fidelity import Directions
 from nla_ray.nla.verbalizer import Sampling
 from nla_ray.stages.device import device_of
-from nla_ray.stages.halves import in_halves
 from nla_ray.stages.one_pass import OnePass
 from nla_ray.stages.rows import Identity, Read
 from nla_ray.stages.stage import Stage
-from nla_ray.stages.tally import Tally
-from nla_ray.stages.work import Task, Work, unit_id_of, where
+from nla_ray.stages.units.halves import in_halves
+from nla_ray.stages.units.tally import Tally
+from nla_ray.stages.units.work import Task, Work, unit_id_of, where
 from nla_ray.tables import TEMPLATE
 
 

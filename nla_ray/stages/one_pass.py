@@ -9,7 +9,7 @@ import numpy as np
 
 from nla_ray.corpus.reading.reader import Reading
 from nla_ray.nla.extraction import Extractor
-from nla_ray.stages.halves import in_halves
+from nla_ray.stages.units.halves import in_halves
 
 Asked = tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
 """Token ids and positions of every reading: all that vectors of one target follow from."""

@@ -8,15 +8,15 @@ import numpy as np
 
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.models import directory_of
-from nla_ray.nla.fidelity import cos
 from nla_ray.nla.model.ranks import spread
-from nla_ray.nla.reconstructor import Reconstructor
+from nla_ray.nla.reconstruction.fidelity import cos
+from nla_ray.nla.reconstruction.reconstructor import Reconstructor
 from nla_ray.stages.device import device_of
-from nla_ray.stages.halves import in_halves
 from nla_ray.stages.rows import Score
 from nla_ray.stages.stage import Stage
+from nla_ray.stages.units.halves import in_halves
+from nla_ray.stages.units.work import Work
 from nla_ray.stages.verbalize import queries_of
-from nla_ray.stages.work import Work
 
 
 class ScoreStage(Stage):

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-from nla_ray.stages.work import Done
+from nla_ray.stages.units.work import Done
 
 
 class Stage(ABC):

@@ -19,7 +19,7 @@ from nla_ray.nla.verbalizer import Sampling
 from nla_ray.stages.controls import Mixer, Query
 from nla_ray.stages.device import device_of
 from nla_ray.stages.stage import Stage
-from nla_ray.stages.work import Work, places_of
+from nla_ray.stages.units.work import Work, places_of
 
 
 class VerbalizeStage(Stage):

@@ -22,8 +22,8 @@ from nla_ray.stages.rows import (
     unread_row,
 )
 from nla_ray.stages.stage import Stage
+from nla_ray.stages.units.work import Done, Work, places_of
 from nla_ray.stages.verbalize import queries_of
-from nla_ray.stages.work import Done, Work, places_of
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.unit_file import QuarantinedRow
 from nla_ray.store.runs.units import RunRef, write_unit

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from nla_ray.nla import fidelity
-from nla_ray.nla.fidelity import Baseline, Directions
+from nla_ray.nla.reconstruction import fidelity
+from nla_ray.nla.reconstruction.fidelity import Baseline, Directions
 from nla_ray.nla.verbalizer import Sampling
 from nla_ray.training.data import Floats, Split
 from nla_ray.training.loop.learner import FVE, Metrics

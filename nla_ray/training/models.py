@@ -26,7 +26,7 @@ from nla_ray.nla.model.files.weights import SafetensorsDir, read_mean
 from nla_ray.nla.model.heads.head import open_value_head
 from nla_ray.nla.model.stops import stop_ids
 from nla_ray.nla.prompt import AvPrompt, ar_prompt_ids, check_ar_suffix, load_tokenizer, render_av_prompt
-from nla_ray.nla.reconstructor import check_depth
+from nla_ray.nla.reconstruction.reconstructor import check_depth
 from nla_ray.nla.sidecar.read import Sidecar, check_ar_depth, check_width, read_sidecar, require_injection
 from nla_ray.training.lora import Adapting, adapt
 from nla_ray.training.prefix import after_prefix, common_prefix, shares

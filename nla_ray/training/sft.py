@@ -17,10 +17,10 @@ from torch import nn
 
 from nla_ray.config.training.train import Supervised
 from nla_ray.errors import InputError, TrainingError
-from nla_ray.nla.fidelity import Baseline
 from nla_ray.nla.model.batching import pad_right
 from nla_ray.nla.outcomes import CLOSE, OPEN
 from nla_ray.nla.prompt import ar_template_parts
+from nla_ray.nla.reconstruction.fidelity import Baseline
 from nla_ray.training.data import Examples, Floats, Order
 from nla_ray.training.heldout import HeldOut
 from nla_ray.training.loop.learner import FVE, Metrics

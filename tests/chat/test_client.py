@@ -9,7 +9,7 @@ import pytest
 
 from nla_ray.chat.answer import Completion
 from nla_ray.chat.client import Chat, Purse, UnansweredError, pause_s
-from nla_ray.config.chat import ChatConfig
+from nla_ray.config.models.chat import ChatConfig
 from nla_ray.errors import ConfigError, Exit, InputError, UnreachableError
 from tests.chat_server import served
 

@@ -90,7 +90,7 @@ NAMES = {
         "UnreachableError",
     ],
     "nla_ray.ids": ["digest", "row_id", "sample_positions", "sampling_key"],
-    "nla_ray.config.reference": ["ModelRef", "local_path"],
+    "nla_ray.config.models.reference": ["ModelRef", "local_path"],
     "nla_ray.config.decode": [
         "Baseline", "Controls", "DecodeConfig", "DecodePolicy", "Engine", "Models", "Reference", "Sampling",
     ],

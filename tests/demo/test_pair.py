@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import nla_ray.demo
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.demo import world
 from nla_ray.demo.recipe.card import card
 from nla_ray.demo.recipe.measure import measure

@@ -17,7 +17,7 @@ from nla_ray.evaluation.model import Evaluation, Provenance
 from nla_ray.evaluation.recurrence import recurrence
 from nla_ray.evaluation.robustness import Texts, choose, distractors, robustness
 from nla_ray.evaluation.rows import Rows
-from nla_ray.nla import fidelity
+from nla_ray.nla.reconstruction import fidelity
 from nla_ray.tables import CONTROLS, REAL
 
 D = 24

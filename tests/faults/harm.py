@@ -19,7 +19,7 @@ from nla_ray.errors import NlaError
 from nla_ray.pipelines.decode.planning import Decode
 from nla_ray.pipelines.decode.run import decode, stages_of
 from nla_ray.stages.stage import Stage
-from nla_ray.stages.work import Task, Work, places_of
+from nla_ray.stages.units.work import Task, Work, places_of
 from nla_ray.store.places.objects import Store
 
 Kind = Literal["raise", "kill", "memory", "not finite"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nla_ray.imports.entries import Entry, entry_of
-from nla_ray.imports.records import Record
+from nla_ray.imports.formats.records import Record
 from tests.imports.files import answer, line
 
 

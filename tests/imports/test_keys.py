@@ -8,8 +8,8 @@ from collections import defaultdict
 import numpy as np
 
 from nla_ray.imports.entries import entry_of
+from nla_ray.imports.formats.records import Record
 from nla_ray.imports.keys import NO_KEY, Samples, doc_id_of, group_of, number_samples
-from nla_ray.imports.records import Record
 
 
 def numbered(*results: tuple[int, int]) -> Samples:

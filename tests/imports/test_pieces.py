@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from nla_ray.config.importing import ImportOptions
+from nla_ray.config.reading.importing import ImportOptions
 from nla_ray.imports import pieces
+from nla_ray.imports.formats.sources import find_sources
 from nla_ray.imports.rows import Origin
-from nla_ray.imports.sources import find_sources
 from nla_ray.pipelines.importing import import_files
 from nla_ray.store import connect
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nla_ray.config.importing import ImportOptions
+from nla_ray.config.reading.importing import ImportOptions
 from nla_ray.imports.entries import entry_of
-from nla_ray.imports.records import Record
+from nla_ray.imports.formats.records import Record
+from nla_ray.imports.formats.sources import Source
 from nla_ray.imports.rows import Origin, meta_json, row_of
-from nla_ray.imports.sources import Source
 from nla_ray.tables import EXPLANATIONS, table_of
 
 SOURCE = Source("some/results.jsonl", "results.jsonl", "jsonl", 1, "0" * 64)

@@ -8,7 +8,7 @@ import pytest
 
 from nla_ray.imports.controls import ForeignError, control_in
 from nla_ray.imports.entries import Entry, entry_of
-from nla_ray.imports.records import Record
+from nla_ray.imports.formats.records import Record
 from nla_ray.imports.rows import judge_text
 from nla_ray.imports.shapes import in_our_words, is_result, something_else
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nla_ray.imports.entries import entry_of
-from nla_ray.imports.records import Record
+from nla_ray.imports.formats.records import Record
 from nla_ray.imports.template import Headers
 
 S, T = "special_token", "template_token"

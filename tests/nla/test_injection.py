@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nla_ray.config.injection import Injection
+from nla_ray.config.models.injection import Injection
 from nla_ray.errors import EngineError
 from nla_ray.nla.injection import injected, injecting, rescale, unusable
 

@@ -10,14 +10,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from nla_ray.config.injection import Injection
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.injection import Injection
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.models import directory_of
-from nla_ray.nla.proof.prove import prove
+from nla_ray.nla.proof.prove import Pair, prove
 from nla_ray.nla.proof.verdict import Proof, Tried
 from nla_ray.nla.sidecar.read import read_sidecar
 from nla_ray.nla.sidecar.write import write_sidecar
-from tests.nla.pairs import edit_sidecar
+from tests.nla.preflight.pairs import edit_sidecar
 
 REPLACED, RAW, ADDED = "replace@embedding=2.0", "replace@embedding=raw", "add_matched@output:1=1.0"
 
@@ -49,16 +49,16 @@ def of_demo(part: str) -> Path:
 
 @pytest.mark.slow
 def test_a_pair_is_proven_as_it_says_and_refused_where_its_sidecar_is_wrong(tmp_path: Path) -> None:
-    found = prove(of_demo("av"), of_demo("ar"), of_demo("target"))
+    found = prove(Pair(of_demo("av"), of_demo("ar"), of_demo("target")))
     assert found.proven == found.wanted and str(found.proven).startswith("replace@embedding=")
     assert [one.reads for one in found.tried] == [True, False]
     av = shutil.copytree(of_demo("av"), tmp_path / "av")
     write_sidecar(av, replace(read_sidecar(av), injection=Injection("add_matched", "output", 1, 1.0)))
-    wrong = prove(av, of_demo("ar"), of_demo("target"))
+    wrong = prove(Pair(av, of_demo("ar"), of_demo("target")))
     assert wrong.proven is None and wrong.verdict.startswith(f"refused: {ADDED} is said")
     shutil.copy(of_demo("av") / "nla_meta.yaml", av)
     edit_sidecar(av, extraction={"norm": "none"})
-    untold = prove(av, of_demo("ar"), of_demo("target"))
+    untold = prove(Pair(av, of_demo("ar"), of_demo("target")))
     assert untold.wanted is None and "undecided: the pair reads under replace@embedding" in untold.verdict
     assert ADDED not in untold.verdict
 
@@ -73,5 +73,5 @@ def test_a_target_of_the_same_shape_is_refused(tmp_path: Path) -> None:
             for name, one in load_file(file).items()
         }
         save_file(weights, file, metadata={"format": "pt"})
-    found = prove(of_demo("av"), of_demo("ar"), target)
+    found = prove(Pair(of_demo("av"), of_demo("ar"), target))
     assert found.verdict.startswith("refused: the pair does not read this target")

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.models import planned_directory
 from nla_ray.nla.model.adapters.view import make_view
 from nla_ray.pipelines.provenance import at_commit, model_record, versions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from nla_ray.config.importing import ImportOptions
+from nla_ray.config.reading.importing import ImportOptions
 from nla_ray.pipelines.importing import import_files
 from nla_ray.store import verify
 from tests.imports.files import jsonl_file, line, transcript

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from nla_ray.stages.stage import Stage
-from nla_ray.stages.tally import Tally
-from nla_ray.stages.work import Done, Task, Work
+from nla_ray.stages.units.tally import Tally
+from nla_ray.stages.units.work import Done, Task, Work
 
 
 class AcceleratorError(RuntimeError):

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from nla_ray.config.decode import DecodeConfig
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.config.runner import Runner
 from nla_ray.errors import CheckpointError, InputError, NoFileError
 from nla_ray.models import directory_of, pinned

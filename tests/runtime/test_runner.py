@@ -8,7 +8,7 @@ from nla_ray.corpus.documents.pieces import UnitSource
 from nla_ray.errors import ConfigError, EngineError, InputError
 from nla_ray.runtime.runner import DeviceLostError, attempt, set_up
 from nla_ray.stages.stage import Chain
-from nla_ray.stages.work import Failed, Task
+from nla_ray.stages.units.work import Failed, Task
 from tests.runtime.stages import AcceleratorError, Echo, Raising
 
 TASK = Task("u", UnitSource(()), 1)

@@ -15,7 +15,7 @@ from nla_ray.pipelines.decode.planning import plan_alone
 from nla_ray.pipelines.decode.run import decode, runner_of, stages_of
 from nla_ray.runtime import ray_data
 from nla_ray.stages.code import code_of
-from nla_ray.stages.work import Done, Failed, Task
+from nla_ray.stages.units.work import Done, Failed, Task
 from nla_ray.store import open_store
 from tests.decoded import record_of, rows_of, same_rows, sound
 from tests.runtime.conftest import Make

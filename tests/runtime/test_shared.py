@@ -15,10 +15,10 @@ from nla_ray.pipelines.decode.run import runner_of
 from nla_ray.runtime.local import LocalRunner
 from nla_ray.runtime.progress import UNNAMED, Labels
 from nla_ray.runtime.runner import Runner
-from nla_ray.runtime.several import Several
-from nla_ray.runtime.shared import Shared, StoppedError
+from nla_ray.runtime.sharing.several import Several
+from nla_ray.runtime.sharing.shared import Shared, StoppedError
 from nla_ray.stages.stage import Stage
-from nla_ray.stages.work import Failed, Result, Task
+from nla_ray.stages.units.work import Failed, Result, Task
 from tests.runtime.conftest import Make
 from tests.runtime.stages import Echo, Logged, Raising
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nla_ray.nla.fidelity import mse_nrm
+from nla_ray.nla.reconstruction.fidelity import mse_nrm
 from nla_ray.stages.score import score_of
 
 

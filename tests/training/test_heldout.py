@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nla_ray.intervals import cluster_bootstrap
-from nla_ray.nla.fidelity import Baseline
+from nla_ray.nla.reconstruction.fidelity import Baseline
 from nla_ray.training.heldout import HeldOut
 
 BASELINE = Baseline(0.5, "a test", 9)

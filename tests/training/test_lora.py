@@ -15,7 +15,7 @@ from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
 from nla_ray.nla.model.backbone import load_causal_lm
 from nla_ray.nla.model.blocks.stack import find_stack
-from nla_ray.nla.reconstructor import Reconstructor
+from nla_ray.nla.reconstruction.reconstructor import Reconstructor
 from nla_ray.nla.verbalizer import Sampling
 from nla_ray.training.loop.optim import Trained, adamw
 from nla_ray.training.lora import Adapting, adapt, scales_of, whole_state, without_adapters

@@ -13,11 +13,11 @@ from nla_ray.errors import CheckpointError
 from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
 from nla_ray.nla.model.blocks.stack import find_stack
-from nla_ray.nla.reconstructor import Reconstructor
+from nla_ray.nla.reconstruction.reconstructor import Reconstructor
 from nla_ray.nla.sidecar.read import read_sidecar
 from nla_ray.nla.verbalizer import Sampling
 from nla_ray.training.models import end_of_turn, load_ar, load_av, new_ar
-from tests.nla.verbalizer_contract import av_with_injection
+from tests.nla.engines.verbalizer_contract import av_with_injection
 
 NlaDirs = tuple[Path, Path, Path]
 FAMILIES = ("qwen2", "gemma3", "llama")

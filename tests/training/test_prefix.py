@@ -14,7 +14,7 @@ from nla_ray.training import models
 from nla_ray.training.lora import Adapting
 from nla_ray.training.models import TrainableAR, TrainableAV, load_ar, load_av
 from nla_ray.training.prefix import common_prefix, shares
-from tests.nla.verbalizer_contract import av_with_injection
+from tests.nla.engines.verbalizer_contract import av_with_injection
 
 NlaDirs = tuple[Path, Path, Path]
 TOKENS = torch.tensor([[5, 6, 7, 8], [9, 10, 11, 0], [4, 0, 0, 0]])

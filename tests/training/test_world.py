@@ -15,8 +15,8 @@ from torch import multiprocessing as processes
 
 from nla_ray.config.training.lora import Lora
 from nla_ray.config.training.train import Supervised
-from nla_ray.nla.fidelity import Baseline
 from nla_ray.nla.model.batching import pad_right
+from nla_ray.nla.reconstruction.fidelity import Baseline
 from nla_ray.store.places.tree import Tree
 from nla_ray.training.data import open_split
 from nla_ray.training.heldout import fve_of_texts, held_out_rows

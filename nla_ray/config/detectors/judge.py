@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from nla_ray.config.base import Place
-from nla_ray.config.chat import ChatConfig
+from nla_ray.config.models.chat import ChatConfig
 
 
 class JudgeConfig(ChatConfig):

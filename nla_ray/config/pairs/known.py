@@ -11,7 +11,7 @@ from pydantic import Field
 
 from nla_ray.config.base import Config, Name
 from nla_ray.config.decode import Baseline
-from nla_ray.config.injection import InjectionText
+from nla_ray.config.models.injection import InjectionText
 from nla_ray.config.pairs.facts import PairFacts
 from nla_ray.contract import contract
 

@@ -8,8 +8,8 @@ from pydantic import Field, StringConstraints, model_validator
 
 from nla_ray.config.base import Address, Config, Name, Spelled
 from nla_ray.config.decode import Reference
-from nla_ray.config.injection import InjectionText
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.injection import InjectionText
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.config.runner import Pool
 from nla_ray.config.training.lora import Lora
 from nla_ray.config.training.reinforce import Reinforce

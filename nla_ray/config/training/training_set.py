@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, JsonValue, StringConstraints, model_validator
 
 from nla_ray.config.base import Config, Name, Place
-from nla_ray.config.chat import ChatConfig
 from nla_ray.config.decode import Engine, Reference
+from nla_ray.config.models.chat import ChatConfig
 from nla_ray.config.reading.corpus import Continuation, Corpus
 from nla_ray.config.reading.positions import Positions
 from nla_ray.config.reading.sample import Sample

@@ -9,19 +9,19 @@ from typing import Any
 
 import torch
 
-from nla_ray.config.injection import Injection
+from nla_ray.config.models.injection import Injection
 from nla_ray.config.training.train import Supervised
 from nla_ray.demo.recipe.measure import WARM, Sample
 from nla_ray.demo.recipe.target import LAYER, Report
 from nla_ray.demo.recipe.tokenizer import AR_TEMPLATE, AV_TEMPLATE, MARKER
-from nla_ray.nla.fidelity import Baseline
 from nla_ray.nla.prompt import load_tokenizer
+from nla_ray.nla.reconstruction.fidelity import Baseline
 from nla_ray.nla.sidecar.read import Role, Sidecar
 from nla_ray.training.data import InMemory
 from nla_ray.training.heldout import HeldOut
 from nla_ray.training.loop.learner import Metrics
 from nla_ray.training.models import new_ar, new_av
-from nla_ray.training.saved.release import new_sidecar, write_ar, write_av
+from nla_ray.training.saved.release import Prompting, new_sidecar, write_ar, write_av
 from nla_ray.training.sft import Reading, Setting, Sft, Writing
 from nla_ray.training.world import World, full_state
 
@@ -68,8 +68,6 @@ def _unmeasured(_: torch.nn.Module) -> Metrics:
 
 def sidecar_of(directory: Path, d_model: int, scale: float, provenance: Mapping[str, Any]) -> Sidecar:
     """The sidecar of a pair for the target under `directory`; vectors are rescaled to norm `scale`."""
-    sidecar = new_sidecar(
-        load_tokenizer(directory / "target"), d_model=d_model, layer=LAYER, av_template=AV_TEMPLATE,
-        ar_template=AR_TEMPLATE, injection=Injection.replacing(scale), marker=MARKER,
-    )  # fmt: skip
+    prompting = Prompting(AV_TEMPLATE, AR_TEMPLATE, Injection.replacing(scale), MARKER)
+    sidecar = new_sidecar(load_tokenizer(directory / "target"), prompting, d_model=d_model, layer=LAYER)
     return replace(sidecar, extra={"stage": "sl", "extraction": {"norm": "none"}, **provenance})

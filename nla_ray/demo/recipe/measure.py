@@ -19,12 +19,12 @@ from nla_ray.demo.recipe.probe import PROPERTIES, Probe
 from nla_ray.demo.recipe.target import LAYER
 from nla_ray.demo.vocabulary import vocabulary
 from nla_ray.evaluation.truth import Judged, PropertyScore, score
-from nla_ray.nla import fidelity
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
 from nla_ray.nla.extraction import Extractor
 from nla_ray.nla.outcomes import judge
 from nla_ray.nla.prompt import load_tokenizer
-from nla_ray.nla.reconstructor import Reconstructor
+from nla_ray.nla.reconstruction import fidelity
+from nla_ray.nla.reconstruction.reconstructor import Reconstructor
 from nla_ray.nla.sidecar.read import read_sidecar
 from nla_ray.nla.verbalizer import Sampling
 from nla_ray.training.heldout import HeldOut

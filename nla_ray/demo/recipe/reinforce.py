@@ -17,8 +17,8 @@ from nla_ray.evaluation.truth import score
 from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
 from nla_ray.nla.extraction import Extractor
-from nla_ray.nla.fidelity import Baseline
 from nla_ray.nla.prompt import load_tokenizer
+from nla_ray.nla.reconstruction.fidelity import Baseline
 from nla_ray.training.data import InMemory
 from nla_ray.training.loop.learner import FVE, Metrics
 from nla_ray.training.lora import Adapting

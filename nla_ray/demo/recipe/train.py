@@ -24,8 +24,8 @@ from nla_ray.demo.recipe.reinforce import CURVE_SEED, Point, reinforce
 from nla_ray.demo.recipe.target import LAYER, Report, new_target, train_target
 from nla_ray.demo.recipe.tokenizer import train_tokenizer
 from nla_ray.nla.extraction import Extractor
-from nla_ray.nla.fidelity import variance_baseline
 from nla_ray.nla.prompt import load_tokenizer
+from nla_ray.nla.reconstruction.fidelity import variance_baseline
 from nla_ray.nla.sidecar.read import Role
 from nla_ray.training.data import injection_scale
 from nla_ray.training.loop.learner import Metrics

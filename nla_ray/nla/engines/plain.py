@@ -17,7 +17,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import DynamicCache
 
-from nla_ray.config.injection import Injection
+from nla_ray.config.models.injection import Injection
 from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.generation.sampling import choose, uniforms
 from nla_ray.nla.injection import injecting_ids, stacked

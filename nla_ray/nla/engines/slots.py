@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from nla_ray.config.injection import Injection
+from nla_ray.config.models.injection import Injection
 from nla_ray.errors import ConfigError
 from nla_ray.nla.generation.sampling import choose, uniforms
 from nla_ray.nla.injection import injecting, stacked

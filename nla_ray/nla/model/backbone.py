@@ -9,6 +9,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,10 +126,8 @@ def load_backbone(
     blocks = config.num_hidden_layers if layers is None else layers
     refuse_stackless(config, directory, trust_remote_code=trust_remote_code)
     loaded = _loaded_config(config, blocks, directory, trust_remote_code)
-    model = _load(
-        AutoModel, directory, loaded, dtype, device, attention, trust_remote_code,
-        lambda name: _spared(name, blocks, final_norm),
-    )  # fmt: skip
+    how = _Loading(dtype, torch.device(device), attention, trust_remote_code)
+    model = _load(AutoModel, directory, loaded, how, lambda name: _spared(name, blocks, final_norm))
     stack, wanted = find_stack(model, directory), None
     if len(stack.blocks) > blocks:
         wanted = block_output(stack, blocks - 1, directory)
@@ -195,47 +194,53 @@ def load_causal_lm(
     """The whole text model with its lm_head (`...ForCausalLM`), in evaluation mode; errors as above."""
     config = load_config(directory, trust_remote_code=trust_remote_code)
     refuse_stackless(config, directory, trust_remote_code=trust_remote_code)
-    return _load(
-        AutoModelForCausalLM, directory, config, dtype, device, attention, trust_remote_code, lambda _: False
-    )
+    how = _Loading(dtype, torch.device(device), attention, trust_remote_code)
+    return _load(AutoModelForCausalLM, directory, config, how, lambda _: False)
+
+
+@dataclass(frozen=True)
+class _Loading:
+    """In which type a model is loaded, onto what, with which attention, and whether its own code may run."""
+
+    dtype: torch.dtype
+    device: torch.device
+    attention: str
+    trust_remote_code: bool
 
 
 def _load(
     factory: Any,
     directory: str | Path,
     config: PreTrainedConfig,
-    dtype: torch.dtype,
-    device: str | torch.device,
-    attention: str,
-    trust_remote_code: bool,
+    how: _Loading,
     spared: Callable[[str], bool],
 ) -> nn.Module:
     view, directory = Path(directory), bottom_of(directory)
-    quantised = check_quantised(directory, SafetensorsDir(directory), torch.device(device))
+    quantised = check_quantised(directory, SafetensorsDir(directory), how.device)
     if view != directory:
         if quantised is not None:
-            quantised.refuse_adapter(view, torch.device(device))
-        check_adapters(factory, view, config, trust_remote_code=trust_remote_code)
+            quantised.refuse_adapter(view, how.device)
+        check_adapters(factory, view, config, trust_remote_code=how.trust_remote_code)
     placed = shared_out(config, view)
     if quantised is not None:
-        placed |= quantised.loading(config, torch.device(device))
+        placed |= quantised.loading(config, how.device)
     try:
         with alone():
             model, report = factory.from_pretrained(
                 directory,
                 config=config,
-                dtype=dtype,
-                attn_implementation=_attention_for(config, attention),
+                dtype=how.dtype,
+                attn_implementation=_attention_for(config, how.attention),
                 use_safetensors=True,
                 local_files_only=True,
                 key_mapping=TEXT_PART,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
-                trust_remote_code=trust_remote_code,
+                trust_remote_code=how.trust_remote_code,
                 **placed,
             )
         model = model.eval().requires_grad_(False)
-        model = model if "device_map" in placed else model.to(device)
+        model = model if "device_map" in placed else model.to(how.device)
     # Sizes that no model can have, quantization, a full device: each fails in its own way.
     except Exception as error:
         raise CheckpointError(
@@ -243,7 +248,7 @@ def _load(
         ) from error
     _check_report(directory, report, spared)
     if view != directory:
-        merge_adapters(model, view, trust_remote_code=trust_remote_code)
+        merge_adapters(model, view, trust_remote_code=how.trust_remote_code)
     return model  # type: ignore[no-any-return]
 
 

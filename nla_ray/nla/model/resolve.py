@@ -16,8 +16,8 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from nla_ray.config.models.reference import ModelRef, local_path
 from nla_ray.config.pairs.known import known_base, named_pairs
-from nla_ray.config.reference import ModelRef, local_path
 from nla_ray.errors import CheckpointError, NoCheckpointError
 from nla_ray.nla.model.adapters.base import said_base
 from nla_ray.nla.model.adapters.contents import WEIGHTS_NAME, is_adapter

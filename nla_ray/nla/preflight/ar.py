@@ -8,7 +8,7 @@ from nla_ray.nla.model.heads.head import ValueHead, open_value_head
 from nla_ray.nla.model.heads.placeholders import check_lm_heads, check_norms, final_norms, lm_heads
 from nla_ray.nla.preflight.parts import Part, Report, Skip, block_indices, compare_blocks, needed
 from nla_ray.nla.prompt import ar_prompt_ids, ar_template_parts, check_ar_suffix
-from nla_ray.nla.reconstructor import check_depth
+from nla_ray.nla.reconstruction.reconstructor import check_depth
 
 _PROBE = "A short text about the weather."
 

@@ -9,8 +9,8 @@ from typing import Literal, TypeVar
 
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.config.pairs.facts import PairFacts
-from nla_ray.config.reference import ModelRef
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.model.adapters.view import bottom_of, layers_of
 from nla_ray.nla.model.backbone import load_config, refuse_stackless

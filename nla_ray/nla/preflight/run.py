@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.config.pairs.facts import PairFacts
-from nla_ray.config.reference import ModelRef
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.preflight.ar import check_reconstructor
 from nla_ray.nla.preflight.av import check_verbalizer

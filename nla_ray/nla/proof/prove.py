@@ -11,20 +11,20 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from nla_ray.config.injection import Injection
+from nla_ray.config.models.injection import Injection
 from nla_ray.config.pairs.facts import PairFacts
 from nla_ray.errors import CheckpointError, EngineError
 from nla_ray.intervals import clustered_mean
 from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
 from nla_ray.nla.extraction import Extractor
-from nla_ray.nla.fidelity import unit
 from nla_ray.nla.model.ranks import spread
 from nla_ray.nla.outcomes import Explanation, judge
 from nla_ray.nla.prompt import load_tokenizer
 from nla_ray.nla.proof.texts import PLACES, TEXTS
 from nla_ray.nla.proof.verdict import Proof, Tried
-from nla_ray.nla.reconstructor import Reconstructor
+from nla_ray.nla.reconstruction.fidelity import unit
+from nla_ray.nla.reconstruction.reconstructor import Reconstructor
 from nla_ray.nla.sidecar.read import read_sidecar, said_injection, with_layer
 from nla_ray.nla.verbalizer import Sampling
 
@@ -51,11 +51,12 @@ class On:
 
 @dataclass(frozen=True)
 class Pair:
-    """Directories of the three models, and what the files do not tell."""
+    """Directories of the three models, and what their files do not tell."""
 
     av: Path
     ar: Path
     target: Path
+    injection: str | None = None
     facts: PairFacts | None = None
 
 
@@ -67,17 +68,7 @@ class Read:
     texts: npt.NDArray[np.int64]
 
 
-def prove(
-    av: Path,
-    ar: Path,
-    target: Path,
-    *,
-    injection: str | None = None,
-    facts: PairFacts | None = None,
-    thorough: bool = True,
-    on: On = On(),
-    report: Report = lambda _: None,
-) -> Proof:
+def prove(pair: Pair, *, thorough: bool = True, on: On = On(), report: Report = lambda _: None) -> Proof:
     """Decode 32 vectors of built-in texts under what is said and RIVALS of other kinds; score with the AR.
 
     Without `thorough` the rivals are only tried where what is said does not read, or nothing is. One model is
@@ -85,13 +76,14 @@ def prove(
     vectors of its successor of the same shape. Raises CheckpointError where a part cannot be loaded, and for
     a verbalizer of several slots.
     """
-    facts = with_layer(facts, av, ar)
-    pair = Pair(av, ar, target, facts)
-    wanted = injection if injection is not None else said_injection(av, facts)
-    sidecar = read_sidecar(av, role="av", injection=wanted or RIVALS[0], facts=facts)
+    pair = replace(pair, facts=with_layer(pair.facts, pair.av, pair.ar))
+    wanted = pair.injection if pair.injection is not None else said_injection(pair.av, pair.facts)
+    sidecar = read_sidecar(pair.av, role="av", injection=wanted or RIVALS[0], facts=pair.facts)
     said = None if wanted is None else Injection.parse(wanted, sidecar.d_model)
     if said is not None and said.slots > 1:
-        raise CheckpointError(f"{av}: {said}: a proof decodes one vector at a time, so this is not proven")
+        raise CheckpointError(
+            f"{pair.av}: {said}: a proof decodes one vector at a time, so this is not proven"
+        )
     report("extracting")
     read = _read(pair, sidecar.layer, on)
     tried: list[Tried] = []

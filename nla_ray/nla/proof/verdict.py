@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-from nla_ray.config.injection import PROVEN_FROM
+from nla_ray.config.models.injection import PROVEN_FROM
 
 Outcome = Literal["proven", "refused", "undecided"]
 

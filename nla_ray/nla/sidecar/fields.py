@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from nla_ray.config.injection import parse_scale
+from nla_ray.config.models.injection import parse_scale
 from nla_ray.errors import CheckpointError
 
 MAX_BYTES = 1 << 20

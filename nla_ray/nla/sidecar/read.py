@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, Literal
 
-from nla_ray.config.injection import WORDS, Injection, slots_said
+from nla_ray.config.models.injection import WORDS, Injection, slots_said
 from nla_ray.config.pairs.facts import PairFacts
 from nla_ray.errors import CheckpointError, ConfigError
 from nla_ray.nla.sidecar.dialects.detect import dialect_of

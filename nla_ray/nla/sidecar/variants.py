@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nla_ray.config.injection import WORDS
+from nla_ray.config.models.injection import WORDS
 from nla_ray.nla.sidecar.fields import Fields
 
 # No published format has one field for it, so every spelling of "how is it injected" is looked at.

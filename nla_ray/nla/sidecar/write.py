@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from nla_ray.config.injection import Injection
+from nla_ray.config.models.injection import Injection
 from nla_ray.nla.sidecar.known import PAIR
 from nla_ray.nla.sidecar.read import AR_NAMES, AV_NAMES, SIDECAR_NAME, Sidecar
 

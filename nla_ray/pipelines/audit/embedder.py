@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from transformers import AutoModel, AutoTokenizer, BatchEncoding
 
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.errors import CheckpointError
 from nla_ray.models import directory_of
 from nla_ray.nla.model.adapters.contents import CONFIG_NAME

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from nla_ray.config.decode import Baseline, DecodeConfig
 from nla_ray.errors import CheckpointError
-from nla_ray.nla.fidelity import Directions
+from nla_ray.nla.reconstruction.fidelity import Directions
 from nla_ray.nla.sidecar.known import known_of
 from nla_ray.nla.sidecar.read import SIDECAR_NAME, read_sidecar
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 
 from nla_ray.errors import EngineError
-from nla_ray.stages.work import Done, Failed, Result, Task
+from nla_ray.stages.units.work import Done, Failed, Result, Task
 
 Stream = Callable[[Sequence[Task]], Iterator[Result]]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from nla_ray.config.decode import Baseline, DecodeConfig, Engine, Models
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.config.runner import Runner
 from nla_ray.config.training.training_set import TrainingSetConfig
 from nla_ray.corpus.redaction.find import settled as redaction
@@ -22,18 +22,18 @@ from nla_ray.nla.preflight.run import check
 from nla_ray.nla.prompt import slots_of
 from nla_ray.nla.sidecar.read import Sidecar, read_sidecar, require_injection
 from nla_ray.pipelines.decode.baseline import known_baseline
+from nla_ray.pipelines.decode.pair.settled import settled_pair
 from nla_ray.pipelines.decode.pieces.cache import Cache
 from nla_ray.pipelines.decode.pieces.examples import Example
 from nla_ray.pipelines.decode.pieces.make import surveyor_of
 from nla_ray.pipelines.decode.recipe import Recipe, recipe_of
-from nla_ray.pipelines.decode.settled_pair import settled_pair
 from nla_ray.pipelines.decode.survey import Doing, Reads, Survey, sampled, survey_corpus, warnings_of
 from nla_ray.pipelines.provenance import ModelRecord, at_commit, model_record
 from nla_ray.runtime.workers import Workers
 from nla_ray.stages.code import code_of
 from nla_ray.stages.device import device_of
 from nla_ray.stages.rows import Identity
-from nla_ray.stages.work import Task
+from nla_ray.stages.units.work import Task
 from nla_ray.store.runs.plan import Plan
 from nla_ray.tables import DECODED
 

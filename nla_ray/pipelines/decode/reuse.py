@@ -11,8 +11,8 @@ import pyarrow as pa
 from nla_ray.corpus.documents.pieces import read_unit
 from nla_ray.corpus.reading.reader import Reading, VectorReader
 from nla_ray.pipelines.decode.planning import Decode
-from nla_ray.stages.tally import reused_tally
-from nla_ray.stages.work import Task
+from nla_ray.stages.units.tally import reused_tally
+from nla_ray.stages.units.work import Task
 from nla_ray.stages.write import by_document
 from nla_ray.store.catalog.files import FileRecord
 from nla_ray.store.places.objects import Store

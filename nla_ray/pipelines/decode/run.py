@@ -14,15 +14,15 @@ from nla_ray.corpus.files.sources import DEMO_CORPUS
 from nla_ray.demo.vocabulary import vocabulary
 from nla_ray.errors import ConfigError, InputError
 from nla_ray.pipelines.decode.baseline import own_baseline
-from nla_ray.pipelines.decode.events import Events
 from nla_ray.pipelines.decode.isolate import PATIENCE, isolate, retry
-from nla_ray.pipelines.decode.meter import Meter, Report, labels_of
+from nla_ray.pipelines.decode.pair.proving import proof_of_run, settle_injection, why_not
 from nla_ray.pipelines.decode.pieces.cache import Cache
 from nla_ray.pipelines.decode.planning import Decode, anchored, plan_decode
-from nla_ray.pipelines.decode.proving import proof_of_run, settle_injection, why_not
 from nla_ray.pipelines.decode.reuse import Reuse, written
 from nla_ray.pipelines.decode.summary import Summary, summarize
 from nla_ray.pipelines.decode.survey import Reads
+from nla_ray.pipelines.decode.telling.events import Events
+from nla_ray.pipelines.decode.telling.meter import Meter, Report, labels_of
 from nla_ray.pipelines.provenance import versions
 from nla_ray.runtime.local import LocalRunner
 from nla_ray.runtime.progress import UNNAMED, Labels
@@ -31,12 +31,12 @@ from nla_ray.runtime.runner import Runner
 from nla_ray.runtime.workers import Workers
 from nla_ray.stages.code import Code
 from nla_ray.stages.extract import ExtractStage
-from nla_ray.stages.look import LookFirst
 from nla_ray.stages.score import ScoreStage
 from nla_ray.stages.stage import Stage
-from nla_ray.stages.tally import Reused, peak_bytes, total, worker_id
+from nla_ray.stages.units.look import LookFirst
+from nla_ray.stages.units.tally import Reused, peak_bytes, total, worker_id
+from nla_ray.stages.units.work import Done, Task
 from nla_ray.stages.verbalize import VerbalizeStage
-from nla_ray.stages.work import Done, Task
 from nla_ray.stages.write import WriteStage, keeper_of
 from nla_ray.store.catalog.cells import assign
 from nla_ray.store.catalog.files import FileList, FileRecord

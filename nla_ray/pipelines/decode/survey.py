@@ -22,7 +22,7 @@ from nla_ray.pipelines.decode.pieces.pile import Pile, Rows
 from nla_ray.pipelines.decode.pieces.strata import Counts, Strata, added, counts_of, rates_of
 from nla_ray.pipelines.decode.pieces.units import Units
 from nla_ray.runtime.workers import Workers
-from nla_ray.stages.work import Task
+from nla_ray.stages.units.work import Task
 from nla_ray.store.places.files import stamp_of
 
 

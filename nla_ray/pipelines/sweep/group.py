@@ -28,7 +28,7 @@ from nla_ray.pipelines.sweep.board import Say
 from nla_ray.pipelines.sweep.place import CellWork, Place, require_layer
 from nla_ray.runtime.progress import Labels, Progress
 from nla_ray.runtime.runner import Runner
-from nla_ray.runtime.shared import Shared, StoppedError
+from nla_ray.runtime.sharing.shared import Shared, StoppedError
 from nla_ray.stages.stage import Stage
 from nla_ray.store.places.address import open_store
 from nla_ray.store.runs.manifest import get_manifest

@@ -20,14 +20,14 @@ from nla_ray.fleet.report.exits import gravest
 from nla_ray.fleet.results import CellResult, earlier_results, weeks_of
 from nla_ray.pipelines.audit.run import packs_of
 from nla_ray.pipelines.decode.estimate import estimated_seconds
-from nla_ray.pipelines.decode.meter import labels_of
 from nla_ray.pipelines.decode.planning import Decode
 from nla_ray.pipelines.decode.reuse import held_units
 from nla_ray.pipelines.decode.run import plan, runner_of, stages_of, taken_up, written_units
+from nla_ray.pipelines.decode.telling.meter import labels_of
 from nla_ray.pipelines.sweep.group import failed
 from nla_ray.pipelines.sweep.place import CellWork, Place
-from nla_ray.stages.tally import total
-from nla_ray.stages.work import Done
+from nla_ray.stages.units.tally import total
+from nla_ray.stages.units.work import Done
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.run import open_run
 

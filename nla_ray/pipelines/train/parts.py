@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from nla_ray.config.injection import Injection
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.injection import Injection
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.config.training.train import Split as SplitName
 from nla_ray.config.training.train import TrainConfig
 from nla_ray.errors import InputError
 from nla_ray.models import directory_of, planned_directory
-from nla_ray.nla.fidelity import Baseline
 from nla_ray.nla.model.adapters.view import layers_of
 from nla_ray.nla.model.backbone import load_config
 from nla_ray.nla.model.files.quantised import refuse_quantised
 from nla_ray.nla.prompt import load_tokenizer, slots_of
+from nla_ray.nla.reconstruction.fidelity import Baseline
 from nla_ray.nla.sidecar.read import (
     AR_NAMES,
     AR_SLOT,
@@ -33,7 +33,7 @@ from nla_ray.nla.sidecar.read import (
 from nla_ray.nla.sidecar.write import write_sidecar
 from nla_ray.training.data import INJECT, Split, injection_scale, open_split
 from nla_ray.training.heldout import baseline_of
-from nla_ray.training.saved.release import new_sidecar
+from nla_ray.training.saved.release import Prompting, new_sidecar
 from nla_ray.training.saved.source_files import refuse_links_out
 
 SCALE_ROWS = 20_000
@@ -143,16 +143,15 @@ class Parts:
                 f"{data.url}: vectors of {data.d_model} values, {self.config.target} has width {width}; "
                 "take the target that the data are from"
             )
-        return new_sidecar(
-            load_tokenizer(self.named_target),
-            d_model=width,
-            layer=data.sidecar.layer,
-            av_template=self._av_template(),
-            ar_template=self._ar_template(),
-            injection=self._injection(data.sidecar.d_model),
-            marker=self.config.init.marker or self._said("tokens", ("injection_char",)),
-            system_turn=self.config.init.system_turn,
+        prompting = Prompting(
+            self._av_template(),
+            self._ar_template(),
+            self._injection(data.sidecar.d_model),
+            self.config.init.marker or self._said("tokens", ("injection_char",)),
+            self.config.init.system_turn,
         )
+        tokenizer = load_tokenizer(self.named_target)
+        return new_sidecar(tokenizer, prompting, d_model=width, layer=data.sidecar.layer)
 
     def _av_template(self) -> str:
         prompts = {split.prompt for split in self.splits.values() if split.prompt is not None}

@@ -21,7 +21,7 @@ from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
 from nla_ray.nla.model.adapters.view import make_view
 from nla_ray.nla.model.batching import pad_right
-from nla_ray.nla.reconstructor import Reconstructor
+from nla_ray.nla.reconstruction.reconstructor import Reconstructor
 from nla_ray.nla.sidecar.read import SIDECAR_NAME, Role, Sidecar, read_sidecar
 from nla_ray.nla.verbalizer import Sampling
 from nla_ray.pipelines.train.parts import Parts

@@ -11,8 +11,8 @@ import torch
 
 from nla_ray.config.decode import Engine, Models, Sampling
 from nla_ray.config.evaluate import EvaluateConfig
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.config.reading.corpus import Corpus, Vectors
-from nla_ray.config.reference import ModelRef
 from nla_ray.config.runner import Pool, Runner
 from nla_ray.config.training.train import TrainConfig
 from nla_ray.evaluation.model import Evaluation

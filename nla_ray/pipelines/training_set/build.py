@@ -12,9 +12,9 @@ from typing import Any, cast
 from nla_ray.config.training.training_set import Local, TrainingSetConfig
 from nla_ray.errors import ConfigError, EngineError
 from nla_ray.pipelines.decode.isolate import PATIENCE, isolate, retry
-from nla_ray.pipelines.decode.meter import Report
 from nla_ray.pipelines.decode.planning import settled
 from nla_ray.pipelines.decode.run import Progress, runner_of
+from nla_ray.pipelines.decode.telling.meter import Report
 from nla_ray.pipelines.training_set.estimate import Estimate, estimate, require_room
 from nla_ray.pipelines.training_set.planning import (
     BASE,
@@ -32,7 +32,7 @@ from nla_ray.runtime.runner import Runner
 from nla_ray.stages.extract import ExtractStage
 from nla_ray.stages.training_set.base_table import SHOWN_PROBLEMS, BaseStage
 from nla_ray.stages.training_set.explain import ExplainStage
-from nla_ray.stages.work import Done, Task
+from nla_ray.stages.units.work import Done, Task
 from nla_ray.store.places.address import open_store
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.plan import differing_keys, put_plan, refuse_any_other_plan, some_of

@@ -25,7 +25,7 @@ from nla_ray.pipelines.provenance import ModelRecord, at_commit, model_record, v
 from nla_ray.providers.asking import instruction_of
 from nla_ray.stages.extract import reader_of, tokenizer_of, vocabulary_of
 from nla_ray.stages.rows import Identity
-from nla_ray.stages.work import Task, unit_id_of
+from nla_ray.stages.units.work import Task, unit_id_of
 from nla_ray.store.runs.plan import Plan
 from nla_ray.store.runs.units import RunRef
 from nla_ray.text import masked_values

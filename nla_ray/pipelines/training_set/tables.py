@@ -13,8 +13,8 @@ import pyarrow as pa
 from nla_ray import __version__
 from nla_ray.config.training.training_set import AR_SLOT, AV_SLOT, SPLITS
 from nla_ray.errors import InputError
-from nla_ray.nla.fidelity import Directions
 from nla_ray.nla.outcomes import CLOSE, OPEN
+from nla_ray.nla.reconstruction.fidelity import Directions
 from nla_ray.nla.sidecar.dataset import dataset_sidecar_text
 from nla_ray.pipelines.training_set.planning import BASE, EXPLAINED, Ready
 from nla_ray.stages.training_set.explain import read_splits, read_unit_table

@@ -14,7 +14,7 @@ from nla_ray.corpus.documents.document import Document
 from nla_ray.corpus.reading.reader import UNKNOWN, Reading
 from nla_ray.likeness import content_key, signature
 from nla_ray.stages.stage import Stage
-from nla_ray.stages.work import Done, Work, where
+from nla_ray.stages.units.work import Done, Work, where
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.units import RunRef, write_unit
 from nla_ray.tables.training import base

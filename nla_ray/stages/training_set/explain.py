@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from nla_ray.providers.provider import Place, Provider, Said
 from nla_ray.stages.stage import Stage
-from nla_ray.stages.tally import Tally
-from nla_ray.stages.work import Done, Task
+from nla_ray.stages.units.tally import Tally
+from nla_ray.stages.units.work import Done, Task
 from nla_ray.store.places.files import opened
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.units import RunRef, write_unit

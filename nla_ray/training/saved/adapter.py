@@ -12,7 +12,7 @@ import torch
 from peft import LoraConfig
 from safetensors.torch import load_file, save_file
 
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.config.training.lora import Lora
 from nla_ray.nla.model.adapters.contents import CONFIG_NAME, PREFIX, WEIGHTS_NAME
 from nla_ray.nla.model.blocks.stack import find_stack

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from safetensors.torch import load_file, save_file
 
-from nla_ray.config.injection import Injection
+from nla_ray.config.models.injection import Injection
 from nla_ray.errors import ConfigError
 from nla_ray.nla.model.adapters.contents import CONFIG_NAME, PREFIX, WEIGHTS_NAME
 from nla_ray.nla.model.files.weights import HEAD_NAME

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from transformers import PreTrainedTokenizerBase
 
-from nla_ray.config.injection import Injection
+from nla_ray.config.models.injection import Injection
 from nla_ray.errors import InputError
 from nla_ray.nla.model.files.weights import HEAD_NAME, MEAN_NAME
 from nla_ray.nla.prompt import ar_prompt_ids
@@ -32,30 +32,38 @@ BACKBONE, HEAD, _LM = "backbone.", "head.", "lm."
 """Where the parts of a model are in its state."""
 
 
+@dataclass(frozen=True)
+class Prompting:
+    """How a new pair is prompted: templates with `{injection_char}` and `{explanation}`, and what goes in.
+
+    Without a `marker` one is chosen.
+    """
+
+    av_template: str
+    ar_template: str
+    injection: Injection
+    marker: str | None
+    system_turn: bool = True
+
+
 def new_sidecar(
-    tokenizer: PreTrainedTokenizerBase,
-    *,
-    d_model: int,
-    layer: int,
-    av_template: str,
-    ar_template: str,
-    injection: Injection,
-    marker: str | None,
-    system_turn: bool = True,
+    tokenizer: PreTrainedTokenizerBase, prompting: Prompting, *, d_model: int, layer: int
 ) -> Sidecar:
     """What a pair that starts as its target says about itself: templates, and the marker in its prompt.
 
-    Templates hold `{injection_char}` and `{explanation}`. Raises CheckpointError where the marker is not one
-    token of this tokenizer, or does not stand alone in the prompt.
+    Raises CheckpointError where the marker is not one token of this tokenizer, or does not stand alone in the
+    prompt.
     """
     bare = Sidecar(
-        role="av", d_model=d_model, layer=layer, av_template=av_template, ar_template=ar_template,
-        injection=injection, mse_scale=math.sqrt(d_model), marker=None,
+        role="av", d_model=d_model, layer=layer, av_template=prompting.av_template,
+        ar_template=prompting.ar_template, injection=prompting.injection, mse_scale=math.sqrt(d_model),
+        marker=None,
     )  # fmt: skip
-    if not system_turn:
+    if not prompting.system_turn:
         bare = without_system_turn(tokenizer, bare)
     suffix = ar_prompt_ids(tokenizer, bare, ["A"])[0][-SUFFIX_TOKENS:]
-    return replace(bare, marker=choose_marker(tokenizer, bare, marker), ar_suffix_ids=tuple(suffix))
+    marker = choose_marker(tokenizer, bare, prompting.marker)
+    return replace(bare, marker=marker, ar_suffix_ids=tuple(suffix))
 
 
 def write_av(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from nla_ray.config.injection import Injection
+from nla_ray.config.models.injection import Injection
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.config.pairs.facts import PairFacts
 from nla_ray.config.pairs.known import KnownPair, known_base, known_pair, known_pairs, named_pairs
-from nla_ray.config.reference import ModelRef
 
 
 @pytest.mark.parametrize("pair", known_pairs(), ids=lambda pair: pair.av[0])

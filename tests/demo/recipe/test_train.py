@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from nla_ray.cli import app
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.demo.recipe.train import RECIPES, train_pair
 from nla_ray.errors import InputError
 from nla_ray.nla.preflight.run import check

@@ -13,7 +13,7 @@ from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
 from nla_ray.nla.model.slots import attention
 from nla_ray.nla.verbalizer import Sampling
-from tests.nla.verbalizer_contract import ROWS, VECTORS, Nla, VerbalizerContract
+from tests.nla.engines.verbalizer_contract import ROWS, VECTORS, Nla, VerbalizerContract
 
 pytestmark = pytest.mark.slow
 

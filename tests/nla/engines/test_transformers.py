@@ -18,7 +18,7 @@ from nla_ray.nla.engines.transformers import TransformersVerbalizer
 from nla_ray.nla.generation.sampling import choose, uniforms
 from nla_ray.nla.model.backbone import load_causal_lm
 from nla_ray.nla.verbalizer import Sampling
-from tests.nla.verbalizer_contract import (
+from tests.nla.engines.verbalizer_contract import (
     DRAWN,
     ROWS,
     VECTORS,

@@ -18,7 +18,7 @@ from nla_ray.nla.extraction import Extractor
 from nla_ray.nla.model import ranks
 from nla_ray.nla.model.backbone import load_config
 from nla_ray.nla.model.ranks import check_divisible, part, spread
-from nla_ray.nla.reconstructor import Reconstructor
+from nla_ray.nla.reconstruction.reconstructor import Reconstructor
 from nla_ray.nla.verbalizer import Sampling
 from tests.tiny import LAYER, tiny_checkpoint, tiny_nla
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import huggingface_hub.constants
 import pytest
 
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.config.pairs.known import named_pairs
-from nla_ray.config.reference import ModelRef
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.model.adapters.view import Layers, layers_of
 from nla_ray.nla.model.resolve import base_of, local_directory, released_id, resolve

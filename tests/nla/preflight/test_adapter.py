@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.nla.preflight.parts import Check
 from nla_ray.nla.preflight.run import check
 from tests.conftest import NlaDirs

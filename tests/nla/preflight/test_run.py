@@ -15,12 +15,12 @@ import yaml
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, processors
 
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.errors import CheckpointError, ConfigError
 from nla_ray.nla.preflight.run import check
 from tests.conftest import NlaDirs
 from tests.nla.model.test_resolve import cache_snapshot
-from tests.nla.pairs import edit_sidecar, edit_tensors, problems, refs
+from tests.nla.preflight.pairs import edit_sidecar, edit_tensors, problems, refs
 from tests.tiny import FAMILIES
 
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from nla_ray.nla.preflight.run import check
 from tests.conftest import NlaDirs
-from tests.nla.pairs import edit_config, edit_sidecar, edit_tensors, problems, refs
+from tests.nla.preflight.pairs import edit_config, edit_sidecar, edit_tensors, problems, refs
 from tests.tiny import tiny_tokenizer
 
 NAN_HEAD = torch.eye(32)

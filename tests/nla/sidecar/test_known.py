@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nla_ray.config.injection import Injection
+from nla_ray.config.models.injection import Injection
 from nla_ray.config.pairs.facts import PairFacts
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.sidecar.known import reference_of

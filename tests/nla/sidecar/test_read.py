@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from nla_ray.config.injection import Injection
+from nla_ray.config.models.injection import Injection
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.sidecar.read import Marker, Sidecar, read_sidecar, split_template
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from nla_ray.config.injection import Injection
+from nla_ray.config.models.injection import Injection
 from nla_ray.nla.sidecar.read import Marker, Sidecar, read_sidecar
 from nla_ray.nla.sidecar.write import write_sidecar
 from tests.nla.sidecar.test_read import AR_TEMPLATE, AV_TEMPLATE, DIALECTS, write

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertModel
 
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.model.backbone import alone
 from nla_ray.pipelines.audit.embedder import Embedder

@@ -12,7 +12,7 @@ from nla_ray.config.decode import DecodeConfig
 from nla_ray.errors import CheckpointError
 from nla_ray.pipelines.decode.run import decode, plan
 from tests.decoded import rows_of
-from tests.nla.dialects import writers
+from tests.nla.sidecar.dialects import writers
 
 ADDED = "add_matched@output:1"
 

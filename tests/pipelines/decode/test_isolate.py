@@ -10,8 +10,8 @@ import pytest
 from nla_ray.corpus.documents.pieces import UnitSource
 from nla_ray.errors import EngineError, InputError
 from nla_ray.pipelines.decode.isolate import DIED, PATIENCE, isolate, retry
-from nla_ray.stages.tally import Tally
-from nla_ray.stages.work import Done, Failed, Result, Task
+from nla_ray.stages.units.tally import Tally
+from nla_ray.stages.units.work import Done, Failed, Result, Task
 
 
 class Workers:

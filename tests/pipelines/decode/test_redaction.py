@@ -15,7 +15,7 @@ from nla_ray.corpus.redaction.hide import CUT
 from nla_ray.pipelines.decode.planning import Decode
 from nla_ray.pipelines.decode.run import decode, plan, stages_of
 from nla_ray.stages.stage import Stage
-from nla_ray.stages.work import Task, Work
+from nla_ray.stages.units.work import Task, Work
 from nla_ray.store.places.objects import Store
 from tests.cli.conftest import Job, job  # noqa: F401 (fixture)
 from tests.decoded import rows_of, select, sound

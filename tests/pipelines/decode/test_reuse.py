@@ -18,7 +18,7 @@ from nla_ray.pipelines.decode.reuse import held_units
 from nla_ray.pipelines.decode.run import Decoded, Progress, decode, plan
 from nla_ray.stages.code import Code, code_of
 from nla_ray.stages.stage import Stage
-from nla_ray.stages.work import Work
+from nla_ray.stages.units.work import Work
 from nla_ray.store.places.objects import Store
 from tests.cli.conftest import TEXT, Job, job  # noqa: F401 (fixture)
 from tests.decoded import record_of, rows_of, runs_of, same_rows, sound

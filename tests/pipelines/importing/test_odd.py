@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nla_ray.config.importing import ImportOptions
+from nla_ray.config.reading.importing import ImportOptions
 from nla_ray.errors import InputError
 from nla_ray.pipelines.importing import Progress, import_files
 from tests.imports.files import (

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 import s3fs
 
-from nla_ray.config.importing import ImportOptions
+from nla_ray.config.reading.importing import ImportOptions
 from nla_ray.errors import ConfigError, InputError
 from nla_ray.pipelines.importing import Progress, import_files
 from nla_ray.store import connect, open_run, open_store, verify

@@ -14,12 +14,12 @@ import yaml
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.config.training.train import TrainConfig
 from nla_ray.models import directory_of
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
 from nla_ray.nla.preflight.run import check
-from nla_ray.nla.reconstructor import Reconstructor
+from nla_ray.nla.reconstruction.reconstructor import Reconstructor
 from nla_ray.nla.verbalizer import Sampling
 from nla_ray.pipelines.train.run import train
 from nla_ray.training.models import load_ar, load_av

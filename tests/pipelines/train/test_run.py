@@ -12,11 +12,11 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.config.training.train import TrainConfig
 from nla_ray.errors import ConfigError
 from nla_ray.nla.preflight.run import check
-from nla_ray.nla.reconstructor import Reconstructor
+from nla_ray.nla.reconstruction.reconstructor import Reconstructor
 from nla_ray.pipelines.train.run import RECORD, TrainedPair, ready, train
 from nla_ray.store.places.tree import Tree
 from nla_ray.training.loop.metrics import Progress

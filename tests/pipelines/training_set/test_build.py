@@ -19,8 +19,8 @@ import yaml
 from nla_ray.config.training.training_set import TrainingSetConfig
 from nla_ray.errors import ConfigError, InputError
 from nla_ray.nla.extraction import Extractor
-from nla_ray.nla.fidelity import variance_nrm
 from nla_ray.nla.prompt import load_tokenizer
+from nla_ray.nla.reconstruction.fidelity import variance_nrm
 from nla_ray.nla.sidecar.dataset import read_dataset_sidecar
 from nla_ray.pipelines.training_set.build import build_training_set, plan
 from nla_ray.pipelines.training_set.planning import BASE

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.errors import ConfigError
 from nla_ray.pipelines.training_set.build import build_training_set
 from nla_ray.store.places.tree import Tree

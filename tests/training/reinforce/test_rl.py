@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.config.training.lora import Lora
 from nla_ray.config.training.reinforce import Guards, Reinforce
 from nla_ray.errors import InputError, TrainingError
 from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
-from nla_ray.nla.fidelity import Baseline
 from nla_ray.nla.model.resolve import resolve
+from nla_ray.nla.reconstruction.fidelity import Baseline
 from nla_ray.training.data import InMemory
 from nla_ray.training.heldout import HeldOut
 from nla_ray.training.lora import Adapting

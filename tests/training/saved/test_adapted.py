@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.config.training.lora import Lora
 from nla_ray.nla.model.backbone import load_causal_lm
 from nla_ray.nla.model.resolve import resolve
-from nla_ray.nla.reconstructor import Reconstructor
+from nla_ray.nla.reconstruction.reconstructor import Reconstructor
 from nla_ray.nla.sidecar.read import read_sidecar
 from nla_ray.training.lora import Adapting
 from nla_ray.training.models import load_av, new_ar

@@ -12,11 +12,11 @@ import pytest
 import torch
 import yaml
 
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.config.training.lora import Lora
 from nla_ray.errors import ConfigError
 from nla_ray.models import directory_of
-from nla_ray.nla.reconstructor import Reconstructor
+from nla_ray.nla.reconstruction.reconstructor import Reconstructor
 from nla_ray.nla.sidecar.read import read_sidecar
 from nla_ray.training.lora import Adapting
 from nla_ray.training.models import load_av, new_ar, new_av

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,12 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from nla_ray.config.injection import Injection
+from nla_ray.config.models.injection import Injection
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.prompt import render_av_prompt
 from nla_ray.nla.sidecar.read import Sidecar, read_sidecar
 from nla_ray.nla.sidecar.write import write_sidecar
-from nla_ray.training.saved.release import new_sidecar
+from nla_ray.training.saved.release import Prompting, new_sidecar
 
 CHAT = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}<|assistant|>"
 TEMPLATE = "Look at <c>{injection_char}</c> and 龍, which is also said here."
@@ -38,8 +39,8 @@ def tokenizer(*characters: str) -> PreTrainedTokenizerFast:
 
 def bare(found: PreTrainedTokenizerFast, **options: Any) -> Sidecar:
     """The sidecar of a new pair."""
-    given = {"av_template": TEMPLATE, "marker": None, "ar_template": "<t>{explanation}</t>"} | options
-    return new_sidecar(found, d_model=8, layer=1, injection=Injection.replacing(1.0), **given)
+    prompting = Prompting(TEMPLATE, "<t>{explanation}</t>", Injection.replacing(1.0), None)
+    return new_sidecar(found, replace(prompting, **options), d_model=8, layer=1)
 
 
 def chosen(found: PreTrainedTokenizerFast, wanted: str | None = None) -> str:

@@ -15,10 +15,10 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from nla_ray.config.injection import Injection
+from nla_ray.config.models.injection import Injection
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.engines.transformers import TransformersVerbalizer
-from nla_ray.nla.reconstructor import Reconstructor
+from nla_ray.nla.reconstruction.reconstructor import Reconstructor
 from nla_ray.nla.sidecar.read import read_sidecar
 from nla_ray.nla.sidecar.write import write_sidecar
 from nla_ray.nla.verbalizer import Sampling

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from nla_ray.config.reference import ModelRef, local_path
+from nla_ray.config.models.reference import ModelRef, local_path
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.model.adapters.contents import CONFIG_NAME, sidecar_of
 from nla_ray.nla.model.adapters.files import read_config

@@ -29,7 +29,7 @@ from nla_ray.pipelines.decode.pieces.piece import PIECE, Head, Shown, to_object,
 from nla_ray.stages.code import code_of
 from nla_ray.stages.controls import Mixer
 from nla_ray.stages.extract import reader_of, tokenizer_of, vocabulary_of
-from nla_ray.stages.work import places_of
+from nla_ray.stages.units.work import places_of
 from nla_ray.stages.write import keeper_of, placeless
 from nla_ray.store.places.folder import file_sha256
 

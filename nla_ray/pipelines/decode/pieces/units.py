@@ -11,7 +11,7 @@ from nla_ray.corpus.documents.pieces import Piece, UnitSource
 from nla_ray.corpus.files.sources import Source
 from nla_ray.errors import ConfigError
 from nla_ray.pipelines.decode.pieces.pile import Rows
-from nla_ray.stages.work import Task, unit_id_by
+from nla_ray.stages.units.work import Task, unit_id_by
 
 UNIT_BYTES = 1 << 30
 """Vectors of one unit: they are held in memory, and cross the object store where pools differ."""

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.errors import CheckpointError
 from nla_ray.nla.model.adapters.expressions import Expressions
 from nla_ray.nla.model.backbone import adapters_of, load_backbone, load_causal_lm

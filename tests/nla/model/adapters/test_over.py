@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.nla.extraction import Extractor
 from nla_ray.nla.model.resolve import resolve
 from tests.nla.model.adapters.trained import trained

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import yaml
 
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.errors import CheckpointError, Exit, NoCheckpointError
 from nla_ray.nla.model.adapters.view import bottom_of, layers_of, views_on
 from nla_ray.nla.model.backbone import load_config
 from nla_ray.nla.model.resolve import resolve
 from nla_ray.nla.prompt import load_tokenizer
-from nla_ray.nla.reconstructor import Reconstructor
+from nla_ray.nla.reconstruction.reconstructor import Reconstructor
 from tests.conftest import NlaDirs
 from tests.nla.model.adapters.trained import trained
 from tests.tiny import LAYER, MARKER, tiny_tokenizer

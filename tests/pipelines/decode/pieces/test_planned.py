@@ -15,7 +15,7 @@ from nla_ray.corpus.documents.pieces import read_unit, units_of
 from nla_ray.pipelines.decode.pieces import make as making
 from nla_ray.pipelines.decode.planning import Decode
 from nla_ray.stages.extract import reader_of, tokenizer_of, vocabulary_of
-from nla_ray.stages.work import Task, unit_id_of
+from nla_ray.stages.units.work import Task, unit_id_of
 from nla_ray.stages.write import planned_rows
 from tests.pipelines.decode.pieces.conftest import Make, planned
 

@@ -1,0 +1,1 @@
+"""Files of results: which format each has, and the records in it."""

@@ -1,0 +1,1 @@
+"""Several runs through the same workers."""
