@@ -15,7 +15,7 @@ import torch
 from nla_ray.config.training.lora import Lora
 from nla_ray.config.training.train import Split, TrainConfig
 from nla_ray.errors import CheckpointError, ConfigError
-from nla_ray.models import pinned
+from nla_ray.models import here, pinned
 from nla_ray.nla.preflight.run import check
 from nla_ray.nla.sidecar.read import Role
 from nla_ray.pipelines.provenance import model_record
@@ -179,7 +179,7 @@ def _require_usable(config: TrainConfig) -> None:
     """Raise CheckpointError for a pair to go on with that an evaluation would refuse, by the same checks."""
     if config.init.av is None:
         return
-    for found in check(config.init.av, config.init.ar, config.target):
+    for found in check(here(config.init.av), here(config.init.ar), here(config.target)):
         if found.status == "fail":
             raise CheckpointError(f"init: {found.subject}, {found.name}: {found.detail}")
 
