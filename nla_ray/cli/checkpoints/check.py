@@ -54,7 +54,6 @@ def check_command(
     from nla_ray.config.loading.load import given
     from nla_ray.config.pairs.facts import PairFacts
     from nla_ray.models import directory_of, here
-    from nla_ray.nla.preflight.run import check
     from nla_ray.nla.sidecar.read import said_injection
 
     refs = [
@@ -64,6 +63,9 @@ def check_command(
     verbalizer = here(ModelRef.parse(av, trust_remote_code=trust_remote_code))
     facts = given(PairFacts, pair) if pair else None
     place = directory_of(verbalizer, weights=False)
+    # It takes seconds to load; what is not there at all is told before.
+    from nla_ray.nla.preflight.run import check
+
     untold = prove and injection is None and said_injection(place, facts) is None
     proof = _proof(verbalizer, refs, None, facts) if untold else None
     found = injection if proof is None else proof.proven

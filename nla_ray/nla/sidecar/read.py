@@ -105,6 +105,8 @@ def read_sidecar(
     """
     fields = open_sidecar(directory, facts, injection)
     found_role = read_role(fields, expected=role)
+    if found_role == "av" and facts is not None:
+        _refuse_idle(fields, facts)
     _refuse_norm(fields)
     d_model = fields.integer("d_model" if fields.get("d_model") is not None else "extraction.d_model", 1)
     how = _injection(fields, found_role, d_model, injection)
@@ -235,6 +237,20 @@ def split_template(template: str, slot: str, times: int = 1) -> tuple[str, ...]:
         wanted = "once" if times == 1 else f"{times} times"
         raise ValueError(f"{{{slot}}} stands there {len(pieces) - 1} times; exactly {wanted} was expected")
     return tuple(pieces)
+
+
+def _refuse_idle(fields: Fields, facts: PairFacts) -> None:
+    """What is said and goes nowhere would be taken for done."""
+    if facts.question is not None and fields.original:
+        raise CheckpointError(
+            f"{fields.path}: pair.question: its prompt has no place for a question, which only an activation "
+            "oracle (a verbalizer without a sidecar) is asked; leave it out"
+        )
+    if facts.special_tokens is not None and own_facts(fields.meta, fields.path).chat is not False:
+        raise CheckpointError(
+            f"{fields.path}: pair.special_tokens: its prompt is a turn of a chat, and they are its template's; "
+            "leave it out, or say chat=false too"
+        )
 
 
 def _refuse_norm(fields: Fields) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from nla_ray.cache import cache_folder, made_once, writing
 from nla_ray.errors import CheckpointError
@@ -15,6 +14,10 @@ from nla_ray.nla.model.adapters.contents import CONFIG_NAME, PREFIX, WEIGHTS_NAM
 from nla_ray.nla.model.files.weights import HEAD_NAME, SafetensorsDir, write_tensors
 from nla_ray.nla.sidecar.dialects.easynla import AR_WEIGHTS, ArMeta, read_ar_meta
 from nla_ray.nla.sidecar.dialects.seen import AR_META
+from nla_ray.text import call
+
+if TYPE_CHECKING:
+    import torch
 
 _HEAD, _BACKBONE = "value_head.", "backbone."
 
@@ -41,7 +44,13 @@ def as_adapter(directory: Path) -> Path:
 
     made_names = (CONFIG_NAME, WEIGHTS_NAME, HEAD_NAME, *kept)
     made_once(home, make, lambda home: all((home / directory.name / name).exists() for name in made_names))
-    return home / directory.name
+    made = home / directory.name
+    call(made, directory)
+    for name in made_names:
+        call(
+            made / name, kept.get(name, tensors.directory / (AR_META if name == CONFIG_NAME else AR_WEIGHTS))
+        )
+    return made
 
 
 def made_from(directory: Path) -> Path:

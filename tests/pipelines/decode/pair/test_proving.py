@@ -92,10 +92,13 @@ def test_a_proof_shares_its_models_among_the_ranks(make: Make, monkeypatch: pyte
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("said_by", ["the sidecar", "an option"])
 def test_what_is_said_and_does_not_read_is_refused_before_anything_is_written(
-    make: Make, tmp_path: Path
+    make: Make, tmp_path: Path, said_by: str
 ) -> None:
-    config = make(models={"av": demo_av(tmp_path, injection="add_matched@output:1")})
+    added = {"injection": "add_matched@output:1"}
+    sidecar, option = (added, {}) if said_by == "the sidecar" else ({}, added)
+    config = make(models={"av": demo_av(tmp_path, **sidecar), **option})
     with pytest.raises(CheckpointError, match=r"refused: add_matched@output:1=1\.0 is said") as error:
         decode(config)
     assert "add_matched@output:1=1.0: cosine" in str(error.value) and error.value.exit_code == Exit.UNUSABLE
