@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,6 +21,9 @@ from transformers.pytorch_utils import Conv1D
 
 from nla_ray.config.training.lora import Lora
 from nla_ray.errors import ConfigError
+from nla_ray.nla.model.backbone import alone, load_config
+from nla_ray.nla.model.blocks.cut import skeleton
+from nla_ray.nla.model.blocks.stack import find_stack
 from nla_ray.training.world import full_state, plain
 
 ADAPTER = "default"
@@ -38,7 +42,8 @@ class Adapting:
 def adapt(model: Any, blocks: nn.ModuleList, adapting: Adapting) -> None:
     """Freeze `model` and put adapters on linear layers of its `blocks`; at first they change nothing.
 
-    Raises ConfigError for targets that are no linear layers of the blocks, and for blocks of transposed ones.
+    Raises ConfigError for targets that are no linear layers of the blocks, a rank that none of them can have,
+    and blocks of transposed layers.
     """
     options, kind = adapting.options, model.config.model_type
     if any(isinstance(one, Conv1D) for one in blocks.modules()):
@@ -63,6 +68,16 @@ def adapt(model: Any, blocks: nn.ModuleList, adapting: Adapting) -> None:
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
+
+
+def check_lora(directory: Path, options: Lora, blocks: int | None) -> None:
+    """Raise ConfigError where `adapt` would, on all or the first `blocks` of a model; reads no weights."""
+    with alone():
+        model = skeleton(load_config(directory))
+    stack = find_stack(model, directory)
+    if blocks is not None:
+        stack.cut(blocks)
+    adapt(model, stack.blocks, Adapting(options, torch.float32, seed=0))
 
 
 def adapted(model: nn.Module) -> bool:
@@ -124,7 +139,7 @@ def scales_of(model: nn.Module) -> dict[str, float]:
 def _targets(model: nn.Module, blocks: nn.ModuleList, options: Lora) -> list[str]:
     """Full names of the layers to adapt: by its own search peft also takes routers and packed experts."""
     inside = next(name for name, one in model.named_modules() if one is blocks)
-    linear = [name for name, one in blocks.named_modules() if isinstance(one, nn.Linear)]
+    linear = {name: one for name, one in blocks.named_modules() if isinstance(one, nn.Linear)}
     known = {name.rpartition(".")[2] for name in linear}
     wanted = known if options.targets == "all-linear" else set(options.targets)
     if not known:
@@ -134,6 +149,17 @@ def _targets(model: nn.Module, blocks: nn.ModuleList, options: Lora) -> list[str
     if odd := sorted(wanted - known):
         raise ConfigError(
             f"lora.targets: {odd[0]!r} is no linear layer of the model's blocks, which have "
-            f"{', '.join(sorted(known))}"
+            f"{', '.join(sorted(known))}; name some of these, or all-linear"
         )
-    return [f"{inside}.{name}" for name in linear if name.rpartition(".")[2] in wanted]
+    chosen = {name: one for name, one in linear.items() if name.rpartition(".")[2] in wanted}
+    _check_rank(options.rank, chosen)
+    return [f"{inside}.{name}" for name in chosen]
+
+
+def _check_rank(rank: int, layers: Mapping[str, nn.Linear]) -> None:
+    name, widest = max(layers.items(), key=lambda one: min(one[1].weight.shape))
+    if rank > (most := min(widest.weight.shape)):
+        raise ConfigError(
+            f"lora.rank: {rank}, and no layer that is adapted has a rank above {most} ({name} is "
+            f"{list(widest.weight.shape)}); 1..{most} makes sense, 8 to 64 is usual"
+        )

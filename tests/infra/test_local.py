@@ -36,12 +36,14 @@ def running(folder: str) -> list[str]:
 def test_a_small_sweep_on_one_machine() -> None:
     # The sockets of Ray have a short limit; pytest's folders are longer.
     with tempfile.TemporaryDirectory(prefix="nla-") as folder:
-        script = [sys.executable, str(ROOT / "infra" / "local" / "sweep.py"), f"{folder}/out"]
+        # It ends its servers when it is asked to end, and not when it is killed.
+        patient = ["timeout", "--kill-after=60", str(PATIENCE_S)]
+        script = [*patient, sys.executable, str(ROOT / "infra" / "local" / "sweep.py"), f"{folder}/out"]
         small = ["--models=2", "--corpora=1", "--weeks=2", f"--result={folder}/result.json"]
         run = subprocess.run(
             [*script, *small],
             env=os.environ | {"OMP_NUM_THREADS": "1"},
-            capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+            capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert run.returncode == 0, run.stdout + run.stderr
         result = json.loads((Path(folder) / "result.json").read_text())

@@ -7,6 +7,8 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from nla_ray.config.models.reference import ModelRef
 from nla_ray.models import planned_directory
@@ -91,6 +93,7 @@ def test_a_base_on_s3_is_known_by_its_weights(tmp_path: Path, s3: str) -> None:
     adapter, base = tmp_path / "tuned", f"{s3}/base"
     adapter.mkdir()
     (adapter / "adapter_config.json").write_text("{}")
+    save_file({"a": torch.zeros(1)}, adapter / "adapter_model.safetensors")
     bucket, _, key = base.removeprefix("s3://").partition("/")
     ref = ModelRef.parse(f"{adapter} on {base}")
     digests = set()

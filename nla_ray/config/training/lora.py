@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from nla_ray.config.base import Config, Name
+
+
+def _named(value: object) -> object:
+    """Raise ValueError for what is no list of names: peft would take one text for a pattern."""
+    names = isinstance(value, list | tuple) and value and all(isinstance(one, str) and one for one in value)
+    if names or value == "all-linear":
+        return value
+    example = value if isinstance(value, str) and value else "q_proj, v_proj"
+    raise ValueError(f"all-linear, or a list of names such as [{example}], belongs here")
 
 
 class Lora(Config):
@@ -20,7 +29,9 @@ class Lora(Config):
     """What an adapter adds is multiplied by alpha / sqrt(rank), or by alpha / rank without `rslora`."""
     rslora: bool = True
     """Rank-stabilised: the same learning rate serves every rank."""
-    targets: Literal["all-linear"] | Annotated[tuple[Name, ...], Field(min_length=1)] = "all-linear"
+    targets: Annotated[
+        Literal["all-linear"] | Annotated[tuple[Name, ...], Field(min_length=1)], BeforeValidator(_named)
+    ] = "all-linear"
     """The layers of the blocks that get an adapter, by the last part of their names, such as `q_proj`."""
     release: Literal["merged", "adapter", "easynla"] = "merged"
     """`merged`: whole models, as without adapters. `adapter`: the adapters alone in the form of peft, with

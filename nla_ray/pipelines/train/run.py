@@ -12,9 +12,10 @@ from typing import Any
 
 import torch
 
+from nla_ray.config.training.lora import Lora
 from nla_ray.config.training.train import Split, TrainConfig
 from nla_ray.errors import CheckpointError, ConfigError
-from nla_ray.models import pinned
+from nla_ray.models import here, pinned
 from nla_ray.nla.preflight.run import check
 from nla_ray.nla.sidecar.read import Role
 from nla_ray.pipelines.provenance import model_record
@@ -26,6 +27,7 @@ from nla_ray.store.runs.plan import differing_keys, some_of
 from nla_ray.text import masked_values
 from nla_ray.training.loop.learner import Metrics
 from nla_ray.training.loop.metrics import Progress, Report, last_steps
+from nla_ray.training.lora import check_lora
 from nla_ray.training.saved.easynla import require_easynla
 from nla_ray.training.world import World
 
@@ -124,8 +126,8 @@ def ready(config: TrainConfig, report: Report, *, weights: bool = True) -> tuple
     report(Progress(doing="checking the models"))
     _ = parts.sidecars, parts.baseline
     _require_usable(parts.config)
-    if parts.config.lora is not None and parts.config.lora.release == "easynla":
-        require_easynla(parts.sidecars["av"])
+    if parts.config.lora is not None:
+        _require_adaptable(parts, parts.config.lora)
     recorded = _recorded(parts.config, parts)
     _require_same(tree, recorded)
     return tree, parts, recorded
@@ -177,9 +179,18 @@ def _require_usable(config: TrainConfig) -> None:
     """Raise CheckpointError for a pair to go on with that an evaluation would refuse, by the same checks."""
     if config.init.av is None:
         return
-    for found in check(config.init.av, config.init.ar, config.target):
+    for found in check(here(config.init.av), here(config.init.ar), here(config.target)):
         if found.status == "fail":
             raise CheckpointError(f"init: {found.subject}, {found.name}: {found.detail}")
+
+
+def _require_adaptable(parts: Parts, lora: Lora) -> None:
+    """Raise ConfigError and CheckpointError for adapters that the models do not take, before any weights."""
+    for role in sorted({role for stage in parts.config.stages.chosen for role in ROLES[stage]}):
+        blocks = parts.sidecars[role].ar_blocks if role == "ar" else None
+        check_lora(parts.base(role), lora, blocks)
+    if lora.release == "easynla":
+        require_easynla(parts.sidecars["av"])
 
 
 def _recorded(config: TrainConfig, parts: Parts) -> dict[str, Any]:

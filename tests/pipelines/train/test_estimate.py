@@ -16,6 +16,7 @@ from nla_ray.store.places.tree import Tree
 from nla_ray.training.models import load_ar, load_av
 from nla_ray.training.saved.records import newest
 from nla_ray.training.sft import Writing
+from tests.gguf_files import write_gguf
 from tests.train_tables import train_values, write_set
 
 NlaDirs = tuple[Path, Path, Path]
@@ -57,6 +58,16 @@ def test_the_estimate_is_that_of_the_models_and_texts(values: dict[str, Any], tm
     assert writing.flops == pytest.approx(6 * writing.parameters * writing.tokens, rel=1e-3)
     assert joint.rows == 12 and joint.tokens == 12 * (around + 10)
     assert joint.flops > 10 * writing.parameters * joint.tokens
+
+
+def test_a_gguf_file_is_a_target_as_the_folder_it_was_made_from_is(
+    values: dict[str, Any], tmp_path: Path
+) -> None:
+    write_gguf(Path(values["target"]), tmp_path / "target.gguf")
+    of_file = planned(values | {"target": str(tmp_path / "target.gguf")})
+    assert of_file.work == planned(values).work
+    new = values | {"init": {}, "target": str(tmp_path / "target.gguf")}
+    assert planned(new).work[0].rows == of_file.work[0].rows
 
 
 def test_what_is_there_is_said(values: dict[str, Any], tmp_path: Path) -> None:

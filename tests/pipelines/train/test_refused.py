@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from nla_ray.config.training.train import TrainConfig
-from nla_ray.errors import CheckpointError, InputError, NlaError
+from nla_ray.errors import CheckpointError, ConfigError, InputError, NlaError
 from nla_ray.nla.sidecar.read import read_sidecar
 from nla_ray.nla.sidecar.write import write_sidecar
+from nla_ray.pipelines.train.estimate import plan
 from nla_ray.pipelines.train.run import train
 from nla_ray.training.models import load_av
 from nla_ray.training.saved.release import write_av
@@ -80,3 +81,22 @@ def test_a_new_pair_that_would_start_as_an_adapter(
     values["target"] = f"{tmp_path / 'adapter'} on {target}"
     match = r"target: .*adapter on .*: a new verbalizer or reconstructor does not start as an adapter; name"
     refused(tmp_path, InputError, match, values | {"init": {role: str(ar) for role in init}})
+
+
+@pytest.mark.parametrize(
+    ("lora", "match"),
+    [
+        ({"targets": ["q_prj"]}, r"lora.targets: 'q_prj' is no .* which have down_proj, .* or all-linear"),
+        ({"rank": 4096}, r"lora.rank: 4096, and no layer that is adapted has a rank above 32 .*1..32"),
+    ],
+)
+def test_adapters_that_the_models_do_not_take(
+    lora: dict[str, Any], match: str, tmp_path: Path, nla: Callable[[str], NlaDirs]
+) -> None:
+    """A dry run finds them, before weights are there to be loaded."""
+    target = shutil.copytree(nla("qwen2")[0], tmp_path / "target")
+    values = train_values(tmp_path, target, write_set(tmp_path / "set")) | {"lora": lora}
+    refused(tmp_path, ConfigError, match, values)
+    (target / "model.safetensors").write_bytes(b"none")
+    with pytest.raises(ConfigError, match=match):
+        plan(TrainConfig.model_validate(values), lambda _: None)
