@@ -28,8 +28,8 @@ from nla_ray.nla.model.ranks import spread
 from nla_ray.nla.reconstruction import fidelity
 from nla_ray.nla.reconstruction.reconstructor import Reconstructor
 from nla_ray.pages.data import Reference
+from nla_ray.pipelines.decode.outcome.summary import Summary
 from nla_ray.pipelines.decode.run import Decoded, Progress, decode
-from nla_ray.pipelines.decode.summary import Summary
 from nla_ray.pipelines.decode.telling.meter import Report
 from nla_ray.stages.device import device_of
 from nla_ray.store import connect

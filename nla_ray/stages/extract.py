@@ -171,6 +171,8 @@ class ExtractStage(Stage):
             readings = self._readings(task, documents)
         with tally.timed("extract"):
             vectors = self._vectors(task, readings)
+        if self._pass is not None:
+            tally.seconds["extract"] = task.share * self._pass.seconds
         self._count(tally, readings, vectors)
         tally.saw_worker()
         return Work(task, readings, vectors, self._reads(readings, vectors), tally)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,13 +16,24 @@ Asked = tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
 """Token ids and positions of every reading: all that vectors of one target follow from."""
 
 
+def shares_of(layers: Sequence[int]) -> list[float]:
+    """What each of several layers bears of one pass up to the deepest: a block is borne by all above it."""
+    blocks = range(max(layers) + 1)
+    of_block = [1 / sum(layer >= block for layer in layers) for block in blocks]
+    return [sum(of_block[: layer + 1]) / len(blocks) for layer in layers]
+
+
 class OnePass:
-    """An extractor that runs share, of all their layers; it remembers the vectors that it made last."""
+    """An extractor that runs share, of all their layers; it remembers the vectors that it made last.
+
+    `seconds` are those of the pass that gave what was asked for last.
+    """
 
     def __init__(self, extractor: Extractor, beside: dict[Path, OnePass] | None = None) -> None:
         """`beside` are those of other models over the same base, known to all of them."""
         self._extractor = extractor
         self._last: tuple[Asked, list[np.ndarray]] | None = None
+        self.seconds = 0.0
         self._beside: dict[Path, OnePass] = {} if beside is None else beside
 
     @property
@@ -46,7 +58,9 @@ class OnePass:
             found = last[1]
         else:
             del last  # The memory of one unit, not of two.
+            started = time.perf_counter()
             found = in_halves(self._extract, readings)
+            self.seconds = time.perf_counter() - started
         if remember:
             self._last = asked, found
         at = self.layers.index(layer)

@@ -16,10 +16,10 @@ from rich.text import Text
 from nla_ray.text import printable
 
 if TYPE_CHECKING:
+    from nla_ray.pipelines.decode.outcome.summary import Summary
     from nla_ray.pipelines.decode.pieces.examples import Example
     from nla_ray.pipelines.decode.planning import Decode
     from nla_ray.pipelines.decode.run import Decoded
-    from nla_ray.pipelines.decode.summary import Summary
 
 QUERIES = (
     "SELECT control, count(*) AS n, avg(fve_nrm) AS fve_nrm FROM all_explanations {run} GROUP BY control",

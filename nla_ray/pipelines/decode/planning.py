@@ -21,7 +21,7 @@ from nla_ray.nla.model.ranks import check_divisible
 from nla_ray.nla.preflight.run import check
 from nla_ray.nla.prompt import slots_of
 from nla_ray.nla.sidecar.read import Sidecar, read_sidecar, require_injection
-from nla_ray.pipelines.decode.baseline import known_baseline
+from nla_ray.pipelines.decode.outcome.baseline import known_baseline
 from nla_ray.pipelines.decode.pair.settled import settled_pair
 from nla_ray.pipelines.decode.pieces.cache import Cache
 from nla_ray.pipelines.decode.pieces.examples import Example

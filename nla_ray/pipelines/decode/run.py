@@ -13,13 +13,13 @@ from nla_ray.config.training.training_set import TrainingSetConfig
 from nla_ray.corpus.files.sources import DEMO_CORPUS
 from nla_ray.demo.vocabulary import vocabulary
 from nla_ray.errors import ConfigError, InputError
-from nla_ray.pipelines.decode.baseline import own_baseline
 from nla_ray.pipelines.decode.isolate import PATIENCE, isolate, retry
+from nla_ray.pipelines.decode.outcome.baseline import own_baseline
+from nla_ray.pipelines.decode.outcome.summary import Summary, summarize
 from nla_ray.pipelines.decode.pair.proving import proof_of_run, settle_injection, why_not
 from nla_ray.pipelines.decode.pieces.cache import Cache
 from nla_ray.pipelines.decode.planning import Decode, anchored, plan_decode
 from nla_ray.pipelines.decode.reuse import Reuse, written
-from nla_ray.pipelines.decode.summary import Summary, summarize
 from nla_ray.pipelines.decode.survey import Reads
 from nla_ray.pipelines.decode.telling.events import Events
 from nla_ray.pipelines.decode.telling.meter import Meter, Report, labels_of
@@ -53,8 +53,16 @@ ROW_BYTES = 400
 """A row of explanations on disk, compressed, with its part of the document."""
 
 
-Running = Callable[[DecodeConfig, Sequence[Stage], Labels], Runner]
+Running = Callable[[Decode, Sequence[Stage]], Runner]
 """Makes the runner of a run over its stages."""
+
+
+@dataclass(frozen=True)
+class Making:
+    """How units are made: the steps of one, and what runs them."""
+
+    stages: Callable[[Decode, Store], Sequence[Stage]]
+    running: Running
 
 
 @dataclass(frozen=True)
@@ -152,7 +160,27 @@ def decode(
     NlaError; a fault of a document or a vector is a row, and what no worker can make is in the quarantine.
     """
     store = reachable(config)
-    with Workers(config.runner) as workers, Cache(store, at_once=add) as cache:
+    with Workers(config.runner) as workers:
+        ready = begun(store, config, workers, add=add, report=report, labels=labels)
+        if isinstance(ready, Decoded):
+            return ready
+        return ended(store, ready, Making(stages, running or alone), add=add, report=report)
+
+
+def begun(
+    store: Store,
+    config: DecodeConfig,
+    workers: Workers,
+    *,
+    add: bool,
+    report: Report,
+    labels: Mapping[str, str] = {},
+) -> Decode | Decoded:
+    """The plan of a decode, checked and its pair proven; of one that is finished what it came to.
+
+    Raises NlaError before anything but what was read of the corpus is written.
+    """
+    with Cache(store, at_once=add) as cache:
         report(Progress("checking the models"))
         config = settle_injection(config, workers, cache)
         ready = plan_decode(config, reads_of(workers, cache, report))
@@ -169,24 +197,20 @@ def decode(
             report(Progress("proving that the pair reads the target"))
         ready = replace(ready, proof=proof_of_run(store, ready, workers, cache))
         cache.keep()
-        hidden = keeper_of(ready.config).reason
-        with Events(store, ready.plan.run_id, ready.plan.labels, hidden) as events:
-            meter = Meter(ready, report, events)
-            manifest = carried_out(store, ready, meter, stages, running or runner_of, add=add)
-        if manifest.labels != labels:
-            assign(store, manifest, labels)
+    return ready
+
+
+def ended(store: Store, ready: Decode, by: Making, *, add: bool, report: Report) -> Decoded:
+    """Make a decode that is begun, commit it and sum it up."""
+    hidden, labels = keeper_of(ready.config).reason, ready.plan.labels
+    with Events(store, ready.plan.run_id, labels, hidden) as events:
+        manifest = carried_out(store, ready, Meter(ready, report, events), by, add=add)
+    if manifest.labels != labels:
+        assign(store, manifest, labels)
     return decoded(ready, manifest, again=False)
 
 
-def carried_out(
-    store: Store,
-    ready: Decode,
-    meter: Meter,
-    stages: Callable[[Decode, Store], Sequence[Stage]],
-    running: Running,
-    *,
-    add: bool,
-) -> Manifest:
+def carried_out(store: Store, ready: Decode, meter: Meter, by: Making, *, add: bool) -> Manifest:
     """Take what other runs hold, make what is left on a runner, and commit."""
     proof, documents = ready.proof.get("verdict"), ready.survey.documents
     meter.events.add("planned", units=len(ready.tasks), documents=documents, proof=proof)
@@ -196,7 +220,7 @@ def carried_out(
     if left := set(run.missing()):
         meter.show(Progress("starting", ready.survey.documents, of_units=len(ready.tasks)))
         tasks = [task for task in ready.tasks if task.unit_id in left]
-        runner = running(ready.config, stages(ready, store), labels_of(ready))
+        runner = by.running(ready, by.stages(ready, store))
         runner.say = meter.say
         with runner:
             done = (one.file for one in make(run, ready, tasks, runner, meter) if one.file is not None)
@@ -290,6 +314,11 @@ def runner_of(
     from nla_ray.runtime.ray_data import RayRunner
 
     return RayRunner(stages, config.runner, labels)
+
+
+def alone(ready: Decode, stages: Sequence[Stage]) -> Runner:
+    """The runner of one run."""
+    return runner_of(ready.config, stages, labels_of(ready))
 
 
 def make(run: Run, ready: Decode, tasks: Sequence[Task], runner: Runner, meter: Meter) -> Iterator[Done]:

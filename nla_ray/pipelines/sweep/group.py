@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from nla_ray.config.decode import DecodeConfig
 from nla_ray.errors import Exit, NlaError
 from nla_ray.fleet.costs import cost_of, use_of
 from nla_ray.fleet.lease import Leases, me, now_utc
@@ -22,13 +21,14 @@ from nla_ray.fleet.results import (
     run_of_cell,
     weeks_of,
 )
-from nla_ray.pipelines.decode.planning import settled
+from nla_ray.pipelines.decode.planning import Decode, settled
 from nla_ray.pipelines.decode.run import Decoded, decode, runner_of
+from nla_ray.pipelines.decode.telling.meter import labels_of
 from nla_ray.pipelines.sweep.board import Say
 from nla_ray.pipelines.sweep.place import CellWork, Place, require_layer
 from nla_ray.runtime.progress import Labels, Progress
 from nla_ray.runtime.runner import Runner
-from nla_ray.runtime.sharing.shared import Shared, StoppedError
+from nla_ray.runtime.sharing.shared import Pass, Shared, StoppedError
 from nla_ray.stages.stage import Stage
 from nla_ray.store.places.address import open_store
 from nla_ray.store.runs.manifest import get_manifest
@@ -79,7 +79,7 @@ class Group:
                 work.decoding,
                 add=True,
                 report=lambda now: self._tell(work, now),
-                running=lambda config, stages, labels: self._member(work, config, stages, labels),
+                running=lambda ready, stages: self._member(work, ready, stages),
                 labels=work.cell.labels(),
             )
         except StoppedError:
@@ -88,11 +88,10 @@ class Group:
             return failed(work, error, started)
         return result_of(self.place, work, made, started)
 
-    def _member(
-        self, work: CellWork, config: DecodeConfig, stages: Sequence[Stage], labels: Labels
-    ) -> Runner:
-        self.leases.tell(work.cell, run_id=labels.run)
-        return self.shared.member(work.cell.id, stages, labels, loaded_for(work))
+    def _member(self, work: CellWork, ready: Decode, stages: Sequence[Stage]) -> Runner:
+        self.leases.tell(work.cell, run_id=ready.plan.run_id)
+        over = Pass(str(work.decoding.models.target), ready.identity.layer)
+        return self.shared.member(work.cell.id, stages, labels_of(ready), loaded_for(work), over)
 
     def _tell(self, work: CellWork, now: Progress) -> None:
         use = use_of(now.busy, work.decoding.runner, settled(work.decoding).device)

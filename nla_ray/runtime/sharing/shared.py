@@ -13,6 +13,7 @@ from nla_ray.errors import EngineError
 from nla_ray.runtime.progress import Labels, Progress
 from nla_ray.runtime.runner import Runner
 from nla_ray.runtime.sharing.several import Several
+from nla_ray.stages.one_pass import shares_of
 from nla_ray.stages.stage import Stage
 from nla_ray.stages.units.work import Result, Task
 
@@ -21,6 +22,15 @@ Flow = Callable[[], None]
 
 Open = Callable[[Sequence[Stage], Mapping[str, Labels]], Runner]
 """Makes the runner over stages that serve these runs."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A pass over a model up to the output of a block, see `shares_of`."""
+
+    model: Hashable
+    layer: int
+
 
 _STOPPED = "stopped: what is written stays; run the same command again"
 STOP_S = 10.0
@@ -53,6 +63,7 @@ class Shared:
         self._open, self._together = opened, together
         self._stages: list[Several] = []
         self._labels: dict[str, Labels] = {}
+        self._passes: dict[str, Pass] = {}
         self._members: list[Member] = []
         self._runner: Runner | None = None
         self._changed = threading.Condition()
@@ -61,13 +72,25 @@ class Shared:
         self._busy = 0
         self._stopped = False
 
-    def member(self, run: str, stages: Sequence[Stage], labels: Labels, models: Hashable = None) -> Runner:
-        """The runner of one run, for its flow; `run` tells the runs apart, for `models` see `Several`."""
+    def member(
+        self,
+        run: str,
+        stages: Sequence[Stage],
+        labels: Labels,
+        models: Hashable = None,
+        over: Pass | None = None,
+    ) -> Runner:
+        """The runner of one run, for its flow; `run` tells the runs apart, for `models` see `Several`.
+
+        `over` is the pass that its units need, whose time is shared out where several need it.
+        """
         if not self._stages:
             self._stages = [Several(stage.name) for stage in stages]
         for several, stage in zip(self._stages, stages, strict=True):
             several.add(run, stage, models)
         self._labels[run] = labels
+        if over is not None:
+            self._passes[run] = over
         self._members.append(member := Member(self, run))
         return member
 
@@ -90,7 +113,7 @@ class Shared:
 
     def ask(self, run: str, tasks: Sequence[Task]) -> Iterator[Result]:
         """The results of some units, for a flow."""
-        named = [replace(task, run=run, together=None) for task in tasks]
+        named = [replace(task, run=run, together=None, share=1.0) for task in tasks]
         with self._changed:
             if self._stopped:
                 raise StoppedError(_STOPPED)
@@ -134,7 +157,7 @@ class Shared:
             requests, self._requests = self._requests, []
         by_run = {request.run: request for request in requests}
         left = Counter({request.run: len(request.tasks) for request in requests})
-        tasks = in_order(requests, together=self._together)
+        tasks = in_order(requests, self._passes if self._together else None)
         error: BaseException | None = None
         try:
             for result in self._stream(tasks):
@@ -175,8 +198,8 @@ class Shared:
             self._answer(request, StoppedError(_STOPPED))
 
 
-def in_order(requests: Sequence[_Request], *, together: bool) -> list[Task]:
-    """What is asked for, run by run, or `together` source by source.
+def in_order(requests: Sequence[_Request], passes: Mapping[str, Pass] | None = None) -> list[Task]:
+    """What is asked for, run by run, or with `passes` (by run) source by source.
 
     A unit that failed stands alone when it is tried again: no other run's may be lost with it.
     """
@@ -184,12 +207,22 @@ def in_order(requests: Sequence[_Request], *, together: bool) -> list[Task]:
     others: list[Task] = []
     for request in requests:
         for task in request.tasks:
-            if together and not request.again:
+            if passes is not None and not request.again:
                 by_source.setdefault(task.source, []).append(task)
             else:
                 others.append(task)
-    numbered = enumerate(by_source.values())
-    return [replace(task, together=n) for n, tasks in numbered for task in tasks] + others
+    groups = [_shared_out(tasks, passes or {}) for tasks in by_source.values()]
+    return [replace(task, together=n) for n, tasks in enumerate(groups) for task in tasks] + others
+
+
+def _shared_out(tasks: Sequence[Task], passes: Mapping[str, Pass]) -> list[Task]:
+    """Units of the same documents, each with its share of the pass over its model."""
+    shares: dict[str, float] = {}
+    runs = [task.run for task in tasks if task.run in passes]
+    for model in {passes[run].model for run in runs}:
+        of_model = [run for run in runs if passes[run].model == model]
+        shares |= zip(of_model, shares_of([passes[run].layer for run in of_model]), strict=True)
+    return [replace(task, share=shares.get(task.run, 1.0)) for task in tasks]
 
 
 class Member(Runner):

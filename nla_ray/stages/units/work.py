@@ -25,7 +25,8 @@ class Task:
     `planned` rows, None where the target's answers decide. `skip` are documents, by their index in the unit,
     that no worker survives, each with the reason: their rows go to the quarantine. `only` makes it a trial:
     these documents alone are tried and nothing is written. `run` tells apart several runs that share workers;
-    units of one number in `together` are of the same documents and go through one worker one after the other.
+    units of one number in `together` are of the same documents and go through one worker one after the other,
+    and each bears its `share` of the pass over the target that serves them.
     """
 
     unit_id: str
@@ -36,6 +37,7 @@ class Task:
     only: frozenset[int] | None = None
     run: str = ""
     together: int | None = None
+    share: float = 1.0
 
     def wants(self, document: int) -> bool:
         """Whether a document of the unit is to be worked on."""

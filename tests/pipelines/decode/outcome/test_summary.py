@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nla_ray.pipelines.decode.summary import Summary, document_interval, summarize
+from nla_ray.pipelines.decode.outcome.summary import Summary, document_interval, summarize
 from nla_ray.store import open_run, open_store
 from nla_ray.store.runs.plan import Plan
 from nla_ray.store.runs.unit_file import QuarantinedRow

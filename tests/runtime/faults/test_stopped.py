@@ -12,8 +12,8 @@ import pytest
 from nla_ray.cli.entry import GRACE_S
 from nla_ray.errors import Exit
 from tests.decoded import runs_of, sound
+from tests.runtime.faults.test_kill import demo, more_than
 from tests.runtime.processes import family, gone, job
-from tests.runtime.test_kill import demo, more_than
 
 CASES = [
     ("local", signal.SIGHUP, Exit.HUNG_UP),
