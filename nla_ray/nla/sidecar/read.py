@@ -248,8 +248,8 @@ def _refuse_idle(fields: Fields, facts: PairFacts) -> None:
         )
     if facts.special_tokens is not None and own_facts(fields.meta, fields.path).chat is not False:
         raise CheckpointError(
-            f"{fields.path}: pair.special_tokens: its prompt is a turn of a chat, and they are its template's; "
-            "leave it out, or say chat=false too"
+            f"{fields.path}: pair.special_tokens: its prompt is a turn of a chat, and they are its "
+            "template's; leave it out, or say chat=false too"
         )
 
 
