@@ -41,7 +41,7 @@ def view(*directories: Path) -> Path:
 
 
 def answers(directory: Path, vectors: np.ndarray = VECTORS, **options: Any) -> list[list[int]]:
-    engine = TransformersVerbalizer(directory, layout=SlotLayout(4, 2), **options)
+    engine = TransformersVerbalizer(directory, layout=SlotLayout(4), **options)
     rows = [f"row-{index}" for index in range(len(vectors))]
     found = engine.generate(vectors, rows, Sampling(temperature=0, max_new_tokens=TOKENS))
     return [list(one.token_ids) for one in found]

@@ -41,7 +41,7 @@ def make(tmp_path: Path) -> Make:
             "positions": {"n": 1},
             "controls": {"shuffled": 0, "random": 0},
             "sampling": {"max_new_tokens": 3},
-            "engine": {"slots": 4, "cohort": 4, "device": "cpu"},
+            "engine": {"slots": 4, "device": "cpu"},
         }
         return DecodeConfig.model_validate(values | changes)
 
@@ -77,7 +77,7 @@ def test_a_run_records_its_proof_and_no_other_run_proves_again(
 
 @pytest.mark.slow
 def test_a_proof_shares_its_models_among_the_ranks(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    config, found = make(engine={"slots": 4, "cohort": 4, "device": "cpu", "ranks": 2}), list[int]()
+    config, found = make(engine={"slots": 4, "device": "cpu", "ranks": 2}), list[int]()
 
     def counted(ranks: int, *args: Any, **options: Any) -> Any:
         found.append(ranks)
