@@ -182,6 +182,11 @@ def with_layer(facts: PairFacts | None, av: Path, ar: Path | None) -> PairFacts 
     return (facts or PairFacts()).model_copy(update={"layer": layer})
 
 
+def layer_said(directory: Path, facts: PairFacts | None = None) -> int:
+    """K of a pair, also where nothing tells how its verbalizer is given vectors. Raises CheckpointError."""
+    return _layer(open_sidecar(directory, facts))
+
+
 def read_role(fields: Fields, *, expected: Role | None = None) -> Role:
     """The role under any of its names; `expected` refuses the other one."""
     found = fields.get("role")
@@ -248,8 +253,8 @@ def _refuse_idle(fields: Fields, facts: PairFacts) -> None:
         )
     if facts.special_tokens is not None and own_facts(fields.meta, fields.path).chat is not False:
         raise CheckpointError(
-            f"{fields.path}: pair.special_tokens: its prompt is a turn of a chat, and they are its "
-            "template's; leave it out, or say chat=false too"
+            f"{fields.path}: pair.special_tokens: its prompt is a turn of a chat, whose template has them; "
+            "leave it out, or say chat=false too"
         )
 
 
@@ -345,7 +350,7 @@ def _released_injection(fields: Fields, role: Role, d_model: int) -> Injection |
         name,
         "nothing tells how this AV was given its vectors, and read in another way it writes fluent text "
         "about nothing: prove it with `nla-ray check AV AR --target TARGET --prove`, or say what its "
-        f"publisher states as models.injection, {WORDS}",
+        f"publisher states as models.injection (of a sweep as the target's injection), {WORDS}",
     )
 
 

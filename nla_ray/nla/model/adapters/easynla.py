@@ -26,11 +26,12 @@ def as_adapter(directory: Path) -> Path:
     """A directory in the form of peft for a reconstructor of EasyNLA, made in the cache; any other as it is.
 
     Its LoRA is rank-stabilised, always, and its trainer does not write that down. Raises CheckpointError for
-    a file with other tensors than LoRA of its backbone and a head, InputError where the cache cannot be
-    written to.
+    a file with other tensors than LoRA of its backbone and a head and for the reconstructors of nla-train,
+    InputError where the cache cannot be written to.
     """
     directory = directory.absolute()
     if not (directory / AR_META).is_file() or (directory / CONFIG_NAME).exists():
+        _refuse_wrapped(directory)
         return directory
     meta = read_ar_meta(directory)
     tensors = SafetensorsDir(directory, file=AR_WEIGHTS)
@@ -81,6 +82,19 @@ def _make(made: Path, kept: Mapping[str, Path], meta: ArMeta, tensors: Safetenso
             (made / name).symlink_to(file)
         config = json.dumps(_config(meta, adapter), indent=2)
         (made / CONFIG_NAME).write_text(config, encoding="utf-8")
+
+
+def _refuse_wrapped(directory: Path) -> None:
+    """nla-train saves LoRA of a module around the model, without the head, the block and the prompt."""
+    if not (directory / WEIGHTS_NAME).is_file():
+        return
+    names = SafetensorsDir(directory, file=WEIGHTS_NAME).names
+    if any(name.startswith(f"{PREFIX}{_BACKBONE}") for name in names):
+        raise CheckpointError(
+            f"{directory}: a reconstructor as nla-train saves it: LoRA of a module around the model, without "
+            "the head, K and the prompt (a turn of a chat) that it goes with; where it was trained, save "
+            f"LoRA of the model itself, {HEAD_NAME} and a sidecar"
+        )
 
 
 def _split(tensors: SafetensorsDir) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
