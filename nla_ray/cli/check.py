@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nla_ray.config.reference import ModelRef
 from nla_ray.errors import ConfigError, Exit
 from nla_ray.text import printable
 
 if TYPE_CHECKING:
     from nla_ray.config.pairs.facts import PairFacts
+    from nla_ray.config.reference import ModelRef
     from nla_ray.nla.preflight.parts import Check
     from nla_ray.nla.proof.verdict import Proof
 
@@ -53,6 +53,7 @@ def check_command(
     """
     from nla_ray.config.loading.load import given
     from nla_ray.config.pairs.facts import PairFacts
+    from nla_ray.config.reference import ModelRef
     from nla_ray.models import directory_of, here
     from nla_ray.nla.preflight.run import check
     from nla_ray.nla.sidecar.read import said_injection
