@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nla_ray.config.models.reference import ModelRef
 from nla_ray.errors import ConfigError, Exit
 from nla_ray.text import printable
 
 if TYPE_CHECKING:
+    from nla_ray.config.models.reference import ModelRef
     from nla_ray.config.pairs.facts import PairFacts
     from nla_ray.nla.preflight.parts import Check
     from nla_ray.nla.proof.verdict import Proof
@@ -52,6 +52,7 @@ def check_command(
     Exits 10 when a check fails; docs/operations.md has all exit codes.
     """
     from nla_ray.config.loading.load import given
+    from nla_ray.config.models.reference import ModelRef
     from nla_ray.config.pairs.facts import PairFacts
     from nla_ray.models import directory_of, here
     from nla_ray.nla.sidecar.read import said_injection
