@@ -8,7 +8,7 @@ from pathlib import Path
 from nla_ray.audit.report.model import Report
 from nla_ray.config.audit import AuditConfig
 from nla_ray.config.base import Config
-from nla_ray.config.decode import DecodeConfig
+from nla_ray.config.decode import DecodeFile
 from nla_ray.config.detectors.model import Pack
 from nla_ray.config.evaluate import EvaluateConfig
 from nla_ray.config.pairs.known import KnownPairs
@@ -29,7 +29,7 @@ def render() -> dict[str, str]:
     """Content of every schema file by name."""
     return {
         "audit.schema.json": json_schema(AuditConfig),
-        "decode.schema.json": json_schema(DecodeConfig),
+        "decode.schema.json": json_schema(DecodeFile),
         "evaluate.schema.json": json_schema(EvaluateConfig),
         "evaluation.schema.json": json_schema(Evaluation),
         "detector.schema.json": json_schema(Pack),

@@ -19,13 +19,9 @@ from nla_ray.config.runner import Runner, Share
 Reference = Annotated[ModelRef, OrText()]
 
 
-class Models(Config):
-    """The three models; each is `ID_OR_PATH[@REVISION][#SUBFOLDER]` or its parts by name."""
+class PairParts(Config):
+    """What belongs to a verbalizer."""
 
-    target: Reference | None = None
-    """The model that is read; only a corpus of vectors can do without."""
-    av: Reference
-    """The verbalizer: a vector to text."""
     ar: Reference | None = None
     """The reconstructor: the text back to a vector. Without it there is no fidelity."""
     injection: InjectionText | None = None
@@ -33,6 +29,15 @@ class Models(Config):
     `add_matched@output:1`, where its sidecar does not tell."""
     pair: PairFacts | None = Field(default=None, exclude_if=lambda pair: pair is None)
     """What else the files of the pair do not tell."""
+
+
+class Models(PairParts):
+    """The three models; each is `ID_OR_PATH[@REVISION][#SUBFOLDER]` or its parts by name."""
+
+    target: Reference | None = None
+    """The model that is read; only a corpus of vectors can do without."""
+    av: Reference
+    """The verbalizer: a vector to text."""
 
 
 class Controls(Config):
@@ -126,8 +131,8 @@ class DecodePolicy(Config):
     """Share of the rows that may end in quarantine, for no worker could make them; more is exit code 6."""
 
 
-class DecodeConfig(DecodePolicy):
-    """A decode of one corpus by one pair into one table of explanations."""
+class Decoding(DecodePolicy):
+    """A decode of one corpus into one table of explanations."""
 
     without_effect: ClassVar[frozenset[str]] = frozenset(
         {"output", "overwrites", "prove", "runner", "max_failed_fraction"}
@@ -135,10 +140,15 @@ class DecodeConfig(DecodePolicy):
 
     output: Name
     """Where the tables are: a folder or `s3://bucket/prefix`; other runs may be there too (`--add`)."""
-    models: Models
     corpus: Corpus
     baseline: Baseline | None = None
     """Without it: the one in the reconstructor's sidecar, else the variance of the run's own vectors."""
+
+
+class DecodeConfig(Decoding):
+    """A decode by one pair: one run."""
+
+    models: Models
 
     @model_validator(mode="after")
     def _target_for_documents(self) -> DecodeConfig:
@@ -160,3 +170,72 @@ class DecodeConfig(DecodePolicy):
     def target(self) -> ModelRef | None:
         """The model that is read."""
         return self.models.target
+
+
+class LayerPair(PairParts):
+    """A pair that reads one layer of the target."""
+
+    layer: Annotated[int, Field(ge=0)] | None = None
+    """K, checked against the verbalizer's sidecar, which says it otherwise."""
+    av: Reference
+    """The verbalizer: a vector to text."""
+    baseline: Baseline | None = None
+    """Without it: the one in the reconstructor's sidecar, else the variance of the run's own vectors."""
+
+
+class LayeredModels(PairParts):
+    """The target and its pair, or a pair for each of several layers; written as in `Models`."""
+
+    target: Reference | None = None
+    """The model that is read; only a corpus of vectors can do without."""
+    av: Reference | None = None
+    """The verbalizer: a vector to text."""
+    layers: tuple[LayerPair, ...] = ()
+    """A pair for each layer, in place of `av` and what belongs to it: the target reads each document once for
+    all of them, up to the deepest, and each has a run of its own."""
+
+    @model_validator(mode="after")
+    def _one_or_layers(self) -> LayeredModels:
+        alone = [name for name in ("av", *PairParts.model_fields) if getattr(self, name) is not None]
+        if self.layers and alone:
+            raise ValueError(f"each of layers says its own {alone[0]}; leave it out beside them")
+        if not self.layers and self.av is None:
+            raise ValueError("name the verbalizer (av), or a pair for each layer (layers)")
+        said = [one.layer for one in self.layers if one.layer is not None]
+        if twice := next((one for one in said if said.count(one) > 1), None):
+            raise ValueError(f"layer {twice} stands twice in layers; a layer has one pair")
+        return self
+
+
+class DecodeFile(Decoding):
+    """What a file asks for: a decode by one pair, or by a pair for each layer in one pass over the target."""
+
+    models: LayeredModels
+
+    @model_validator(mode="after")
+    def _can_be_decoded(self) -> DecodeFile:
+        several = len(self.models.layers) > 1
+        if several and self.corpus.vectors is not None:
+            raise ValueError(
+                "models.layers: vectors that come with the corpus are of one layer; name one pair"
+            )
+        if several and (self.continuation is not None or self.engine.ranks > 1):
+            raise ValueError(
+                "models.layers: a model that answers (continuation) or is shared out (engine.ranks) is read "
+                "anew for each pair; decode layer by layer, or a corpus that has the answers, with one rank"
+            )
+        if self.models.layers and self.baseline is not None:
+            raise ValueError("baseline: it is of one pair; say it in models.layers")
+        self.each()
+        return self
+
+    def each(self) -> tuple[DecodeConfig, ...]:
+        """The decodes that are asked for, one for each pair."""
+        shared = {name: getattr(self, name) for name in self.model_fields_set - {"models"}}
+        models, pairs = self.models, self.models.layers or (self.models,)
+        found = []
+        for one in pairs:
+            parts = {name: getattr(one, name) for name in ("av", *PairParts.model_fields)}
+            own = {"baseline": one.baseline} if isinstance(one, LayerPair) else {}
+            found.append(DecodeConfig(models=Models(target=models.target, **parts), **shared | own))
+        return tuple(found)

@@ -34,29 +34,34 @@ def decode_command(
     Exits 10 when not one vector could be explained, 6 when more rows than max_failed_fraction are in the
     quarantine; everything that could be made is committed then. docs/operations.md has all exit codes.
     """
-    from nla_ray.config.decode import DecodeConfig
+    from nla_ray.config.decode import DecodeFile
     from nla_ray.store.places.address import open_store
 
-    settings = settings_of(DecodeConfig, config, overrides)
+    settings = settings_of(DecodeFile, config, overrides)
     console = Console()
     say_what_is_not_read(settings.corpus, console, quiet=dry_run)
     open_store(settings.output)
     from nla_ray.pipelines.decode.estimate import estimated_seconds
+    from nla_ray.pipelines.decode.layers import decode_asked, plan_asked
     from nla_ray.pipelines.decode.reuse import held_units
-    from nla_ray.pipelines.decode.run import decode, plan, require_place, written_units
+    from nla_ray.pipelines.decode.run import require_place, written_units
 
     if dry_run:
         with progress(console) as report:
-            ready, store = plan(settings, report=report)
-        written, held = written_units(ready, store), held_units(ready, store)
-        print_plan(ready, written, held, estimated_seconds(ready), console)
-        require_place(store, ready, add=add)
+            plans = plan_asked(settings, report)
+        for number, (ready, store) in enumerate(plans):
+            written, held = written_units(ready, store), held_units(ready, store)
+            print_plan(ready, written, held, estimated_seconds(ready), console)
+            require_place(store, ready, add=add or number > 0)
         return
     with stoppable(settings.output), progress(console) as report:
-        run = decode(settings, add=add, report=report)
-    print_run(run, console)
-    if run.failed_fraction > settings.max_failed_fraction:
+        runs = decode_asked(settings, add=add, report=report)
+    for run in runs:
+        print_run(run, console)
+    over = [run for run in runs if run.failed_fraction > settings.max_failed_fraction]
+    for run in over:
         print_over_budget(run, settings.max_failed_fraction, console)
+    if over:
         raise typer.Exit(Exit.QUARANTINE)
-    if set(run.summary.outcomes) <= {"failed"}:
+    if any(set(run.summary.outcomes) <= {"failed"} for run in runs):
         raise typer.Exit(Exit.NO)

@@ -38,7 +38,7 @@ def print_plan(
     vectors = "as many as the target's answers have" if survey.vectors is None else f"{survey.vectors:,}"
     for warning in ready.warnings:
         _line(console, "warning", warning)
-    _line(console, "run", f"{ready.plan.run_id}, to {ready.config.output}")
+    _line(console, "run", f"{ready.plan.run_id} of layer {ready.identity.layer}, to {ready.config.output}")
     _line(console, "documents", f"{survey.documents:,}, {survey.unusable:,} of them unusable")
     for reason in ready.unusable:
         _line(console, "  unusable", reason)
@@ -96,7 +96,7 @@ def print_run(run: Decoded, console: Console) -> None:
     if summary.planted:
         _line(console, "planted truth", "share of explanations that name it where it was shown / of how many")
         console.print(planted_table(summary.planted))
-    _line(console, "tables", f"{run.output}, run {run.run_id}")
+    _line(console, "tables", f"{run.output}, run {run.run_id} of layer {run.layer}")
     console.print(Text("ask them:", "bold"))
     for query in QUERIES:
         of_run = query.format(run=f"WHERE run_id = '{run.run_id}'")

@@ -74,6 +74,7 @@ class Decoded:
 
     output: str
     run_id: str
+    layer: int
     summary: Summary
     again: bool
     failed_fraction: float
@@ -382,6 +383,7 @@ def decoded(ready: Decode, manifest: Manifest, *, again: bool, note: str | None 
     return Decoded(
         output=output,
         run_id=manifest.run_id,
+        layer=ready.identity.layer,
         summary=summarize(output, manifest, vocabulary=known),
         again=again,
         note=note,

@@ -21,6 +21,7 @@ from nla_ray.fleet.results import (
     run_of_cell,
     weeks_of,
 )
+from nla_ray.pipelines.decode.layers import loaded_for
 from nla_ray.pipelines.decode.planning import Decode, settled
 from nla_ray.pipelines.decode.run import Decoded, decode, runner_of
 from nla_ray.pipelines.decode.telling.meter import labels_of
@@ -91,7 +92,7 @@ class Group:
     def _member(self, work: CellWork, ready: Decode, stages: Sequence[Stage]) -> Runner:
         self.leases.tell(work.cell, run_id=ready.plan.run_id)
         over = Pass(str(work.decoding.models.target), ready.identity.layer)
-        return self.shared.member(work.cell.id, stages, labels_of(ready), loaded_for(work), over)
+        return self.shared.member(work.cell.id, stages, labels_of(ready), _loaded_for(work), over)
 
     def _tell(self, work: CellWork, now: Progress) -> None:
         use = use_of(now.busy, work.decoding.runner, settled(work.decoding).device)
@@ -110,18 +111,12 @@ class Group:
 
 def group_of(work: CellWork, *, one_pass: bool) -> tuple[object, ...]:
     """Cells with the same are decoded together: those that load the same, in one pass those of one target."""
-    target, *pair = loaded_for(work)
+    target, *pair = _loaded_for(work)
     return (target,) if one_pass and work.decoding.corpus.vectors is None else (target, *pair)
 
 
-def loaded_for(work: CellWork) -> tuple[object, ...]:
-    """What is loaded for a cell, first its target, of an adapter the base."""
-    models = work.decoding.models
-    target = models.target
-    while target is not None and target.base is not None:
-        target = target.base
-    pair = str(models.av), str(models.ar), models.injection, str(models.pair)
-    return str(target), *pair, work.cell.layer
+def _loaded_for(work: CellWork) -> tuple[object, ...]:
+    return loaded_for(work.decoding.models, work.cell.layer)
 
 
 def failed(work: CellWork, error: Exception, started: str) -> CellResult:
