@@ -37,7 +37,7 @@ def translate(seen: Seen) -> dict[str, Any]:
 
 def is_ours(seen: Seen) -> bool:
     """Whether the words of a pair of one layer are its trainer's: no other one says `normalize`."""
-    return (
+    return bool(
         seen.said("training", "corpus") == "nla-at-home"
         or seen.said("training", "injection_mode") == "normalize"
     )

@@ -230,7 +230,7 @@ def test_a_tensor_that_lies_over_another_is_refused(tmp_path: Path) -> None:
 def test_a_header_is_refused_before_torch_is_loaded(tmp_path: Path) -> None:
     _, path = tiny_gguf(tmp_path, change=number("split.count", 3))
     code = (
-        "import sys; from nla_ray.config.reference import ModelRef\n"
+        "import sys; from nla_ray.config.models.reference import ModelRef\n"
         "from nla_ray.errors import CheckpointError\n"
         "from nla_ray.models import here\n"
         f"try: here(ModelRef(path={str(path)!r}))\n"
