@@ -23,6 +23,14 @@ from nla_ray.nla.model.backbone import alone
 RESULTS = Path(__file__).parent / "results"
 
 PRESETS: dict[str, dict[str, Any]] = {
+    "1m": {
+        "vocab_size": 2048,
+        "hidden_size": 128,
+        "intermediate_size": 384,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+    },
     "19m": {
         "vocab_size": 8192,
         "hidden_size": 384,
@@ -65,12 +73,14 @@ def interleave(
     sides: Mapping[str, Callable[[], object]],
     repeats: int,
     clock: Callable[[], float] = time.perf_counter,
+    *,
+    warm: bool = True,
 ) -> dict[str, list[float]]:
-    """Seconds per call of each side, after one warm-up each; the order turns round every repeat.
+    """Seconds per call of each side, after one call each to `warm` up; the order turns round every repeat.
 
     Slow drifts of the machine then hit all sides alike, and ratios within a repeat are fair.
     """
-    for side in sides.values():
+    for side in sides.values() if warm else ():
         side()
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for repeat in range(repeats):

@@ -3,19 +3,26 @@
     python -m benchmarks.verbalize
     python -m benchmarks.verbalize --preset qwen2.5-7b --device cuda --dtype bfloat16
 
-Both sides get the same vectors, prompt, weights, dtype, device and threads, draw at temperature 1 and write
-exactly `--tokens` tokens per vector (no stop token). The peer is one batch in one call of `generate`, prompts
-embedded in advance. How many greedy answers agree is in the result.
+Both sides get the same vectors, prompt, weights, dtype, device and threads and draw at temperature 1. Answers
+are as long as those of the demo's decode (`real`, from answer_lengths.json), or all of `--tokens` (`equal`).
+Ours has as many slots as the peer has rows in a batch; the peer runs every batch to its longest answer. CPU
+seconds are counted on a CPU, where others may be at work. How many greedy answers agree is in the result.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import random
+import statistics
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -23,8 +30,10 @@ from transformers import AutoModelForCausalLM
 
 from benchmarks._common import PRESETS, interleave, paired_ratio, random_checkpoint, spread, write_result
 from nla_ray.config.models.injection import Injection
+from nla_ray.nla.engines import slots
 from nla_ray.nla.engines.packing import pack
 from nla_ray.nla.engines.slots import SlotDecoder, SlotLayout
+from nla_ray.nla.generation.sampling import choose, uniforms
 from nla_ray.nla.model.backbone import DTYPES, alone, load_causal_lm
 from nla_ray.nla.model.slots import attention
 from nla_ray.nla.verbalizer import Request, Sampling
@@ -32,6 +41,10 @@ from nla_ray.nla.verbalizer import Request, Sampling
 PROMPT_TOKENS, SLOT, SCALE = 125, 111, 150.0
 INJECTION = Injection.replacing(SCALE)
 """The prompt of the released Qwen2.5-7B verbalizer."""
+
+LENGTHS = Path(__file__).parent / "answer_lengths.json"
+STOP, GREEDY = 0, 8
+"""The token that ends an answer; tokens of a greedy answer."""
 
 H100_VECTORS_PER_SECOND = {
     "expected": {"naive": 128, "shared_prefill": 200, "shared_prefix_attention": 224, "fp8": 318},
@@ -55,77 +68,108 @@ def main() -> None:
         pack(ours)
         with alone():
             peer: Any = AutoModelForCausalLM.from_pretrained(directory, dtype=dtype).to(args.device).eval()
-    # Answers of one length leave no slot idle: large cohorts have fewer products a step.
-    cohort = args.cohort or (128 if args.device.startswith("cuda") else 64)
-    batches = {}
+    results: dict[str, dict[str, Any]] = {}
     for batch in args.batches:
-        layout = SlotLayout(batch, min(cohort, batch))
-        sides = Sides(
-            SlotDecoder(ours, prompt, (SLOT,), (), INJECTION, layout), peer, prompt, batch, args.seed
-        )
-        batches[str(batch)] = measure(sides, args.tokens, args.repeats)
+        decoder = SlotDecoder(ours, prompt, (SLOT,), (STOP,), INJECTION, SlotLayout(batch))
+        for name in args.lengths:
+            lengths = lengths_of(name, batch * args.rounds, args.tokens, args.seed)
+            sides = Sides(decoder, peer, prompt, lengths, args.seed)
+            results.setdefault(str(batch), {})[name] = measure(sides, args.repeats)
     write_result(
         "verbalize",
         args.device,
         {
-            "peer": "AutoModelForCausalLM.generate(inputs_embeds=...), one batch, do_sample, temperature 1",
-            "config": vars(args)
-            | {"model": args.preset, "cohort": cohort, "prompt_tokens": PROMPT_TOKENS, "slot": SLOT},
-            "batches": batches,
+            "peer": "AutoModelForCausalLM.generate(inputs_embeds=...), do_sample, temperature 1",
+            "config": vars(args) | {"model": args.preset, "prompt_tokens": PROMPT_TOKENS, "slot": SLOT},
+            "batches": results,
         }
         | ({"one_h100": H100_VECTORS_PER_SECOND} if args.preset == "qwen2.5-7b" else {}),
         label=args.preset,
     )
 
 
-class Sides:
-    """The two ways from one batch of vectors to token ids."""
+def lengths_of(name: str, rows: int, tokens: int, seed: int) -> list[int]:
+    """Tokens of every answer: all the same, or drawn from those of real answers."""
+    if name == "equal":
+        return [tokens] * rows
+    counts = json.loads(LENGTHS.read_text(encoding="utf-8"))["answers"]
+    return random.Random(seed).choices([int(length) for length in counts], list(counts.values()), k=rows)
 
-    def __init__(self, decoder: SlotDecoder, peer: Any, prompt: list[int], batch: int, seed: int) -> None:
-        self._decoder, self._peer, self.batch = decoder, peer, batch
+
+class Sides:
+    """The two ways from vectors to token ids, of which row i gets `lengths[i]`."""
+
+    def __init__(
+        self, decoder: SlotDecoder, peer: Any, prompt: list[int], lengths: list[int], seed: int
+    ) -> None:
+        self.decoder, self.lengths, self._peer = decoder, lengths, peer
         generator = np.random.default_rng(seed)
-        self._vectors = generator.standard_normal((batch, decoder.d_model)).astype(np.float32)
+        self._vectors = generator.standard_normal((len(lengths), decoder.d_model)).astype(np.float32)
         ids = torch.tensor(prompt, device=decoder.device)
-        embeds_BTD = peer.get_input_embeddings()(ids).detach().repeat(batch, 1, 1)
+        embeds_BTD = peer.get_input_embeddings()(ids).detach().repeat(len(lengths), 1, 1)
         unit = self._vectors / np.linalg.norm(self._vectors, axis=1, keepdims=True)
         embeds_BTD[:, SLOT] = torch.from_numpy(SCALE * unit).to(embeds_BTD)
         self._embeds_BTD = embeds_BTD
 
-    def ours(self, sampling: Sampling) -> list[tuple[int, ...]]:
+    def ours(self, temperature: float = 1.0, most: int = 10**6) -> list[tuple[int, ...]]:
         """Answers of our engine, in the order of the vectors."""
+        lengths = torch.tensor(self.lengths, device=self.decoder.device).clamp(max=most)
         requests = [Request(vector, key) for key, vector in enumerate(self._vectors)]
-        answers = sorted(self._decoder.decode(requests, sampling), key=lambda answer: answer.index)
+        sampling = Sampling(temperature, max_new_tokens=int(lengths.max()))
+        with ending(lengths):
+            answers = sorted(self.decoder.decode(requests, sampling), key=lambda answer: answer.index)
         return [answer.token_ids for answer in answers]
 
     @torch.inference_mode()
-    def peer(self, sampling: Sampling) -> list[tuple[int, ...]]:
-        """Answers of plain `generate`."""
-        drawing = {"temperature": sampling.temperature, "top_k": 0} if sampling.temperature else {}
-        answers = self._peer.generate(
-            inputs_embeds=self._embeds_BTD,
-            attention_mask=torch.ones(
-                self._embeds_BTD.shape[:2], dtype=torch.long, device=self._decoder.device
-            ),
-            do_sample=bool(drawing),
-            max_new_tokens=sampling.max_new_tokens,
-            **drawing,
-        )
-        return [tuple(answer) for answer in answers.tolist()]
+    def peer(self, temperature: float = 1.0, most: int = 10**6) -> list[tuple[int, ...]]:
+        """Answers of plain `generate`, batch by batch; behind its own length an answer is no answer."""
+        drawing = {"temperature": temperature, "top_k": 0} if temperature else {}
+        batch, answers = self.decoder.layout.slots, list[tuple[int, ...]]()
+        for start in range(0, len(self.lengths), batch):
+            embeds_BTD = self._embeds_BTD[start : start + batch]
+            wanted = [min(length, most) for length in self.lengths[start : start + batch]]
+            found = self._peer.generate(
+                inputs_embeds=embeds_BTD,
+                attention_mask=torch.ones(embeds_BTD.shape[:2], dtype=torch.long, device=embeds_BTD.device),
+                do_sample=bool(drawing),
+                max_new_tokens=max(wanted),
+                **drawing,
+            ).tolist()
+            answers += [tuple(one[:length]) for one, length in zip(found, wanted, strict=True)]
+        return answers
 
 
-def measure(sides: Sides, tokens: int, repeats: int) -> dict[str, Any]:
+@contextmanager
+def ending(lengths_N: torch.Tensor) -> Iterator[None]:
+    """Let the answer under key i stop at its length: weights drawn at random know no end."""
+    now = [torch.empty(0)]
+
+    def drawn(keys_B: torch.Tensor, steps_B: torch.Tensor) -> torch.Tensor:
+        now[0] = steps_B + 1 >= lengths_N[keys_B]
+        return uniforms(keys_B, steps_B)
+
+    def chosen(logits_BV: torch.Tensor, *how: Any) -> torch.Tensor:
+        return torch.where(now[0], STOP, choose(logits_BV[:, 1:], *how) + 1)
+
+    with mock.patch.multiple(slots, uniforms=drawn, choose=chosen):
+        yield
+
+
+def measure(sides: Sides, repeats: int) -> dict[str, Any]:
     """Vectors per second of both sides at one batch size, their ratio, and how many greedy answers agree."""
-    greedy, drawn = Sampling(temperature=0, max_new_tokens=min(16, tokens)), Sampling(max_new_tokens=tokens)
-    agree = [mine == theirs for mine, theirs in zip(sides.ours(greedy), sides.peer(greedy), strict=True)]
-    calls: dict[str, Callable[[], object]] = {
-        "ours": lambda: sides.ours(drawn),
-        "peer": lambda: sides.peer(drawn),
-    }
-    seconds = interleave(calls, repeats)
+    pairs = zip(sides.ours(0, GREEDY), sides.peer(0, GREEDY), strict=True)
+    agree = [mine[:-1] == theirs[:-1] for mine, theirs in pairs]
+    steps = replace(sides.decoder.steps)
+    calls: dict[str, Callable[[], object]] = {"ours": sides.ours, "peer": sides.peer}
+    clock = time.perf_counter if sides.decoder.device.type == "cuda" else time.process_time
+    seconds = interleave(calls, repeats, clock, warm=False)
+    used = sides.decoder.steps - steps
     return {
         "greedy_answers_that_agree": f"{sum(agree)} of {len(agree)}",
+        "tokens": {"mean": statistics.fmean(sides.lengths), "max": max(sides.lengths)},
+        "slot_use": used.useful / used.slots,
         "vectors_per_second": {
-            name: spread([sides.batch / value for value in values]) for name, values in seconds.items()
+            name: spread([len(sides.lengths) / value for value in values]) for name, values in seconds.items()
         },
         "ratio": paired_ratio(seconds["ours"], seconds["peer"]),
     }
@@ -138,10 +182,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--dtype", choices=sorted(DTYPES), default="float32")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument(
-        "--batches", type=int, nargs="+", default=[64, 256], help="vectors, and slots of ours"
+        "--batches", type=int, nargs="+", default=[64, 256], help="rows of the peer, and slots of ours"
     )
-    parser.add_argument("--cohort", type=int, help="ours: slots that start together; 64, on CUDA 128")
-    parser.add_argument("--tokens", type=int, default=120, help="written per vector, by both")
+    parser.add_argument("--rounds", type=int, default=4, help="batches of vectors in a call")
+    parser.add_argument("--lengths", choices=["real", "equal"], nargs="+", default=["real", "equal"])
+    parser.add_argument("--tokens", type=int, default=120, help="of an answer, where all are equal")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--model", type=Path, help="keep the random checkpoint here and use it again")

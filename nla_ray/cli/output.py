@@ -141,7 +141,7 @@ def _count(now: Progress) -> str:
 
 
 def _speed(now: Progress) -> str:
-    """The time left, vectors, their speed, the unclosed share and the fidelity, as far as they are known."""
+    """The time left, vectors, their speed, slots in use, unclosed and fidelity, as far as they are known."""
     made = now.units - now.before
     if not made or not now.seconds:
         return ""
@@ -149,6 +149,7 @@ def _speed(now: Progress) -> str:
     parts = [f"{left} left"] if now.units < now.of_units else []
     parts += [f"{now.vectors} vectors{' with controls' if now.controls else ''}"]
     parts += [f"{now.vectors / now.seconds:.1f}/s"]
+    parts += [] if now.slot_use is None else [f"slots {now.slot_use:.0%} in use"]
     parts += [] if now.unclosed is None else [f"unclosed {now.unclosed:.1%}"]
     parts += [] if now.fve_nrm is None else [f"fve_nrm {now.fve_nrm:.3f}"]
     return ", ".join(parts)

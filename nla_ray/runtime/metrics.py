@@ -18,6 +18,7 @@ GAUGES = {
     "nla_units_done": "Units that are written, those of earlier attempts included.",
     "nla_units_left": "Units of the plan that are not written yet.",
     "nla_units_failed": "Units whose last attempt failed or was lost with its worker.",
+    "nla_slot_use": "Share of the verbalizers' slots, step by step, that gave a token of an answer.",
     "nla_unclosed_share": "Share of this attempt's real answers without their closing tag, cut off or not.",
     "nla_fve_nrm": "Mean fve_nrm of this attempt's real answers, where the denominator is known.",
     "nla_actors_wanted": "Actors that the run asks the cluster for.",
@@ -76,6 +77,8 @@ class RunMetrics:
         self._set("nla_units_left", now.of_units - now.units)
         self._count("nla_vectors", now.vectors)
         self._count("nla_tokens", now.tokens)
+        if now.slot_use is not None:
+            self._set("nla_slot_use", now.slot_use)
         if now.unclosed is not None:
             self._set("nla_unclosed_share", now.unclosed)
         if now.fve_nrm is not None:

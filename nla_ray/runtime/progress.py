@@ -12,7 +12,8 @@ class Progress:
     with those of controls where `controls` says so, from `tokens` that the target read.
 
     `run` is its id and `cell` its place in a sweep, as far as they are known and there is one. `busy` are the
-    seconds of all workers by step. `unclosed` is the share of real answers, `fve_nrm` their mean, where the
+    seconds of all workers by step, `slot_use` the share of the verbalizers' slot-steps that gave a token.
+    `unclosed` is the share of real answers, `fve_nrm` their mean, where the
     run's denominator is known.
     """
 
@@ -26,6 +27,7 @@ class Progress:
     tokens: int = 0
     seconds: float = 0.0
     busy: Mapping[str, float] = field(default_factory=dict)
+    slot_use: float | None = None
     unclosed: float | None = None
     fve_nrm: float | None = None
     run: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 
 import numpy as np
 import torch
@@ -83,7 +84,7 @@ class VerbalizeStage(Stage):
             ) from None
 
     def _answered(self, work: Work, queries: Sequence[Query]) -> Work:
-        drawn = self._config.sampling
+        drawn, before = self._config.sampling, replace(self._verbalizer.steps)
         with work.tally.timed("verbalize"):
             generations = self._verbalizer.generate(
                 np.stack([query.vector for query in queries]),
@@ -96,6 +97,7 @@ class VerbalizeStage(Stage):
         work.tally.vectors = len(queries)
         work.tally.generated = sum(answer.n_tokens for answer in work.said)
         work.tally.decoders[self._verbalizer.kind] = len(queries)
+        work.tally.steps.update(asdict(self._verbalizer.steps - before))
         work.tally.saw_worker()
         return work
 

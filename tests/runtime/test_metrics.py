@@ -79,6 +79,7 @@ def test_metrics_are_the_numbers_of_the_record(make: Make, tmp_path: Path, ray_c
     assert found["units_done"] == 4 and found["units_failed"] == 0
     assert found["vectors_total"] == record["vectors"] and found["tokens_total"] == record["tokens"]
     unclosed = real.get("unclosed", 0) + real.get("length", 0)
+    assert found["slot_use"] == pytest.approx(record["slot_use"])
     assert found["unclosed_share"] == pytest.approx(unclosed / sum(real.values()))
     assert found["fve_nrm"] == pytest.approx(run.summary.fidelity["real"].mean, abs=1e-5)
     assert found["retries_total"] == 3, "as it is, in halves, and without the document"

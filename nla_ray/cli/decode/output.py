@@ -154,7 +154,10 @@ def speed(record: Mapping[str, Any]) -> str:
     attempt = record["attempt"]
     busy = ", ".join(f"{name} {spent:.1f}" for name, spent in record["busy_seconds"].items())
     memory = f"{attempt['peak_bytes'] / 2**30:.1f} GiB in workers and driver"
-    return f"{attempt['vectors_per_second']:.1f} vectors/s with controls (busy seconds: {busy}), {memory}"
+    use = record.get("slot_use")
+    slots = "" if use is None else f", slots {use:.0%} in use"
+    made = f"{attempt['vectors_per_second']:.1f} vectors/s with controls"
+    return f"{made} (busy seconds: {busy}){slots}, {memory}"
 
 
 def fidelity_table(summary: Summary) -> Table:

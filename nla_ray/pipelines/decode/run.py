@@ -359,6 +359,7 @@ def record_of(run: Run, ready: Decode, meter: Meter) -> dict[str, Any]:
         "tokens": tally.tokens,
         "generated_tokens": tally.generated,
         "decoders": dict(tally.decoders),
+        "slot_use": tally.slot_use,
         "outcomes": {control: dict(counts) for control, counts in tally.outcomes.items()},
         "reused": reused.as_json(),
         "attempt": {

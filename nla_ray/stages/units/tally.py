@@ -27,7 +27,8 @@ class Tally:
     `seconds` are busy seconds per step, `tokens` what the target read, `left_out` the documents' other
     tokens, `generated` the tokens of the answers. `outcomes` and `cosines` (answers with a score and the sum
     of their `cos`) are by control. `decoders` counts vectors by the decoder that served them (`slots`,
-    `plain`). `peak_bytes` is the largest memory of each worker process, by a random id.
+    `plain`), `steps` how often a slot of one was computed for one more token (`slots`), and an answer got one
+    by it (`useful`). `peak_bytes` is the largest memory of each worker process, by a random id.
     `directions` are summed only where the run needs its own baseline.
     """
 
@@ -42,6 +43,7 @@ class Tally:
     outcomes: dict[str, Counter[str]] = field(default_factory=dict)
     cosines: dict[str, tuple[int, float]] = field(default_factory=dict)
     decoders: Counter[str] = field(default_factory=Counter)
+    steps: Counter[str] = field(default_factory=Counter)
     peak_bytes: dict[str, int] = field(default_factory=dict)
     directions: Directions | None = None
 
@@ -63,11 +65,16 @@ class Tally:
         n, total = self.cosines.get(control, (0, 0.0))
         return total / n if n else None
 
+    @property
+    def slot_use(self) -> float | None:
+        """Share of the slots' steps that gave a token; None where there were none."""
+        return self.steps["useful"] / self.steps["slots"] if self.steps["slots"] else None
+
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
         plain = {name: value for name, value in vars(self).items() if name != "directions"}
         plain["cosines"] = {control: list(sums) for control, sums in self.cosines.items()}
-        plain["decoders"] = dict(self.decoders)
+        plain["decoders"], plain["steps"] = dict(self.decoders), dict(self.steps)
         plain["outcomes"] = {control: dict(counts) for control, counts in self.outcomes.items()}
         if self.directions is not None:
             plain["directions"] = {"n": self.directions.n, "total": self.directions.total.tolist()}
@@ -91,6 +98,7 @@ def total(tallies: Iterable[Mapping[str, Any]]) -> Tally:
             found.peak_bytes[worker] = max(peak, found.peak_bytes.get(worker, 0))
         # Units that were made before this was counted lack it.
         found.decoders.update(one.get("decoders", {}))
+        found.steps.update(one.get("steps", {}))
         if "directions" in one:
             found.directions = _sum(found.directions, one["directions"])
     return found
@@ -101,7 +109,7 @@ def reused_tally(run_id: str, tally: Mapping[str, Any]) -> dict[str, Any]:
 
     `reused_from` is the run that made it.
     """
-    return {"reused_from": run_id, **tally, "seconds": {}, "peak_bytes": {}}
+    return {"reused_from": run_id, **tally, "seconds": {}, "steps": {}, "peak_bytes": {}}
 
 
 @dataclass

@@ -31,7 +31,7 @@ def test_units_add_up_through_json() -> None:
         assert part.directions is not None
         part.directions.add(vectors[3 * index : 3 * index + 3])
         part.seconds = {"read": 1.0, f"step{index}": 0.5}
-        part.decoders = Counter(slots=3)
+        part.decoders, part.steps = Counter(slots=3), Counter(slots=8, useful=6 + index)
         part.outcomes = {"real": Counter(ok=2, unclosed=index)}
         part.cosines = {"real": (2, 1.5)}
         part.peak_bytes = {"worker": 100 * (index + 1), f"worker{index}": 7}
@@ -45,7 +45,7 @@ def test_units_add_up_through_json() -> None:
         2,
     )
     assert found.seconds == {"read": 2.0, "step0": 0.5, "step1": 0.5}
-    assert found.decoders == {"slots": 6}
+    assert found.decoders == {"slots": 6} and found.slot_use == 13 / 16
     assert found.outcomes == {"real": Counter(ok=4, unclosed=1)}
     assert found.mean_cos("real") == pytest.approx(0.75) and found.mean_cos("random") is None
     assert found.peak_bytes == {"worker": 200, "worker0": 7, "worker1": 7}

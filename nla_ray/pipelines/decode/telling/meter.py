@@ -96,6 +96,7 @@ class Meter:
             tokens=self.tally.tokens,
             busy=dict(self.tally.seconds),
             seconds=time.perf_counter() - self._started,
+            slot_use=self.tally.slot_use,
             unclosed=(outcomes["unclosed"] + outcomes["length"]) / answers if answers else None,
             fve_nrm=None if cos is None or baseline is None else 1 - 2 * (1 - cos) / baseline.value,
         )
