@@ -161,9 +161,9 @@ def refuse_slots(sidecar: Sidecar) -> None:
     """Raise CheckpointError for a verbalizer that answers about several vectors: a row has one position."""
     if slots_of(sidecar) > 1:
         raise CheckpointError(
-            f"{sidecar.path}: {sidecar.injection}: an answer is about {slots_of(sidecar)} vectors, and a row "
-            "of a decode has one position and one vector; take a verbalizer of one slot, or call "
-            "Verbalizer.generate"
+            f"{sidecar.path}: {sidecar.injection}: an answer is about {slots_of(sidecar)} vectors, which a "
+            "question chooses (docs/checkpoints.md), and a row of a decode has one position and one vector; "
+            "take a verbalizer of one slot, or call Verbalizer.generate"
         )
 
 
