@@ -92,8 +92,8 @@ NAMES = {
     "nla_ray.ids": ["digest", "row_id", "sample_positions", "sampling_key"],
     "nla_ray.config.models.reference": ["ModelRef", "local_path"],
     "nla_ray.config.decode": [
-        "Baseline", "Controls", "DecodeConfig", "DecodeFile", "DecodePolicy", "Decoding", "Engine", "LayerPair",
-        "LayeredModels", "Models", "PairParts", "Reference", "Sampling",
+        "Baseline", "Controls", "DecodeConfig", "DecodeFile", "DecodePolicy", "Decoding", "Engine",
+        "LayerPair", "LayeredModels", "Models", "PairParts", "Reference", "Sampling",
     ],
     "nla_ray.config.runner": ["Pool", "Pools", "Runner", "Share"],
     "nla_ray.config.base": ["Address", "Config", "EnvName", "Name", "OrText", "Place", "Spelled"],
