@@ -136,7 +136,7 @@ def decoded(folder: Path, arm: str, n: int, seed: int) -> Path:
         "positions": {"n": PLACES},
         "controls": {"shuffled": 0.1, "random": 0.1},
         "sampling": {"max_new_tokens": 96},
-        "engine": {"slots": 128, "cohort": 64},
+        "engine": {"slots": 128},
     }
     decode(DecodeConfig.model_validate(config))
     return folder / f"tables-{arm}-{n}"

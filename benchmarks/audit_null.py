@@ -4,7 +4,8 @@
 
 Worlds of 22 detectors without any difference between two weeks (or between documents and controls), simulated
 as counts: no model, no store. Each share is of repeats in which any detector alarmed, with Wilson's interval;
-at most 5 % should. `everywhere` is the share with that verdict, which should be all. `seen` plants the
+at most 5 % should. Of what is everywhere it is the share in which all detectors say so, which should be
+nearly all: in all documents nothing ties it to some; in nine of ten it may also be found. `seen` plants the
 smallest rate and rise that the audit says it would have flagged in 80 % of cases; `power` plants rises of
 stated size.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -218,10 +219,16 @@ def habit(rng: np.random.Generator, share: float, passing: float, restated: int 
     return alarm(audited(World(habit=share), rng, beside, restated=restated))
 
 
-def everywhere(rng: np.random.Generator) -> bool:
-    """Whether what nine of ten documents have is told so, of every detector."""
-    found = audited(World(rate=0.9), rng, World(places=SPARSE))
-    return all(one.verdict == "everywhere" for one in found)
+def everywhere(rng: np.random.Generator, rate: float, right: Sequence[str]) -> bool:
+    """Whether every detector gives a right verdict on what so many documents have, and no control."""
+    return all(one.verdict in right for one in audited(World(rate=rate), rng, World(places=SPARSE)))
+
+
+EVERYWHERE: dict[str, tuple[float, Sequence[str]]] = {
+    "in all documents (told so)": (1.0, ("everywhere",)),
+    "in nine of ten documents (told so, or found)": (0.9, ("everywhere", "above controls")),
+}
+"""Share of documents, and the verdicts that are right, by case."""
 
 
 AUDITS: dict[str, Case] = {
@@ -231,7 +238,7 @@ AUDITS: dict[str, Case] = {
         for told, passing in (("controls alike", 1.0), ("5 % of the controls' above the floor", 0.05))
     },
     "habit of 3 %, 11 prompts say it": partial(habit, share=0.03, passing=0.05, restated=11),
-    "everywhere (told so)": everywhere,
+    **{name: partial(everywhere, rate=rate, right=right) for name, (rate, right) in EVERYWHERE.items()},
 }
 
 

@@ -110,7 +110,7 @@ def decode_all(folder: Path, sizes: Mapping[int, int]) -> None:
             "positions": {"n": PLACES},
             "controls": {"shuffled": share, "random": share},
             "sampling": {"max_new_tokens": 96},
-            "engine": {"slots": 128, "cohort": 64},
+            "engine": {"slots": 128},
         }
         decode(DecodeConfig.model_validate(config))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Self
 
-from nla_ray.text import masked
+from nla_ray.text import as_given, masked
 
 
 class Exit(IntEnum):
@@ -45,14 +45,15 @@ class Exit(IntEnum):
 class NlaError(Exception):
     """Base of all errors that nla_ray raises on purpose.
 
-    The message is one line: what happened, where, what was allowed, and the way out; secrets are masked.
+    The message is one line: what happened, where (by the name that was given), what was allowed, and the way
+    out; secrets are masked.
     Entry points print it without a traceback and leave with `exit_code`.
     """
 
     exit_code = Exit.UNUSABLE
 
     def __init__(self, message: str) -> None:
-        super().__init__(masked(" ".join(message.split())))
+        super().__init__(masked(as_given(" ".join(message.split()))))
 
 
 class ConfigError(NlaError):

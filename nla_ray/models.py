@@ -15,6 +15,7 @@ from nla_ray.ids import digest
 from nla_ray.nla.model.adapters.easynla import made_from
 from nla_ray.nla.model.resolve import base_of, gguf_file, named_gguf, resolve, wanted_files
 from nla_ray.nla.sidecar.known import snapshot_of
+from nla_ray.text import call
 
 S3 = "s3://"
 
@@ -91,9 +92,8 @@ def _sha256(file: Path, _size: int, _changed: int) -> str:
 
 def _converted(file: Path) -> Path:
     """The checkpoint folder of a GGUF file, made once by each version of what makes it."""
-    # Packages that are not needed for models of other kinds.
-    from nla_ray.nla.model.gguf.convert import VERSION, convert
-    from nla_ray.nla.model.gguf.header import require_gguf
+    # Packages that are not needed for models of other kinds; a header is refused before torch is loaded.
+    from nla_ray.nla.model.gguf.header import VERSION, open_gguf, require_gguf
 
     require_gguf(file)
     made_by = digest(str(VERSION), version("gguf"), version("transformers"))[:8]
@@ -101,10 +101,15 @@ def _converted(file: Path) -> Path:
     name = file.stem
 
     def make(part: Path) -> None:
-        (part / name).mkdir()
-        convert(file, part / name)
+        opened = open_gguf(file)
+        from nla_ray.nla.model.gguf.convert import convert
 
-    return made_once(home, make) / name
+        (part / name).mkdir()
+        convert(opened, part / name)
+
+    made = made_once(home, make) / name
+    call(made, file)
+    return made
 
 
 def commit_of(path: Path) -> str | None:
@@ -136,9 +141,12 @@ def _copy(ref: ModelRef, *, weights: bool) -> tuple[Path, str]:
 
     if named_gguf(ref):
         url, name = _gguf_place(ref)
-        return local_copy(url, [name], ref.revision)
-    url = ref.path.rstrip("/") + (f"/{ref.subfolder}" if ref.subfolder else "")
-    return local_copy(url, wanted_files(), ref.revision, only=wanted_files(weights=weights))
+        directory, pin = local_copy(url, [name], ref.revision)
+    else:
+        url = ref.path.rstrip("/") + (f"/{ref.subfolder}" if ref.subfolder else "")
+        directory, pin = local_copy(url, wanted_files(), ref.revision, only=wanted_files(weights=weights))
+    call(directory, url)
+    return directory, pin
 
 
 def _gguf_place(ref: ModelRef) -> tuple[str, str]:

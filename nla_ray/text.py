@@ -1,4 +1,4 @@
-"""Text without secrets; untrusted text as it is matched, as it is looked at, as a spreadsheet takes it."""
+"""Text without secrets, with the names that were given; untrusted text as it is matched, shown, exported."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 _USER = re.compile(r"(?<=://)[^/\s?#@\"\\]+(?=@)")
@@ -30,6 +31,22 @@ SPECIAL_TOKEN = re.compile(
 FORMULAS = tuple("=+-@＝＋－＠")
 _CONTROLS = ("\t", "\r")
 _INVISIBLE = frozenset({"Cf", "Cc"})
+
+
+_GIVEN: dict[str, str] = {}
+
+
+def call(path: Path, words: object) -> None:
+    """From now on `as_given` says these words for a path that this machine made for itself."""
+    _GIVEN[str(path)] = str(words)
+
+
+def as_given(text: str) -> str:
+    """Text that names what somebody gave in place of what was made from it (see `call`)."""
+    # The longest first: a folder's path is the beginning of those of its files.
+    for path in sorted((one for one in list(_GIVEN) if one in text), key=len, reverse=True):
+        text = text.replace(path, _GIVEN[path])
+    return text
 
 
 def masked(text: str) -> str:

@@ -55,7 +55,7 @@ def sweep_values(folder: Path, dirs: NlaDirs, **changes: Any) -> dict[str, Any]:
         "positions": {"n": 2},
         "controls": {"shuffled": 0.5, "random": 0.5},
         "sampling": {"max_new_tokens": 6},
-        "engine": {"slots": 8, "cohort": 4},
+        "engine": {"slots": 8},
         "prove": False,
         "audit": {"packs": [str(PACK)]},
     } | changes

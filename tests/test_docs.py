@@ -22,7 +22,8 @@ from nla_ray.store import connect, open_run, open_store
 from nla_ray.store.catalog.cells import assign
 from nla_ray.store.runs.plan import Plan
 from nla_ray.store.sql.fence import closed, send
-from nla_ray.store.sql.query import Limits, Request, request_of
+from nla_ray.store.sql.query import request_of
+from nla_ray.store.sql.request import Limits, Request
 from nla_ray.tables import DOCUMENTS, EXPLANATIONS, table_of
 from nla_ray.text import normalise
 from tests.audit.tables import write_pack

@@ -1,35 +1,81 @@
-"""The command line; heavy imports wait for the command that needs them."""
+"""The command line. A command is imported when it is named, and what it needs when it runs."""
 
 from __future__ import annotations
 
-from typing import Annotated, NoReturn
+import sys
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from nla_ray import __version__
-from nla_ray.cli.audit.command import audit_app
-from nla_ray.cli.checkpoints.check import check_command
-from nla_ray.cli.checkpoints.convert_head import convert_head_command
-from nla_ray.cli.decode.command import decode_command
 from nla_ray.cli.entry import run
-from nla_ray.cli.evaluate import evaluate_command
-from nla_ray.cli.import_ import import_command
-from nla_ray.cli.review.command import EXAMPLES as REVIEW_EXAMPLES
-from nla_ray.cli.review.command import review_command
-from nla_ray.cli.sweep.command import sweep_app
-from nla_ray.cli.tables.export import EXAMPLES as EXPORT_EXAMPLES
-from nla_ray.cli.tables.export import export_command
-from nla_ray.cli.tables.show import EXAMPLES as SHOW_EXAMPLES
-from nla_ray.cli.tables.show import show_command
-from nla_ray.cli.tables.sql import EXAMPLES as SQL_EXAMPLES
-from nla_ray.cli.tables.sql import sql_command
-from nla_ray.cli.tables.verify import sign_command, verify_command
-from nla_ray.cli.training.demo_train import demo_train_command
-from nla_ray.cli.training.train import train_command
-from nla_ray.cli.training.training_set import training_set_command
+from nla_ray.store.sql.spare import spare
+
+if TYPE_CHECKING:
+    from typer._click import Command
+
+COMMANDS = {
+    "audit": "audit.command:audit_app",
+    "check": "checkpoints.check:check_command",
+    "convert-head": "checkpoints.convert_head:convert_head_command",
+    "decode": "decode.command:decode_command",
+    "demo-train": "training.demo_train:demo_train_command",
+    "evaluate": "evaluate:evaluate_command",
+    "export": "tables.export:export_command",
+    "import": "import_:import_command",
+    "review": "review.command:review_command",
+    "show": "tables.show:show_command",
+    "sign": "tables.verify:sign_command",
+    "sql": "tables.sql:sql_command",
+    "sweep": "sweep.command:sweep_app",
+    "train": "training.train:train_command",
+    "training-set": "training.training_set:training_set_command",
+    "verify": "tables.verify:verify_command",
+}
+"""Where in this package each is; `EXAMPLES` there ends its help."""
+
+
+@cache
+def _command(name: str) -> Command:
+    """A command as Typer makes it."""
+    module, _, attribute = COMMANDS[name].partition(":")
+    home = import_module(f"{__name__}.{module}")
+    found, alone = getattr(home, attribute), typer.Typer(add_completion=False)
+    alone.callback()(lambda: None)
+    if isinstance(found, typer.Typer):
+        alone.add_typer(found, name=name)
+    else:
+        alone.command(name, epilog=getattr(home, "EXAMPLES", None))(found)
+    return typer.main.get_group(alone).commands[name]
+
+
+class _Commands(Mapping[str, "Command"]):
+    """All of them by name."""
+
+    def __getitem__(self, name: str) -> Command:
+        return _command(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class _Named(TyperGroup):
+    """A group that does not make a command before it is named: the types of every option cost time."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings | {"commands": _Commands()})
+
 
 app = typer.Typer(
     name="nla-ray",
+    cls=_Named,
     help="Natural Language Autoencoders: a model's activations as text, over whole corpora.",
     no_args_is_help=True,
     add_completion=False,
@@ -53,24 +99,8 @@ def common(
     """What every command has; the help of the whole is the application's."""
 
 
-app.add_typer(audit_app, name="audit")
-app.command("check")(check_command)
-app.command("convert-head")(convert_head_command)
-app.command("decode")(decode_command)
-app.command("demo-train")(demo_train_command)
-app.command("evaluate")(evaluate_command)
-app.command("export", epilog=EXPORT_EXAMPLES)(export_command)
-app.command("import")(import_command)
-app.command("review", epilog=REVIEW_EXAMPLES)(review_command)
-app.command("show", epilog=SHOW_EXAMPLES)(show_command)
-app.command("sign")(sign_command)
-app.command("sql", epilog=SQL_EXAMPLES)(sql_command)
-app.add_typer(sweep_app, name="sweep")
-app.command("train")(train_command)
-app.command("training-set")(training_set_command)
-app.command("verify")(verify_command)
-
-
 def main() -> NoReturn:
     """The console script `nla-ray`."""
+    if sys.argv[1:2] == ["sql"]:
+        spare()
     run(app)

@@ -13,7 +13,6 @@ from types import FrameType
 from typing import NoReturn
 
 import typer
-from pydantic import ValidationError
 
 from nla_ray.errors import Exit, NlaError
 from nla_ray.text import masked, printable
@@ -43,12 +42,20 @@ def _code_of(app: typer.Typer, arguments: Sequence[str] | None) -> int | str | N
         return Exit.INTERRUPTED if ended.code == Exit.CRASH else ended.code
     except NlaError as error:
         return _said(str(error), error.exit_code)
-    except ValidationError as error:
-        return _said(error.errors()[0]["msg"].removeprefix("Value error, "), Exit.UNUSABLE)
-    except Exception:  # noqa: BLE001 (a crash is told whole, without secrets)
+    except Exception as error:  # noqa: BLE001 (a crash is told whole, without secrets)
+        if (refusal := _refusal(error)) is not None:
+            return _said(refusal, Exit.UNUSABLE)
         typer.echo(masked(traceback.format_exc()), err=True, nl=False)
         return Exit.CRASH
     return Exit.DONE
+
+
+def _refusal(error: Exception) -> str | None:
+    """What pydantic refuses, which is imported where it has raised; None for any other error."""
+    pydantic = sys.modules.get("pydantic")
+    if pydantic is None or not isinstance(error, pydantic.ValidationError):
+        return None
+    return str(error.errors()[0]["msg"]).removeprefix("Value error, ")
 
 
 def _said(message: str, code: Exit) -> Exit:

@@ -80,19 +80,11 @@ class Engine(Config):
     """`auto`, `cpu`, `cuda` or `cuda:N`; `auto`: CUDA where there is one."""
     slots: Annotated[int, Field(ge=1)] = 64
     """Answers that are generated at once; 512 fills a large GPU."""
-    cohort: Annotated[int, Field(ge=1)] = 32
-    """Answers that start together; `slots` is a multiple of it."""
     batch_tokens: Annotated[int, Field(ge=1)] = 4096
     """Tokens of one forward pass of the target and of the reconstructor, padding included."""
     ranks: Annotated[int, Field(ge=1, exclude_if=lambda ranks: ranks == 1)] = 1
     """Processes of a worker that share each model, a GPU each (tensor parallel), for what one cannot hold; it
     divides the models' heads. Under Ray the actor's pool needs as many `gpus`."""
-
-    @model_validator(mode="after")
-    def _whole_cohorts(self) -> Engine:
-        if self.slots % self.cohort:
-            raise ValueError(f"slots {self.slots} is not a multiple of cohort {self.cohort}")
-        return self
 
 
 class Baseline(Config):

@@ -17,10 +17,10 @@ from nla_ray.exports.record import TABULAR, Choice, ExportedRun, Request
 from nla_ray.store import connect, open_store
 from nla_ray.store.runs.manifest import committed_runs
 from nla_ray.store.runs.plan import some_of
+from nla_ray.store.sql.committed import LARGE
 from nla_ray.store.sql.fence import closed
-from nla_ray.store.sql.query import Limits
-from nla_ray.store.sql.query import Request as Question
-from nla_ray.store.sql.read import LARGE
+from nla_ray.store.sql.request import Limits
+from nla_ray.store.sql.request import Request as Question
 from nla_ray.tables import SCHEMAS
 
 EXPLANATIONS, DOCUMENTS, ACTIVATIONS = "explanations", "documents", "activations"

@@ -67,6 +67,8 @@ class CellResult(Config):
     exit: int = 0
     """Exit code that the cell alone would give, see the table of exit codes."""
     run_id: str | None = None
+    proof: str | None = None
+    """Whether the pair was proven to read the target: `proven` or `not proven`, as its run records it."""
     audit_id: str | None = None
     verdict: str | None = None
     """The audit's verdict."""

@@ -27,6 +27,8 @@ class CellStatus(Config):
     doing: str = ""
     """What is done with it, or why it is not."""
     run_id: str | None = None
+    proof: str | None = None
+    """Whether its pair was proven to read the target; None where nothing is decoded yet."""
     units: int = 0
     of_units: int = 0
     """0 where nobody has counted yet."""
@@ -105,6 +107,7 @@ def cell_status(
         state=state,
         doing=doing,
         run_id=made.run_id,
+        proof=made.proof,
         units=made.units,
         of_units=made.units,
         gpu_seconds=made.gpu_seconds,

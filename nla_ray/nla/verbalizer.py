@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -88,8 +88,19 @@ class Request:
     key: int
 
 
+@dataclass
+class Steps:
+    """How often a slot was computed for one more token, and how often an answer got one by it."""
+
+    slots: int = 0
+    useful: int = 0
+
+    def __sub__(self, before: Steps) -> Steps:
+        return Steps(self.slots - before.slots, self.useful - before.useful)
+
+
 class Verbalizer(ABC):
-    """A loaded AV. An engine implements `d_model`, `decode`, `text`; its constructor proves the injection.
+    """A loaded AV. An engine implements the abstract methods; its constructor proves the injection.
 
     An engine of several vectors a prompt says `slots`; one of a centred injection the `mean` [d] of it.
 
@@ -105,9 +116,14 @@ class Verbalizer(ABC):
     def d_model(self) -> int:
         """Size of the vectors."""
 
+    @property
     @abstractmethod
-    def decode(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Answer]:
-        """The answers, as they finish."""
+    def steps(self) -> Steps:
+        """What all answers so far took."""
+
+    @abstractmethod
+    def decode(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Answer]:
+        """The answers, as they finish; a request is drawn when there is room for it."""
 
     @abstractmethod
     def text(self, token_ids: Sequence[int]) -> str:

@@ -40,7 +40,7 @@ class VerbalizeStage(Stage):
             directory_of(models.av),
             dtype=dtype,
             device=device,
-            layout=SlotLayout(engine.slots, engine.cohort),
+            layout=SlotLayout(engine.slots),
             template_from=None if models.target is None else directory_of(models.target, weights=False),
             injection=models.injection,
             facts=models.pair,

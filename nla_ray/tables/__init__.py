@@ -14,7 +14,7 @@ from nla_ray.tables.explanations import (
 from nla_ray.tables.findings import FINDINGS, HITS, RATES
 from nla_ray.tables.reviews import REVIEWS
 from nla_ray.tables.runs import COMMITTED_CELLS, COMMITTED_RUNS, FILES, INDEX, LABELS, QUARANTINE
-from nla_ray.tables.schema import column, ddl, table_of
+from nla_ray.tables.schema import column, ddl, sql_type, table_of
 
 SCHEMAS = {
     schema.metadata[b"table"].decode(): schema
@@ -46,5 +46,6 @@ __all__ = [
     "TEMPLATE",
     "column",
     "ddl",
+    "sql_type",
     "table_of",
 ]

@@ -35,7 +35,7 @@ def ddl(schema: pa.Schema) -> str:
     last = schema.names[-1]
     lines = [f"-- {meta['comment']}", f"CREATE TABLE {meta['table']} ("]
     for field in schema:
-        kind = _sql_type(field.type) + ("" if field.nullable else " NOT NULL")
+        kind = sql_type(field.type) + ("" if field.nullable else " NOT NULL")
         comma = "" if field.name == last else ","
         lines.append(f"    {field.name} {kind}{comma}  -- {_texts(field.metadata)['comment']}")
     return "\n".join([*lines, ");", ""])
@@ -45,9 +45,10 @@ def _texts(metadata: Mapping[bytes, bytes]) -> dict[str, str]:
     return {key.decode(): value.decode() for key, value in metadata.items()}
 
 
-def _sql_type(kind: pa.DataType) -> str:
+def sql_type(kind: pa.DataType) -> str:
+    """The type of a column in DuckDB's dialect."""
     if pa.types.is_list(kind):
-        return _sql_type(kind.value_type) + "[]"
+        return sql_type(kind.value_type) + "[]"
     names = {"string": "VARCHAR", "int16": "SMALLINT", "int32": "INTEGER", "int64": "BIGINT",
              "float": "FLOAT", "double": "DOUBLE", "bool": "BOOLEAN",
              "fixed_size_binary[32]": "BLOB"}  # fmt: skip

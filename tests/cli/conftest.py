@@ -89,7 +89,7 @@ def job(tmp_path: Path, nla: Callable[[str], NlaDirs]) -> Job:
         "positions": {"n": 2},
         "controls": {"shuffled": 1, "random": 1, "mean": 1, "none": 1},
         "sampling": {"samples": 2, "max_new_tokens": 6},
-        "engine": {"slots": 8, "cohort": 4},
+        "engine": {"slots": 8},
         "prove": False,
     }
     config = tmp_path / "decode.yaml"

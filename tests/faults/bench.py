@@ -38,7 +38,7 @@ DECODE: dict[str, Any] = {
     "controls": {"shuffled": 0.5, "random": 0.5, "none": 0.5},
     "sampling": {"max_new_tokens": 24},
     "prove": False,
-    "engine": {"slots": 32, "cohort": 16, "device": "cpu"},
+    "engine": {"slots": 32, "device": "cpu"},
     "runner": {"name": "local"},
 }
 COLUMNS = {"text": "text", "messages": "messages", "id": "id", "meta": ["truth"]}

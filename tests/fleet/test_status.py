@@ -43,7 +43,9 @@ def status(tmp_path: Path) -> SweepStatus:
     store = open_store(tmp_path)
     week = Week(sweep="s", week=WEEK, config={}, cells=tuple(map(cell, CORPORA)))
     put_object(store, week_key("s", WEEK), week)
-    made = CellResult(cell=cell("done"), state="done", units=20, run_id="d", gpu_seconds=3600, cost=5.0)
+    made = CellResult(
+        cell=cell("done"), state="done", units=20, run_id="d", proof="proven", gpu_seconds=3600, cost=5.0
+    )
     put_result(store, made, 1)
     put_result(store, CellResult(cell=cell("failed"), state="failed", reason="why", exit=2), 1)
     put_result(store, CellResult(cell=cell("missing"), state="missing", exit=7), 1)
@@ -66,6 +68,13 @@ def test_every_cell_has_a_state(status: SweepStatus) -> None:
     assert status.counts == {"done": 1, "running": 2, "stalled": 2, "failed": 1, "missing": 1, "left": 2}
     said = {one.cell.corpus: one.doing for one in status.cells}
     assert (said["failed"], said["dead"]) == ("why", "nobody works on it")
+    proofs = {one.cell.corpus: one.proof for one in status.cells}
+    assert (proofs["done"], proofs["decoded"], proofs["failed"], proofs["left"]) == (
+        "proven",
+        "proven",
+        None,
+        None,
+    )
 
 
 def test_the_week_is_summed_up(status: SweepStatus) -> None:

@@ -121,7 +121,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, nla: Callable[[str], NlaDirs
         "corpora": [corpus],
         "positions": {"n": 2},
         "sampling": {"max_new_tokens": 6},
-        "engine": {"slots": 8, "cohort": 4, "device": "cpu"},
+        "engine": {"slots": 8, "device": "cpu"},
         "prove": False,
     }  # fmt: skip
     with seaweedfs(tmp_path_factory.mktemp("seaweedfs"), users) as server:

@@ -40,7 +40,7 @@ def make(tmp_path: Path, nla: Callable[[str], NlaDirs]) -> Make:
             "positions": {"n": 2},
             "controls": {"shuffled": 1, "random": 1, "mean": 1, "none": 1},
             "sampling": {"samples": 2, "max_new_tokens": 6},
-            "engine": {"slots": 8, "cohort": 4, "device": "cpu"},
+            "engine": {"slots": 8, "device": "cpu"},
             "runner": equal_threads(RUNNERS[runner]),
             "prove": False,
         }

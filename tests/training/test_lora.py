@@ -85,7 +85,7 @@ def test_an_engine_with_the_merged_weights_draws_what_the_model_finds_likely(
 ) -> None:
     model = load_av(nla(family)[1], lora=ADAPTING)
     moved(model)
-    engine = TransformersVerbalizer(nla(family)[1], layout=SlotLayout(slots=4, cohort=4))
+    engine = TransformersVerbalizer(nla(family)[1], layout=SlotLayout(slots=4))
     engine.load_weights(of_lm(whole_state(model)))
     drawn = engine.generate(vectors(model), ["a", "b"], Sampling(max_new_tokens=4, logps=True))
     answers = torch.tensor([one.token_ids for one in drawn])

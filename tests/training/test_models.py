@@ -36,7 +36,7 @@ def test_the_verbalizer_knows_how_likely_the_engine_drew(
 ) -> None:
     target, av, _ = nla(family)
     av = av if injection is None else av_with_injection(nla, tmp_path, injection, family)
-    engine = TransformersVerbalizer(av, layout=SlotLayout(slots=4, cohort=4), template_from=target)
+    engine = TransformersVerbalizer(av, layout=SlotLayout(slots=4), template_from=target)
     vectors = np.random.default_rng(0).standard_normal((2, engine.d_model)).astype(np.float32)
     drawn = engine.generate(vectors, ["a", "b"], Sampling(max_new_tokens=6, logps=True))
     model = load_av(av, template_from=target)

@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nla_ray.config.models.reference import ModelRef
 from nla_ray.errors import ConfigError, Exit
 from nla_ray.text import printable
 
 if TYPE_CHECKING:
+    from nla_ray.config.models.reference import ModelRef
     from nla_ray.config.pairs.facts import PairFacts
     from nla_ray.nla.preflight.parts import Check
     from nla_ray.nla.proof.verdict import Proof
@@ -52,9 +52,9 @@ def check_command(
     Exits 10 when a check fails; docs/operations.md has all exit codes.
     """
     from nla_ray.config.loading.load import given
+    from nla_ray.config.models.reference import ModelRef
     from nla_ray.config.pairs.facts import PairFacts
     from nla_ray.models import directory_of, here
-    from nla_ray.nla.preflight.run import check
     from nla_ray.nla.sidecar.read import said_injection
 
     refs = [
@@ -64,6 +64,9 @@ def check_command(
     verbalizer = here(ModelRef.parse(av, trust_remote_code=trust_remote_code))
     facts = given(PairFacts, pair) if pair else None
     place = directory_of(verbalizer, weights=False)
+    # It takes seconds to load; what is not there at all is told before.
+    from nla_ray.nla.preflight.run import check
+
     untold = prove and injection is None and said_injection(place, facts) is None
     proof = _proof(verbalizer, refs, None, facts) if untold else None
     found = injection if proof is None else proof.proven

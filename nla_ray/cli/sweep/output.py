@@ -92,11 +92,17 @@ def print_plan(made: SweepPlan, console: Console) -> None:
 
 def print_status(made: SweepStatus, currency: str, console: Console) -> None:
     """A table of cells, and the week in a line."""
-    table = _table("cell", "state", "units", "last unit", currency, "what")
+    table = _table("cell", "state", "pair", "units", "last unit", currency, "what")
     for one in made.cells:
         units = f"{one.units}/{one.of_units}" if one.of_units else ""
         table.add_row(
-            one.cell.id, one.state, units, one.last_unit or "", _money(one.cost), printable(one.doing)
+            one.cell.id,
+            one.state,
+            one.proof or "",
+            units,
+            one.last_unit or "",
+            _money(one.cost),
+            printable(one.doing),
         )
     console.print(table)
     counts = ", ".join(f"{n} {state}" for state, n in made.counts.items() if n)
@@ -147,7 +153,7 @@ def _table(*columns: str) -> Table:
     return table
 
 
-_TEXT = ("cell", "state", "verdict", "what", "last unit")
+_TEXT = ("cell", "state", "pair", "verdict", "what", "last unit")
 
 
 def _line(console: Console, text: str) -> None:

@@ -6,7 +6,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import ByteSize
 
 from nla_ray.errors import ConfigError
 from nla_ray.text import printable
@@ -75,5 +74,7 @@ def print_exported(exported: Exported) -> None:
     left_out = ", ".join(f"{number} {reason}" for reason, number in aside.items() if number)
     if left_out:
         typer.echo(f"left out: {left_out}")
+    from pydantic import ByteSize
+
     size = ByteSize(sum(file.bytes for file in record.files)).human_readable(decimal=True)
     typer.echo(printable(f"files: {len(record.files)}, {size}, in {exported.place}"))

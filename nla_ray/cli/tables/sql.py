@@ -58,7 +58,8 @@ def sql_command(
     """
     text = _text(sql, file)
     write = destination(form, None if output is None else local_file("-o", output), force=force)
-    from nla_ray.store.sql.query import Limits, query
+    from nla_ray.store.sql.query import query
+    from nla_ray.store.sql.request import Limits
 
     limits = Limits(timeout, _bytes("--memory", memory), max_rows, _bytes("--max-bytes", max_bytes))
     with query(tables, text, limits, runs=runs or None, labels=_labels(labels or ())) as answer:

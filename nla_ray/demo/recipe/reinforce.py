@@ -86,7 +86,7 @@ class Course:
             world=World(), dtype=torch.float32, seed=seed, parallel="ddp",
             baseline=Baseline(found["value"], found["reference"], found["n"]),
         )  # fmt: skip
-        sampler = LocalSampler(TransformersVerbalizer(warm, layout=SlotLayout(SLOTS, SLOTS)))
+        sampler = LocalSampler(TransformersVerbalizer(warm, layout=SlotLayout(SLOTS)))
         self.learner = RlLearner(
             load_av(warm, lora=lora),
             ar,

@@ -37,7 +37,7 @@ class Choice:
         reference, model = self._plain(), self._model
         shape = (len(reference.slots), reference.d_model)
         vector = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-        vectors = [vector, None][: reference.layout.cohort]
+        vectors = [vector, None][: reference.group]
         tokens = reference.prompt_T[:_STEPS].tolist()
         try:
             wanted = reference.whole(vectors, tokens)

@@ -1,15 +1,17 @@
 """Decode many answers to one prompt with transformers' own cache: for stacks that the slots cannot serve.
 
 Recurrent states and shared keys stay with the model. All rows share one prompt, so nothing is padded. They
-run in batches of one cohort, always that wide, so that a row's answer does not depend on which other rows
+run in batches of one width, so that a row's answer does not depend on which other rows
 there are (but for rounding, where a model sorts tokens by expert).
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,10 @@ from nla_ray.nla.engines.slots import SlotLayout
 from nla_ray.nla.generation.sampling import choose, uniforms
 from nla_ray.nla.injection import injecting_ids, stacked
 from nla_ray.nla.model.blocks.stack import cache_keyword, find_stack
-from nla_ray.nla.verbalizer import Answer, Request, Sampling
+from nla_ray.nla.verbalizer import Answer, Request, Sampling, Steps
+
+WIDTH = 128
+"""Rows of a batch at most: every one of them reads the whole prompt."""
 
 
 class PlainDecoder:
@@ -37,7 +42,8 @@ class PlainDecoder:
         injection: Injection,
         layout: SlotLayout,
     ) -> None:
-        self.layout, self.injection, self.model, self.slots = layout, injection, model, tuple(slots)
+        self.injection, self.model, self.slots = injection, model, tuple(slots)
+        self.group, self.steps = min(layout.slots, WIDTH), Steps()
         self.stack = find_stack(model)
         self.device: torch.device = next(self.stack.embedding.parameters()).device
         self.stop_ids = torch.tensor(sorted(set(stop_ids)), device=self.device)
@@ -48,13 +54,14 @@ class PlainDecoder:
     def d_model(self) -> int:
         return int(self.stack.body.config.hidden_size)
 
-    def decode(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Answer]:
+    def decode(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Answer]:
         """See `Verbalizer.decode`."""
-        size = self.layout.cohort
+        waiting, start = iter(requests), 0
         with torch.inference_mode():
-            for start in range(0, len(requests), size):
-                for answer in self._batch(requests[start : start + size], sampling):
-                    yield Answer(start + answer.index, answer.token_ids, answer.stopped, answer.logps)
+            while batch := list(islice(waiting, self.group)):
+                for answer in self._batch(batch, sampling):
+                    yield replace(answer, index=start + answer.index)
+                start += len(batch)
 
     def probe(self, vectors: Sequence[np.ndarray | None], tokens: Sequence[int] = ()) -> torch.Tensor:
         """See `SlotDecoder.probe`."""
@@ -62,7 +69,7 @@ class PlainDecoder:
             cache = self._cache()
             found = [self._prefill(vectors, cache)]
             for token in tokens:
-                found.append(self._forward(torch.full((self.layout.cohort, 1), token), cache))
+                found.append(self._forward(torch.full((self.group, 1), token), cache))
             return torch.stack(found, dim=1)[: len(vectors)].float()
 
     def whole(self, vectors: Sequence[np.ndarray | None], tokens: Sequence[int]) -> torch.Tensor:
@@ -74,7 +81,7 @@ class PlainDecoder:
             return ran.logits[:, len(self.prompt_T) - 1 :].float()  # type: ignore[no-any-return]
 
     def _batch(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Answer]:
-        size, cache = self.layout.cohort, self._cache()
+        size, cache = self.group, self._cache()
         keys_B = torch.zeros(size, dtype=torch.int64, device=self.device)
         keys_B[: len(requests)] = torch.tensor([one.key for one in requests], device=self.device)
         stopped_B = torch.arange(size, device=self.device) >= len(requests)
@@ -91,18 +98,21 @@ class PlainDecoder:
             if len(tokens) == sampling.max_new_tokens or bool(stopped_B.all()):
                 break
             logits_BV = self._forward(tokens_B[:, None], cache)
+            self.steps.slots += size
         said = torch.stack(tokens, dim=1)[: len(requests)].tolist()
         known = torch.stack(logps, dim=1).tolist() if logps else [()] * len(requests)
         stops = set(self.stop_ids.tolist())
         for row, (answer, logp) in enumerate(zip(said, known, strict=False)):
-            yield Answer.cut(row, answer, stops, logp)
+            cut = Answer.cut(row, answer, stops, logp)
+            self.steps.useful += len(cut.token_ids) - 1
+            yield cut
 
     def _cache(self) -> dict[str, DynamicCache]:
         return {cache_keyword(self.model): DynamicCache(config=self.model.config)}
 
     def _prefill(self, vectors: Sequence[np.ndarray | None], cache: dict[str, DynamicCache]) -> torch.Tensor:
-        with self._injecting(vectors, self.layout.cohort):
-            return self._forward(self.prompt_T.expand(self.layout.cohort, -1), cache)
+        with self._injecting(vectors, self.group):
+            return self._forward(self.prompt_T.expand(self.group, -1), cache)
 
     def _injecting(self, vectors: Sequence[np.ndarray | None], rows: int) -> AbstractContextManager[None]:
         vectors_BSD, live_B1 = stacked(vectors, (rows, len(self.slots), self.d_model), self.device)

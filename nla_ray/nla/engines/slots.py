@@ -1,15 +1,15 @@
-"""Decode many answers to one prompt: the shared part prefilled once, rows in static slots, cohorts refilled.
+"""Decode many answers to one prompt: the shared part prefilled once, rows in static slots, slots refilled.
 
-Every tensor of a step has a fixed shape: projections run over all slots, used or not, and attention over
-one cohort of rows that started together. A row's answer therefore does not depend on which other rows there
-are.
+A row that has ended leaves its slot; where a few are free, as many requests take them together. Every tensor
+of a step has a fixed shape but for how many columns of the slots are read, and a row stands in the first ones
+whatever the others do: its answer does not depend on which other rows there are.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -22,26 +22,28 @@ from nla_ray.nla.generation.sampling import choose, uniforms
 from nla_ray.nla.injection import injecting, stacked
 from nla_ray.nla.model.blocks.stack import find_stack
 from nla_ray.nla.model.slots.attention import SlotPass, capped
-from nla_ray.nla.model.slots.kv import Prefix, SlotKV, Span
-from nla_ray.nla.verbalizer import Answer, Request, Sampling
+from nla_ray.nla.model.slots.kv import Prefix, SlotKV, Slots
+from nla_ray.nla.verbalizer import Answer, Request, Sampling, Steps
 
 
 @dataclass(frozen=True)
 class SlotLayout:
-    """`slots` rows decode at once, in cohorts of `cohort` that start together; `share_prefix` prefills once.
+    """`slots` rows decode at once; `share_prefix` prefills what is before the marker once.
 
-    Raises ConfigError unless the cohorts fill the slots.
+    Raises ConfigError for less than one slot.
     """
 
     slots: int = 64
-    cohort: int = 32
     share_prefix: bool = True
 
     def __post_init__(self) -> None:
-        if self.cohort < 1 or self.slots < 1 or self.slots % self.cohort:
-            raise ConfigError(
-                f"slots {self.slots}, cohort {self.cohort}: slots must be a multiple of the cohort"
-            )
+        if self.slots < 1:
+            raise ConfigError(f"slots {self.slots}: at least 1 is needed")
+
+    @property
+    def group(self) -> int:
+        """Rows that begin together: few, so that slots wait little; not one, for a pass costs its launch."""
+        return min(self.slots, max(2, self.slots // 16))
 
 
 class SlotDecoder:
@@ -56,7 +58,7 @@ class SlotDecoder:
         injection: Injection,
         layout: SlotLayout,
     ) -> None:
-        self.layout, self.injection = layout, injection
+        self.layout, self.group, self.injection, self.steps = layout, layout.group, injection, Steps()
         self.body, self.head = find_stack(model).body, model.get_output_embeddings()
         self.softcap: float | None = getattr(model.config, "final_logit_softcapping", None)
         self.device: torch.device = self.body.get_input_embeddings().weight.device
@@ -77,7 +79,7 @@ class SlotDecoder:
         embeds: torch.Tensor = self.body.get_input_embeddings()(token_ids)
         return embeds
 
-    def decode(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Answer]:
+    def decode(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Answer]:
         """See `Verbalizer.decode`."""
         with torch.inference_mode():
             yield from _Run(self, requests, sampling).answers()
@@ -85,32 +87,31 @@ class SlotDecoder:
     def probe(self, vectors: Sequence[np.ndarray | None], tokens: Sequence[int] = ()) -> torch.Tensor:
         """Logits [n, 1 + tokens, vocabulary] after the prompt and after each of `tokens`, which all rows say.
 
-        At most a cohort of vectors, each [d] or [slots, d]; None injects nothing.
+        At most a group of vectors, each [d] or [slots, d]; None injects nothing.
         """
-        cohort, own = self.layout.cohort, len(self.suffix_TD)
-        rows = slice(0, cohort)
+        group, own = self.group, len(self.suffix_TD)
+        rows = slice(0, group)
         with torch.inference_mode():
-            kv = SlotKV(cohort, own + len(tokens), self.prefix)
+            kv = SlotKV(group, own + len(tokens), self.prefix)
             found = [self.prefill(vectors, kv, rows)]
-            for at, token in enumerate(tokens):
-                ids_B1 = torch.full((cohort, 1), token, device=self.device)
-                positions_B1 = torch.full_like(ids_B1, self.prompt_length + at)
-                span = SlotPass(kv, [Span(rows, rows, own + at)])
-                found.append(self.forward(self.embed(ids_B1), positions_B1, span))
+            for at, token in enumerate(tokens, start=own):
+                ids_B1 = torch.full((group, 1), token, device=self.device)
+                step = SlotPass(kv, rows, torch.full_like(ids_B1, at), at + 1)
+                found.append(self.forward(self.embed(ids_B1), step))
             return torch.stack(found, dim=1)[: len(vectors)].float()
 
-    def prefill(self, vectors: Sequence[np.ndarray | None], kv: SlotKV, slots: slice) -> torch.Tensor:
-        """The prompt from the first slot on, for one cohort: first-token logits [cohort, vocabulary]."""
-        cohort, length = self.layout.cohort, len(self.suffix_TD)
-        shape = (cohort, len(self.slots), self.d_model)
+    def prefill(self, vectors: Sequence[np.ndarray | None], kv: SlotKV, slots: Slots) -> torch.Tensor:
+        """The prompt from the first marker on, for one group: first-token logits [group, vocabulary]."""
+        shape = (self.group, len(self.slots), self.d_model)
         vectors_BSD, live_B1 = stacked(vectors, shape, self.device)
-        positions_BT = torch.arange(self.cut, self.prompt_length, device=self.device).expand(cohort, length)
-        plain_BTD = self.suffix_TD.expand(cohort, -1, -1)
+        plain_BTD = self.suffix_TD.expand(self.group, -1, -1)
+        begun = SlotPass(kv, slots, self._columns(self.group, len(self.suffix_TD)), len(self.suffix_TD))
         with injecting(self.body, self.injection, plain_BTD, self.slots, vectors_BSD, live_B1) as embeds_BTD:
-            return self.forward(embeds_BTD, positions_BT, SlotPass(kv, [Span(slice(0, cohort), slots, 0)]))
+            return self.forward(embeds_BTD, begun)
 
-    def forward(self, embeds_BTD: torch.Tensor, positions_BT: torch.Tensor, slots: SlotPass) -> torch.Tensor:
+    def forward(self, embeds_BTD: torch.Tensor, slots: SlotPass) -> torch.Tensor:
         """Logits [B, vocabulary] after the last token."""
+        positions_BT = slots.columns_BT + slots.kv.prefix.length
         hidden_BTD = self.body(
             inputs_embeds=embeds_BTD, position_ids=positions_BT, use_cache=False, nla_slots=slots
         ).last_hidden_state
@@ -119,128 +120,133 @@ class SlotDecoder:
     def _prefill_prefix(self, embeds_1TD: torch.Tensor) -> Prefix:
         length = embeds_1TD.shape[1]
         if not length:
-            return []
+            return Prefix()
         kv = SlotKV(1, length)
-        positions_1T = torch.arange(length, device=self.device)[None]
-        self.forward(embeds_1TD, positions_1T, SlotPass(kv, [Span(slice(0, 1), slice(0, 1), 0)]))
-        return kv.as_prefix()
+        self.forward(embeds_1TD, SlotPass(kv, slice(0, 1), self._columns(1, length), length))
+        return kv.as_prefix(length)
 
-
-@dataclass
-class _Batch:
-    """The rows of one cohort, from refill to refill; `length` tokens of each answer exist."""
-
-    slots: slice
-    rows: list[int]
-    length: int = 1
-    stopped: bool = False
+    def _columns(self, rows: int, length: int) -> torch.Tensor:
+        return torch.arange(length, device=self.device).expand(rows, length)
 
 
 class _Run:
-    """One call of `decode`: a queue of requests drained through the slots."""
+    """One call of `decode`: requests drawn through the slots.
 
-    def __init__(self, decoder: SlotDecoder, requests: Sequence[Request], sampling: Sampling) -> None:
-        self.decoder, self.requests, self.sampling = decoder, requests, sampling
-        layout, device = decoder.layout, decoder.device
-        self.queue = deque(range(len(requests)))
-        self.cohorts: list[_Batch | None] = [None] * (layout.slots // layout.cohort)
-        self.kv = SlotKV(layout.slots, len(decoder.suffix_TD) + sampling.max_new_tokens - 1, decoder.prefix)
-        self.keys_S = torch.zeros(layout.slots, dtype=torch.int64, device=device)
-        self.steps_S = torch.zeros_like(self.keys_S)
-        self.tokens_S = torch.zeros_like(self.keys_S)
-        self.stopped_S = torch.ones(layout.slots, dtype=torch.bool, device=device)
-        self.answers_SN = torch.zeros(layout.slots, sampling.max_new_tokens, dtype=torch.int64, device=device)
-        self.logps_S = torch.zeros(layout.slots, device=device)
-        self.logps_SN = torch.zeros(self.answers_SN.shape, device=device)
-        self.flags = _LateFlags(len(self.cohorts), device)
-
-    def answers(self) -> Iterator[Answer]:
-        while self.queue or any(self.cohorts):
-            for index, batch in enumerate(self.cohorts):
-                if batch is None and self.queue:
-                    self.cohorts[index] = self._refill(index)
-            over = [batch for batch in self.cohorts if batch and self._over(batch)]
-            if not over:
-                self._step()
-            for batch in over:
-                self.cohorts[self.cohorts.index(batch)] = None
-                yield from self._harvest(batch)
-
-    def _over(self, batch: _Batch) -> bool:
-        return batch.stopped or batch.length == self.sampling.max_new_tokens
-
-    def _refill(self, index: int) -> _Batch:
-        size = self.decoder.layout.cohort
-        slots = slice(index * size, (index + 1) * size)
-        batch = _Batch(slots, [self.queue.popleft() for _ in range(min(size, len(self.queue)))])
-        requests = [self.requests[row] for row in batch.rows]
-        keys = [request.key for request in requests] + [0] * (size - len(requests))
-        self.keys_S[slots] = torch.tensor(keys, device=self.keys_S.device)
-        self.steps_S[slots] = 0
-        # Slots without a request count as stopped.
-        self.stopped_S[slots] = torch.arange(size, device=self.keys_S.device) >= len(requests)
-        logits_BV = self.decoder.prefill([request.vector for request in requests], self.kv, slots)
-        self._sample(logits_BV, slots)
-        self.answers_SN[slots, 0], self.logps_SN[slots, 0] = self.tokens_S[slots], self.logps_S[slots]
-        return batch
-
-    def _step(self) -> None:
-        """One more token for every cohort."""
-        decoder = self.decoder
-        batches = [batch for batch in self.cohorts if batch]
-        own = len(decoder.suffix_TD) - 1
-        spans = [Span(batch.slots, batch.slots, own + batch.length) for batch in batches]
-        positions_S1 = (self.steps_S + (decoder.prompt_length - 1))[:, None]
-        embeds_S1D = decoder.embed(self.tokens_S[:, None])
-        logits_SV = decoder.forward(embeds_S1D, positions_S1, SlotPass(self.kv, spans))
-        self._sample(logits_SV, slice(None))
-        for batch in batches:
-            self.answers_SN[batch.slots, batch.length] = self.tokens_S[batch.slots]
-            self.logps_SN[batch.slots, batch.length] = self.logps_S[batch.slots]
-            batch.length += 1
-        self.flags.exchange(self.stopped_S.view(len(self.cohorts), -1).all(dim=1), self.cohorts)
-
-    def _sample(self, logits_BV: torch.Tensor, slots: slice) -> None:
-        uniforms_B = uniforms(self.keys_S[slots], self.steps_S[slots])
-        tokens_B = choose(logits_BV, uniforms_B, self.sampling.temperature, self.sampling.top_p)
-        self.tokens_S[slots] = tokens_B
-        if self.sampling.logps:
-            self.logps_S[slots] = -cross_entropy(logits_BV.float(), tokens_B, reduction="none")
-        self.steps_S[slots] += 1
-        self.stopped_S[slots] |= (tokens_B[:, None] == self.decoder.stop_ids).any(dim=1)
-
-    def _harvest(self, batch: _Batch) -> Iterator[Answer]:
-        stop_ids = set(self.decoder.stop_ids.tolist())
-        answers = self.answers_SN[batch.slots, : batch.length].tolist()
-        logps = (
-            self.logps_SN[batch.slots, : batch.length].tolist()
-            if self.sampling.logps
-            else [()] * len(answers)
-        )
-        for row, tokens, logp in zip(batch.rows, answers, logps, strict=False):
-            yield Answer.cut(row, tokens, stop_ids, logp)
-
-
-class _LateFlags:
-    """Tells batches that all their rows have stopped, one step late, so that the host never waits for a step.
-
-    A batch runs one step too many for it; the surplus tokens stand behind the stop tokens and are cut.
+    `rows` is the request of each slot, None where it is free, and `said` the tokens that its answer has at
+    most.
     """
 
-    def __init__(self, cohorts: int, device: torch.device) -> None:
-        cuda = device.type == "cuda"
-        self.host = torch.zeros(cohorts, dtype=torch.bool, pin_memory=cuda)
-        self.event = torch.cuda.Event() if cuda else None  # type: ignore[no-untyped-call]
-        self.posted: list[_Batch | None] = []
+    def __init__(self, decoder: SlotDecoder, requests: Iterable[Request], sampling: Sampling) -> None:
+        self.decoder, self.requests, self.sampling = decoder, enumerate(requests), sampling
+        slots, device, most = decoder.layout.slots, decoder.device, sampling.max_new_tokens
+        self.own = len(decoder.suffix_TD) - 1
+        self.kv = SlotKV(slots, self.own + most, decoder.prefix)
+        self.rows: list[int | None] = [None] * slots
+        self.said = [0] * slots
+        self.flags = _Flags(slots, device)
+        self.stop_ids = set(decoder.stop_ids.tolist())
+        self.all_S = torch.arange(slots, device=device)
+        self.keys_S, self.said_S, self.tokens_S = torch.zeros(3, slots, dtype=torch.int64, device=device)
+        self.over_S = torch.ones(slots, dtype=torch.bool, device=device)
+        # The last column takes what a slot says whose row is over.
+        self.answers_SN = torch.zeros(slots, most + 1, dtype=torch.int64, device=device)
+        self.logps_SN = torch.zeros(self.answers_SN.shape, device=device)
 
-    def exchange(self, flags_C: torch.Tensor, batches: Sequence[_Batch | None]) -> None:
-        """Deliver the flags of the last call to the batches of the last call, then post these."""
-        if self.event and self.posted:
-            self.event.synchronize()
-        for batch, stopped in zip(self.posted, self.host.tolist(), strict=False):
-            if batch:
-                batch.stopped |= stopped
-        self.host.copy_(flags_C, non_blocking=True)
+    def answers(self) -> Iterator[Answer]:
+        while self._refill():
+            ended = self.flags.ended(self.over_S, self.rows)
+            if not ended:
+                self._step()
+            yield from self._leave(ended)
+
+    def _refill(self) -> bool:
+        """Give free slots to requests, group by group; whether any slot has a row then."""
+        group = self.decoder.group
+        free = [slot for slot, row in enumerate(self.rows) if row is None]
+        while len(free) >= group and (asked := list(islice(self.requests, group))):
+            self._begin(free[:group], asked)
+            free = free[len(asked) : group] + free[group:]
+        return len(free) < len(self.rows)
+
+    def _begin(self, slots: Sequence[int], asked: Sequence[tuple[int, Request]]) -> None:
+        """The prompt for as many slots as a group has, of which those behind the requests stay free."""
+        for slot, (row, _) in zip(slots, asked, strict=False):
+            self.rows[slot], self.said[slot] = row, 1
+        slots_B = torch.tensor(slots, device=self.decoder.device)
+        keys = [request.key for _, request in asked] + [0] * (len(slots) - len(asked))
+        self.keys_S[slots_B] = torch.tensor(keys, device=slots_B.device)
+        self.said_S[slots_B] = 0
+        self.over_S[slots_B] = torch.arange(len(slots), device=slots_B.device) >= len(asked)
+        self.kv.clear(slots_B)
+        logits_BV = self.decoder.prefill([request.vector for _, request in asked], self.kv, slots_B)
+        self._say(logits_BV, slots_B)
+
+    def _step(self) -> None:
+        """One more token in every slot that has a row, computed for all of them."""
+        decoder = self.decoder
+        longest = max(said for said, row in zip(self.said, self.rows, strict=True) if row is not None)
+        longest = min(longest, self.sampling.max_new_tokens - 1)
+        # What is over must see something, too: nothing is read behind the longest row.
+        columns_S1 = (self.own + self.said_S.clamp(1, longest))[:, None]
+        slots = SlotPass(self.kv, slice(None), columns_S1, self.own + longest + 1)
+        self._say(decoder.forward(decoder.embed(self.tokens_S[:, None]), slots), self.all_S)
+        self.said = [said + 1 for said in self.said]
+        decoder.steps.slots += len(self.rows)
+
+    def _say(self, logits_BV: torch.Tensor, slots_B: torch.Tensor) -> None:
+        """Draw a token in each of these slots; a row that is over goes no further."""
+        sampling, said_B, over_B = self.sampling, self.said_S[slots_B], self.over_S[slots_B]
+        drawn_B = uniforms(self.keys_S[slots_B], said_B)
+        tokens_B = choose(logits_BV, drawn_B, sampling.temperature, sampling.top_p)
+        at_B = torch.where(over_B, sampling.max_new_tokens, said_B)
+        self.tokens_S[slots_B] = self.answers_SN[slots_B, at_B] = tokens_B
+        if sampling.logps:
+            logps_B = -cross_entropy(logits_BV.float(), tokens_B, reduction="none")
+            self.logps_SN[slots_B, at_B] = logps_B
+        said_B = said_B + ~over_B
+        stopped_B = (tokens_B[:, None] == self.decoder.stop_ids).any(dim=1)
+        self.said_S[slots_B] = said_B
+        self.over_S[slots_B] = over_B | stopped_B | (said_B == sampling.max_new_tokens)
+
+    def _leave(self, ended: Sequence[int]) -> Iterator[Answer]:
+        """The answers of rows that have ended, whose slots are free from now on."""
+        if not ended:
+            return
+        slots_B = torch.tensor(ended, device=self.all_S.device)
+        answers, lengths = self.answers_SN[slots_B].tolist(), self.said_S[slots_B].tolist()
+        logps = self.logps_SN[slots_B].tolist() if self.sampling.logps else [()] * len(ended)
+        for slot, answer, said, logp in zip(ended, answers, lengths, logps, strict=True):
+            row, self.rows[slot] = self.rows[slot], None
+            self.decoder.steps.useful += said - 1
+            tokens = tuple(answer[:said])
+            if row is not None:
+                yield Answer(row, tokens, tokens[-1] in self.stop_ids, tuple(logp[:said]))
+
+
+class _Flags:
+    """Tells which rows are over: on CUDA those of the last call, so that the host never waits for a step.
+
+    Such a row takes part in one step too many, in which it goes no further.
+    """
+
+    def __init__(self, slots: int, device: torch.device) -> None:
+        cuda = device.type == "cuda"
+        self.host = torch.zeros(slots, dtype=torch.bool, pin_memory=cuda)
+        self.event = torch.cuda.Event() if cuda else None  # type: ignore[no-untyped-call]
+        self.posted: list[int | None] = []
+
+    def ended(self, over_S: torch.Tensor, rows: Sequence[int | None]) -> list[int]:
+        """Slots whose row is over."""
+        late = self._read(rows) if self.event else []
+        self.host.copy_(over_S, non_blocking=True)
+        self.posted = list(rows)
         if self.event:
             self.event.record()
-        self.posted = list(batches)
+            return late
+        return self._read(rows)
+
+    def _read(self, rows: Sequence[int | None]) -> list[int]:
+        if self.event and self.posted:
+            self.event.synchronize()
+        told = zip(self.posted, self.host.tolist(), rows, strict=False)
+        return [slot for slot, (row, over, now) in enumerate(told) if over and row is not None and row == now]

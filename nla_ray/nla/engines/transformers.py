@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from nla_ray.nla.model.files.weights import read_mean
 from nla_ray.nla.model.stops import stop_ids
 from nla_ray.nla.prompt import load_tokenizer, render_av_prompt
 from nla_ray.nla.sidecar.read import check_width, read_sidecar, require_injection
-from nla_ray.nla.verbalizer import Answer, Request, Sampling, Verbalizer
+from nla_ray.nla.verbalizer import Answer, Request, Sampling, Steps, Verbalizer
 
 
 class TransformersVerbalizer(Verbalizer):
@@ -113,7 +113,11 @@ class TransformersVerbalizer(Verbalizer):
     def d_model(self) -> int:
         return self.decoder.d_model
 
-    def decode(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Answer]:
+    @property
+    def steps(self) -> Steps:
+        return self.decoder.steps
+
+    def decode(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Answer]:
         return self.decoder.decode(requests, sampling)
 
     def text(self, token_ids: Sequence[int]) -> str:
@@ -151,6 +155,6 @@ class TransformersVerbalizer(Verbalizer):
                 )
 
     def _first_logits(self, vectors: Sequence[np.ndarray | None]) -> list[torch.Tensor]:
-        size = self.decoder.layout.cohort
+        size = self.decoder.group
         parts = [self.decoder.probe(vectors[at : at + size])[:, 0] for at in range(0, len(vectors), size)]
         return list(torch.cat(parts))

@@ -1,4 +1,4 @@
-"""Prompts of several lengths that are written on together, aligned so that all of them end at one column.
+"""Prompts of several lengths that are written on together.
 
 Two ways to keep what the blocks remember: slots of our own, for stacks that attend to keys and nothing else,
 and the cache of the model itself, for any other.
@@ -15,7 +15,7 @@ from transformers import DynamicCache
 
 from nla_ray.nla.model.blocks.stack import cache_keyword, find_stack
 from nla_ray.nla.model.slots.attention import SlotPass, capped
-from nla_ray.nla.model.slots.kv import SlotKV, Span
+from nla_ray.nla.model.slots.kv import SlotKV
 
 PASS_TOKENS = 2048
 """Tokens of one pass over prompts, padding included."""
@@ -50,43 +50,43 @@ class SlotRows:
 
     def begin(self, prompts: Sequence[Sequence[int]], room: int) -> torch.Tensor:
         """See Rows."""
-        ids_NT, self._padding_N = aligned(prompts, self._device)
-        rows, longest = ids_NT.shape
-        self._kv, self._end = SlotKV(rows, longest + room), 0
-        columns_C = torch.arange(longest + room, device=ids_NT.device)
-        self._empty_NC = columns_C < self._padding_N[:, None]
-        width = max(1, PASS_TOKENS // rows)
-        hidden_NTD = torch.empty(0)
-        for start in range(0, longest, width):
-            stop = min(start + width, longest)
-            reached = int((self._padding_N < stop).sum())
-            hidden_NTD = self._forward(ids_NT[:reached, start:stop])
-        return self._logits(hidden_NTD)
+        lengths = [len(prompt) for prompt in prompts]
+        ids_NT = torch.tensor([[*one, *[0] * (lengths[0] - len(one))] for one in prompts]).to(self._device)
+        self._kv, self._lengths_N = SlotKV(len(prompts), lengths[0] + room), torch.tensor(lengths)
+        width, last = max(1, PASS_TOKENS // len(prompts)), list[torch.Tensor]()
+        for start in range(0, lengths[0], width):
+            reached = sum(length > start for length in lengths)
+            stop = min(start + width, lengths[0])
+            columns_NT = torch.arange(start, stop).expand(reached, -1)
+            hidden_NTD = self._forward(ids_NT[:reached, start:stop], columns_NT)
+            ending = range(sum(length > stop for length in lengths), reached)
+            last = [*(hidden_NTD[row, lengths[row] - 1 - start] for row in ending), *last]
+        return self._logits(torch.stack(last))
 
     def step(self, tokens_N: torch.Tensor) -> torch.Tensor:
         """See Rows."""
-        return self._logits(self._forward(tokens_N[:, None]))
+        hidden_NTD = self._forward(tokens_N[:, None], self._lengths_N[:, None])
+        self._lengths_N = self._lengths_N + 1
+        return self._logits(hidden_NTD[:, -1])
 
     def keep(self, order_N: torch.Tensor) -> None:
         """See Rows."""
         self._kv.keep(order_N)
-        self._padding_N, self._empty_NC = self._padding_N[order_N], self._empty_NC[order_N]
+        self._lengths_N = self._lengths_N[order_N.cpu()]
 
-    def _forward(self, ids_NT: torch.Tensor) -> torch.Tensor:
-        rows, steps = ids_NT.shape
-        columns_T = torch.arange(self._end, self._end + steps, device=ids_NT.device)
-        span = Span(slice(0, rows), slice(0, rows), self._end)
-        self._end += steps
+    def _forward(self, ids_NT: torch.Tensor, columns_NT: torch.Tensor) -> torch.Tensor:
+        """Hidden states [N, T, D] of tokens in these columns, those of padding among them."""
+        length, columns_NT = int(columns_NT.max()) + 1, columns_NT.to(self._device)
         hidden_NTD: torch.Tensor = self._body(
             input_ids=ids_NT,
-            position_ids=(columns_T - self._padding_N[:rows, None]).clamp(min=0),
+            position_ids=columns_NT,
             use_cache=False,
-            nla_slots=SlotPass(self._kv, [span], self._empty_NC),
+            nla_slots=SlotPass(self._kv, slice(0, len(ids_NT)), columns_NT, length),
         ).last_hidden_state
         return hidden_NTD
 
-    def _logits(self, hidden_NTD: torch.Tensor) -> torch.Tensor:
-        return capped(self._head(hidden_NTD[:, -1]), self._softcap)
+    def _logits(self, hidden_ND: torch.Tensor) -> torch.Tensor:
+        return capped(self._head(hidden_ND), self._softcap)
 
 
 class CacheRows:

@@ -24,9 +24,8 @@ from nla_ray.nla.model.adapters.contents import WEIGHTS_NAME, is_adapter
 from nla_ray.nla.model.adapters.easynla import as_adapter
 from nla_ray.nla.model.adapters.view import make_view
 from nla_ray.nla.model.files.weights import HEAD_NAME, MEAN_NAME
-from nla_ray.nla.model.heads.head import HEADS_NAME
 from nla_ray.nla.sidecar.dialects.easynla import AR_WEIGHTS
-from nla_ray.nla.sidecar.dialects.seen import SIDECAR_NAME
+from nla_ray.nla.sidecar.dialects.seen import HEADS_NAME, SIDECAR_NAME
 from nla_ray.nla.sidecar.known import reference_of
 
 PARTS = ("target", "av", "ar")
@@ -82,6 +81,7 @@ def _own_directory(ref: ModelRef, *, weights: bool) -> Path:
     """The directory of a reference without its base."""
     local = local_directory(ref)
     if local is not None:
+        _refuse_pipes(ref, local)
         return local
     hub_id = released_id(ref.path)
     if hub_id.count("/") > 1 or hub_id.startswith(("/", ".", "~")):
@@ -106,6 +106,19 @@ def local_directory(ref: ModelRef) -> Path | None:
     if not directory.is_dir():
         raise NoCheckpointError(f"{ref}: {directory} is not a directory; a checkpoint directory was expected")
     return directory
+
+
+def _refuse_pipes(ref: ModelRef, directory: Path) -> None:
+    """A pipe or a device in place of a file would be waited for, or read, without end."""
+    try:
+        for entry in directory.iterdir():
+            if entry.exists() and not (entry.is_file() or entry.is_dir()):
+                raise CheckpointError(
+                    f"{ref}: {entry} is a pipe, a socket or a device; a checkpoint has regular files alone: "
+                    "remove it"
+                )
+    except OSError as error:
+        raise CheckpointError(f"{ref}: {directory} cannot be read: {error.strerror or error}") from None
 
 
 def gguf_file(ref: ModelRef) -> Path | None:

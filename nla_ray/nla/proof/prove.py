@@ -124,7 +124,7 @@ def _read(pair: Pair, layer: int, on: On) -> Read:
 def _engine(pair: Pair, injection: str, on: On) -> TransformersVerbalizer:
     return spread(
         on.ranks, TransformersVerbalizer, pair.av, dtype=on.dtype, device=on.device,
-        layout=SlotLayout(16, 16), template_from=pair.target,
+        layout=SlotLayout(16), template_from=pair.target,
         injection=injection, facts=pair.facts, trust_remote_code="av" in on.trusted,
     )  # fmt: skip
 

@@ -105,6 +105,8 @@ def read_sidecar(
     """
     fields = open_sidecar(directory, facts, injection)
     found_role = read_role(fields, expected=role)
+    if found_role == "av" and facts is not None:
+        _refuse_idle(fields, facts)
     _refuse_norm(fields)
     d_model = fields.integer("d_model" if fields.get("d_model") is not None else "extraction.d_model", 1)
     how = _injection(fields, found_role, d_model, injection)
@@ -180,6 +182,11 @@ def with_layer(facts: PairFacts | None, av: Path, ar: Path | None) -> PairFacts 
     return (facts or PairFacts()).model_copy(update={"layer": layer})
 
 
+def layer_said(directory: Path, facts: PairFacts | None = None) -> int:
+    """K of a pair, also where nothing tells how its verbalizer is given vectors. Raises CheckpointError."""
+    return _layer(open_sidecar(directory, facts))
+
+
 def read_role(fields: Fields, *, expected: Role | None = None) -> Role:
     """The role under any of its names; `expected` refuses the other one."""
     found = fields.get("role")
@@ -235,6 +242,20 @@ def split_template(template: str, slot: str, times: int = 1) -> tuple[str, ...]:
         wanted = "once" if times == 1 else f"{times} times"
         raise ValueError(f"{{{slot}}} stands there {len(pieces) - 1} times; exactly {wanted} was expected")
     return tuple(pieces)
+
+
+def _refuse_idle(fields: Fields, facts: PairFacts) -> None:
+    """What is said and goes nowhere would be taken for done."""
+    if facts.question is not None and fields.original:
+        raise CheckpointError(
+            f"{fields.path}: pair.question: its prompt has no place for a question, which only an activation "
+            "oracle (a verbalizer without a sidecar) is asked; leave it out"
+        )
+    if facts.special_tokens is not None and own_facts(fields.meta, fields.path).chat is not False:
+        raise CheckpointError(
+            f"{fields.path}: pair.special_tokens: its prompt is a turn of a chat, whose template has them; "
+            "leave it out, or say chat=false too"
+        )
 
 
 def _refuse_norm(fields: Fields) -> None:
@@ -329,7 +350,7 @@ def _released_injection(fields: Fields, role: Role, d_model: int) -> Injection |
         name,
         "nothing tells how this AV was given its vectors, and read in another way it writes fluent text "
         "about nothing: prove it with `nla-ray check AV AR --target TARGET --prove`, or say what its "
-        f"publisher states as models.injection, {WORDS}",
+        f"publisher states as models.injection (of a sweep as the target's injection), {WORDS}",
     )
 
 

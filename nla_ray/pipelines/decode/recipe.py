@@ -19,7 +19,7 @@ WITHOUT_EFFECT: dict[str, Any] = {
     "sample": {"vectors"},
     "baseline": True,
     "models": {"target": True, "av": True, "ar": True},
-    "engine": {"slots", "cohort", "batch_tokens"},
+    "engine": {"slots", "batch_tokens"},
     "corpus": {
         "paths", "partitions", "limit", "unit_documents", "units",
         "text", "messages", "system", "tools", "transcripts", "vectors", "id", "meta", "text_per",

@@ -157,6 +157,7 @@ def result_of(place: Place, work: CellWork, made: Decoded, started: str) -> Cell
         cell=work.cell,
         state="done",
         run_id=made.run_id,
+        proof=record.get("proof", {}).get("verdict"),
         units=made.units,
         reused_units=made.units if known else record.get("reused", {}).get("units", 0),
         rows=made.summary.rows,

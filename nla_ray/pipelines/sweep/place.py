@@ -14,7 +14,7 @@ from nla_ray.fleet.layout import TABLES, week_key
 from nla_ray.fleet.objects import put_object
 from nla_ray.fleet.results import Week, get_week, settings_of_week
 from nla_ray.models import directory_of
-from nla_ray.nla.sidecar.read import read_sidecar
+from nla_ray.nla.sidecar.read import layer_said
 from nla_ray.store.places.address import open_store
 from nla_ray.store.places.objects import Store
 from nla_ray.store.runs.plan import differing_keys, some_of
@@ -119,7 +119,7 @@ def layer_of(config: SweepConfig, target: Target) -> int | None:
     said, models = config.layer_of(target), config.models(target)
     try:
         directory = directory_of(models.av, weights=False)
-        found = read_sidecar(directory, role="av", injection=models.injection, facts=models.pair).layer
+        found = layer_said(directory, models.pair)
     except Exception:  # noqa: BLE001 (what is wrong with the model is told by its cells, one by one)
         return said
     if said not in (None, found):

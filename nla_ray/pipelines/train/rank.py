@@ -194,7 +194,7 @@ class Rank:
     @property
     def _layout(self) -> SlotLayout:
         slots = self.config.held_out.slots
-        return SlotLayout(slots=slots, cohort=slots)
+        return SlotLayout(slots)
 
     def _engine(self, directory: Path) -> TransformersVerbalizer:
         return TransformersVerbalizer(

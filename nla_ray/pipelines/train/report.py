@@ -69,7 +69,7 @@ def evaluation_of(config: TrainConfig, av: ModelRef, ar: ModelRef, folder: Path)
             meta=(_META,) if _META in columns else (), limit=settings.vectors,
         ),
         sampling=Sampling(samples=settings.samples, max_new_tokens=config.held_out.max_new_tokens),
-        engine=Engine(dtype=config.dtype, slots=config.held_out.slots, cohort=config.held_out.slots),
+        engine=Engine(dtype=config.dtype, slots=config.held_out.slots),
         seed=config.seed,
         runner=_runner(config),
     )  # fmt: skip

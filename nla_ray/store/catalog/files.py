@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nla_ray.errors import DamagedTablesError, InputError
@@ -18,6 +18,7 @@ from nla_ray.store.runs.unit_file import to_bytes
 from nla_ray.tables import FILES
 
 _AT_ONCE = 4096
+_NAME = re.compile(NAME)
 _ORDER = [("table_name", "ascending"), ("unit_id", "ascending")]
 
 
@@ -74,7 +75,8 @@ class FileList:
         """The list in a Parquet file. Raises InputError for one of other columns, DamagedTablesError for
         another file, and as `require_own` does."""
         try:
-            rows = pq.read_table(pa.BufferReader(source) if isinstance(source, pa.Buffer) else source)
+            with pq.ParquetFile(pa.BufferReader(source) if isinstance(source, pa.Buffer) else source) as file:
+                rows = file.read()
         except (pa.ArrowException, OSError) as error:
             kind = type(error).__name__
             raise DamagedTablesError(
@@ -99,11 +101,18 @@ class FileList:
 
     def only(self, *tables: str) -> FileList:
         """The files of these tables."""
-        return FileList(self.run_id, self.rows.filter(pc.field("table_name").isin(tables)))
+        return self._with("table_name", tables)
 
     def with_units(self, units: Sequence[str]) -> FileList:
         """The files of these units."""
-        return FileList(self.run_id, self.rows.filter(pc.field("unit_id").isin(pa.array(units, pa.string()))))
+        return self._with("unit_id", units)
+
+    def _with(self, column: str, values: Sequence[str]) -> FileList:
+        """Imported here, for a reader of tables needs none of it."""
+        import pyarrow.compute as pc
+
+        chosen = pc.is_in(self.rows[column], value_set=pa.array(values, pa.string()))
+        return FileList(self.run_id, self.rows.filter(chosen))
 
     def units(self, table: str) -> pa.ChunkedArray:
         """Ids of the units that have a file in a table, in the order of the list."""
@@ -111,21 +120,23 @@ class FileList:
 
     def records(self, *tables: str) -> Iterator[FileRecord]:
         """The files, or those of some tables, one by one."""
-        chosen = self.only(*tables) if tables else self
-        for batch in chosen.rows.to_batches(_AT_ONCE):
+        for batch in self.rows.to_batches(_AT_ONCE):
             for row in batch.to_pylist():
                 table, key, sha256 = row.pop("table_name"), row.pop("key"), row.pop("sha256").hex()
+                if tables and table not in tables:
+                    continue
                 own = unit_key(table, self.run_id, row["unit_id"])
                 yield FileRecord(key=key or own, sha256=sha256, **row)
 
-    def objects(self, *tables: str) -> Iterator[StoredFile]:
-        """What is to be read for the rows of some tables: every file once."""
-        merged = set[str]()
-        for file in self.records(*tables):
+    def objects(self, tables: Iterable[str]) -> dict[str, list[StoredFile]]:
+        """What is to be read for the rows of each of some tables: every file once."""
+        found, merged = {table: list[StoredFile]() for table in tables}, set[str]()
+        for file in self.records(*found) if found else ():
             if file.key not in merged:
-                yield StoredFile(file.key, file.sha256, file.bytes)
+                found[table_of_key(file.key)].append(StoredFile(file.key, file.sha256, file.bytes))
             if not file.key.endswith(f"/unit={file.unit_id}.parquet"):
                 merged.add(file.key)
+        return found
 
     def require_own(self, name: str) -> FileList:
         """The list itself. Raises InputError where a name or key in it is not one of its run's files.
@@ -133,11 +144,11 @@ class FileList:
         Every key that comes from a stored list passes here, so none of them leaves the root.
         """
         for column in ("table_name", "unit_id"):
-            if not pc.all(pc.match_substring_regex(self.rows[column], rf"\A{NAME}\z")).as_py() and len(self):
+            if not all(map(_NAME.fullmatch, self.rows[column].to_pylist())):
                 raise DamagedTablesError(f"{name}: names what cannot be a {column}; restore it from a backup")
-        named = self.rows.filter(pc.field("key").is_valid()).select(["table_name", "key"])
+        named = self.rows.select(["table_name", "key"])
         for table, key in zip(*(column.to_pylist() for column in named.columns), strict=True):
-            if not is_key_of(key, table, self.run_id):
+            if key is not None and not is_key_of(key, table, self.run_id):
                 raise InputError(
                     f"{name}: names {key!r}, which is no file of run {self.run_id} in {table}; restore it "
                     "from a backup"

@@ -133,7 +133,7 @@ def read_index(store: Store, key: str) -> dict[str, Entry]:
     if not key.endswith(f"-{sha256}.parquet"):
         raise InputError(f"{store.url}/{key}: its content changed (sha256 {sha256[:16]}); remove it")
     try:
-        table = pq.read_table(pa.BufferReader(data))
+        table = pq.ParquetFile(pa.BufferReader(data)).read()
         if not table.schema.equals(INDEX_SCHEMA):
             raise InputError(f"{store.url}/{key}: is of another version; upgrade nla_ray or remove it")
         return {row["run_id"]: _entry(row) for row in table.to_pylist()}

@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, JsonValue, StringConstraints, ValidationError
 
-from nla_ray.config.base import Config
 from nla_ray.errors import InputError
 from nla_ray.store.catalog.files import FileList, FileRecord
 from nla_ray.store.places.objects import Store
+from nla_ray.store.record import Record
 from nla_ray.store.runs.layout import COMMITS, commit_key, is_state, list_key, run_of
 from nla_ray.store.runs.plan import Count, LabelText, Name, first_problem, require_version
 
@@ -22,34 +22,44 @@ VERSION: Literal[2] = 2
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Manifest(Config):
+class Manifest(Record):
     """A committed run. It is complete: its units are those of the plan, and so are its rows."""
 
     version: Literal[1, 2] = VERSION
     run_id: Name
     table: Name
-    sides: tuple[Name, ...]
-    """Tables beside it, of which every unit has a file too."""
+    sides: tuple[Name, ...] = Field(description="Tables beside it, of which every unit has a file too.")
     plan_sha256: Sha256
-    labels: dict[str, LabelText] = Field(default={})
-    """What the run was committed as, which the plan's digest does not cover; see `catalog.cells`."""
-    recipe: str | None = None
-    """Digest of what a unit's rows follow from beside its documents, where the plan says."""
-    order: Count = 0
-    """One more than that of any manifest known at its commit: a later commit has a greater one."""
+    labels: dict[str, LabelText] = Field(
+        default={},
+        description="What the run was committed as, which the plan's digest does not cover; see "
+        "`catalog.cells`.",
+    )
+    recipe: str | None = Field(
+        default=None,
+        description="Digest of what a unit's rows follow from beside its documents, where the plan says.",
+    )
+    order: Count = Field(
+        default=0,
+        description="One more than that of any manifest known at its commit: a later commit has a greater "
+        "one.",
+    )
     units: Count
     rows: Count
     quarantined: Count
-    files: Count
-    """How many files they are in, tables beside it and quarantine included."""
-    bytes: Count
-    """Size of these files."""
-    files_sha256: Sha256 | None = None
-    """Digest of the list of these files, which was written before; None in version 1."""
-    previous: dict[Name, Sha256]
-    """Digests of the manifests, by run id, that no other one named before: the links of the chain."""
-    record: dict[str, JsonValue]
-    """What became known by running: FVE baseline, counts, seconds, versions."""
+    files: Count = Field(description="How many files they are in, tables beside it and quarantine included.")
+    bytes: Count = Field(description="Size of these files.")
+    files_sha256: Sha256 | None = Field(
+        default=None,
+        description="Digest of the list of these files, which was written before; None in version 1.",
+    )
+    previous: dict[Name, Sha256] = Field(
+        description="Digests of the manifests, by run id, that no other one named before: the links of the "
+        "chain."
+    )
+    record: dict[str, JsonValue] = Field(
+        description="What became known by running: FVE baseline, counts, seconds, versions."
+    )
 
 
 class Stored(NamedTuple):

@@ -8,9 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, JsonValue, StringConstraints, ValidationError, ValidationInfo, field_validator
 
-from nla_ray.config.base import Config
 from nla_ray.errors import ConfigError, DamagedTablesError, InputError
 from nla_ray.store.places.objects import Store
+from nla_ray.store.record import Record
 from nla_ray.store.runs.layout import NAME, PLANS, RESERVED, is_state, plan_key, run_of, unit_prefix
 from nla_ray.store.upkeep.ended import ended_runs
 from nla_ray.tables import LABELS, SCHEMAS
@@ -26,25 +26,31 @@ Count = Annotated[int, Field(ge=0)]
 LabelText = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
-class Plan(Config):
+class Plan(Record):
     """A run before it starts. Equal inputs give equal bytes: nothing in it depends on time or machine."""
 
     without_effect: ClassVar[frozenset[str]] = frozenset({"labels"})
 
     version: Literal[1] = VERSION
     run_id: Name
-    table: Name = EXPLANATIONS_TABLE
-    """The table that the units' rows go to."""
-    units: dict[Name, Count | None]
-    """Planned rows of each unit by its id: those written and those quarantined. None where only the run
-    itself can tell; the unit's file then says how many its writer counted before it began."""
-    sides: tuple[Name, ...] = ()
-    """Tables beside it, such as `documents`, that every unit writes a file of too."""
-    facts: dict[str, JsonValue]
-    """What the rows follow from: configuration, fingerprint, corpus and model digests, seeds, code."""
-    labels: dict[str, LabelText] = Field(default={})
-    """What the run is called by: its place in a sweep. No part of its identity: those of the attempt that
-    commits it count, and it may be that of other cells too, see `catalog.cells`."""
+    table: Name = Field(default=EXPLANATIONS_TABLE, description="The table that the units' rows go to.")
+    units: dict[Name, Count | None] = Field(
+        description="Planned rows of each unit by its id: those written and those quarantined. None where "
+        "only the run itself can tell; the unit's file then says how many its writer counted before it began."
+    )
+    sides: tuple[Name, ...] = Field(
+        default=(),
+        description="Tables beside it, such as `documents`, that every unit writes a file of too.",
+    )
+    facts: dict[str, JsonValue] = Field(
+        description="What the rows follow from: configuration, fingerprint, corpus and model digests, "
+        "seeds, code."
+    )
+    labels: dict[str, LabelText] = Field(
+        default={},
+        description="What the run is called by: its place in a sweep. No part of its identity: those of the "
+        "attempt that commits it count, and it may be that of other cells too, see `catalog.cells`.",
+    )
 
     @field_validator("labels")
     @classmethod

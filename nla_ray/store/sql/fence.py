@@ -1,7 +1,7 @@
 """The process that answers an analyst's SELECT: it reads the tables' files, writes none, and is sure to end.
 
-`python -m nla_ray.store.sql.fence` takes a request as JSON on its standard input; it answers with an Arrow
-IPC stream on its standard output, or with one line on its standard error. The other side is `store.query`.
+`main` takes a request as JSON on its standard input; it answers with an Arrow IPC stream on its standard
+output, or with one line on its standard error. It is started by `fenced`; the other side is `store.query`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,12 @@ from typing import BinaryIO
 
 import duckdb
 import pyarrow as pa
-from pydantic import ByteSize
 
 from nla_ray.errors import InputError
 from nla_ray.store.parquet import OFFLINE
-from nla_ray.store.sql.query import Limits, Request
-from nla_ray.store.sql.read import add_views
 from nla_ray.store.sql.readonly import SCHEME, ReadOnlyFiles
-from nla_ray.tables import COMMITTED_CELLS, COMMITTED_RUNS, table_of
+from nla_ray.store.sql.request import Limits, Request
+from nla_ray.store.sql.views import add_views
 
 BATCH_ROWS = 2048
 SLACK_BYTES = 512 << 20
@@ -89,8 +87,7 @@ def closed(request: Request) -> duckdb.DuckDBPyConnection:
     }
     connection = duckdb.connect(config=OFFLINE)
     connection.register_filesystem(ReadOnlyFiles(paths))
-    runs, cells = table_of(request.runs, COMMITTED_RUNS), table_of(request.cells, COMMITTED_CELLS)
-    add_views(connection, names, runs, cells)
+    add_views(connection, names, request.runs, request.cells)
     connection.execute(
         "SET allowed_paths = $urls", {"urls": [url for urls in names.values() for url in urls]}
     )
@@ -159,6 +156,8 @@ def _copy(reader: pa.RecordBatchReader, stream: pa.RecordBatchWriter, limits: Li
 
 
 def _size(number: int) -> str:
+    from pydantic import ByteSize
+
     return ByteSize(number).human_readable(decimal=True)
 
 
@@ -167,7 +166,3 @@ def _message(error: Exception) -> str:
     if isinstance(error, duckdb.PermissionException) or "PermissionError" in str(error):
         return "a SELECT reads the tables and no other file, and writes none"
     return str(error).split("\n\n")[0]
-
-
-if __name__ == "__main__":
-    main()

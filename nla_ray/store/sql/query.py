@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import select
 import signal
@@ -12,52 +11,21 @@ import sys
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
 
 from nla_ray.errors import InputError
-from nla_ray.store.sql.read import LARGE, committed
+from nla_ray.store.sql.committed import LARGE, committed
+from nla_ray.store.sql.request import Limits, Request
 
 BUFFER = 1 << 20
 GRACE_S = 5.0
 _KEPT = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TZ")
 _SPARE = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "2"}
 """Allocators that do not reserve address space, which is bounded."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one SELECT may use, in seconds and bytes; rows and bytes with `max_` are those of its answer."""
-
-    seconds: float = 60
-    memory: int = 2_000_000_000
-    max_rows: int = 10_000_000
-    max_bytes: int = 10_000_000_000
-    threads: int = min(4, os.cpu_count() or 1)
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to answer, over which local files of each table and which rows of `runs` and `cells`."""
-
-    sql: str
-    files: Mapping[str, list[str]]
-    runs: list[dict[str, Any]]
-    cells: list[dict[str, Any]]
-    limits: Limits
-
-    def to_json(self) -> bytes:
-        """The request as the process reads it."""
-        return json.dumps(asdict(self)).encode()
-
-    @classmethod
-    def from_json(cls, data: bytes) -> Request:
-        """The request that `to_json` wrote."""
-        values = json.loads(data)
-        return cls(**values | {"limits": Limits(**values["limits"])})
 
 
 @dataclass(frozen=True)
@@ -109,7 +77,7 @@ def request_of(
     ]
     found = committed(path, runs=runs, labels=labels, without=without)
     files = {table: [str(path.absolute()) for path in paths] for table, paths in found.files.items()}
-    return Request(sql, files, found.runs.to_pylist(), found.cells.to_pylist(), limits)
+    return Request(sql, files, found.runs, found.cells, limits)
 
 
 def _batches(
@@ -127,7 +95,7 @@ def _process() -> Iterator[subprocess.Popen[bytes]]:
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     search = os.pathsep.join(entry for entry in sys.path if entry)
     with subprocess.Popen(
-        [sys.executable, "-P", "-m", "nla_ray.store.sql.fence"],
+        [sys.executable, "-P", "-S", "-m", "nla_ray.store.sql.fenced"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

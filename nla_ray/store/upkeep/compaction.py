@@ -8,10 +8,10 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import StringConstraints, ValidationError
 
-from nla_ray.config.base import Config
 from nla_ray.errors import DamagedTablesError, InputError
 from nla_ray.store.catalog.files import StoredFile
 from nla_ray.store.places.objects import Store
+from nla_ray.store.record import Record
 from nla_ray.store.runs.layout import COMPACTIONS, compaction_key, is_key_of, run_of
 from nla_ray.store.runs.manifest import Stored, files_of
 from nla_ray.store.runs.plan import Count, Name, first_problem, require_version
@@ -21,7 +21,7 @@ _LINK = ".compacted"
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
-class CompactedFile(Config):
+class CompactedFile(Record):
     """A file that readers take instead of those in the manifest."""
 
     table: Name
@@ -31,7 +31,7 @@ class CompactedFile(Config):
     rows: Count
 
 
-class Compaction(Config):
+class Compaction(Record):
     """Files with the rows of a committed run. It is written once; the manifest stays what it was."""
 
     version: Literal[1] = VERSION
@@ -90,8 +90,7 @@ def objects_of(
     """
     found = get_compaction(store, stored.manifest.run_id) if compacted else None
     if found is None:
-        files = files_of(store, stored.manifest)
-        return [list(files.objects(table)) for table in tables]
+        return list(files_of(store, stored.manifest).objects(tables).values())
     if found.compaction.manifest_sha256 != stored.sha256:
         raise InputError(
             f"{store.url}/{compaction_key(stored.manifest.run_id)}: holds the rows of another manifest of "

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import StringConstraints, ValidationError
 
-from nla_ray.config.base import Config
 from nla_ray.errors import DamagedTablesError, InputError, NoFileError
 from nla_ray.store.places.objects import Store
+from nla_ray.store.record import Record
 from nla_ray.store.runs.layout import (
     ABANDONED,
     COMMITS,
@@ -27,7 +27,7 @@ State = Literal["abandoned", "retired"]
 _FOLDERS: dict[State, str] = {"abandoned": ABANDONED, "retired": RETIRED}
 
 
-class Ending(Config):
+class Ending(Record):
     """How a run ended and why. It is written once and stays, so that the run's id is not used again."""
 
     version: Literal[1] = VERSION

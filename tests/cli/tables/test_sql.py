@@ -138,6 +138,27 @@ def test_a_long_table_ends_and_says_so(tables: Path, invoke: Invoke) -> None:
     assert ended.err == "only the first 1000 rows are shown; --format csv has all\n"
 
 
+@pytest.mark.parametrize("form", [(), ("-o", "answer.parquet")])
+def test_neither_numbers_nor_duckdb_are_loaded_where_the_answer_is_shown(
+    tables: Path, tmp_path: Path, form: tuple[str, ...]
+) -> None:
+    code = (
+        "import atexit, sys; from nla_ray.cli import main\n"
+        "loaded = lambda: [name for name, module in sys.modules.items() if module is not None]\n"
+        "atexit.register(lambda: print(*loaded(), file=sys.stderr))\n"
+        "main()"
+    )
+    command = [sys.executable, "-c", code, "sql", str(tables), "SELECT * FROM explanations", *form]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
+    ended = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, env=environment
+    )
+    assert ended.returncode == 0, ended.stderr
+    loaded = set(ended.stderr.split())
+    assert "pyarrow" in loaded and not {"numpy", "pandas", "duckdb"} & loaded
+    assert not form or pq.read_table(tmp_path / "answer.parquet").num_rows == 6
+
+
 def test_sql_from_a_file(tables: Path, tmp_path: Path, invoke: Invoke) -> None:
     (tmp_path / "query.sql").write_text("-- how many\nSELECT count(*) AS n FROM explanations;\n")
     assert invoke("sql", tables, "-f", tmp_path / "query.sql", "--format", "csv").out == '"n"\n6\n'

@@ -56,14 +56,13 @@ def test_an_override_may_name_a_section_that_the_file_lacks(file: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("engine.slotz=64", ["engine.slotz", "unknown key", "did you mean 'slots'", "cohort"]),
+        ("engine.slotz=64", ["engine.slotz", "unknown key", "did you mean 'slots'", "dtype"]),
         ("smapling.samples=2", ["smapling", "did you mean 'sampling'"]),
         ("models.target={pth: x}", ["models.target.pth", "did you mean 'path'", "revision"]),
         ("sampling.samples=0", ["sampling.samples", "greater than or equal to 1", "found 0"]),
         ("controls.random=1.5", ["controls.random", "less than or equal to 1"]),
         ("positions.choose=frist", ["positions.choose", "'random', 'first', 'last'", "'after' or 'column'"]),
         ("engine.device=tpu", ["engine.device", "found 'tpu'"]),
-        ("engine.slots=33", ["engine", "not a multiple of cohort 32"]),
         ("corpus.text=null", ["corpus", "text or messages, or vectors"]),
         ("models.target=null", ["models.target", "only corpus.vectors do without"]),
         ("positions.choose=column", ["positions", "name of the column belong together"]),
@@ -93,7 +92,7 @@ def test_a_wrong_value_is_refused_by_name(file: Path, override: str, words: list
         ),
         (["sampling={samples: 0}"], "override 'sampling={samples: 0}': sampling.samples: Input should be"),
         (["engine.slotz=64"], "override 'engine.slotz=64': engine.slotz: unknown key"),
-        (["seed=3", "engine.slots=33"], "{file} with engine.slots=33: engine: "),
+        (["seed=3", "positions.choose=column"], "{file} with positions.choose=column: positions: "),
         (["seed=3"], "{file}: corpus: "),
     ],
 )

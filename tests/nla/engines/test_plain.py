@@ -17,7 +17,7 @@ from tests.nla.engines.verbalizer_contract import ROWS, VECTORS, Nla, Verbalizer
 
 pytestmark = pytest.mark.slow
 
-SMALL = SlotLayout(slots=8, cohort=4)
+SMALL = SlotLayout(slots=8)
 
 
 class PlainVerbalizer(TransformersVerbalizer):

@@ -33,7 +33,7 @@ from tests.tiny import FAMILIES
 
 pytestmark = pytest.mark.slow
 
-SMALL = SlotLayout(slots=8, cohort=4)
+SMALL = SlotLayout(slots=8)
 
 
 class TestTransformersVerbalizer(VerbalizerContract):
@@ -67,15 +67,13 @@ def plain_draws(av: Path, sampling: Sampling) -> list[tuple[int, ...]]:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_draws_equal_the_full_model_step_by_step(nla: Nla, family: str, share_prefix: bool) -> None:
     av = nla(family)[1]
-    engine = TransformersVerbalizer(av, layout=SlotLayout(8, 4, share_prefix))
+    engine = TransformersVerbalizer(av, layout=SlotLayout(8, share_prefix))
     sampling = Sampling(temperature=0.9, top_p=0.95, max_new_tokens=16, seed=3)
     found = [one.token_ids for one in engine.generate(VECTORS, ROWS, sampling)]
     assert found == plain_draws(av, sampling)
 
 
-@pytest.mark.parametrize(
-    "layout", [SlotLayout(1, 1), SlotLayout(3, 1), SlotLayout(16, 16), SlotLayout(12, 3)]
-)
+@pytest.mark.parametrize("layout", [SlotLayout(1), SlotLayout(3), SlotLayout(16), SlotLayout(12)])
 def test_the_layout_does_not_change_answers(nla: Nla, tmp_path: Path, layout: SlotLayout) -> None:
     av = av_with_stops(nla, tmp_path, list(range(0, 330, 11)))
     expected = TransformersVerbalizer(av, layout=SMALL).generate(VECTORS, ROWS, DRAWN)
@@ -150,9 +148,20 @@ def test_the_injection_can_be_given(nla: Nla) -> None:
     assert raw.generate(unit * 12, ROWS, DRAWN) == scaled.generate(VECTORS, ROWS, DRAWN)
 
 
-def test_slots_must_be_whole_cohorts() -> None:
-    with pytest.raises(ConfigError, match="multiple"):
-        SlotLayout(slots=10, cohort=4)
+def test_no_slots_are_refused() -> None:
+    with pytest.raises(ConfigError, match="at least 1"):
+        SlotLayout(slots=0)
+
+
+def test_a_row_that_ends_leaves_its_slot_at_once(nla: Nla, tmp_path: Path) -> None:
+    av = av_with_stops(nla, tmp_path, list(range(0, 330, 11)))
+    engine = TransformersVerbalizer(av, layout=SMALL)
+    vectors, names = np.tile(VECTORS, (12, 1)), [f"{at}-{row}" for at in range(12) for row in ROWS]
+    found = engine.generate(vectors, names, DRAWN)
+    ends = sorted(len(one.token_ids) for one in found)
+    assert ends[0] + 10 < ends[-1], "lengths must differ for this test to say something"
+    assert engine.decoder.steps.useful == sum(ends) - len(ends)
+    assert engine.decoder.steps.useful >= 0.75 * engine.decoder.steps.slots
 
 
 @pytest.mark.parametrize("top_p", [1.0, 0.9])

@@ -20,7 +20,7 @@ from nla_ray.nla.model.backbone import load_causal_lm
 from nla_ray.nla.prompt import encode_av_prompt, load_tokenizer, render_av_prompt
 from nla_ray.nla.sidecar.read import Sidecar, read_sidecar, require_injection
 from nla_ray.nla.sidecar.write import write_sidecar
-from nla_ray.nla.verbalizer import Generation, Sampling, Verbalizer
+from nla_ray.nla.verbalizer import Answer, Generation, Request, Sampling, Verbalizer
 from tests.conftest import NlaDirs
 from tests.reference import full_model
 from tests.tiny import D_MODEL, FAMILIES
@@ -239,6 +239,19 @@ class VerbalizerContract:
         assert {key: one for key, one in by_row(mixed).items() if key in alone} == alone
         for at in (0, 4, 10):
             assert engine.generate(VECTORS[at : at + 1], ROWS[at : at + 1], DRAWN) == [alone[ROWS[at], 0]]
+
+    def test_requests_are_drawn_as_there_is_room(self, nla: Nla, tmp_path: Path) -> None:
+        engine = self.open(av_with_stops(nla, tmp_path, list(range(0, 330, 11))))
+        asked = [Request(vector, key) for key, vector in enumerate([*VECTORS, *VECTORS[:3]])]
+        at_once = {answer.index: answer for answer in engine.decode(asked, DRAWN)}
+        drawn, seen = list[int](), dict[int, Answer]()
+        before = engine.steps.useful
+        for answer in engine.decode((drawn.append(one.key) or one for one in asked), DRAWN):  # type: ignore[func-returns-value]
+            if not seen:
+                assert len(drawn) < len(asked)
+            seen[answer.index] = answer
+        assert seen == at_once
+        assert engine.steps.useful - before == sum(len(one.token_ids) - 1 for one in seen.values())
 
     def test_samples_differ_and_come_back_alone(self, nla: Nla) -> None:
         engine = self.open(nla("qwen2")[1])

@@ -93,7 +93,7 @@ def hooked_answers(av: Path, tokens: int) -> tuple[torch.Tensor, torch.Tensor]:
 @families
 def test_greedy_answers_are_those_of_a_loop_with_a_hook(nla: Nla, family: str) -> None:
     av = nla(family)[1]
-    engine = TransformersVerbalizer(av, layout=SlotLayout(8, 4))
+    engine = TransformersVerbalizer(av, layout=SlotLayout(8))
     assert engine.kind == ("slots" if family in SLOTS else "plain")
     found = engine.generate(VECTORS, ROWS, Sampling(temperature=0, max_new_tokens=8, logps=True))
     tokens_BT, logps_BT = hooked_answers(av, 8)
@@ -106,7 +106,7 @@ def test_greedy_answers_are_those_of_a_loop_with_a_hook(nla: Nla, family: str) -
 
 @families
 def test_an_answer_does_not_depend_on_its_neighbours(nla: Nla, family: str) -> None:
-    engine = TransformersVerbalizer(nla(family)[1], layout=SlotLayout(8, 4))
+    engine = TransformersVerbalizer(nla(family)[1], layout=SlotLayout(8))
     drawn = Sampling(max_new_tokens=8, seed=2)
     together = engine.generate(VECTORS[:6], ROWS[:6], drawn)
     assert len({one.token_ids for one in together}) == 6

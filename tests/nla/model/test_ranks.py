@@ -37,7 +37,7 @@ def read(size: int, pair: tuple[Path, Path, Path]) -> tuple[np.ndarray, list[str
     target, av, ar = pair
     extractor = spread(size, Extractor, target, [LAYER], device=CPU)
     vectors = np.concatenate([found[:, 0] for found in extractor.extract(IDS, AT)])
-    verbalizer = spread(size, TransformersVerbalizer, av, layout=SlotLayout(4, 4), device=CPU)
+    verbalizer = spread(size, TransformersVerbalizer, av, layout=SlotLayout(4), device=CPU)
     said = verbalizer.generate(vectors, ["a", "b", "c"], SAMPLING, samples=2)
     reconstructor = spread(size, Reconstructor, ar, device=CPU)
     return vectors, [one.raw_text for one in said], reconstructor.reconstruct([one.raw_text for one in said])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import huggingface_hub.constants
@@ -79,6 +80,17 @@ def test_refusals_are_one_line(tmp_path: Path, text: str, says: str) -> None:
     assert message.startswith(text)
     assert says in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("name", ["config.json", "adapter_config.json", "nla_meta.yaml", "tokenizer.json"])
+def test_a_pipe_or_a_device_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(CheckpointError, match=rf"{name} is a pipe, a socket or a device"):
+        resolve(ModelRef(path=str(tmp_path)))
+    (tmp_path / name).unlink()
+    (tmp_path / name).symlink_to("/dev/zero")
+    with pytest.raises(CheckpointError, match=rf"{name} is a pipe, a socket or a device"):
+        resolve(ModelRef(path=str(tmp_path)))
 
 
 def test_what_was_downloaded_before_is_used(offline: Path) -> None:

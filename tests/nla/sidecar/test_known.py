@@ -46,6 +46,19 @@ def test_a_known_pair_is_read_as_the_table_says(tmp_path: Path) -> None:
     assert reference_of(directory) == ("ceselder/qwen3.6-27b-nla-rl#av_base", "c" * 40)
 
 
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        (PairFacts(question="What is it?"), "pair.question: its prompt has no place for a question"),
+        (PairFacts(special_tokens=False), "pair.special_tokens: its prompt is a turn of a chat"),
+    ],
+)
+def test_what_is_said_and_goes_nowhere_is_refused(tmp_path: Path, facts: PairFacts, says: str) -> None:
+    write(tmp_path, RELEASED_AV)
+    with pytest.raises(CheckpointError, match=f"nla_meta.yaml: {says}"):
+        read_sidecar(tmp_path, facts=facts)
+
+
 def test_a_scale_in_a_data_sets_sidecar_is_not_believed(tmp_path: Path) -> None:
     write(tmp_path, change(DATASET, extraction__injection_scale=150.0))
     with pytest.raises(CheckpointError, match="nothing tells how this AV was given its vectors"):

@@ -36,7 +36,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         },
         "corpus": {"paths": [str(corpus)], "text": "text", "id": "id"},
         "positions": {"choose": "last", "n": 1, "min_position": 0}, "controls": {"shuffled": 0, "random": 0},
-        "sampling": {"temperature": 0, "max_new_tokens": 8}, "engine": {"slots": 2, "cohort": 2},
+        "sampling": {"temperature": 0, "max_new_tokens": 8}, "engine": {"slots": 2},
         "runner": {"name": "local"}, "prove": False,
     }  # fmt: skip
 

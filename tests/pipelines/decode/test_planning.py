@@ -71,7 +71,7 @@ def test_some_positions_are_kept_to_be_looked_at(make: Make) -> None:
 
 def test_a_plan_is_equal_bytes_wherever_it_is_made(make: Make) -> None:
     runner = {"name": "ray", "pool": {"actors": 7}}
-    engine = {"slots": 8, "cohort": 4, "batch_tokens": 99}
+    engine = {"slots": 8, "batch_tokens": 99}
     one = planned(make())
     other = planned(make(output="s3://a/b", runner=runner, max_failed_fraction=0.5, engine=engine))
     assert one.plan.canonical() == other.plan.canonical()

@@ -33,7 +33,7 @@ def made(code: Code = CODE, **changes: Any) -> Recipe:
 @pytest.mark.parametrize(
     "change",
     [{"output": "elsewhere"}, {"keep": []}, {"max_failed_fraction": 1}, {"runner": {"name": "ray"}},
-     {"engine": {"slots": 8, "cohort": 8, "batch_tokens": 7}}, {"models": {"av": "moved/to/a"}},
+     {"engine": {"slots": 8, "batch_tokens": 7}}, {"models": {"av": "moved/to/a"}},
      {"corpus": {"paths": ["next/week.jsonl"]}}, {"corpus": {"limit": 7}}, {"corpus": {"unit_documents": 7}},
      {"corpus": {"units": "content"}},
      {"corpus": {"text": "body", "id": "key", "meta": ["truth"]}}, {"engine": {"device": "cuda:1"}}],

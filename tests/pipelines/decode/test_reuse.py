@@ -41,7 +41,7 @@ def demo(week: Path, output: Path, **changes: Any) -> DecodeConfig:
         "positions": {"n": 1},
         "controls": {"shuffled": 1, "random": 0},
         "sampling": {"max_new_tokens": 12},
-        "engine": {"slots": 4, "cohort": 4, "device": "cpu"},
+        "engine": {"slots": 4, "device": "cpu"},
         "keep": ["documents", "activations"],
     }
     return DecodeConfig.model_validate(values | changes)
@@ -59,7 +59,7 @@ def test_the_next_week_takes_what_is_the_same_from_the_last(tmp_path: Path) -> N
     (two / "docs.jsonl").write_text("\n" + (two / "docs.jsonl").read_text())
     tables, fresh = tmp_path / "tables", tmp_path / "fresh"
     first = decode(demo(one, tables))
-    wide = {"engine": {"slots": 8, "cohort": 8, "device": "cpu", "batch_tokens": 999}, "keep": ["documents"]}
+    wide = {"engine": {"slots": 8, "device": "cpu", "batch_tokens": 999}, "keep": ["documents"]}
     told: list[Progress] = []
     second = decode(demo(two, tables, **wide), add=True, report=told.append)
     alone = decode(demo(two, fresh, **wide))
@@ -86,7 +86,7 @@ def small(job: Job, **changes: Any) -> DecodeConfig:  # noqa: F811
         "positions": {"n": 1},
         "controls": {"shuffled": 0, "random": 0},
         "sampling": {"max_new_tokens": 4},
-        "engine": {"slots": 4, "cohort": 4, "device": "cpu"},
+        "engine": {"slots": 4, "device": "cpu"},
         "prove": False,
     }
     corpus = values["corpus"] | changes.pop("corpus", {})

@@ -17,6 +17,7 @@ from nla_ray.pipelines.sweep.run import run_sweep
 from nla_ray.store.places.folder import FolderStore
 from tests.conftest import NlaDirs
 from tests.decoded import sound
+from tests.nla.pairs import edit_sidecar
 from tests.sweeps import WEEKS, sweep_config
 
 FIRST, SECOND = WEEKS
@@ -123,3 +124,16 @@ def test_who_may_not_write_can_plan(
     monkeypatch.setattr(FolderStore, "put_new", denied)
     made = plan_sweep(open_place(sweep_config(tmp_path, nla("qwen2"), leave_out=ONE_MODEL), FIRST), keep=True)
     assert made.exit == 0 and {one.basis for one in made.cells} == {"estimated"}
+
+
+def test_a_pair_whose_injection_nothing_tells_has_its_layer_and_is_told_where_to_say_it(
+    tmp_path: Path, nla: Callable[[str], NlaDirs]
+) -> None:
+    config = sweep_config(tmp_path, nla("qwen2"), leave_out=ONE_MODEL)
+    edit_sidecar(tmp_path / "av", extraction={"norm": "none"})
+    untold = plan_sweep(open_place(config, FIRST), measure=False).cells[0]
+    assert untold.cell.layer == 2 and untold.exit == 2
+    assert "as models.injection (of a sweep as the target's injection)" in str(untold.reason)
+    targets = [one.model_copy(update={"injection": "add_matched@output:1"}) for one in config.targets]
+    told = config.model_copy(update={"targets": tuple(targets)})
+    assert plan_sweep(open_place(told, FIRST), measure=False).cells[0].state == "to do"

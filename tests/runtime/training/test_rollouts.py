@@ -25,7 +25,7 @@ NlaDirs = tuple[Path, Path, Path]
 @pytest.mark.usefixtures("ray_cluster")
 def test_actors_answer_as_the_learner_would(nla: Callable[[str], NlaDirs]) -> None:
     _, av, _ = nla("qwen2")
-    layout, sampling = SlotLayout(slots=4, cohort=4), Sampling(max_new_tokens=8, logps=True)
+    layout, sampling = SlotLayout(slots=4), Sampling(max_new_tokens=8, logps=True)
     here = LocalSampler(TransformersVerbalizer(av, layout=layout))
     there = RemoteSampler(Pool(actors=2, cpus=0.5), World(), av, layout, torch.float32)
     vectors = np.random.default_rng(0).standard_normal((5, 32)).astype(np.float32)

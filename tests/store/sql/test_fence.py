@@ -12,7 +12,8 @@ import pytest
 from nla_ray.errors import InputError
 from nla_ray.store import open_run, open_store
 from nla_ray.store.sql.fence import closed, explained, send
-from nla_ray.store.sql.query import Limits, Request, request_of
+from nla_ray.store.sql.query import request_of
+from nla_ray.store.sql.request import Limits, Request
 from tests.store.rows import RECORD, plan_of, rows_of
 
 NO_COPY = "A CTE needs a SELECT"

@@ -14,7 +14,8 @@ import pytest
 
 from nla_ray.errors import InputError
 from nla_ray.store import connect, open_run, open_store
-from nla_ray.store.sql.query import Limits, query
+from nla_ray.store.sql.query import query
+from nla_ray.store.sql.request import Limits
 from tests.store.rows import RECORD, plan_of, rows_of
 
 MB = 1_000_000

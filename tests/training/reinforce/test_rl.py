@@ -56,7 +56,7 @@ def learner(
     _, av, ar = dirs
     engine = TransformersVerbalizer(
         av,
-        layout=SlotLayout(slots=4, cohort=4),
+        layout=SlotLayout(slots=4),
         injection=None if scale is None else f"replace@embedding={scale}",
     )
     held = vectors(6, engine.d_model, 1)
@@ -96,7 +96,7 @@ def test_the_sampler_has_the_new_weights_after_every_step(demo: Dirs) -> None:
     one = learner(demo)
     for n in range(2):
         assert one.step(n)["log_ratio"] < 1e-4
-    one.sampler = Stale(TransformersVerbalizer(demo[1], layout=SlotLayout(slots=4, cohort=4)))
+    one.sampler = Stale(TransformersVerbalizer(demo[1], layout=SlotLayout(slots=4)))
     assert one.step(2)["log_ratio"] > 1e-2
 
 

@@ -30,8 +30,8 @@ _TOKENIZER = (
 _TEMPLATES = ("chat_template.jinja", "chat_template.json")
 _SUFFIXES = (".json", ".yaml", ".txt", ".model", ".jinja", ".safetensors")
 
-Files = dict[str, Path | str]
-"""By name the file that it is, or the text of a new one."""
+Files = dict[str, Path]
+"""By name the file that it is."""
 
 
 def is_adapter(directory: Path) -> bool:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from nla_ray.cache import cache_folder, made_once, writing
 from nla_ray.errors import CheckpointError
@@ -15,6 +14,10 @@ from nla_ray.nla.model.adapters.contents import CONFIG_NAME, PREFIX, WEIGHTS_NAM
 from nla_ray.nla.model.files.weights import HEAD_NAME, SafetensorsDir, write_tensors
 from nla_ray.nla.sidecar.dialects.easynla import AR_WEIGHTS, ArMeta, read_ar_meta
 from nla_ray.nla.sidecar.dialects.seen import AR_META
+from nla_ray.text import call
+
+if TYPE_CHECKING:
+    import torch
 
 _HEAD, _BACKBONE = "value_head.", "backbone."
 
@@ -23,11 +26,12 @@ def as_adapter(directory: Path) -> Path:
     """A directory in the form of peft for a reconstructor of EasyNLA, made in the cache; any other as it is.
 
     Its LoRA is rank-stabilised, always, and its trainer does not write that down. Raises CheckpointError for
-    a file with other tensors than LoRA of its backbone and a head, InputError where the cache cannot be
-    written to.
+    a file with other tensors than LoRA of its backbone and a head and for the reconstructors of nla-train,
+    InputError where the cache cannot be written to.
     """
     directory = directory.absolute()
     if not (directory / AR_META).is_file() or (directory / CONFIG_NAME).exists():
+        _refuse_wrapped(directory)
         return directory
     meta = read_ar_meta(directory)
     tensors = SafetensorsDir(directory, file=AR_WEIGHTS)
@@ -41,7 +45,13 @@ def as_adapter(directory: Path) -> Path:
 
     made_names = (CONFIG_NAME, WEIGHTS_NAME, HEAD_NAME, *kept)
     made_once(home, make, lambda home: all((home / directory.name / name).exists() for name in made_names))
-    return home / directory.name
+    made = home / directory.name
+    call(made, directory)
+    for name in made_names:
+        call(
+            made / name, kept.get(name, tensors.directory / (AR_META if name == CONFIG_NAME else AR_WEIGHTS))
+        )
+    return made
 
 
 def made_from(directory: Path) -> Path:
@@ -72,6 +82,19 @@ def _make(made: Path, kept: Mapping[str, Path], meta: ArMeta, tensors: Safetenso
             (made / name).symlink_to(file)
         config = json.dumps(_config(meta, adapter), indent=2)
         (made / CONFIG_NAME).write_text(config, encoding="utf-8")
+
+
+def _refuse_wrapped(directory: Path) -> None:
+    """nla-train saves LoRA of a module around the model, without the head, the block and the prompt."""
+    if not (directory / WEIGHTS_NAME).is_file():
+        return
+    names = SafetensorsDir(directory, file=WEIGHTS_NAME).names
+    if any(name.startswith(f"{PREFIX}{_BACKBONE}") for name in names):
+        raise CheckpointError(
+            f"{directory}: a reconstructor as nla-train saves it: LoRA of a module around the model, without "
+            "the head, K and the prompt (a turn of a chat) that it goes with; where it was trained, save "
+            f"LoRA of the model itself, {HEAD_NAME} and a sidecar"
+        )
 
 
 def _split(tensors: SafetensorsDir) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from nla_ray.cache import cache_folder, made_once, writing
 from nla_ray.ids import digest
 from nla_ray.nla.model.adapters.contents import Files, contents_of
+from nla_ray.text import as_given, call
 
 _ADAPTER, _BASE = "adapter", "base"
 
@@ -28,14 +28,19 @@ def make_view(adapter: Path, base: Path) -> Path:
     `contents_of` does, InputError where the cache cannot be written to.
     """
     adapter, base = adapter.absolute(), base.absolute()
-    files = contents_of(adapter, base) | {_ADAPTER: adapter, _BASE: base}
+    contents = contents_of(adapter, base)
+    files = contents | {_ADAPTER: adapter, _BASE: base}
     home = _views() / digest(*(part for name in sorted(files) for part in (name, files[name])))[:32]
 
     def make(part: Path) -> None:
         with writing(home.parent):
             _fill(part / adapter.name, files)
 
-    return made_once(home, make, lambda home: _whole(home / adapter.name, files)) / adapter.name
+    view = made_once(home, make, lambda home: _whole(home / adapter.name, files)) / adapter.name
+    call(view, as_given(f"{adapter} on {base}"))
+    for name, file in contents.items():
+        call(view / name, as_given(str(file)))
+    return view
 
 
 def layers_of(directory: Path | str) -> Layers | None:
@@ -65,14 +70,9 @@ def _views() -> Path:
     return cache_folder().absolute() / "adapters"
 
 
-def _whole(view: Path, files: Mapping[str, Path | str]) -> bool:
+def _whole(view: Path, files: Files) -> bool:
     try:
-        return all(
-            (view / name).readlink() == found
-            if isinstance(found, Path)
-            else (view / name).read_text(encoding="utf-8") == found
-            for name, found in files.items()
-        )
+        return all((view / name).readlink() == found for name, found in files.items())
     except OSError:
         return False
 
@@ -80,7 +80,4 @@ def _whole(view: Path, files: Mapping[str, Path | str]) -> bool:
 def _fill(view: Path, files: Files) -> None:
     view.mkdir()
     for name, found in files.items():
-        if isinstance(found, Path):
-            (view / name).symlink_to(found)
-        else:
-            (view / name).write_text(found, encoding="utf-8")
+        (view / name).symlink_to(found)

@@ -8,16 +8,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from nla_ray.errors import CheckpointError, InputError
 from nla_ray.nla.model.adapters.view import bottom_of
 from nla_ray.nla.sidecar.dialects.seen import ADAPTER_CONFIG
 from nla_ray.nla.sidecar.dialects.seen import HEAD_NAME as HEAD_NAME
+
+if TYPE_CHECKING:
+    # It takes seconds to load, and what is refused by names and headers is refused without it.
+    import torch
 
 INDEX_NAME, SINGLE_NAME = "model.safetensors.index.json", "model.safetensors"
 MEAN_NAME = "injection_mean.safetensors"
@@ -25,7 +27,7 @@ MEAN_NAME = "injection_mean.safetensors"
 FORMAT = {"format": "pt"}
 
 # A value whose square is not finite in float32 makes every norm, cosine and score after it NaN.
-LARGEST = math.sqrt(torch.finfo(torch.float32).max)
+LARGEST = math.sqrt((2 - 2**-23) * 2.0**127)
 _SLICE_BYTES = 32 << 20
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
@@ -41,6 +43,8 @@ class TensorInfo:
 
 def write_tensors(tensors: Mapping[str, torch.Tensor], file: Path) -> None:
     """Write one file; tensors may be views of one another. Raises InputError where it cannot be written."""
+    from safetensors.torch import save_file
+
     try:
         save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, file, FORMAT)
     except (OSError, SafetensorError) as error:

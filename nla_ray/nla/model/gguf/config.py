@@ -11,16 +11,13 @@ from transformers import LlamaConfig, PreTrainedConfig, Qwen2Config, Qwen3Config
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from nla_ray.errors import CheckpointError
-from nla_ray.nla.model.gguf.header import GgufFile, shape_of, short, values_of
+from nla_ray.nla.model.gguf.header import ARCHITECTURES, GgufFile, shape_of, short, values_of
 
 ROPE_FREQUENCIES = "rope_freqs.weight"
 
-CLASSES: dict[str, type[PreTrainedConfig]] = {
-    "llama": LlamaConfig,
-    "qwen2": Qwen2Config,
-    "qwen3": Qwen3Config,
-}
-"""Architectures of llama.cpp that are converted. A Mistral is saved as `llama`."""
+CLASSES: dict[str, type[PreTrainedConfig]] = dict(
+    zip(ARCHITECTURES, (LlamaConfig, Qwen2Config, Qwen3Config), strict=True)
+)
 
 _ACCOUNTED = frozenset(
     {
@@ -56,16 +53,9 @@ class Tensor:
 def config_of(file: GgufFile) -> PreTrainedConfig:
     """The configuration that the metadata describes.
 
-    Raises CheckpointError for another architecture, and for a key that would change the model and is not
-    known.
+    Raises CheckpointError for a key that would change the model and is not known.
     """
     arch = file.architecture
-    if arch not in CLASSES:
-        raise CheckpointError(
-            f"{file.path}: general.architecture: found {arch[:40]!r}; converted are {', '.join(CLASSES)}: "
-            "use the "
-            "original checkpoint in Hugging Face format"
-        )
     _check_keys(file)
     blocks = file.of(f"{arch}.block_count", int)
     if not 0 < blocks <= len(file.tensors):

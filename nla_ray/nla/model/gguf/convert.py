@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,26 +12,30 @@ import torch
 from transformers import GenerationConfig, PreTrainedConfig
 
 from nla_ray.errors import CheckpointError
+from nla_ray.nla.model.backbone import alone
 from nla_ray.nla.model.files.weights import INDEX_NAME, write_tensors
 from nla_ray.nla.model.gguf.config import Tensor, config_of, tensors_of
-from nla_ray.nla.model.gguf.header import GgufFile, open_gguf, package, values_of
+from nla_ray.nla.model.gguf.header import GgufFile, package, values_of
 from nla_ray.nla.model.gguf.tokenizer import stop_ids, tokenizer_of
-
-VERSION = 1
-"""Of what a conversion writes: another one is another folder of the cache."""
 
 _SHARD_BYTES = 4 << 30
 
 
-def convert(path: Path, folder: Path) -> None:
-    """Write the checkpoint that a GGUF file holds into an empty folder.
+def convert(file: GgufFile, folder: Path) -> None:
+    """Write the checkpoint that an opened GGUF file holds into an empty folder.
 
     Matrices of quantised files become float16, which adds at most 1 in 2,000 to what the quantisation has
     already rounded away; files of bfloat16 or float32 keep their type. Memory: one shard and one tensor.
-    Raises CheckpointError as `open_gguf`, `config_of`, `tensors_of` and `tokenizer_of` do, before a weight
-    is read; and for a tensor with values that are not finite. InputError where there is no room.
+    Raises CheckpointError as `config_of`, `tensors_of` and `tokenizer_of` do, before a weight is read; and
+    for a tensor with values that are not finite. InputError where there is no room.
     """
-    file = open_gguf(path)
+    with alone(), warnings.catch_warnings():
+        # What numpy and transformers warn of in a damaged file is refused here, in one line.
+        warnings.simplefilter("ignore")
+        _convert(file, folder)
+
+
+def _convert(file: GgufFile, folder: Path) -> None:
     config = config_of(file)
     tensors = tensors_of(file, config)
     tokenizer = tokenizer_of(file)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,11 @@ if TYPE_CHECKING:
     from gguf import ReaderTensor
 
 MAGIC = b"GGUF"
+VERSION = 1
+"""Of what a conversion writes: another one is another folder of the cache."""
+
+ARCHITECTURES = ("llama", "qwen2", "qwen3")
+"""What is converted, by llama.cpp's names. A Mistral is saved as `llama`."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +74,8 @@ class GgufFile:
 def open_gguf(path: Path) -> GgufFile:
     """Open a GGUF file of a whole model; its header alone is read.
 
-    Raises CheckpointError for a missing package, a damaged file, a part of a split one, an adapter, and
-    tensors of a type that cannot be unpacked.
+    Raises CheckpointError for a missing package, a damaged file, a part of a split one, an adapter, another
+    architecture, tensors of a type that cannot be unpacked, and tensors that lie over one another.
     """
     require_gguf(path)
     gguf = package(path)
@@ -76,10 +83,9 @@ def open_gguf(path: Path) -> GgufFile:
         reader = gguf.GGUFReader(path)
         fields = {key: field.contents() for key, field in reader.fields.items()}
         tensors = {tensor.name: tensor for tensor in reader.tensors}
-    if "general.architecture" not in fields:
-        raise CheckpointError(f"{path}: a GGUF file without general.architecture: it holds no model")
     _check_kind(path, fields)
     _check_types(path, tensors)
+    _check_apart(path, tensors)
     return GgufFile(path, fields, tensors)
 
 
@@ -133,9 +139,11 @@ def require_gguf(path: Path) -> None:
 
 @contextmanager
 def _damage(path: Path) -> Iterator[None]:
-    """A file that is cut off or spoilt fails in the reader at whatever it meets first."""
+    """A file that is cut off or spoilt fails in the reader at whatever it meets first, which may warn too."""
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     except Exception as error:
         raise CheckpointError(
             f"{path}: not a whole GGUF file: {type(error).__name__}: {str(error)[:200]}; download it again"
@@ -143,6 +151,8 @@ def _damage(path: Path) -> Iterator[None]:
 
 
 def _check_kind(path: Path, fields: dict[str, Any]) -> None:
+    if "general.architecture" not in fields:
+        raise CheckpointError(f"{path}: a GGUF file without general.architecture: it holds no model")
     if fields.get("general.type", "model") != "model":
         raise CheckpointError(
             f"{path}: a GGUF file of type {fields['general.type']!s:.40}, not a whole model; name a model, "
@@ -153,6 +163,11 @@ def _check_kind(path: Path, fields: dict[str, Any]) -> None:
     if parts not in (0, 1):
         raise CheckpointError(
             f"{path}: one of {parts} parts of a split GGUF file; join them first (llama-gguf-split --merge)"
+        )
+    if (arch := fields["general.architecture"]) not in ARCHITECTURES:
+        raise CheckpointError(
+            f"{path}: general.architecture: found {str(arch)[:40]!r}; converted are "
+            f"{', '.join(ARCHITECTURES)}: use the original checkpoint in Hugging Face format"
         )
 
 
@@ -170,3 +185,13 @@ def _check_types(path: Path, tensors: dict[str, ReaderTensor]) -> None:
                 "gguf "
                 "cannot unpack; use another quantisation of the same model"
             ) from None
+
+
+def _check_apart(path: Path, tensors: dict[str, ReaderTensor]) -> None:
+    """One tensor's values would be taken for another's too, and nothing later would notice."""
+    for one, other in pairwise(sorted(tensors.values(), key=lambda one: int(one.data_offset))):
+        if int(one.data_offset) + int(one.n_bytes) > int(other.data_offset):
+            raise CheckpointError(
+                f"{path}: {one.name} and {other.name} lie over one another; the file is damaged: download it "
+                "again"
+            )

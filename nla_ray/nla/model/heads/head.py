@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from nla_ray.errors import CheckpointError
+from nla_ray.nla.model.adapters.view import layers_of
 from nla_ray.nla.model.files.weights import HEAD_NAME, SafetensorsDir
 from nla_ray.nla.sidecar.dialects.seen import HEADS_NAME as HEADS_NAME
 from nla_ray.nla.sidecar.dialects.seen import PICKLED_HEADS
@@ -55,6 +56,7 @@ def open_value_head(directory: Path, d_model: int, layer: int) -> ValueHead:
         if (directory / HEADS_NAME).exists():
             return _head_of_block(directory, d_model, layer)
         _refuse_pickle(directory)
+        _refuse_base_head(directory)
     head = SafetensorsDir(directory, file=HEAD_NAME)
     expected = {"weight": (d_model, d_model), "bias": (d_model,)}
     for name in ("weight", *head.names):
@@ -90,3 +92,18 @@ def _refuse_pickle(directory: Path) -> None:
                 f"{directory / name}: a pickle, which can run code when it is loaded: `nla-ray convert-head "
                 f"{directory / name}` reads its tensors alone and writes {HEAD_NAME} beside it"
             )
+
+
+def _refuse_base_head(directory: Path) -> None:
+    """Of an adapter the head is its own: a trainer that moved it too would have left another one behind."""
+    layers = layers_of(directory)
+    if layers is None:
+        return
+    there = [name for name in (HEAD_NAME, HEADS_NAME) if (layers.base / name).exists()]
+    remedy = f"download it again with its {HEAD_NAME}"
+    if there:
+        remedy = (
+            f"its base has one ({layers.base / there[0]}), and whether that went on training is not told: if "
+            "it stayed as it was, copy it to the adapter"
+        )
+    raise CheckpointError(f"{directory}: a reconstructor's adapter without a value head; {remedy}")

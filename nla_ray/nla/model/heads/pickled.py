@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +13,9 @@ import torch
 from nla_ray.errors import CheckpointError, NoCheckpointError
 from nla_ray.nla.model.files.weights import HEAD_NAME, LARGEST, write_tensors
 from nla_ray.nla.model.heads.head import HEADS_NAME
+
+_MOST_BYTES = 16 << 30
+"""Heads in float32 of every block of a model of 80 blocks and width 7,000."""
 
 _BLOCK = re.compile(r"(?:value_heads?\.)?(\d+)(?:\.weight)?")
 
@@ -52,6 +56,7 @@ def _read(source: Path) -> dict[str, torch.Tensor]:
         raise NoCheckpointError(
             f"{source}: no such file; a pickled head, such as linear_head.pt, was expected"
         )
+    _check_size(source)
     try:
         loaded = torch.load(source, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
@@ -67,6 +72,19 @@ def _read(source: Path) -> dict[str, torch.Tensor]:
     if not isinstance(loaded, Mapping) or not all(isinstance(one, torch.Tensor) for one in loaded.values()):
         raise CheckpointError(f"{source}: tensors by name were expected")
     return {str(name): tensor.detach() for name, tensor in loaded.items()}
+
+
+def _check_size(source: Path) -> None:
+    """A pickle is read whole, and a small file may be packed zeros without end."""
+    size = source.stat().st_size
+    if zipfile.is_zipfile(source):
+        with zipfile.ZipFile(source) as packed:
+            size = max(size, sum(one.file_size for one in packed.infolist()))
+    if size > _MOST_BYTES:
+        raise CheckpointError(
+            f"{source}: holds {size:,} bytes, and heads have at most {_MOST_BYTES:,}; name the file of the "
+            "head alone"
+        )
 
 
 def _check(source: Path, head: Mapping[str, torch.Tensor]) -> None:

@@ -7,50 +7,73 @@ from dataclasses import dataclass
 
 import torch
 
-Prefix = Sequence[tuple[torch.Tensor, torch.Tensor]]
-"""Per block: keys [kv_heads, head_dim, prefix], transposed, and values [kv_heads, prefix, head_dim]."""
+ALIGNED = 16
+"""Tokens of a prefix and of a slot are read in multiples of this: shapes are few, and no kernel sums what is
+left over in another order."""
+
+Slots = slice | torch.Tensor
+"""The slots of some rows: neighbours, or their numbers [B]."""
 
 
 @dataclass(frozen=True)
-class Span:
-    """Rows in lock-step: rows `batch` of the running pass live in `slots` and have `start` own tokens."""
+class Prefix:
+    """What all rows read first: `length` tokens, per block as transposed keys [kv_heads, head_dim, columns]
+    and values [kv_heads, columns, head_dim]; the columns behind them are zero.
+    """
 
-    batch: slice
-    slots: slice
-    start: int
+    length: int = 0
+    blocks: Sequence[tuple[torch.Tensor, torch.Tensor]] = ()
+
+    @property
+    def columns(self) -> int:
+        """Those of every block."""
+        return aligned(self.length)
 
 
 class SlotKV:
-    """The shared prefix and, per block, own keys and values of every slot, `capacity` tokens long.
+    """The shared prefix and, per block, own keys and values of every slot, at least `capacity` tokens long.
 
     Keys are kept transposed, [slots, kv_heads, head_dim, capacity]: a product of a few query rows with them
     then streams memory instead of gathering it. Buffers are made when a block first writes, in its shape
     and type.
     """
 
-    def __init__(self, slots: int, capacity: int, prefix: Prefix = ()) -> None:
-        self.slots, self.capacity, self.prefix = slots, capacity, prefix
+    def __init__(self, slots: int, capacity: int, prefix: Prefix | None = None) -> None:
+        self.slots, self.capacity, self.prefix = slots, window(capacity), prefix or Prefix()
         self._own: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
-    def append(
-        self, layer: int, span: Span, key_BKTD: torch.Tensor, value_BKTD: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Add this pass's keys and values of the span's rows to what the rows have.
-
-        Returns all of theirs: keys [rows, kv_heads, head_dim, length] and values [rows, kv_heads, length,
-        head_dim], views, not copies.
-        """
-        _, heads, steps, width = key_BKTD.shape
+    def write(
+        self,
+        layer: int,
+        slots: Slots,
+        columns_BT: torch.Tensor,
+        key_BKTD: torch.Tensor,
+        value_BKTD: torch.Tensor,
+    ) -> None:
+        """Put the keys and values of some rows' tokens into these columns of their slots."""
+        _, heads, _, width = key_BKTD.shape
         if layer not in self._own:
             self._own[layer] = (
                 key_BKTD.new_zeros(self.slots, heads, width, self.capacity),
                 value_BKTD.new_zeros(self.slots, heads, self.capacity, value_BKTD.shape[3]),
             )
-        key_SKDT, value_SKTD = (buffer[span.slots] for buffer in self._own[layer])
-        stop = span.start + steps
-        key_SKDT[..., span.start : stop] = key_BKTD[span.batch].transpose(2, 3)
-        value_SKTD[:, :, span.start : stop] = value_BKTD[span.batch]
-        return key_SKDT[..., :stop], value_SKTD[:, :, :stop]
+        key_SKDC, value_SKCD = self._own[layer]
+        rows_B1 = torch.arange(self.slots, device=columns_BT.device)[slots, None]
+        key_SKDC.permute(0, 3, 1, 2)[rows_B1, columns_BT] = key_BKTD.transpose(1, 2)
+        value_SKCD.transpose(1, 2)[rows_B1, columns_BT] = value_BKTD.transpose(1, 2)
+
+    def read(self, layer: int, slots: Slots, columns: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The first columns of some rows: keys [B, kv_heads, head_dim, columns] and values [B, kv_heads,
+        columns, head_dim]; views, where the slots are neighbours.
+        """
+        key_SKDC, value_SKCD = self._own[layer]
+        return key_SKDC[..., :columns][slots], value_SKCD[:, :, :columns][slots]
+
+    def clear(self, slots: Slots) -> None:
+        """Forget what these slots hold: what is hidden counts nothing, but for NaN."""
+        for buffers in self._own.values():
+            for buffer in buffers:
+                buffer[slots] = 0
 
     def keep(self, order_N: torch.Tensor) -> None:
         """Slot i takes what slot `order_N[i]` holds; slots behind these hold nothing of use any more."""
@@ -59,6 +82,21 @@ class SlotKV:
             for buffer in buffers:
                 buffer[moved_M] = buffer[order_N[moved_M]]
 
-    def as_prefix(self) -> Prefix:
-        """What slot 0 holds, as the prefix of another SlotKV."""
-        return [(key[0], value[0]) for _, (key, value) in sorted(self._own.items())]
+    def as_prefix(self, length: int) -> Prefix:
+        """The first tokens of slot 0, as the prefix of another SlotKV."""
+        stop = aligned(length)
+        kept = [(key[0, ..., :stop], value[0, :, :stop]) for _, (key, value) in sorted(self._own.items())]
+        return Prefix(length, kept)
+
+
+def aligned(length: int) -> int:
+    """The least multiple of ALIGNED that is not shorter."""
+    return -(-length // ALIGNED) * ALIGNED
+
+
+def window(length: int) -> int:
+    """How many columns of the slots are read for rows of at most `length` tokens.
+
+    Below two multiples a library may take other kernels, which round otherwise.
+    """
+    return max(2 * ALIGNED, aligned(length))

@@ -35,6 +35,14 @@ def translate(seen: Seen) -> dict[str, Any]:
     return meta
 
 
+def is_ours(seen: Seen) -> bool:
+    """Whether the words of a pair of one layer are its trainer's: no other one says `normalize`."""
+    return bool(
+        seen.said("training", "corpus") == "nla-at-home"
+        or seen.said("training", "injection_mode") == "normalize"
+    )
+
+
 def bucket(layer: int, blocks: int, buckets: list[int]) -> int:
     """The depth in percent that stands in the prompt, as its trainer chose it."""
     return min(buckets, key=lambda one: abs(one - layer * 100 / blocks))

@@ -46,7 +46,7 @@ def dialect_of(seen: Seen) -> Dialect:
         return EASYNLA
     if kind is None and seen.said("role") is not None and seen.said("schema_version") == 2:
         return KINDLESS
-    if seen.said("variant") == "universal" or seen.said("training", "corpus") == "nla-at-home":
+    if seen.said("variant") == "universal" or depths.is_ours(seen):
         return AT_HOME
     if kind == "nla_model" and not seen.said("prompt_templates"):
         return TEMPLATELESS

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from nla_ray.config.models.reference import ModelRef
 from nla_ray.errors import CheckpointError, Exit, NoCheckpointError
 from nla_ray.nla.model.adapters.view import bottom_of, layers_of, views_on
-from nla_ray.nla.model.backbone import load_config
+from nla_ray.nla.model.backbone import load_causal_lm, load_config
 from nla_ray.nla.model.resolve import resolve
 from nla_ray.nla.prompt import load_tokenizer
 from nla_ray.nla.reconstruction.reconstructor import Reconstructor
@@ -92,6 +94,29 @@ def test_a_reconstructor_is_cut_when_it_is_loaded(nla: Callable[[str], NlaDirs],
     assert load_config(view).num_hidden_layers > LAYER + 1
     stack: Any = Reconstructor(view)._model
     assert len(stack.layers) == LAYER + 1
+
+
+def test_a_reconstructors_head_is_its_own_and_no_message_names_the_cache(
+    nla: Callable[[str], NlaDirs], tmp_path: Path, cache: Path
+) -> None:
+    """An adapter over an AR: whether the head below it went on training, no file tells."""
+    ar = nla("qwen2")[2]
+    trained(ar, tmp_path / "rl", factory="AutoModel")
+    view = resolve(ModelRef.parse(f"{tmp_path / 'rl'} on {ar}"))
+    with pytest.raises(CheckpointError, match=r"without a value head; its base has one .*copy it") as error:
+        Reconstructor(view)
+    assert str(error.value).startswith(f"{tmp_path / 'rl'} on {ar}: ")
+    shutil.copy(ar / "value_head.safetensors", tmp_path / "rl")
+    view = resolve(ModelRef.parse(f"{tmp_path / 'rl'} on {ar}"))
+    assert Reconstructor(view).d_model == 32
+    config = tmp_path / "rl" / "adapter_config.json"
+    config.write_text(config.read_text().replace('"LORA"', '"IA3"'))
+    with pytest.raises(CheckpointError, match=rf"^{config}: peft_type: found 'IA3'"):
+        Reconstructor(view)
+    above = resolve(ModelRef.parse(f"{tmp_path / 'rl'} on {tmp_path / 'rl'} on {ar}"))
+    with pytest.raises(CheckpointError, match="peft_type") as error:
+        load_causal_lm(above, dtype=torch.float32, device="cpu")
+    assert str(cache) not in str(error.value)
 
 
 WORDS: dict[str, tuple[dict[str, Any], dict[str, Any] | None, str]] = {

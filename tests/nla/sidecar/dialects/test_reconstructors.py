@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from nla_ray.config.models.reference import ModelRef
 from nla_ray.config.pairs.facts import PairFacts
 from nla_ray.errors import CheckpointError
+from nla_ray.nla.model.heads.pickled import convert
 from nla_ray.nla.model.resolve import resolve
 from nla_ray.nla.preflight.run import check
 from nla_ray.nla.reconstruction.reconstructor import Reconstructor
@@ -24,7 +25,7 @@ from tests.nla.preflight.pairs import problems
 from tests.nla.sidecar.dialects import writers
 from tests.nla.sidecar.dialects.greedy import adapted
 from tests.nla.sidecar.dialects.writers import Base
-from tests.tiny import AR_TEMPLATE, BLOCKS, D_MODEL, LAYER
+from tests.tiny import AR_TEMPLATE, BLOCKS, D_MODEL, LAYER, tiny_checkpoint
 
 TEXTS = ("the model said that it was true", "a", "they had the other thing in mind, and it is not the one")
 
@@ -95,6 +96,31 @@ def test_vectors_that_were_centred_or_whitened_are_refused(
     writers.at_home_ar(base, tmp_path / "ar", BLOCKS, (LAYER,), **{key: True})
     with pytest.raises(CheckpointError, match=rf"training\.{key}: it reads {word} vectors"):
         Reconstructor(view(tmp_path / "ar", base), facts=PairFacts(layer=LAYER))
+
+
+def test_nla_train_leaves_out_what_its_reconstructor_is(base: Base, tmp_path: Path) -> None:
+    ar = writers.kameshkanna_ar(base, tmp_path / "final")
+    with pytest.raises(CheckpointError, match=r"as nla-train saves it: .* save LoRA of the model itself"):
+        view(ar, base)
+
+
+def test_a_stack_of_gemma_4_read_below_its_block_k(tmp_path: Path) -> None:
+    """The head, once it is converted, reads the output of another block than the vectors are of."""
+    base, blocks = Base(tiny_checkpoint("gemma4", tmp_path / "base", seed=1)), LAYER
+    weight, bias = writers.gemma_ar(base, tmp_path / "ar", blocks)
+    facts = PairFacts(ar_blocks=blocks, ar_template=AR_TEMPLATE)
+    with pytest.raises(CheckpointError, match="convert-head"):
+        Reconstructor(view(tmp_path / "ar", base), facts=facts)
+    convert(tmp_path / "ar" / "linear_head.pt", tmp_path / "ar")
+    writers.out_of_wrapper(tmp_path / "ar", tmp_path / "plain")
+    model = adapted(base, tmp_path / "plain")
+    with torch.no_grad():
+        states = [
+            model(torch.tensor([ids]), output_hidden_states=True).hidden_states for ids in prompts(base)
+        ]
+    expected = torch.stack([one[blocks][0, -1] @ weight.T + bias for one in states]).numpy()
+    made = Reconstructor(view(tmp_path / "ar", base), facts=facts).reconstruct(TEXTS)
+    np.testing.assert_allclose(made, expected, atol=1e-3)
 
 
 def test_a_megatron_export_reads_as_without_its_placeholders(

@@ -20,7 +20,7 @@ from nla_ray.nla.verbalizer import Sampling
 from tests.nla.sidecar.dialects import writers
 from tests.nla.sidecar.dialects.greedy import TOKENS, VECTORS, adapted, greedy
 from tests.nla.sidecar.dialects.writers import Base
-from tests.tiny import AV_TEMPLATE, BLOCKS, D_MODEL, LAYER, MARKER
+from tests.tiny import AV_TEMPLATE, BLOCKS, D_MODEL, LAYER, MARKER, tiny_checkpoint
 
 ADDED = "add_matched@output:1"
 
@@ -41,7 +41,7 @@ def view(*directories: Path) -> Path:
 
 
 def answers(directory: Path, vectors: np.ndarray = VECTORS, **options: Any) -> list[list[int]]:
-    engine = TransformersVerbalizer(directory, layout=SlotLayout(4, 2), **options)
+    engine = TransformersVerbalizer(directory, layout=SlotLayout(4), **options)
     rows = [f"row-{index}" for index in range(len(vectors))]
     found = engine.generate(vectors, rows, Sampling(temperature=0, max_new_tokens=TOKENS))
     return [list(one.token_ids) for one in found]
@@ -104,14 +104,28 @@ def test_nla_train(base: Base, tmp_path: Path) -> None:
     assert read_sidecar(view(av, base.directory)).dialect == "nla-train"
 
 
-def test_plain_text_without_templates(base: Base, tmp_path: Path) -> None:
+@pytest.mark.parametrize("family", ["qwen2", "gemma4"])
+def test_plain_text_without_templates(family: str, tmp_path: Path) -> None:
+    """Of gemma 4 a token's other inputs stay those of the marker: only its embedding is replaced."""
+    base = Base(tiny_checkpoint(family, tmp_path / "base", seed=1))
     av = writers.gemma_av(base, tmp_path / "av")
     facts = PairFacts(av_template=writers.RAW_TEMPLATE, marker=MARKER, chat=False)
     ids, slots = prompt_ids(base, writers.RAW_TEMPLATE.format(injection_char=MARKER), special=True)
-    expected = greedy(adapted(base, av), ids, slots, VECTORS[None], str(math.sqrt(D_MODEL)))
+    writers.out_of_wrapper(av, tmp_path / "plain")
+    expected = greedy(adapted(base, tmp_path / "plain"), ids, slots, VECTORS[None], str(math.sqrt(D_MODEL)))
     assert answers(view(av, base.directory), facts=facts) == expected
+    assert len({tuple(one) for one in expected}) > 1, "the vectors must matter"
     with pytest.raises(CheckpointError, match=r"prompt_templates\.av: found nothing"):
         read_sidecar(view(av, base.directory))
+
+
+def test_a_verbalizer_of_one_block_whose_prompt_begins_the_answer(base: Base, tmp_path: Path) -> None:
+    av = writers.at_home_single(base, tmp_path / "av")
+    ids, slots = prompt_ids(base, writers.chat(base, writers.SINGLE_TEMPLATE.format(injection_char=MARKER)))
+    expected = greedy(adapted(base, av), ids, slots, VECTORS[None], "150")
+    assert answers(view(av, base.directory)) == expected
+    found = read_sidecar(view(av, base.directory))
+    assert (found.dialect, found.layer) == ("nla-at-home", LAYER)
 
 
 def test_a_verbalizer_of_every_block_is_told_the_depth(base: Base, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def adapter(of: Base, path: Path, **options: Any) -> Path:
     """A random LoRA of a base as peft saves it; B is not zero, so that it changes the model."""
     given: dict[str, Any] = {"r": 4, "lora_alpha": 16, "target_modules": list(PROJECTIONS)}
     with by_peft():
-        made = get_peft_model(of.model(), LoraConfig(task_type="CAUSAL_LM", **(given | options)))
+        made = get_peft_model(of.model(), LoraConfig(**({"task_type": "CAUSAL_LM"} | given | options)))
     _randomise(made, seed=len(path.name))
     made.save_pretrained(path)
     return path
@@ -216,13 +216,65 @@ def kameshkanna_av(of: Base, path: Path) -> Path:
     return path
 
 
+def kameshkanna_ar(of: Base, path: Path) -> Path:
+    """An AR of nla-train: LoRA of a module that holds the model as its `backbone`; the head is not saved."""
+    adapter(of, path, task_type="FEATURE_EXTRACTION")
+    file = path / "adapter_model.safetensors"
+    prefix = "base_model.model."
+    wrapped = {name.replace(prefix, f"{prefix}backbone.", 1): one for name, one in load_file(file).items()}
+    save_file(wrapped, file)
+    return path
+
+
 RAW_TEMPLATE = "Explain the vector of a language model: <concept>{injection_char}</concept>"
+
+
+def in_wrapper(adapted: Path, modules: str) -> None:
+    """Give an adapter the names that it has where it was trained in the multimodal wrapper, as a pattern."""
+    file = adapted / "adapter_model.safetensors"
+    tensors = {
+        name.replace("model.model.layers.", "model.model.language_model.layers."): one
+        for name, one in load_file(file).items()
+    }
+    save_file(tensors, file)
+    config = json.loads((adapted / "adapter_config.json").read_text())
+    config["target_modules"] = rf".*model\.language_model\.layers\.\d+\.(self_attn|mlp)\.({modules})"
+    (adapted / "adapter_config.json").write_text(json.dumps(config))
+
+
+def out_of_wrapper(adapted: Path, path: Path) -> None:
+    """A copy of such an adapter by the names of the text model alone."""
+    shutil.copytree(adapted, path)
+    file = path / "adapter_model.safetensors"
+    save_file({name.replace("language_model.", ""): one for name, one in load_file(file).items()}, file)
+    config = json.loads((path / "adapter_config.json").read_text())
+    config["target_modules"] = config["target_modules"].replace(r"language_model\.", "")
+    (path / "adapter_config.json").write_text(json.dumps(config))
+
+
+def gemma_ar(of: Base, path: Path, blocks: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """An AR of the gemma-4-E2B pair: PEFT of the attention, and a pickled head with a bias; its sidecar."""
+    adapter(of, path, target_modules=["q_proj", "k_proj", "v_proj", "o_proj"])
+    in_wrapper(path, "q_proj|k_proj|v_proj|o_proj")
+    generator = torch.Generator().manual_seed(blocks)
+    weight, bias = (
+        torch.randn(D_MODEL, D_MODEL, generator=generator),
+        torch.randn(D_MODEL, generator=generator),
+    )
+    torch.save({"weight": weight, "bias": bias}, path / "linear_head.pt")
+    meta = {
+        "kind": "nla_model", "role": "critic", "version": "v0.0.1", "base_model": "owner/tiny",
+        "extraction": {"d_model": D_MODEL, "layer": LAYER, "mse_scale": "sqrt_d_model"},
+    }  # fmt: skip
+    write_meta(path, meta)
+    return weight, bias
 
 
 def gemma_av(of: Base, path: Path) -> Path:
     """An AV of the gemma-4-E2B pair: PEFT; the sidecar has neither templates nor the marker's character."""
     marker, left, right = ids_around(of, RAW_TEMPLATE.format(injection_char=MARKER))
     adapter(of, path)
+    in_wrapper(path, "|".join(PROJECTIONS))
     meta = {
         "kind": "nla_model", "role": "actor", "version": "v0.0.1", "base_model": "owner/tiny",
         "extraction": {
@@ -241,6 +293,7 @@ def gemma_av(of: Base, path: Path) -> Path:
 
 
 DEPTHS = [4, 10, 17, 25, 32, 40, 47, 55, 63, 71, 80, 90, 96]
+SINGLE_TEMPLATE = "Here is the vector:\n\n<concept>{injection_char}</concept>\n\nPlease.\n\n<explanation>"
 DEPTH_TEMPLATE = (
     "Here is the vector from depth {depth_pct}% of the network:\n\n<concept>{injection_char}</concept>\n\n"
     "Please provide an explanation.\n\n<explanation>"
@@ -259,6 +312,25 @@ def at_home_av(of: Base, path: Path, blocks: int) -> Path:
         "training": {
             "method": "lora_sft", "injection_mode": "normalize", "chat_template": True,
             "corpus": "nla-at-home",
+        },
+    }  # fmt: skip
+    write_meta(path, meta)
+    return path
+
+
+def at_home_single(of: Base, path: Path) -> Path:
+    """An AV of one layer of nla-at-home: PEFT and tokenizer; K, no neighbours, no word of a corpus."""
+    (marker,) = of.tokenizer.encode(MARKER, add_special_tokens=False)
+    adapter(of, path, r=4, lora_alpha=64)
+    of.tokenizer.save_pretrained(path)
+    meta = {
+        "kind": "nla_model", "schema_version": 2, "role": "av", "stage": "sft", "d_model": D_MODEL,
+        "extraction_layer_index": LAYER, "extraction": {"injection_scale": 150.0},
+        "tokens": {"injection_char": MARKER, "injection_token_id": marker},
+        "prompt_templates": {"av": SINGLE_TEMPLATE, "ar": AR_TEMPLATE},
+        "training": {
+            "method": "lora_sft", "injection_mode": "normalize", "chat_template": True, "lora_r": 4,
+            "lr": 8e-6, "epochs": 5, "best_val_loss": 1.5,
         },
     }  # fmt: skip
     write_meta(path, meta)

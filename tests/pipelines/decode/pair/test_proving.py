@@ -41,7 +41,7 @@ def make(tmp_path: Path) -> Make:
             "positions": {"n": 1},
             "controls": {"shuffled": 0, "random": 0},
             "sampling": {"max_new_tokens": 3},
-            "engine": {"slots": 4, "cohort": 4, "device": "cpu"},
+            "engine": {"slots": 4, "device": "cpu"},
         }
         return DecodeConfig.model_validate(values | changes)
 
@@ -77,7 +77,7 @@ def test_a_run_records_its_proof_and_no_other_run_proves_again(
 
 @pytest.mark.slow
 def test_a_proof_shares_its_models_among_the_ranks(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    config, found = make(engine={"slots": 4, "cohort": 4, "device": "cpu", "ranks": 2}), list[int]()
+    config, found = make(engine={"slots": 4, "device": "cpu", "ranks": 2}), list[int]()
 
     def counted(ranks: int, *args: Any, **options: Any) -> Any:
         found.append(ranks)
@@ -92,10 +92,13 @@ def test_a_proof_shares_its_models_among_the_ranks(make: Make, monkeypatch: pyte
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("said_by", ["the sidecar", "an option"])
 def test_what_is_said_and_does_not_read_is_refused_before_anything_is_written(
-    make: Make, tmp_path: Path
+    make: Make, tmp_path: Path, said_by: str
 ) -> None:
-    config = make(models={"av": demo_av(tmp_path, injection="add_matched@output:1")})
+    added = {"injection": "add_matched@output:1"}
+    sidecar, option = (added, {}) if said_by == "the sidecar" else ({}, added)
+    config = make(models={"av": demo_av(tmp_path, **sidecar), **option})
     with pytest.raises(CheckpointError, match=r"refused: add_matched@output:1=1\.0 is said") as error:
         decode(config)
     assert "add_matched@output:1=1.0: cosine" in str(error.value) and error.value.exit_code == Exit.UNUSABLE

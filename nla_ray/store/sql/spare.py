@@ -1,0 +1,13 @@
+"""What Arrow imports where it is installed, and a process that only hands rows on has no use for."""
+
+from __future__ import annotations
+
+import sys
+
+UNUSED = ("numpy", "pandas")
+
+
+def spare() -> None:
+    """From here on this process has none of them: for one that does nothing else and then ends."""
+    for name in UNUSED:
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type] # an import of it then fails
