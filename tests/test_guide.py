@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from nla_ray.cli import app
-from nla_ray.config.decode import DecodeConfig
+from nla_ray.config.decode import DecodeConfig, DecodeFile
 from nla_ray.config.loading.load import load
 from nla_ray.config.pairs.known import named_pairs
 from nla_ray.config.reading.positions import Positions
@@ -36,9 +36,9 @@ PARTS = [block for block in blocks("yaml") if block not in WHOLE]
 def test_every_configuration_loads(number: int, tmp_path: Path) -> None:
     path = tmp_path / "guide.yaml"
     path.write_text(WHOLE[number])
-    models = load(DecodeConfig, path).models
-    for ref in (models.target, models.av, models.ar):
-        assert ref is not None and ref.path.partition(":")[0] in named_pairs()
+    for models in (one.models for one in load(DecodeFile, path).each()):
+        for ref in (models.target, models.av, models.ar):
+            assert ref is not None and ref.path.partition(":")[0] in {*named_pairs(), "s3"}
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -72,7 +72,7 @@ def test_the_cluster_job_loads() -> None:
     assert config.runner.name == "ray" and config.output.startswith("s3://")
 
 
-@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: page.name)
 def test_every_link_leads_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
         assert link.startswith("https://") or (page.parent / link).exists(), link

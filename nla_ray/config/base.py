@@ -87,4 +87,6 @@ class OrText:
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        return {"anyOf": [{"type": "string"}, handler(schema)]}
+        # Pydantic asks again for what stands inside another type, such as an optional one.
+        found, text = handler(schema), {"type": "string"}
+        return found if text in found.get("anyOf", ()) else {"anyOf": [text, found]}

@@ -98,6 +98,41 @@ class Baseline(Config):
     """Vectors in the reference set, where known."""
 
 
+class LayerPair(PairParts):
+    """A pair that reads one layer of the target."""
+
+    layer: Annotated[int, Field(ge=0)] | None = None
+    """K, checked against the verbalizer's sidecar, which says it otherwise."""
+    av: Reference
+    """The verbalizer: a vector to text."""
+    baseline: Baseline | None = None
+    """Without it: the one in the reconstructor's sidecar, else the variance of the run's own vectors."""
+
+
+class LayeredModels(PairParts):
+    """The target and its pair, or a pair for each of several layers; written as in `Models`."""
+
+    target: Reference | None = None
+    """The model that is read; only a corpus of vectors can do without."""
+    av: Reference | None = None
+    """The verbalizer: a vector to text."""
+    layers: tuple[LayerPair, ...] = ()
+    """A pair for each layer, in place of `av` and what belongs to it: the target reads each document once for
+    all of them, up to the deepest, and each has a run of its own."""
+
+    @model_validator(mode="after")
+    def _one_or_layers(self) -> LayeredModels:
+        alone = [name for name in ("av", *PairParts.model_fields) if getattr(self, name) is not None]
+        if self.layers and alone:
+            raise ValueError(f"each of layers says its own {alone[0]}; leave it out beside them")
+        if not self.layers and self.av is None:
+            raise ValueError("name the verbalizer (av), or a pair for each layer (layers)")
+        said = [one.layer for one in self.layers if one.layer is not None]
+        if twice := next((one for one in said if said.count(one) > 1), None):
+            raise ValueError(f"layer {twice} stands twice in layers; a layer has one pair")
+        return self
+
+
 class DecodePolicy(Config):
     """What a decode does with any corpus and any models: what runs over many of them share."""
 
@@ -140,6 +175,7 @@ class Decoding(DecodePolicy):
 
     output: Name
     """Where the tables are: a folder or `s3://bucket/prefix`; other runs may be there too (`--add`)."""
+    models: Models | LayeredModels
     corpus: Corpus
     baseline: Baseline | None = None
     """Without it: the one in the reconstructor's sidecar, else the variance of the run's own vectors."""
@@ -170,41 +206,6 @@ class DecodeConfig(Decoding):
     def target(self) -> ModelRef | None:
         """The model that is read."""
         return self.models.target
-
-
-class LayerPair(PairParts):
-    """A pair that reads one layer of the target."""
-
-    layer: Annotated[int, Field(ge=0)] | None = None
-    """K, checked against the verbalizer's sidecar, which says it otherwise."""
-    av: Reference
-    """The verbalizer: a vector to text."""
-    baseline: Baseline | None = None
-    """Without it: the one in the reconstructor's sidecar, else the variance of the run's own vectors."""
-
-
-class LayeredModels(PairParts):
-    """The target and its pair, or a pair for each of several layers; written as in `Models`."""
-
-    target: Reference | None = None
-    """The model that is read; only a corpus of vectors can do without."""
-    av: Reference | None = None
-    """The verbalizer: a vector to text."""
-    layers: tuple[LayerPair, ...] = ()
-    """A pair for each layer, in place of `av` and what belongs to it: the target reads each document once for
-    all of them, up to the deepest, and each has a run of its own."""
-
-    @model_validator(mode="after")
-    def _one_or_layers(self) -> LayeredModels:
-        alone = [name for name in ("av", *PairParts.model_fields) if getattr(self, name) is not None]
-        if self.layers and alone:
-            raise ValueError(f"each of layers says its own {alone[0]}; leave it out beside them")
-        if not self.layers and self.av is None:
-            raise ValueError("name the verbalizer (av), or a pair for each layer (layers)")
-        said = [one.layer for one in self.layers if one.layer is not None]
-        if twice := next((one for one in said if said.count(one) > 1), None):
-            raise ValueError(f"layer {twice} stands twice in layers; a layer has one pair")
-        return self
 
 
 class DecodeFile(Decoding):

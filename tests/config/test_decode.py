@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
-from nla_ray.config.decode import DecodeConfig
+from nla_ray.config.decode import DecodeConfig, DecodeFile
 from nla_ray.config.loading.load import load
 
 ROOT = Path(__file__).parents[2]
@@ -62,5 +63,54 @@ def test_every_setting_is_described() -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "jobs").glob("decode_*.yaml")), ids=lambda path: path.name)
 def test_shipped_configurations_are_valid(path: Path) -> None:
-    load(DecodeConfig, path)
-    Draft202012Validator(DecodeConfig.model_json_schema()).validate(yaml.safe_load(path.read_text()))
+    (one,) = load(DecodeFile, path).each()
+    assert one == load(DecodeConfig, path), "a file with one pair asks for one decode"
+    Draft202012Validator(DecodeFile.model_json_schema()).validate(yaml.safe_load(path.read_text()))
+
+
+LAYERS: list[dict[str, object]] = [
+    {"av": "owner/av-10", "ar": "owner/ar-10", "baseline": {"value": 0.7, "reference": "ours"}},
+    {"av": "owner/av-20", "layer": 20, "injection": "replace@embedding=150"},
+]
+
+
+def test_a_file_with_a_pair_for_each_layer_asks_for_the_decode_of_each() -> None:
+    asked = DecodeFile.model_validate(VALUES | {"models": {"target": "owner/target", "layers": LAYERS}})
+    first, second = (
+        {name: one for name, one in layer.items() if name not in ("layer", "baseline")} for layer in LAYERS
+    )
+    assert asked.each() == (
+        config(models={"target": "owner/target", **first}, baseline=LAYERS[0]["baseline"]),
+        config(models={"target": "owner/target", **second}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("models", "changes", "said"),
+    [
+        ({}, {}, "name the verbalizer (av), or a pair for each layer (layers)"),
+        (
+            {"layers": LAYERS, "ar": "owner/ar"},
+            {},
+            "each of layers says its own ar; leave it out beside them",
+        ),
+        ({"layers": [LAYERS[1], LAYERS[1]]}, {}, "layer 20 stands twice in layers; a layer has one pair"),
+        ({"layers": LAYERS}, {"engine": {"ranks": 2}}, "is read anew for each pair; decode layer by layer"),
+        ({"layers": LAYERS}, {"continuation": {}}, "is read anew for each pair; decode layer by layer"),
+        (
+            {"layers": LAYERS},
+            {"baseline": LAYERS[0]["baseline"]},
+            "it is of one pair; say it in models.layers",
+        ),
+        (
+            {"layers": LAYERS},
+            {"corpus": {"paths": ["a.parquet"], "vectors": {}}},
+            "vectors that come with the corpus are of one layer; name one pair",
+        ),
+    ],
+)
+def test_layers_that_cannot_be_decoded_together_are_refused(
+    models: dict[str, object], changes: dict[str, object], said: str
+) -> None:
+    with pytest.raises(ValidationError, match=re.escape(said)):
+        DecodeFile.model_validate(VALUES | changes | {"models": {"target": "owner/target"} | models})

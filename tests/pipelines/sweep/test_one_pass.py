@@ -14,8 +14,9 @@ from nla_ray.nla.extraction import Extractor
 from nla_ray.pipelines.sweep.run import run_sweep
 from nla_ray.stages import verbalize
 from tests.conftest import NlaDirs
-from tests.decoded import Row, same_rows, select, sound
+from tests.decoded import Row, record_of, same_rows, select, sound
 from tests.nla.model.adapters.trained import trained
+from tests.runtime.conftest import RUNNERS, equal_threads
 from tests.sweeps import WEEKS, sweep_config
 from tests.tiny import LAYER, tiny_nla
 
@@ -86,6 +87,29 @@ def test_documents_are_read_once_for_all_layers_and_rows_are_those_of_each_pair_
         same_rows(rows(together, view), rows(alone, view))
     vectors = {str(row["activation_vector"]) for row in rows(together, "activations")}
     assert len(vectors) == len(rows(together, "activations")), "each pair has vectors of its own"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
+@pytest.mark.parametrize("name", ["fused", "pools"])
+def test_on_ray_the_rows_are_the_same_and_a_pass_is_shared_too(make: Make, name: str) -> None:
+    run_sweep(local := make("local", one_pass=True), FIRST)
+    ray = make("ray", one_pass=True, runner=equal_threads(RUNNERS[name]))
+    ended = run_sweep(ray, FIRST)
+    assert {one.state for one in ended.results} == {"done"}
+    sound(f"{ray.root}/tables")
+    for view in ("all_explanations", "activations"):
+        same_rows(rows(ray, view), rows(local, view), within=1e-5)
+    for config in (local, ray):
+        deep, shallow = (extracting(config, name) for name in PAIRS)
+        assert deep == pytest.approx(2 * shallow), "two blocks are borne by both, one by the deep pair alone"
+
+
+def extracting(config: SweepConfig, name: str) -> float:
+    """Seconds of extraction that the runs of a target record."""
+    found = select(f"{config.root}/tables", f"SELECT run_id FROM cells WHERE model = '{name}'")
+    records = [record_of(f"{config.root}/tables", run=row["run_id"]) for row in found]
+    return float(sum(record["busy_seconds"]["extract"] for record in records))
 
 
 @pytest.mark.parametrize("broken", PAIRS)
