@@ -22,8 +22,8 @@ import numpy as np
 from benchmarks._common import write_result
 from benchmarks.audit_power import share
 from nla_ray.audit.detect.hits import find_hits
-from nla_ray.audit.rates import rate_all
 from nla_ray.audit.tally import Tally, needed, tally
+from nla_ray.audit.verdicts.rates import rate_all
 from nla_ray.config.audit import Evidence
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.config.detectors.packs import Packs, load_packs

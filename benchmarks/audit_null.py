@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks._common import RESULTS, hardware, write_result
-from nla_ray.audit.compare import Week, compare
 from nla_ray.audit.inference.exposure import Readings, Reads
-from nla_ray.audit.rates import Rated, rate_all
 from nla_ray.audit.tally import Hits, Population, Tally
+from nla_ray.audit.verdicts.compare import Week, compare
+from nla_ray.audit.verdicts.rates import Rated, rate_all
 from nla_ray.config.audit import Evidence
 from nla_ray.config.detectors.model import Detector
 from nla_ray.intervals import wilson

@@ -29,12 +29,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks._common import write_result
-from nla_ray.audit.compare import Week, compare
 from nla_ray.audit.documents.readings import readings
 from nla_ray.audit.findings import FINDING, finding_rows
 from nla_ray.audit.inference.exposure import Readings, Reads
-from nla_ray.audit.rates import rate_all
 from nla_ray.audit.tally import Population, Tally, needed
+from nla_ray.audit.verdicts.compare import Week, compare
+from nla_ray.audit.verdicts.rates import rate_all
 from nla_ray.config.audit import AuditConfig, Evidence, Source
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.config.detectors.packs import Packs, load_packs

@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from nla_ray.audit.inference.expected import Expected
 from nla_ray.audit.inference.statistics import any_of_n
-from nla_ray.audit.measured import ABOVE, BENIGN, NOT, SHUFFLED
-from nla_ray.audit.rates import Rated
 from nla_ray.audit.report.context import Read, contexts
 from nla_ray.audit.report.evidence import Context, Evidence, Finding, Part, State
 from nla_ray.audit.tally import Tally, needed
+from nla_ray.audit.verdicts.measured import ABOVE, BENIGN, NOT, SHUFFLED
+from nla_ray.audit.verdicts.rates import Rated
 from nla_ray.config.detectors.model import Detector
 from nla_ray.ids import digest
 from nla_ray.pages.data import rounded

@@ -9,9 +9,9 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from nla_ray.audit.compare import Week
 from nla_ray.audit.documents.readings import readings
 from nla_ray.audit.tally import Tally, tally
+from nla_ray.audit.verdicts.compare import Week
 from nla_ray.config.audit import Evidence, Units
 from nla_ray.config.detectors.model import Detector
 from nla_ray.tables import DOCUMENTS, REAL, ddl

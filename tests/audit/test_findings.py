@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from nla_ray.audit.findings import MOST_ROWS, finding_rows
-from nla_ray.audit.rates import rate_all
 from nla_ray.audit.tally import needed
+from nla_ray.audit.verdicts.rates import rate_all
 from nla_ray.config.audit import Evidence
 from nla_ray.config.detectors.model import Detector
 from nla_ray.tables import FINDINGS, table_of

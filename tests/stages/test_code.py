@@ -37,7 +37,7 @@ def test_what_decides_rows_counts_and_so_does_what_is_new(package: Path, name: s
 
 
 @pytest.mark.parametrize(
-    "name", ["cli/entry.py", "audit/rates.py", "pipelines/audit/run.py", "store/sql/read.py"]
+    "name", ["cli/entry.py", "audit/verdicts/rates.py", "pipelines/audit/run.py", "store/sql/read.py"]
 )
 def test_a_face_or_a_reader_does_not_count(package: Path, name: str) -> None:
     path = package / name

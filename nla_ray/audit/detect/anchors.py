@@ -51,8 +51,9 @@ class Vocabulary:
         return kept
 
     def _added(self, prefix: str, kept: Sequence[str]) -> float:
-        """What it costs to look for a beginning instead of all anchors that begin with it."""
-        return self.cost(frozenset({prefix})) - sum(self._rows(one) for one in kept if one.startswith(prefix))
+        """What it costs to look for a beginning instead of all `kept`, sorted, that begin with it."""
+        first, end = (bisect_left(kept, bound) for bound in (prefix, prefix + "\U0010ffff"))
+        return self.cost(frozenset({prefix})) - sum(map(self._rows, kept[first:end]))
 
     def _rows(self, anchor: str) -> int:
         word = anchor.removesuffix(END)

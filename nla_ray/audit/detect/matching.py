@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 import duckdb
@@ -10,8 +12,9 @@ from nla_ray.audit.detect.anchors import END, Vocabulary
 from nla_ray.audit.detect.patterns import MACROS, Filter, literal, marked, may_hold, satisfies, visible
 from nla_ray.config.detectors.model import Detection
 
-SAMPLED_ROWS = 4096
+SAMPLED_ROWS = 2048
 """Rows whose words decide which anchors are rare."""
+_WORD = re.compile("[a-z0-9_]+")
 
 
 def match(
@@ -107,7 +110,10 @@ def name_numbers(connection: duckdb.DuckDBPyConnection, detections: Mapping[str,
     )
     rows = [(at, name, one.reads, one.denied) for at, (name, one) in enumerate(detections.items())]
     if rows:
-        connection.executemany("INSERT INTO audit_names VALUES (?, ?, ?, ?)", rows)
+        values = ", ".join(
+            f"({at}, {literal(name)}, {literal(reads)}, {denied})" for at, name, reads, denied in rows
+        )
+        connection.execute(f"INSERT INTO audit_names VALUES {values}")
 
 
 def _nominate(connection: duckdb.DuckDBPyConnection, filtered: Filter, names: list[str]) -> None:
@@ -141,12 +147,5 @@ def _nominate(connection: duckdb.DuckDBPyConnection, filtered: Filter, names: li
 
 def vocabulary_of(connection: duckdb.DuckDBPyConnection, source: str) -> Vocabulary:
     """In how many of the first rows each word is."""
-    found = connection.execute(f"""
-        SELECT word, count(*)
-        FROM (
-            SELECT unnest(list_distinct(regexp_extract_all(norm, '[a-z0-9_]+'))) AS word
-            FROM (SELECT norm FROM {source} LIMIT {SAMPLED_ROWS})
-        )
-        GROUP BY word
-    """)
-    return Vocabulary(dict(found.fetchall()))
+    texts = connection.execute(f"SELECT norm FROM {source} LIMIT {SAMPLED_ROWS}").fetchall()
+    return Vocabulary(Counter(word for (text,) in texts for word in set(_WORD.findall(text))))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
+from nla_ray.audit.report.html.page import html
 from nla_ray.audit.report.markdown import markdown
 from nla_ray.audit.report.model import Report
-from nla_ray.audit.report.page import html
 from nla_ray.audit.report.sarif import sarif
 from nla_ray.errors import InputError
 from nla_ray.store.places.tree import Tree

@@ -8,12 +8,12 @@ from typing import Literal
 
 import duckdb
 
-from nla_ray.audit.compare import State
 from nla_ray.audit.findings import Row
-from nla_ray.audit.rates import Rated
 from nla_ray.audit.report.model import Gate, Part, Population
 from nla_ray.audit.report.rates import Comparison
 from nla_ray.audit.tally import Tally
+from nla_ray.audit.verdicts.compare import State
+from nla_ray.audit.verdicts.rates import Rated
 
 Role = Literal["audited", "before", "benign"]
 

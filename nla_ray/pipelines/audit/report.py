@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from nla_ray import __version__
 from nla_ray.audit.denylist import denylist
 from nla_ray.audit.findings import EXPERIMENTAL, FINDING, Row, shown_findings
-from nla_ray.audit.measured import EVERYWHERE, INSUFFICIENT
 from nla_ray.audit.notes import cannot_claim, left_out, method, queries
-from nla_ray.audit.rates import Rated
 from nla_ray.audit.report.evidence import Finding
 from nla_ray.audit.report.model import FoundAt, Gate, Note, Policy, Report, ReportVerdict, Run
 from nla_ray.audit.report.rates import NOT_KNOWN, Comparison, Result
 from nla_ray.audit.report.rates import Detector as ShownDetector
 from nla_ray.audit.report.says import summed_up
+from nla_ray.audit.verdicts.measured import EVERYWHERE, INSUFFICIENT
+from nla_ray.audit.verdicts.rates import Rated
 from nla_ray.config.audit import AuditConfig
 from nla_ray.config.detectors.levels import GRAVEST_FIRST
 from nla_ray.config.detectors.model import Detector

@@ -11,22 +11,22 @@ import numpy as np
 import pyarrow as pa
 from pydantic import JsonValue
 
-from nla_ray.audit.compare import State, Week, claimed, compare, states_of
 from nla_ray.audit.detect.hits import find_hits
 from nla_ray.audit.detect.judge import Judge
 from nla_ray.audit.detect.others import NO_HELPERS, Helpers, asking, check_helpers
 from nla_ray.audit.documents.parts import leave_out
 from nla_ray.audit.documents.readings import readings
 from nla_ray.audit.findings import FINDING, Row, finding_rows, hit_table
-from nla_ray.audit.gates import evidence_gate, gates_of, populations, proof_gate, verdict_of
 from nla_ray.audit.inference.contrast import in_strata
 from nla_ray.audit.inference.exposure import joined
 from nla_ray.audit.inference.frame import UNMATCHED, match
-from nla_ray.audit.measured import BENIGN, INSUFFICIENT, Beside
-from nla_ray.audit.rates import rate_all
 from nla_ray.audit.report.model import Part, Report
 from nla_ray.audit.report.write import write_report
 from nla_ray.audit.tally import Tally, tally
+from nla_ray.audit.verdicts.compare import State, Week, claimed, compare, states_of
+from nla_ray.audit.verdicts.gates import evidence_gate, gates_of, populations, proof_gate, verdict_of
+from nla_ray.audit.verdicts.measured import BENIGN, INSUFFICIENT, Beside
+from nla_ray.audit.verdicts.rates import rate_all
 from nla_ray.config.audit import AuditConfig, AuditPolicy, Source, Units
 from nla_ray.config.detectors.levels import GRAVEST_FIRST
 from nla_ray.config.detectors.model import Detector

@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import islice
 from typing import Literal
 
-from nla_ray.audit.planned import planned_rate
+from nla_ray.audit.verdicts.planned import planned_rate
 from nla_ray.config.base import Config
 from nla_ray.config.detectors.model import Detector
 from nla_ray.errors import InputError, OverBudgetError, UnreachableError

@@ -8,12 +8,12 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 
-from nla_ray.audit.compare import compare
 from nla_ray.audit.findings import finding_rows
 from nla_ray.audit.inference.frame import UNMATCHED
-from nla_ray.audit.measured import INSUFFICIENT, NOT, Beside
-from nla_ray.audit.rates import Rated, rate_all
 from nla_ray.audit.tally import Tally
+from nla_ray.audit.verdicts.compare import compare
+from nla_ray.audit.verdicts.measured import INSUFFICIENT, NOT, Beside
+from nla_ray.audit.verdicts.rates import Rated, rate_all
 from nla_ray.config.audit import Evidence
 from tests.audit.planted import Row, at_random, corpus, detector, in_documents, never, tally_of, week_of
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from nla_ray.audit.measured import Measured
 from nla_ray.audit.tally import Population, Tally
+from nla_ray.audit.verdicts.measured import Measured
 from nla_ray.config.audit import Evidence
 from nla_ray.config.detectors.model import Detector
 from nla_ray.tables import REAL

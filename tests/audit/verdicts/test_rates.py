@@ -8,12 +8,12 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from nla_ray.audit.compare import Week
-from nla_ray.audit.gates import evidence_gate, verdict_of
 from nla_ray.audit.inference.frame import UNMATCHED
-from nla_ray.audit.measured import ABOVE, EVERYWHERE, INSUFFICIENT, NOT, Beside
-from nla_ray.audit.rates import Rated, rate_all
 from nla_ray.audit.report.rates import Rate
+from nla_ray.audit.verdicts.compare import Week
+from nla_ray.audit.verdicts.gates import evidence_gate, verdict_of
+from nla_ray.audit.verdicts.measured import ABOVE, EVERYWHERE, INSUFFICIENT, NOT, Beside
+from nla_ray.audit.verdicts.rates import Rated, rate_all
 from nla_ray.config.audit import Evidence, Units
 from nla_ray.errors import InputError
 from nla_ray.intervals import wilson

@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from nla_ray.audit.inference.statistics import benjamini_hochberg
-from nla_ray.audit.measured import ABOVE, BENIGN, EVERYWHERE, INSUFFICIENT, NOT, Beside, Measured
 from nla_ray.audit.report.rates import Rate, RateVerdict
 from nla_ray.audit.tally import Tally, needed
+from nla_ray.audit.verdicts.measured import ABOVE, BENIGN, EVERYWHERE, INSUFFICIENT, NOT, Beside, Measured
 from nla_ray.config.audit import Evidence
 from nla_ray.config.detectors.model import Detector
 from nla_ray.pages.data import rounded

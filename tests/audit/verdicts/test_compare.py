@@ -7,9 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from nla_ray.audit.compare import Week, compare, states_of
 from nla_ray.audit.inference.frame import match
 from nla_ray.audit.report.rates import Comparison
+from nla_ray.audit.verdicts.compare import Week, compare, states_of
 from nla_ray.config.audit import Evidence, Units
 from nla_ray.config.detectors.model import Detector
 from tests.audit.planted import Row, Says, at_random, corpus, detector, in_documents, never, week_of

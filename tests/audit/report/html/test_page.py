@@ -12,8 +12,8 @@ from importlib.resources import files
 import pytest
 
 from nla_ray.audit.report import Report
+from nla_ray.audit.report.html.page import html
 from nla_ray.audit.report.outline import MOST_FINDINGS, MOST_OF_DETECTOR
-from nla_ray.audit.report.page import html
 from nla_ray.config.detectors.model import Estimate, Validation
 from nla_ray.pages.words import shown
 from tests.audit.nasty import NASTY, everywhere, in_findings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nla_ray.audit.planned import planned_rate
+from nla_ray.audit.verdicts.planned import planned_rate
 from nla_ray.config.audit import Evidence
 from tests.audit.planted import detector
 

@@ -7,11 +7,11 @@ from functools import cache
 from jinja2 import Environment
 
 from nla_ray.audit.report import says
-from nla_ray.audit.report.cover import cover
 from nla_ray.audit.report.figures import changes_figure, fidelity_class, rate_figures
+from nla_ray.audit.report.html.cover import cover
+from nla_ray.audit.report.html.references import REFERENCES
 from nla_ray.audit.report.model import Report
 from nla_ray.audit.report.outline import headline, marked, outline, run_labels
-from nla_ray.audit.report.references import REFERENCES
 from nla_ray.config.detectors.model import VALIDATED
 from nla_ray.pages import render
 
@@ -36,7 +36,7 @@ def html(report: Report) -> str:
 @cache
 def _templates() -> Environment:
     return render.environment(
-        "nla_ray.audit.report",
+        "nla_ray.audit.report.html",
         fidelity=fidelity_class,
         marked=marked,
         names_what=says.names_what,

@@ -10,10 +10,10 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from nla_ray.audit.measured import INSUFFICIENT
-from nla_ray.audit.rates import Rated
 from nla_ray.audit.report.model import Gate, Part, Population, ReportVerdict
 from nla_ray.audit.tally import Tally
+from nla_ray.audit.verdicts.measured import INSUFFICIENT
+from nla_ray.audit.verdicts.rates import Rated
 from nla_ray.config.audit import Evidence, Gates
 from nla_ray.config.models.injection import PROVEN_FROM
 from nla_ray.intervals import clustered_mean

@@ -7,8 +7,8 @@ import json
 import duckdb
 import pytest
 
-from nla_ray.audit.gates import gates_of, populations, proof_gate, verdict_of
 from nla_ray.audit.report.model import Gate, Part, Population
+from nla_ray.audit.verdicts.gates import gates_of, populations, proof_gate, verdict_of
 from nla_ray.config.audit import Evidence, Gates
 from tests.audit.planted import RUN, corpus, detector, never, tally_of
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nla_ray.audit.report import Report
-from nla_ray.audit.report.page import html
+from nla_ray.audit.report.html.page import html
 from nla_ray.audit.report.rates import RateVerdict
 from nla_ray.audit.report.says import summed_up
 from nla_ray.pages.words import shown

@@ -1,0 +1,1 @@
+"""The report as one page: its templates, its first sheet, and the references of its appendix."""

@@ -1,0 +1,1 @@
+"""What counts mean: rates beside controls, comparisons, gates, and what a planned audit could see."""
