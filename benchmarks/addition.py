@@ -20,8 +20,8 @@ from typing import Any
 import yaml
 
 from benchmarks._common import write_result
-from nla_ray.config.injection import Injection
-from nla_ray.config.reference import ModelRef
+from nla_ray.config.models.injection import Injection
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.config.training.train import Supervised
 from nla_ray.demo.recipe.autoencoder import WarmStart, sidecar_of
 from nla_ray.demo.recipe.measure import draw
@@ -30,9 +30,9 @@ from nla_ray.demo.recipe.target import LAYER
 from nla_ray.demo.recipe.train import PAIRS_PER_DOCUMENT, PAIRS_SEED, RECIPES
 from nla_ray.models import directory_of
 from nla_ray.nla.extraction import Extractor
-from nla_ray.nla.fidelity import variance_baseline
 from nla_ray.nla.prompt import load_tokenizer
-from nla_ray.nla.proof.prove import prove
+from nla_ray.nla.proof.prove import Pair, prove
+from nla_ray.nla.reconstruction.fidelity import variance_baseline
 
 ADDED, REPLACED = "add_matched@output:1", "replace@embedding=29.325"
 HELD_OUT = 5
@@ -104,7 +104,7 @@ def without_injection(av: Path, copy: Path) -> Path:
 
 def proof(av: Path, injection: str | None) -> dict[str, Any]:
     """What a proof says, and all that it stands on."""
-    made = prove(av, of_demo("ar"), of_demo("target"), injection=injection)
+    made = prove(Pair(av, of_demo("ar"), of_demo("target"), injection))
     return {"says": made.verdict} | made.as_json()
 
 
