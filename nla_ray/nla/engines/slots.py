@@ -25,6 +25,9 @@ from nla_ray.nla.model.slots.attention import SlotPass, capped
 from nla_ray.nla.model.slots.kv import Prefix, SlotKV, Slots
 from nla_ray.nla.verbalizer import Answer, Request, Sampling, Steps
 
+PIECE = 64
+"""Columns that are read together by the rows that reach them: few rows are old."""
+
 
 @dataclass(frozen=True)
 class SlotLayout:
@@ -42,8 +45,8 @@ class SlotLayout:
 
     @property
     def group(self) -> int:
-        """Rows that begin together: few, so that slots wait little; not one, for a pass costs its launch."""
-        return min(self.slots, max(2, self.slots // 16))
+        """Rows that begin together: few, so that slots wait little; not one: a pass has its fixed cost."""
+        return min(self.slots, max(2, self.slots // 8))
 
 
 class SlotDecoder:
@@ -92,11 +95,11 @@ class SlotDecoder:
         group, own = self.group, len(self.suffix_TD)
         rows = slice(0, group)
         with torch.inference_mode():
-            kv = SlotKV(group, own + len(tokens), self.prefix)
+            kv = SlotKV(group, own + len(tokens), self.prefix, PIECE)
             found = [self.prefill(vectors, kv, rows)]
             for at, token in enumerate(tokens, start=own):
                 ids_B1 = torch.full((group, 1), token, device=self.device)
-                step = SlotPass(kv, rows, torch.full_like(ids_B1, at), at + 1)
+                step = SlotPass(kv, rows, torch.full_like(ids_B1, at), [at + 1] * group)
                 found.append(self.forward(self.embed(ids_B1), step))
             return torch.stack(found, dim=1)[: len(vectors)].float()
 
@@ -105,7 +108,8 @@ class SlotDecoder:
         shape = (self.group, len(self.slots), self.d_model)
         vectors_BSD, live_B1 = stacked(vectors, shape, self.device)
         plain_BTD = self.suffix_TD.expand(self.group, -1, -1)
-        begun = SlotPass(kv, slots, self._columns(self.group, len(self.suffix_TD)), len(self.suffix_TD))
+        length = len(self.suffix_TD)
+        begun = SlotPass(kv, slots, self._columns(self.group, length), [length] * self.group)
         with injecting(self.body, self.injection, plain_BTD, self.slots, vectors_BSD, live_B1) as embeds_BTD:
             return self.forward(embeds_BTD, begun)
 
@@ -122,7 +126,7 @@ class SlotDecoder:
         if not length:
             return Prefix()
         kv = SlotKV(1, length)
-        self.forward(embeds_1TD, SlotPass(kv, slice(0, 1), self._columns(1, length), length))
+        self.forward(embeds_1TD, SlotPass(kv, slice(0, 1), self._columns(1, length), [length]))
         return kv.as_prefix(length)
 
     def _columns(self, rows: int, length: int) -> torch.Tensor:
@@ -140,7 +144,7 @@ class _Run:
         self.decoder, self.requests, self.sampling = decoder, enumerate(requests), sampling
         slots, device, most = decoder.layout.slots, decoder.device, sampling.max_new_tokens
         self.own = len(decoder.suffix_TD) - 1
-        self.kv = SlotKV(slots, self.own + most, decoder.prefix)
+        self.kv = SlotKV(slots, self.own + most, decoder.prefix, PIECE)
         self.rows: list[int | None] = [None] * slots
         self.said = [0] * slots
         self.flags = _Flags(slots, device)
@@ -184,11 +188,14 @@ class _Run:
     def _step(self) -> None:
         """One more token in every slot that has a row, computed for all of them."""
         decoder = self.decoder
-        longest = max(said for said, row in zip(self.said, self.rows, strict=True) if row is not None)
-        longest = min(longest, self.sampling.max_new_tokens - 1)
-        # What is over must see something, too: nothing is read behind the longest row.
-        columns_S1 = (self.own + self.said_S.clamp(1, longest))[:, None]
-        slots = SlotPass(self.kv, slice(None), columns_S1, self.own + longest + 1)
+        last = self.sampling.max_new_tokens - 1
+        lengths = [
+            0 if row is None else self.own + min(said, last) + 1
+            for said, row in zip(self.said, self.rows, strict=True)
+        ]
+        # What is over must see something, too: no column is read behind the longest row.
+        columns_S1 = (self.own + self.said_S.clamp(min=1))[:, None].clamp(max=max(lengths) - 1)
+        slots = SlotPass(self.kv, slice(None), columns_S1, lengths)
         self._say(decoder.forward(decoder.embed(self.tokens_S[:, None]), slots), self.all_S)
         self.said = [said + 1 for said in self.said]
         decoder.steps.slots += len(self.rows)

@@ -76,12 +76,12 @@ class SlotRows:
 
     def _forward(self, ids_NT: torch.Tensor, columns_NT: torch.Tensor) -> torch.Tensor:
         """Hidden states [N, T, D] of tokens in these columns, those of padding among them."""
-        length, columns_NT = int(columns_NT.max()) + 1, columns_NT.to(self._device)
+        lengths, columns_NT = (columns_NT[:, -1] + 1).tolist(), columns_NT.to(self._device)
         hidden_NTD: torch.Tensor = self._body(
             input_ids=ids_NT,
             position_ids=columns_NT,
             use_cache=False,
-            nla_slots=SlotPass(self._kv, slice(0, len(ids_NT)), columns_NT, length),
+            nla_slots=SlotPass(self._kv, slice(0, len(ids_NT)), columns_NT, lengths),
         ).last_hidden_state
         return hidden_NTD
 

@@ -9,8 +9,9 @@ hidden from it, and add zeros behind its own sums.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -25,23 +26,39 @@ NAME = "nla_ray_slots"
 """Value of `attn_implementation` for a model whose forward pass is given `nla_slots=SlotPass(...)`."""
 
 
+@dataclass(frozen=True)
+class Piece:
+    """Some columns, which rows of the batch read them, and the slots of these."""
+
+    columns: slice
+    rows: Slots
+    slots: Slots
+
+
 class SlotPass:
     """What one forward pass needs: keys and values, and where the tokens [B, T] of its rows go in them."""
 
-    def __init__(self, kv: SlotKV, slots: Slots, columns_BT: torch.Tensor, length: int) -> None:
+    def __init__(self, kv: SlotKV, slots: Slots, columns_BT: torch.Tensor, lengths: Sequence[int]) -> None:
         """Token t of row i goes to column `columns_BT[i, t]` of slot `slots[i]`, and its query sees all
-        columns up to that one; the longest of the rows that matter has `length` tokens then.
+        columns up to that one. `lengths` are how many columns each row has to read; where it is fewer than
+        it has, its output says nothing.
         """
         self.kv, self.slots, self.columns_BT = kv, slots, columns_BT
-        self.columns = min(window(length), kv.capacity)
+        self.columns = min(window(max(lengths)), kv.capacity)
+        self.pieces = list(self._cut(lengths))
         self._masks: dict[int | None, torch.Tensor] = {}
 
-    def append(
-        self, layer: int, key_BKTD: torch.Tensor, value_BKTD: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Add this pass's keys and values of a block; returns all that its rows have, see `SlotKV.read`."""
-        self.kv.write(layer, self.slots, self.columns_BT, key_BKTD, value_BKTD)
-        return self.kv.read(layer, self.slots, self.columns)
+    def _cut(self, lengths: Sequence[int]) -> Iterator[Piece]:
+        """The columns in pieces, each with the rows that reach it; where these are many, with all of them."""
+        for start in range(0, self.columns, self.kv.piece):
+            columns = slice(start, min(start + self.kv.piece, self.columns))
+            rows = [row for row, length in enumerate(lengths) if length > start]
+            if 2 * len(rows) > len(lengths):
+                yield Piece(columns, slice(None), self.slots)
+                continue
+            rows_M = torch.tensor(rows, device=self.columns_BT.device)
+            slots_B = torch.arange(self.kv.slots, device=rows_M.device)[self.slots]
+            yield Piece(columns, rows_M, slots_B[rows_M])
 
     def mask_BTX(self, dtype: torch.dtype, sliding: int | None) -> torch.Tensor:
         """What is added to a token's scores over the columns of prefix and slot: 0, or minus infinity.
@@ -117,26 +134,31 @@ def attend(
     rows = heads // kv_heads * steps
     # R: the query rows of one key-value head, (query head in its group, step). X: columns of prefix and slot.
     query_BKRD = query_BHTD.reshape(batch, kv_heads, rows, width) * scaling
-    key_BKDC, value_BKCD = nla_slots.append(layer, key_BKTD, value_BKTD)
-    own_BKRC = torch.matmul(query_BKRD, key_BKDC)
-    prefix = nla_slots.kv.prefix
-    if not prefix.length:
-        scores_BKRX = own_BKRC
-    else:
+    kv, prefix = nla_slots.kv, nla_slots.kv.prefix
+    kv.write(layer, nla_slots.slots, nla_slots.columns_BT, key_BKTD, value_BKTD)
+    found = [(piece, kv.read(layer, piece.slots, piece.columns)) for piece in nla_slots.pieces]
+    mask_BTX = nla_slots.mask_BTX(query_BHTD.dtype, sliding_window)
+    scores_BKRX = query_BKRD.new_zeros(batch, kv_heads, rows, mask_BTX.shape[2])
+    # Y: the query rows of the whole batch. M: rows of the batch that reach a piece of the columns.
+    if prefix.length:
         query_KYD = query_BKRD.transpose(0, 1).reshape(kv_heads, batch * rows, width)
         scores_KYP = torch.bmm(query_KYD, prefix.blocks[layer][0])
-        scores_BKRP = scores_KYP.view(kv_heads, batch, rows, -1).transpose(0, 1)
-        scores_BKRX = torch.cat((scores_BKRP, own_BKRC), dim=-1)
+        scores_BKRX[..., : prefix.columns] = scores_KYP.view(kv_heads, batch, rows, -1).transpose(0, 1)
+    own_BKRC = scores_BKRX[..., prefix.columns :]
+    for piece, (key_MKDC, _) in found:
+        own_BKRC[..., piece.columns][piece.rows] = torch.matmul(query_BKRD[piece.rows], key_MKDC)
     scores_BKRX = capped(scores_BKRX, softcap)
-    mask_BTX = nla_slots.mask_BTX(scores_BKRX.dtype, sliding_window)
     scores_BKRX.view(batch, -1, steps, mask_BTX.shape[2]).add_(mask_BTX[:, None])
     probs_BKRX = torch.softmax(scores_BKRX, dim=-1, dtype=torch.float32).to(query_BHTD.dtype)
-    output_BKRD = torch.matmul(probs_BKRX[..., prefix.columns :], value_BKCD)
+    output_BKRD = query_BKRD.new_zeros(batch, kv_heads, rows, deep)
+    for piece, (_, value_MKCD) in found:
+        probs_MKRC = probs_BKRX[..., prefix.columns :][..., piece.columns][piece.rows]
+        output_BKRD[piece.rows] += torch.matmul(probs_MKRC, value_MKCD)
     if prefix.length:
         probs_BKRP = probs_BKRX[..., : prefix.columns]
         probs_KYP = probs_BKRP.transpose(0, 1).reshape(kv_heads, batch * rows, prefix.columns)
         output_KYD = torch.bmm(probs_KYP, prefix.blocks[layer][1])
-        output_BKRD = output_BKRD + output_KYD.view(kv_heads, batch, rows, deep).transpose(0, 1)
+        output_BKRD += output_KYD.view(kv_heads, batch, rows, deep).transpose(0, 1)
     return output_BKRD.view(batch, heads, steps, deep).transpose(1, 2), None
 
 

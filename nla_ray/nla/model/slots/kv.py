@@ -35,11 +35,14 @@ class SlotKV:
 
     Keys are kept transposed, [slots, kv_heads, head_dim, capacity]: a product of a few query rows with them
     then streams memory instead of gathering it. Buffers are made when a block first writes, in its shape
-    and type.
+    and type. Columns are read in pieces of `piece`, by the rows that reach them; without it in one.
     """
 
-    def __init__(self, slots: int, capacity: int, prefix: Prefix | None = None) -> None:
+    def __init__(
+        self, slots: int, capacity: int, prefix: Prefix | None = None, piece: int | None = None
+    ) -> None:
         self.slots, self.capacity, self.prefix = slots, window(capacity), prefix or Prefix()
+        self.piece = piece or self.capacity
         self._own: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def write(
@@ -62,12 +65,12 @@ class SlotKV:
         key_SKDC.permute(0, 3, 1, 2)[rows_B1, columns_BT] = key_BKTD.transpose(1, 2)
         value_SKCD.transpose(1, 2)[rows_B1, columns_BT] = value_BKTD.transpose(1, 2)
 
-    def read(self, layer: int, slots: Slots, columns: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """The first columns of some rows: keys [B, kv_heads, head_dim, columns] and values [B, kv_heads,
+    def read(self, layer: int, slots: Slots, columns: slice) -> tuple[torch.Tensor, torch.Tensor]:
+        """Columns of some rows: keys [B, kv_heads, head_dim, columns] and values [B, kv_heads,
         columns, head_dim]; views, where the slots are neighbours.
         """
         key_SKDC, value_SKCD = self._own[layer]
-        return key_SKDC[..., :columns][slots], value_SKCD[:, :, :columns][slots]
+        return key_SKDC[..., columns][slots], value_SKCD[:, :, columns][slots]
 
     def clear(self, slots: Slots) -> None:
         """Forget what these slots hold: what is hidden counts nothing, but for NaN."""

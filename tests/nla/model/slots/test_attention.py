@@ -10,7 +10,7 @@ import torch
 from nla_ray.nla.model.slots.attention import SlotPass, attend
 from nla_ray.nla.model.slots.kv import Prefix, SlotKV, Slots
 
-SLOTS, HEADS, KV_HEADS, WIDTH, PREFIX, CAPACITY = 6, 4, 2, 8, 5, 64
+SLOTS, HEADS, KV_HEADS, WIDTH, PREFIX, CAPACITY, PIECE = 6, 4, 2, 8, 5, 64, 32
 PREFIX_KEYS, PREFIX_VALUES = torch.randn(
     2, KV_HEADS, PREFIX, WIDTH, generator=torch.Generator().manual_seed(1)
 )
@@ -50,7 +50,7 @@ def test_rows_of_any_length_attend_like_single_rows(
 ) -> None:
     torch.manual_seed(0)
     keys, values = torch.randn(2, SLOTS, KV_HEADS, CAPACITY, WIDTH)
-    kv = SlotKV(SLOTS, CAPACITY, prefix_of(prefix))
+    kv = SlotKV(SLOTS, CAPACITY, prefix_of(prefix), PIECE)
     options = {"scaling": WIDTH**-0.5, "softcap": softcap, "sliding_window": window}
 
     def run(slots: Slots, starts: list[int], steps: int) -> None:
@@ -61,7 +61,7 @@ def test_rows_of_any_length_attend_like_single_rows(
             torch.stack([all_[slot][:, at] for slot, at in zip(rows, columns_BT, strict=True)])
             for all_ in (keys, values)
         )
-        told = SlotPass(kv, slots, columns_BT, max(starts) + steps)
+        told = SlotPass(kv, slots, columns_BT, [start + steps for start in starts])
         found, _ = attend(Block(), query, key, value, None, nla_slots=told, **options)
         for row, (slot, start) in enumerate(zip(rows, starts, strict=True)):
             stop = start + steps
@@ -86,10 +86,10 @@ def test_a_longer_neighbour_changes_no_bit(dtype: torch.dtype) -> None:
     cache = torch.randn(2, SLOTS, KV_HEADS, CAPACITY, WIDTH, dtype=dtype)
     outputs = []
     for longest in (9, 31, 47, CAPACITY - 1):
-        kv, rows = SlotKV(SLOTS, CAPACITY, prefix_of(PREFIX, dtype)), slice(None)
+        kv, rows = SlotKV(SLOTS, CAPACITY, prefix_of(PREFIX, dtype), PIECE), slice(None)
         kv.write(0, rows, torch.arange(CAPACITY).expand(SLOTS, -1), *cache)
         columns_B1 = torch.tensor([8, 8, 3, 8, 0, longest])[:, None]
-        told = SlotPass(kv, rows, columns_B1, longest + 1)
+        told = SlotPass(kv, rows, columns_B1, (columns_B1[:, 0] + 1).tolist())
         outputs.append(attend(Block(), query, key, value, None, nla_slots=told, scaling=0.3)[0][:-1])
     assert all(torch.equal(one, outputs[0]) for one in outputs)
 
@@ -107,7 +107,7 @@ def prefix_of(length: int, dtype: torch.dtype = torch.float32) -> Prefix:
 def test_what_a_slot_held_before_does_not_matter() -> None:
     kv, rows = SlotKV(1, CAPACITY), torch.tensor([0])
     query, key, value = torch.randn(1, HEADS, 2, WIDTH), *torch.randn(2, 1, KV_HEADS, 2, WIDTH)
-    told = {"nla_slots": SlotPass(kv, rows, torch.arange(2)[None], 2), "scaling": 1.0}
+    told = {"nla_slots": SlotPass(kv, rows, torch.arange(2)[None], [2]), "scaling": 1.0}
     before, _ = attend(Block(), query, key, value, None, **told)  # type: ignore[arg-type]
     spoiled = torch.full((1, KV_HEADS, CAPACITY, WIDTH), float("nan"))
     kv.write(0, rows, torch.arange(CAPACITY)[None], spoiled, spoiled)
