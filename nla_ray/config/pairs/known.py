@@ -41,8 +41,8 @@ class KnownPair(Config):
     """Its reconstructors. The first is NAME:ar."""
     ar_on: Name | None = None
     revision: Name | None = None
-    """The commit that was reviewed: of another one nothing is known then. Absent, the entry holds for what is
-    published under the reference, now or later, and the proof tells whether it does."""
+    """The commit that was reviewed: of another one nothing is known then. Absent, the entry holds for
+    whatever is published under the reference, now or later, and the proof tells whether it does."""
     layer: Annotated[int, Field(ge=0)] | None = None
     """K; absent for a pair that reads every layer or where the files say it."""
     injection: InjectionText | None = None

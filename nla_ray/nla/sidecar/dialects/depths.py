@@ -37,10 +37,8 @@ def translate(seen: Seen) -> dict[str, Any]:
 
 def is_ours(seen: Seen) -> bool:
     """Whether the words of a pair of one layer are its trainer's: no other one says `normalize`."""
-    return bool(
-        seen.said("training", "corpus") == "nla-at-home"
-        or seen.said("training", "injection_mode") == "normalize"
-    )
+    training = seen.group("training")
+    return bool(training.get("corpus") == "nla-at-home" or training.get("injection_mode") == "normalize")
 
 
 def bucket(layer: int, blocks: int, buckets: list[int]) -> int:
