@@ -18,7 +18,7 @@ from nla_ray.config.audit import AuditConfig
 from nla_ray.config.detectors.packs import Packs
 from nla_ray.errors import InputError
 from nla_ray.ids import digest
-from nla_ray.pipelines.audit.audited import Opened
+from nla_ray.pipelines.audit.audited import Sources
 from nla_ray.store.places.tree import Tree
 from nla_ray.store.runs.plan import Plan
 from nla_ray.text import masked_values
@@ -36,14 +36,16 @@ def plan_of(
     config: AuditConfig,
     packs: Packs,
     embedder: Embedder | None,
-    subject: Opened,
-    before: Opened | None,
-    benign: Opened | None,
+    sources: Sources,
 ) -> Plan:
     """The plan of the audit's tables: its id follows from the tables, the detectors and the configuration."""
     tables: dict[str, JsonValue] = {
         name: dict(opened.runs)
-        for name, opened in (("audited", subject), ("before", before), ("benign", benign))
+        for name, opened in (
+            ("audited", sources.subject),
+            ("before", sources.before),
+            ("benign", sources.benign),
+        )
         if opened is not None
     }
     facts: dict[str, JsonValue] = {
@@ -60,7 +62,7 @@ def plan_of(
     audit_id = digest(*identity)[:32]
     return Plan(
         run_id=audit_id, table="rates", sides=("findings", "hits"),
-        units=dict.fromkeys(subject.runs), facts=facts,
+        units=dict.fromkeys(sources.subject.runs), facts=facts,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from nla_ray.audit.denylist import denylist
 from nla_ray.audit.findings import EXPERIMENTAL, FINDING, Row, shown_findings
 from nla_ray.audit.notes import cannot_claim, left_out, method, queries
 from nla_ray.audit.report.evidence import Finding
-from nla_ray.audit.report.model import FoundAt, Gate, Note, Policy, Report, ReportVerdict, Run
+from nla_ray.audit.report.model import FoundAt, Gate, Note, Policy, Report, Run
 from nla_ray.audit.report.rates import NOT_KNOWN, Comparison, Result
 from nla_ray.audit.report.rates import Detector as ShownDetector
 from nla_ray.audit.report.says import summed_up
@@ -25,7 +25,7 @@ from nla_ray.config.detectors.packs import Packs
 from nla_ray.errors import Exit
 from nla_ray.ids import digest
 from nla_ray.pages.data import Reference
-from nla_ray.pipelines.audit.audited import AuditedRun, Compared
+from nla_ray.pipelines.audit.audited import AuditedRun, Compared, Judged
 from nla_ray.pipelines.audit.differences import differences
 from nla_ray.text import masked
 
@@ -37,21 +37,9 @@ SHOWN_FINDINGS, SHOWN_OTHERS = 100, 10
 """Of one detector and run: findings that the report shows, and documents that are none, the strongest."""
 
 
-def build_report(
-    config: AuditConfig,
-    packs: Packs,
-    audit_id: str,
-    runs: Sequence[AuditedRun],
-    rows: Sequence[Row],
-    verdict: tuple[ReportVerdict, tuple[str, ...]],
-    change: Compared | None,
-    unread: Mapping[str, int],
-) -> Report:
-    """The report. It depends on the arguments alone: no time, no path, no machine.
-
-    `unread`: texts without a verdict of the judge, by the reason.
-    """
-    found = [one for one in runs if one.role == "audited"]
+def build_report(config: AuditConfig, packs: Packs, audit_id: str, judged: Judged) -> Report:
+    """The report. It depends on the arguments alone: no time, no path, no machine."""
+    runs, rows, found = judged.runs, judged.rows, judged.audited
     shown = labelled([run_of(one) for one in runs])
     recipes = {run.run_id: json.loads(run.config) for run in shown}
     report = Report(
@@ -60,17 +48,17 @@ def build_report(
         audit_id=audit_id,
         config_sha256=digest("audit config", config.fingerprint(), packs.fingerprint()),
         config=masked(config.canonical()),
-        verdict=verdict[0],
-        reasons=verdict[1],
+        verdict=judged.verdict[0],
+        reasons=judged.verdict[1],
         policy=policy_of(config, packs.detectors, found, rows),
         gates=tuple(_named(gate, len(runs)) for one in runs for gate in one.gates),
         runs=shown,
         detectors=tuple(_detector(detector, found, rows) for detector in packs.detectors),
         found=found_at(rows),
-        findings=tuple(_shown(found[0].connection, rows, change)),
-        comparison=None if change is None else _compared(change, shown),
+        findings=tuple(_shown(found[0].connection, rows, judged.change)),
+        comparison=None if judged.change is None else _compared(judged.change, shown),
         cannot_claim=cannot_claim(
-            config, packs.detectors, [one.tally for one in found], rows, unread, recipes
+            config, packs.detectors, [one.tally for one in found], rows, judged.unread, recipes
         )
         + tuple(left_out(shown))
         + tuple(note for one in found for note in _without_family(one)),

@@ -32,7 +32,7 @@ from nla_ray.config.detectors.levels import GRAVEST_FIRST
 from nla_ray.config.detectors.model import Detector
 from nla_ray.config.detectors.packs import Packs, Remote, load_packs
 from nla_ray.errors import ConfigError, InputError, NoFileError
-from nla_ray.pipelines.audit.audited import AuditedRun, Compared, Opened, Role
+from nla_ray.pipelines.audit.audited import AuditedRun, Compared, Judged, Opened, Role, Sources
 from nla_ray.pipelines.audit.identity import finished, plan_of, report_sha256, require_free, require_same
 from nla_ray.pipelines.audit.report import build_report
 from nla_ray.pipelines.review.validation import reviewed
@@ -40,6 +40,8 @@ from nla_ray.store import connect, open_run, open_store
 from nla_ray.store.catalog.cells import assign
 from nla_ray.store.places.files import expand, read_bytes
 from nla_ray.store.places.tree import Tree
+from nla_ray.store.runs.manifest import Manifest
+from nla_ray.store.runs.run import Run
 from nla_ray.store.upkeep.ended import next_id
 from nla_ray.tables import FINDINGS, RATES, REAL, table_of
 
@@ -50,6 +52,16 @@ States = Mapping[tuple[str, str], State]
 """What became of findings, by detector and document."""
 Doing = Callable[[str], None]
 """Told what is being done."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an audit is of: its configuration, its detectors with what they need, its tables."""
+
+    config: AuditConfig
+    packs: Packs
+    helpers: Helpers
+    sources: Sources
 
 
 @dataclass(frozen=True)
@@ -88,25 +100,13 @@ def audit(
     output = Tree(config.output)
     packs = packs_of(config) if packs is None else packs
     embedder = embedder_of(config, packs)
-    helpers = Helpers(
-        ask=asking(config.source.tables, config.source.runs or None),
-        embed=embedder,
-        judge=None if config.judge is None else Judge(config.judge),
-    )
+    helpers = helpers_of(config, embedder)
     check_helpers(packs.detectors, helpers)
     doing("reading the tables")
-    subject = open_source(config.source)
-    before = None if config.before is None else open_source(config.before)
-    benign = None if config.benign is None else open_source(config.benign)
-    if before is not None and (len(before.runs), len(subject.runs)) != (1, 1):
-        raise ConfigError(
-            f"before: a comparison is of one run with one run; found {len(before.runs)} and "
-            f"{len(subject.runs)}; name them in before.runs and source.runs"
-        )
-    packs = reviewed(packs, config.results or config.source.tables, subject.runs)
-    plan = plan_of(config, packs, embedder, subject, before, benign)
-    plan = plan.model_copy(update={"labels": dict(labels)})
+    sources = sources_of(config)
     store = open_store(config.results or config.source.tables)
+    packs = reviewed(packs, config.results or config.source.tables, sources.subject.runs)
+    plan = plan_of(config, packs, embedder, sources).model_copy(update={"labels": dict(labels)})
     plan = plan.model_copy(update={"run_id": next_id(store, plan.run_id)})
     if keep:
         require_free(output, plan.run_id)
@@ -117,30 +117,64 @@ def audit(
         if report is not None:
             assign(store, committed, labels)
             return Outcome(report, output.url, True)
-    doing("searching for what the detectors describe")
-    searched = search(subject, packs, config, helpers)
-    found, beside = judge_all(config, packs, helpers, searched, before, benign)
-    verdict = verdict_of([gate for one in (*found, *beside) for gate in one.gates])
-    reportable = verdict[0] != "not reportable"
-    rows = [row for one in found for row in rows_of(one, packs, plan.run_id, reportable=reportable)]
-    doing("comparing and writing the report")
-    change = compared(config, packs, found, beside, rows, reportable=reportable)
-    unread = said_by(helpers.judge, doing)
-    report = build_report(config, packs, plan.run_id, (*found, *beside), rows, verdict, change, unread)
+    judged = judged_of(Asked(config, packs, helpers, sources), plan.run_id, doing)
+    report = build_report(config, packs, plan.run_id, judged)
     if committed is not None:
         require_same(report, committed.record, store.url)
-    written = [
-        run.write(one.tally.run_id, rates_table(one, plan.run_id), sides=beside_rates(one, rows, plan.run_id))
-        for one in found
-    ]
     # A report that can be read is one of committed tables; killed before it, the same audit writes it.
-    record: dict[str, JsonValue] = {"report_sha256": report_sha256(report), "verdict": verdict[0]}
-    record["finished_at"] = datetime.now(UTC).isoformat(timespec="seconds")
-    manifest = run.commit(record, written)
+    manifest = commit(run, judged, report)
     if committed is not None or manifest.labels != labels:
         assign(store, manifest, labels)
     write_report(report, output)
     return Outcome(report, output.url, False)
+
+
+def helpers_of(config: AuditConfig, embedder: Embedder | None) -> Helpers:
+    """What detectors of other kinds than patterns need, as far as it is configured."""
+    return Helpers(
+        ask=asking(config.source.tables, config.source.runs or None),
+        embed=embedder,
+        judge=None if config.judge is None else Judge(config.judge),
+    )
+
+
+def sources_of(config: AuditConfig) -> Sources:
+    """The tables that the configuration names. Raises ConfigError where a comparison is not of two runs."""
+    subject = open_source(config.source)
+    before = None if config.before is None else open_source(config.before)
+    if before is not None and (len(before.runs), len(subject.runs)) != (1, 1):
+        raise ConfigError(
+            f"before: a comparison is of one run with one run; found {len(before.runs)} and "
+            f"{len(subject.runs)}; name them in before.runs and source.runs"
+        )
+    return Sources(subject, before, None if config.benign is None else open_source(config.benign))
+
+
+def judged_of(asked: Asked, audit_id: str, doing: Doing) -> Judged:
+    """What the detectors find in all tables, and what may be said of it."""
+    doing("searching for what the detectors describe")
+    runs = judge_all(asked)
+    verdict = verdict_of([gate for one in runs for gate in one.gates])
+    reportable = verdict[0] != "not reportable"
+    audited = [one for one in runs if one.role == "audited"]
+    rows = [row for one in audited for row in rows_of(one, asked.packs, audit_id, reportable=reportable)]
+    doing("comparing and writing the report")
+    change = compared(asked, runs, rows, reportable=reportable)
+    return Judged(runs, rows, verdict, change, said_by(asked.helpers.judge, doing))
+
+
+def commit(run: Run, judged: Judged, report: Report) -> Manifest:
+    """Write the tables of an audit, and say that they are whole."""
+    audit_id = run.plan.run_id
+    written = [
+        run.write(
+            one.tally.run_id, rates_table(one, audit_id), sides=beside_rates(one, judged.rows, audit_id)
+        )
+        for one in judged.audited
+    ]
+    record: dict[str, JsonValue] = {"report_sha256": report_sha256(report), "verdict": report.verdict}
+    record["finished_at"] = datetime.now(UTC).isoformat(timespec="seconds")
+    return run.commit(record, written)
 
 
 def packs_of(policy: AuditPolicy) -> Packs:
@@ -199,24 +233,19 @@ def said_by(judge: Judge | None, doing: Doing) -> Mapping[str, int]:
     return judge.unread
 
 
-def judge_all(
-    config: AuditConfig,
-    packs: Packs,
-    helpers: Helpers,
-    searched: Searched,
-    before: Opened | None,
-    benign: Opened | None,
-) -> tuple[list[AuditedRun], list[AuditedRun]]:
-    """The audited runs, and those beside them: the one before, and benign ones."""
+def judge_all(asked: Asked) -> list[AuditedRun]:
+    """The audited runs, then those beside them: the one before, and benign ones."""
+    config, packs, helpers, sources = asked.config, asked.packs, asked.helpers, asked.sources
+    searched = search(sources.subject, packs, config, helpers)
     calm: Searched | None = None
-    if benign is not None:
-        calm = search(benign, packs, config.model_copy(update={"benign_documents": None}), helpers)
+    if sources.benign is not None:
+        calm = search(sources.benign, packs, config.model_copy(update={"benign_documents": None}), helpers)
     found = judge_runs(searched, config, packs, calm, "audited")
     twins = [] if calm is None else judge_runs(calm, config, packs, None, "benign")
-    if before is None:
-        return found, twins
-    earlier = search(before, packs, config, helpers)
-    return found, [*judge_runs(earlier, config, packs, calm, "before"), *twins]
+    if sources.before is None:
+        return [*found, *twins]
+    earlier = search(sources.before, packs, config, helpers)
+    return [*found, *judge_runs(earlier, config, packs, calm, "before"), *twins]
 
 
 def judge_runs(
@@ -276,18 +305,14 @@ def rows_of(one: AuditedRun, packs: Packs, audit_id: str, *, reportable: bool) -
 
 
 def compared(
-    config: AuditConfig,
-    packs: Packs,
-    found: Sequence[AuditedRun],
-    beside: Sequence[AuditedRun],
-    rows: Sequence[Row],
-    *,
-    reportable: bool,
+    asked: Asked, runs: Sequence[AuditedRun], rows: Sequence[Row], *, reportable: bool
 ) -> Compared | None:
     """The comparison with the run before; None where there is none."""
-    earlier = [one for one in beside if one.role == "before"]
+    config, packs = asked.config, asked.packs
+    earlier = [one for one in runs if one.role == "before"]
     if not earlier:
         return None
+    found = [one for one in runs if one.role == "audited"]
     old = [row for row in rows_of(earlier[0], packs, "", reportable=True) if row["status"] == FINDING]
     states = states_of(keys_of(old), keys_of(row for row in rows if row["status"] == FINDING))
     states = known_states(states, earlier[0], found[0]) if reportable else {}
