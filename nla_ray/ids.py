@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 _SEPARATOR, _ESCAPE = "\x1f", "\x1b"
 _UTF8 = ("utf-8", "surrogatepass")
@@ -12,12 +13,32 @@ _UTF8 = ("utf-8", "surrogatepass")
 
 def digest(*parts: object) -> str:
     """Hex sha256 (64 characters) of the parts; different parts never make the same text to hash."""
-    return hashlib.sha256(_SEPARATOR.join(_escaped(str(part)) for part in parts).encode(*_UTF8)).hexdigest()
+    return hashlib.sha256(_joined(parts)).hexdigest()
+
+
+class Beginning:
+    """The digests of parts of which all but the last are alike, which are hashed once."""
+
+    def __init__(self, *parts: object) -> None:
+        self._hash = hashlib.sha256(_joined((*parts, "")))
+
+    def digest(self, name: str) -> str:
+        """What `digest` gives for these parts and a name, in which nothing is to be escaped."""
+        found = self._hash.copy()
+        found.update(name.encode())
+        return found.hexdigest()
 
 
 def row_id(doc_id: str, position: int, control: str) -> str:
     """Id of one vector to explain: a document's position under one control (32 hex characters)."""
-    return digest("row", doc_id, position, control)[:32]
+    return rows_of(doc_id)(position, control)
+
+
+@lru_cache(maxsize=16)
+def rows_of(doc_id: str) -> Callable[[int, str], str]:
+    """The same for many positions of one document; a control is one of `tables.CONTROLS` or `real`."""
+    beginning = Beginning("row", doc_id)
+    return lambda position, control: beginning.digest(f"{position}{_SEPARATOR}{control}")[:32]
 
 
 def sampling_key(seed: int, row: str, sample: int) -> int:
@@ -33,6 +54,15 @@ def sample_positions(seed: int, doc_id: str, candidates: Sequence[int], n: int) 
     """
     key = hashlib.sha256(f"{seed}|{doc_id}".encode(*_UTF8)).digest()
     return sorted(random.Random(key).sample(candidates, min(n, len(candidates))))
+
+
+def _joined(parts: Sequence[object]) -> bytes:
+    """Parts as the bytes to hash; few hold a character that is escaped."""
+    texts = list(map(str, parts))
+    joined = _SEPARATOR.join(texts)
+    if _ESCAPE in joined or joined.count(_SEPARATOR) >= len(texts):
+        joined = _SEPARATOR.join(map(_escaped, texts))
+    return joined.encode(*_UTF8)
 
 
 def _escaped(part: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 
-from nla_ray.ids import digest, row_id, sample_positions, sampling_key
+from nla_ray.ids import Beginning, digest, row_id, sample_positions, sampling_key
 
 
 def test_ids_are_pinned() -> None:
@@ -26,6 +26,12 @@ def test_parts_cannot_run_together() -> None:
         ("a\x1b\x1b", "b"),
     ]
     assert len({digest(*one) for one in parts}) == len(parts)
+
+
+def test_a_beginning_that_is_hashed_once_gives_the_same_digests() -> None:
+    for first in ("a", "a\x1fb", "\x1b", "\ud800", ""):
+        assert Beginning("row", first).digest("3") == digest("row", first, "3")
+        assert row_id(first, 3, "mean") == digest("row", first, 3, "mean")[:32]
 
 
 def test_lone_surrogates_have_ids_too() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nla_ray.config.decode import Controls
-from nla_ray.ids import digest, row_id
+from nla_ray.ids import Beginning, row_id
 from nla_ray.tables import CONTROLS, REAL
 
 
@@ -48,8 +48,9 @@ class Mixer:
 
     def __init__(self, places: Sequence[Place], shares: Controls, seed: int) -> None:
         self._places = places
-        self._shares = shares
-        self._seed = seed
+        every = [(control, getattr(shares, control)) for control in CONTROLS]
+        self._shares = [(control, share) for control, share in every if share > 0]
+        self._keys = {purpose: Beginning(purpose, seed) for purpose in ("share", "donor", "gaussian")}
 
     def planned(self) -> Iterator[Planned]:
         """Each place's own row, then the controls that its key draws.
@@ -65,9 +66,9 @@ class Mixer:
 
     def drawn(self, place: Place) -> Iterator[tuple[str, str]]:
         """The controls that a place's key draws, each with its row id; it knows no other place."""
-        for control in CONTROLS:
+        for control, share in self._shares:
             row = row_id(place.doc_id, place.position, control)
-            if self._number(row, "share") / 2.0**64 < getattr(self._shares, control):
+            if self._number(row, "share") / 2.0**64 < share:
                 yield control, row
 
     def queries(self, vectors: np.ndarray) -> Iterator[Query]:
@@ -101,7 +102,7 @@ class Mixer:
 
     def _number(self, row: str, purpose: str) -> int:
         """64 bits that depend on the purpose, the seed and the row alone."""
-        return int(digest(purpose, self._seed, row)[:16], 16)
+        return int(self._keys[purpose].digest(row)[:16], 16)
 
 
 def mean_vector(vectors: np.ndarray) -> np.ndarray:

@@ -61,6 +61,9 @@ class Chooser:
         if self._pattern is not None and tokens.spans is not None:
             found = touching(tokens.spans, self._pattern.spans(tokens.text))
         first = max(within.start, self._how.min_position)
+        if tokens.owners is None and not self._how.roles:
+            ids, left_out = tokens.ids, frozenset[int]() if self._how.special else self._special_ids
+            return [at for at in found if first <= at < within.stop and ids[at] not in left_out]
         return [at for at in found if first <= at < within.stop and self._allowed(tokens, at)]
 
     def _allowed(self, tokens: Tokens, position: int) -> bool:

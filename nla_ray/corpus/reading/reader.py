@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
+from operator import itemgetter
 
 from transformers import PreTrainedTokenizerBase
 
@@ -122,8 +123,7 @@ class Reader:
         chosen = self._chooser.positions(
             document, kept.tokens, range(len(kept.tokens.ids)), total=len(tokens.ids)
         )
-        reading = replace(reading_of(document, kept.tokens), left_out=kept.left_out)
-        reading = replace(reading, flags=(*reading.flags, *kept.flags))
+        reading = reading_of(document, kept.tokens, left_out=kept.left_out, flags=kept.flags)
         if self._sampler is None or isinstance(chosen, str):
             return with_positions(reading, chosen)
         some = self._sampler.kept(document, kept.tokens, chosen)
@@ -223,16 +223,23 @@ class VectorReader:
         return None
 
 
-def reading_of(document: Document, tokens: Tokens) -> Reading:
-    """The tokens of a document as they are read, without positions yet."""
-    ends = None if tokens.spans is None else tuple(accumulate((end for _, end in tokens.spans), max))
+def reading_of(
+    document: Document,
+    tokens: Tokens,
+    *,
+    left_out: tuple[int, int] = (0, 0),
+    flags: tuple[str, ...] = (),
+) -> Reading:
+    """The tokens of a document as they are read, without positions yet; `flags` are told beside theirs."""
+    ends = None if tokens.spans is None else tuple(accumulate(map(itemgetter(1), tokens.spans), max))
     return Reading(
         document,
         tokens.ids,
         owners=tokens.owners,
-        flags=tokens.flags,
+        flags=(*tokens.flags, *flags),
         text=tokens.text,
         token_ends=ends,
+        left_out=left_out,
     )
 
 

@@ -106,7 +106,7 @@ def _encode(
     encoded = tokenizer(
         text, add_special_tokens=special, return_offsets_mapping=tokenizer.is_fast, verbose=False
     )
-    spans = tuple((start, end) for start, end in encoded["offset_mapping"]) if tokenizer.is_fast else None
+    spans = tuple(encoded["offset_mapping"]) if tokenizer.is_fast else None
     return tuple(encoded["input_ids"]), text, spans
 
 
