@@ -13,7 +13,7 @@ from nla_ray.fleet.report.model import Family, FleetReport
 from nla_ray.fleet.report.page import html
 from nla_ray.pages.words import shown
 from tests.audit.nasty import NASTY
-from tests.audit.report.test_page import Page, luminance
+from tests.audit.report.html.test_page import Page, luminance
 from tests.fleet.reports import cell, everywhere, example, large, reading, report
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from nla_ray.fleet.report.page import html
 from tests.audit.nasty import NASTY
-from tests.audit.report.test_page_browser import quiet
+from tests.audit.report.html.test_page_browser import quiet
 from tests.fleet.reports import everywhere, example
 from tests.pages.browser import Browser, browser, found
 

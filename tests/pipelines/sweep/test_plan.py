@@ -17,7 +17,7 @@ from nla_ray.pipelines.sweep.run import run_sweep
 from nla_ray.store.places.folder import FolderStore
 from tests.conftest import NlaDirs
 from tests.decoded import sound
-from tests.nla.pairs import edit_sidecar
+from tests.nla.preflight.pairs import edit_sidecar
 from tests.sweeps import WEEKS, sweep_config
 
 FIRST, SECOND = WEEKS
