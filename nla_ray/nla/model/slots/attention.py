@@ -145,15 +145,15 @@ def attend(
         scores_KYP = torch.bmm(query_KYD, prefix.blocks[layer][0])
         scores_BKRX[..., : prefix.columns] = scores_KYP.view(kv_heads, batch, rows, -1).transpose(0, 1)
     own_BKRC = scores_BKRX[..., prefix.columns :]
-    for piece, (key_MKDC, _) in found:
-        own_BKRC[..., piece.columns][piece.rows] = torch.matmul(query_BKRD[piece.rows], key_MKDC)
+    for piece, own in found:
+        own_BKRC[..., piece.columns][piece.rows] = torch.matmul(query_BKRD[piece.rows], own[0])
     scores_BKRX = capped(scores_BKRX, softcap)
     scores_BKRX.view(batch, -1, steps, mask_BTX.shape[2]).add_(mask_BTX[:, None])
     probs_BKRX = torch.softmax(scores_BKRX, dim=-1, dtype=torch.float32).to(query_BHTD.dtype)
     output_BKRD = query_BKRD.new_zeros(batch, kv_heads, rows, deep)
-    for piece, (_, value_MKCD) in found:
+    for piece, own in found:
         probs_MKRC = probs_BKRX[..., prefix.columns :][..., piece.columns][piece.rows]
-        output_BKRD[piece.rows] += torch.matmul(probs_MKRC, value_MKCD)
+        output_BKRD[piece.rows] += torch.matmul(probs_MKRC, own[1])
     if prefix.length:
         probs_BKRP = probs_BKRX[..., : prefix.columns]
         probs_KYP = probs_BKRP.transpose(0, 1).reshape(kv_heads, batch * rows, prefix.columns)
