@@ -119,7 +119,7 @@ def attend(
     softcap: float | None = None,
     sliding_window: int | None = None,
     s_aux: torch.Tensor | None = None,
-    **_: Any,
+    **_unused: Any,
 ) -> tuple[torch.Tensor, None]:
     """Causal attention of all rows over prefix and own tokens; [B, T, H, D] as transformers expects.
 
