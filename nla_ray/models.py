@@ -85,7 +85,7 @@ def gguf_sha256(file: Path) -> str:
 
 @lru_cache(maxsize=32)
 def _sha256(file: Path, _size: int, _changed: int) -> str:
-    from nla_ray.store.places.folder import file_sha256
+    from nla_ray.store.places.sums import file_sha256
 
     return file_sha256(file)
 

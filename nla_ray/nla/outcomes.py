@@ -108,14 +108,24 @@ def loop_period(token_ids: Sequence[int]) -> int:
     A loop is a block of at most LOOP_PERIOD tokens, LOOP_COPIES times or more in a row, over LOOP_TOKENS or
     more.
     """
+    if len(token_ids) - len(set(token_ids)) < _LEAST_REPEATED:
+        return 0
     ids = np.asarray(token_ids)
     for period in range(1, min(LOOP_PERIOD, len(ids) // LOOP_COPIES) + 1):
-        # A stretch of n copies is n - 1 copies of "equal to the token one period before".
-        needed = max((LOOP_COPIES - 1) * period, LOOP_TOKENS - period)
+        needed = _needed(period)
         same = ids[period:] == ids[:-period]
         if np.count_nonzero(same) >= needed and _longest_run(same) >= needed:
             return period
     return 0
+
+
+def _needed(period: int) -> int:
+    """A stretch of n copies is n - 1 copies of "equal to the token one period before"."""
+    return max((LOOP_COPIES - 1) * period, LOOP_TOKENS - period)
+
+
+_LEAST_REPEATED = min(map(_needed, range(1, LOOP_PERIOD + 1)))
+"""Tokens of any loop that were there before: most answers have fewer, and are done with."""
 
 
 def _longest_run(flags: np.ndarray) -> int:

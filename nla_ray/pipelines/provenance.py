@@ -15,7 +15,7 @@ from nla_ray.models import commit_of, gguf_of, gguf_sha256
 from nla_ray.nla.model.adapters.view import layers_of
 from nla_ray.nla.model.resolve import wanted_files
 from nla_ray.nla.sidecar.dialects.seen import SIDECAR_NAME, sidecar_path
-from nla_ray.store.places.folder import file_sha256
+from nla_ray.store.places.sums import file_sha256
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "peft", "pyarrow")
 

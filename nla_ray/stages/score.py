@@ -11,12 +11,12 @@ from nla_ray.models import directory_of
 from nla_ray.nla.model.ranks import spread
 from nla_ray.nla.reconstruction.fidelity import cos
 from nla_ray.nla.reconstruction.reconstructor import Reconstructor
+from nla_ray.stages.controls import Mixer
 from nla_ray.stages.device import device_of
 from nla_ray.stages.rows import Score
 from nla_ray.stages.stage import Stage
 from nla_ray.stages.units.halves import in_halves
-from nla_ray.stages.units.work import Work
-from nla_ray.stages.verbalize import queries_of
+from nla_ray.stages.units.work import Work, places_of
 
 
 class ScoreStage(Stage):
@@ -71,8 +71,10 @@ class ScoreStage(Stage):
 
     def _own_vectors(self, work: Work) -> Iterator[np.ndarray]:
         """For each answer the vector [d] of its own position, whatever was injected."""
-        for query in queries_of(self._config, work):
-            yield from [work.vectors[query.place.index]] * self._config.sampling.samples
+        mixer = Mixer(places_of(work.readings), self._config.controls, self._config.seed)
+        for planned in mixer.planned():
+            if work.wanted(planned.place):
+                yield from [work.vectors[planned.place.index]] * self._config.sampling.samples
 
 
 def score_of(vector: np.ndarray, rebuilt: np.ndarray) -> Score | None:

@@ -1,4 +1,4 @@
-"""Local copies of remote objects, named by the sha256 of their content, which is checked at every use."""
+"""Local copies of remote objects, named by the sha256 of their content, which is checked (see `sums`)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nla_ray.cache import cache_folder
 from nla_ray.errors import InputError
-from nla_ray.store.places.folder import file_sha256
+from nla_ray.store.places.sums import known_sha256
 
 
 def cached(sha256: str) -> Path | None:
@@ -17,7 +17,7 @@ def cached(sha256: str) -> Path | None:
     path = _path(sha256)
     if not path.is_file():
         return None
-    if file_sha256(path) == sha256:
+    if known_sha256(path) == sha256:
         return path
     path.unlink(missing_ok=True)
     return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import shutil
 import uuid
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from nla_ray.errors import InputError, UnreachableError
 from nla_ray.store.places.objects import ChangedError, Listed, Store, require_key, require_prefix
+from nla_ray.store.places.sums import file_sha256, known_sha256
 
 _FULL = "free some space or name another output; units that are written stay, and running again continues"
 _FORBIDDEN = "check the permissions there, or name another output"
@@ -141,10 +141,11 @@ class FolderStore(Store):
                 _sync_folder(path.parent)
 
     def local(self, key: str, sha256: str, *, fresh: bool = False) -> Path:
-        """See Store; it is the file itself."""
+        """See Store; it is the file itself. Unless `fresh`, its digest may be known from before."""
         path = self._path(key)
         with self._explained(key):
-            require_digest(f"{self.url}/{key}", file_sha256(path), sha256)
+            found = file_sha256(path) if fresh else known_sha256(path)
+            require_digest(f"{self.url}/{key}", found, sha256)
         return path
 
     def place(self, key: str) -> str:
@@ -183,12 +184,6 @@ def _below(folder: Path) -> Iterator[os.DirEntry[str]]:
                     left.append(entry.path)
                 elif entry.is_file():
                     yield entry
-
-
-def file_sha256(path: Path) -> str:
-    """Hex sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def require_digest(name: str, found: str, committed: str) -> None:

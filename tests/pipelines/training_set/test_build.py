@@ -29,7 +29,7 @@ from nla_ray.stages.extract import ExtractStage
 from nla_ray.stages.stage import Chain
 from nla_ray.stages.training_set.base_table import BaseStage
 from nla_ray.store import open_store
-from nla_ray.store.places.folder import file_sha256
+from nla_ray.store.places.sums import file_sha256
 from nla_ray.store.runs.training_set import TrainingSet, get_training_set
 from nla_ray.store.runs.units import footer_of
 from nla_ray.tables.training import published

@@ -31,7 +31,7 @@ from nla_ray.stages.controls import Mixer
 from nla_ray.stages.extract import reader_of, tokenizer_of, vocabulary_of
 from nla_ray.stages.units.work import places_of
 from nla_ray.stages.write import keeper_of, placeless
-from nla_ray.store.places.folder import file_sha256
+from nla_ray.store.places.sums import file_sha256
 
 BATCH = 8192
 """Documents of a row group of a piece."""
