@@ -22,6 +22,8 @@ from nla_ray.config.training.train import TrainConfig
 from nla_ray.errors import CheckpointError
 from nla_ray.models import directory_of
 from nla_ray.nla.prompt import load_tokenizer
+from nla_ray.nla.reconstruction.fidelity import fve_nrm, mse_nrm, variance_baseline
+from nla_ray.nla.reconstruction.reconstructor import Reconstructor
 from nla_ray.pipelines.audit.run import audit
 from nla_ray.pipelines.evaluate import evaluate
 from nla_ray.pipelines.train.run import train
@@ -145,6 +147,7 @@ class Real:
         return {
             "verdict": found.verdict,
             "fidelity": fidelity,
+            "true_texts": self._true_texts(),
             "named": named(tables, found.provenance.run_id),
         }
 
@@ -160,6 +163,20 @@ class Real:
         )
         report = audit(config).report
         return {"verdict": report.verdict, "summary": report.summary, "reasons": report.reasons}
+
+    def _true_texts(self) -> dict[str, float]:
+        """Fidelity of the reconstructor alone: from the explanations that would be right, and from another's."""
+        found = self._places("test")
+        vectors = vectors_of(found, self._target, LAYER)
+        baseline = variance_baseline(vectors, "the documents that are measured on")
+        made = Reconstructor(directory_of(ModelRef.parse(self._models["ar"]))).reconstruct(
+            [one.explanation for one in found]
+        )
+        pairs = {"fve_nrm": made, "shuffled": np.roll(made, 1, axis=0)}
+        return {
+            name: round(float(fve_nrm(float(mse_nrm(vectors, one).mean()), baseline)), 3)
+            for name, one in pairs.items()
+        }
 
     @property
     def _models(self) -> dict[str, str]:

@@ -19,8 +19,9 @@ def shown(text: str) -> str:
 
 
 def clipped(text: str, most: int) -> str:
-    """The text, or its beginning and how much is left out."""
-    return text if len(text) <= most else f"{text[:most]} [\u2026 {len(text) - most} more characters]"
+    """The text, or its beginning and how much is left out: never less than the words that say so."""
+    told = f" [\u2026 {len(text) - most} more characters]"
+    return text if len(text) <= most + len(told) else f"{text[:most]}{told}"
 
 
 def sentence(text: str) -> str:
