@@ -165,7 +165,7 @@ class Real:
         return {"verdict": report.verdict, "summary": report.summary, "reasons": report.reasons}
 
     def _true_texts(self) -> dict[str, float]:
-        """Fidelity of the reconstructor alone: from the explanations that would be right, and from another's."""
+        """Fidelity of the reconstructor alone: from the explanations that would be right, or others."""
         found = self._places("test")
         vectors = vectors_of(found, self._target, LAYER)
         baseline = variance_baseline(vectors, "the documents that are measured on")
