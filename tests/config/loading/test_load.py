@@ -27,7 +27,7 @@ def file(tmp_path: Path) -> Path:
 
 def test_a_minimal_file_gives_defaults(file: Path) -> None:
     config = load(DecodeConfig, file)
-    assert config.models.target.revision == "abc"
+    assert config.models.target is not None and config.models.target.revision == "abc"
     assert config.models.ar is not None and config.models.ar.subfolder == "ar"
     assert (config.positions.n, config.sampling.temperature, config.engine.dtype) == (10, 1.0, "auto")
 
