@@ -13,6 +13,7 @@ from types import FrameType
 from typing import NoReturn
 
 import typer
+from typer._click.exceptions import NoArgsIsHelpError, UsageError
 
 from nla_ray.errors import Exit, NlaError
 from nla_ray.text import masked, printable
@@ -36,7 +37,14 @@ def run(app: typer.Typer, arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _code_of(app: typer.Typer, arguments: Sequence[str] | None) -> int | str | None:
     try:
-        app(arguments)
+        # Otherwise Typer says what is wrong itself, in a box.
+        code: int | None = app(arguments, standalone_mode=False)
+    except NoArgsIsHelpError:
+        return Exit.UNUSABLE
+    except UsageError as error:
+        return _said(_usage(error), Exit.UNUSABLE)
+    except typer.Abort:
+        return _said("stopped: an answer was asked for, and none came", Exit.INTERRUPTED)
     except SystemExit as ended:
         # Typer's own 1 is no crash: the reader of the output went away.
         return Exit.INTERRUPTED if ended.code == Exit.CRASH else ended.code
@@ -47,7 +55,13 @@ def _code_of(app: typer.Typer, arguments: Sequence[str] | None) -> int | str | N
             return _said(refusal, Exit.UNUSABLE)
         typer.echo(masked(traceback.format_exc()), err=True, nl=False)
         return Exit.CRASH
-    return Exit.DONE
+    return Exit.DONE if code is None else code
+
+
+def _usage(error: UsageError) -> str:
+    """What is wrong with a command line, and where its help is."""
+    way_out = "" if error.ctx is None else f"; try {error.ctx.command_path} --help"
+    return error.format_message().strip().removesuffix(".") + way_out
 
 
 def _refusal(error: Exception) -> str | None:

@@ -7,7 +7,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, cast
 
 from pydantic import (
     BaseModel,
@@ -35,6 +35,16 @@ class Config(BaseModel):
     without_effect: ClassVar[frozenset[str]] = frozenset()
     """Fields that do not change the rows, such as where they are written; left out of the fingerprint."""
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        schema = handler(source)
+        found: Any = handler.resolve_ref_schema(schema)
+        while found["type"] != "model-fields":
+            found = found["schema"]
+        for field in found["fields"].values():
+            field["schema"] = _without_truth(field["schema"])
+        return schema
+
     def effective(self) -> dict[str, Any]:
         """Every value that changes results, defaults included, ready for JSON."""
         values = self.model_dump(mode="json", exclude=set(self.without_effect))
@@ -48,6 +58,36 @@ class Config(BaseModel):
     def fingerprint(self) -> str:
         """Hex sha256 of `canonical()`: equal fingerprints mean equal recipes."""
         return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+
+def _without_truth(schema: Any) -> Any:
+    """A schema whose numbers are not true or false, which Python, and so pydantic, takes for 1 and 0."""
+    if isinstance(schema, list | tuple):
+        return type(schema)(_without_truth(one) for one in schema)
+    if _is_number(schema):
+        return core_schema.no_info_before_validator_function(_no_truth, cast(CoreSchema, schema))
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("type") == "union":
+        # The path to a problem names a choice, by its type where nothing else is said.
+        named = [(one, one["type"]) if _is_number(one) else one for one in schema["choices"]]
+        schema = schema | {"choices": named}
+    return schema | {name: _without_truth(schema[name]) for name in schema.keys() & _PARTS}
+
+
+def _is_number(schema: Any) -> bool:
+    return isinstance(schema, dict) and schema.get("type") in _NUMBERS
+
+
+_NUMBERS = ("int", "float")
+_PARTS = frozenset({"schema", "items_schema", "keys_schema", "values_schema", "choices"})
+"""Where a schema holds those of its parts; other models have their own."""
+
+
+def _no_truth(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("a number belongs here; YAML reads yes, no, on and off as true and false")
+    return value
 
 
 @dataclass(frozen=True)

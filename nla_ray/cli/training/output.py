@@ -143,8 +143,8 @@ def stopped(config: TrainConfig) -> str:
 def print_plan(plan: Plan, console: Console) -> None:
     """What would be trained, on what, and about how much work it is."""
     config = plan.config
-    for split, rows in plan.dropped.items():
-        _line(console, "warning", _dropped(split, rows))
+    for said in (*map(_dropped, plan.dropped, plan.dropped.values()), *plan.warnings):
+        _line(console, "warning", said)
     _line(
         console,
         "target",
@@ -178,8 +178,8 @@ def print_pair(found: TrainedPair, config: TrainConfig, console: Console) -> Non
     if found.again:
         rest = "; nothing was done" if found.idle else ""
         console.print(f"trained before{rest}", highlight=False)
-    for split, rows in found.dropped.items():
-        _line(console, "warning", _dropped(split, rows))
+    for said in (*map(_dropped, found.dropped, found.dropped.values()), *found.warnings):
+        _line(console, "warning", said)
     _line(console, "fidelity", f"fve_nrm against {found.baseline}")
     console.print(table_of(found))
     for one in found.stages:

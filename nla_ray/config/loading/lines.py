@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import yaml
 
@@ -39,7 +39,7 @@ class OverlookedError(Exception):
 
 
 class _Strict(yaml.SafeLoader):
-    """Refuses aliases while it parses: nested ones make a short file endless."""
+    """Refuses aliases while it parses."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -49,34 +49,59 @@ class _Strict(yaml.SafeLoader):
 
 
 def strict(text: str) -> object:
-    """The YAML document, parsed once. Raises OverlookedError for aliases and repeated keys, and as PyYAML."""
-    loader = _Strict(text)
+    """As `document`, and refuses aliases."""
+    return _read(_Strict(text))
+
+
+def document(text: str) -> object:
+    """The YAML document, parsed once; None where there is none.
+
+    Raises OverlookedError for repeated keys and endless aliases, and as PyYAML.
+    """
+    return _read(yaml.SafeLoader(text))
+
+
+def _read(loader: yaml.SafeLoader) -> object:
     try:
         node = loader.get_single_node()
         if node is None:
             return None
-        if repeated := _repeated(node):
-            raise OverlookedError(repeated[1], f"{repeated[0]}: this key stands twice; remove one")
+        sizes: dict[int, int] = {}
+        if _size(node, sizes) - len(sizes) > MOST_REPEATED:
+            raise OverlookedError(node.start_mark.line + 1, ENDLESS)
+        if repeated := _repeated(node, set()):
+            raise OverlookedError(repeated[1], f"the key {repeated[0]!r} stands twice; remove one")
         return loader.construct_document(node)
     finally:
         loader.dispose()
 
 
-def repeated_key(text: str) -> tuple[str, int] | None:
-    """A key that stands twice in one mapping of a YAML document, with its second line."""
-    return _repeated(yaml.compose(text, yaml.SafeLoader))
+MOST_REPEATED = 10_000
+"""Values that aliases may stand for: nested ones make a short file endless."""
+ENDLESS = f"its YAML aliases stand for more than {MOST_REPEATED} values; write the values out"
 
 
-def _repeated(node: yaml.Node | None) -> tuple[str, int] | None:
+def _size(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many nodes there are with every alias written out; `known` gets that of each node."""
+    if id(node) not in known:
+        known[id(node)] = 2 * MOST_REPEATED  # of a node that holds itself
+        known[id(node)] = 1 + sum(_size(below, known) for below in _inside(node))
+    return known[id(node)]
+
+
+def _inside(node: yaml.Node) -> Iterator[yaml.Node]:
+    for one in node.value if isinstance(node, yaml.CollectionNode) else ():
+        yield from one if isinstance(one, tuple) else (one,)
+
+
+def _repeated(node: yaml.Node, seen: set[int]) -> tuple[str, int] | None:
     """A key that stands twice in one mapping, with its second line; YAML itself drops the first."""
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            if key.value in seen:
-                return key.value, key.start_mark.line + 1
-            seen.add(key.value)
-            if found := _repeated(value):
-                return found
-    if isinstance(node, yaml.SequenceNode):
-        return next((found for item in node.value if (found := _repeated(item))), None)
-    return None
+    if id(node) in seen:
+        return None
+    seen.add(id(node))
+    keys = set()
+    for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+        if isinstance(key, yaml.ScalarNode) and key.value in keys:
+            return key.value, key.start_mark.line + 1
+        keys.add(key.value if isinstance(key, yaml.ScalarNode) else None)
+    return next((found for below in _inside(node) if (found := _repeated(below, seen))), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
@@ -13,7 +14,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from nla_ray.config.base import Config
-from nla_ray.config.loading.lines import repeated_key
+from nla_ray.config.loading.lines import OverlookedError, document
 from nla_ray.config.loading.overrides import as_written, read_value
 from nla_ray.contract import job
 from nla_ray.errors import ConfigError, NoFileError
@@ -69,18 +70,22 @@ def given(model: type[C], overrides: Sequence[str]) -> C:
 
 
 def _blamed(path: Path | str, overrides: Sequence[str], where: Sequence[int | str]) -> str:
-    """What a problem is in: an override of that key or of one above it, else the file and what it was given.
+    """What a problem is in: the last override of that key or of one above it, else the file and what it was
+    given there.
 
     The path to a problem may name a kind of a part (a discriminator) that no key names.
     """
-    keys = {override: override.partition("=")[0].split(".") for override in overrides}
+    keys = [(override, override.partition("=")[0].split(".")) for override in overrides]
     parts = [str(part) for part in where]
-    for override, key in keys.items():
+    for override, key in reversed(keys):
         left = iter(parts)
         if all(part in left for part in key):
             return f"override {override!r}"
-    below = [override for override, key in keys.items() if key[: len(parts)] == parts]
-    return f"{path} with {' '.join(below)}" if below else str(path)
+    # What is missing may be missing because of what was given beside it.
+    near = [override for override, key in keys if key[: len(parts)] == parts] or [
+        override for override, key in keys if len(key) > 1 and key[:-1] == parts[:-1]
+    ]
+    return f"{path} with {' '.join(near)}" if near else str(path)
 
 
 def _bytes(path: Path | str, remote: Read | None) -> bytes:
@@ -92,15 +97,14 @@ def _bytes(path: Path | str, remote: Read | None) -> bytes:
 
 def _read(path: Path | str, remote: Read | None) -> dict[str, Any]:
     try:
-        text = _bytes(path, remote).decode()
-        values, twice = yaml.safe_load(text), repeated_key(text)
+        values = document(_bytes(path, remote).decode())
     except OSError as error:
         kind = NoFileError if isinstance(error, FileNotFoundError) else ConfigError
         raise kind(f"{path}: cannot read this configuration file: {error.strerror}") from None
     except NOT_YAML as error:
         raise ConfigError(f"{path}: not YAML: {error}") from None
-    if twice is not None:
-        raise ConfigError(f"{path}: line {twice[1]}: the key {twice[0]!r} stands twice; remove one")
+    except OverlookedError as error:
+        raise ConfigError(f"{path}: line {error.line}: {error.what}") from None
     if not isinstance(values, dict):
         what = "nothing" if values is None else type(values).__name__
         raise ConfigError(f"{path}: found {what} where keys with values belong")
@@ -122,11 +126,16 @@ def _parsed(override: str, model: type[BaseModel]) -> tuple[list[str], Any, Any]
 def _put(values: dict[str, Any], override: str, key: Sequence[str], value: Any) -> None:
     """Set a key in place."""
     *parents, leaf = key
-    for parent in parents:
-        values = values.setdefault(parent, {})
-        if not isinstance(values, dict):
-            raise ConfigError(f"override {override!r}: {parent!r} is a single value and has no keys below it")
-    values[leaf] = value
+    here: Any = values
+    for at, parent in enumerate(parents):
+        here = here.setdefault(parent, {})
+        if not isinstance(here, dict):
+            what = "a single value and has no keys below it"
+            if isinstance(here, list):
+                whole = ".".join(key[: at + 1])
+                what = f"a list, which is given as a whole, such as {whole}=[ONE, OTHER]"
+            raise ConfigError(f"override {override!r}: {parent!r} is {what}")
+    here[leaf] = value
 
 
 _PLAIN = {
@@ -134,6 +143,13 @@ _PLAIN = {
     "too_short": "the list needs at least one value",
     "model_type": "keys with values belong here, such as {key: value}",
     "dict_type": "keys with values belong here, such as {key: value}",
+    "string_type": "a text belongs here",
+    "int_type": "a whole number belongs here",
+    "int_parsing": "a whole number belongs here",
+    "float_type": "a number belongs here",
+    "float_parsing": "a number belongs here",
+    "bool_type": "true or false belongs here",
+    "bool_parsing": "true or false belongs here",
 }
 """What pydantic says in words of Python."""
 
@@ -185,5 +201,5 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 def _short(value: object, limit: int = 60) -> str:
     if isinstance(value, Mapping):
         return f"keys {', '.join(map(str, value)) or 'none'}"
-    text = repr(value)
+    text = json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"

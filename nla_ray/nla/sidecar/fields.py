@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from nla_ray.config.loading.lines import OverlookedError, document
 from nla_ray.config.models.injection import parse_scale
 from nla_ray.errors import CheckpointError
 
@@ -26,12 +27,14 @@ def load_mapping(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise CheckpointError(f"{path}: larger than {MAX_BYTES} bytes; a sidecar is a page of YAML")
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loaded = document(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file; a published checkpoint carries this sidecar") from None
     except yaml.YAMLError as error:
         raise CheckpointError(f"{path}: not valid YAML: {_yaml_problem(error)}") from None
-    # safe_load raises ValueError for an impossible date or number and RecursionError for a tower of brackets.
+    except OverlookedError as error:
+        raise CheckpointError(f"{path}: {error.what} (line {error.line})") from None
+    # PyYAML raises ValueError for an impossible date or number and RecursionError for a tower of brackets.
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: cannot be read as YAML: {type(error).__name__}: {error}") from None
     if not isinstance(loaded, dict):

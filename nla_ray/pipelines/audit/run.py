@@ -139,13 +139,18 @@ def helpers_of(config: AuditConfig, embedder: Embedder | None) -> Helpers:
 
 
 def sources_of(config: AuditConfig) -> Sources:
-    """The tables that the configuration names. Raises ConfigError where a comparison is not of two runs."""
-    subject = open_source(config.source)
+    """The tables that the configuration names. Raises ConfigError where two runs are not compared."""
     before = None if config.before is None else open_source(config.before)
+    subject = open_source(config.source)
     if before is not None and (len(before.runs), len(subject.runs)) != (1, 1):
         raise ConfigError(
             f"before: a comparison is of one run with one run; found {len(before.runs)} and "
             f"{len(subject.runs)}; name them in before.runs and source.runs"
+        )
+    if before is not None and before.runs == subject.runs:
+        raise ConfigError(
+            f"before: {before.tables}: holds the audited run itself ({next(iter(before.runs))}); "
+            "name an earlier one"
         )
     return Sources(subject, before, None if config.benign is None else open_source(config.benign))
 

@@ -276,12 +276,7 @@ def require_place(store: Store, ready: Decode, *, add: bool) -> None:
     """Raise NlaError where other runs are in the way, or what is missing will hardly fit (an estimate)."""
     if not add:
         refuse_other_plans(store, ready.plan)
-    free, needed = store.free(), needed_bytes(ready, written(ready, store))
-    if free is not None and needed > free:
-        raise InputError(
-            f"{store.url}: about {needed / 2**30:.1f} GiB are needed and {free / 2**30:.1f} GiB are free; "
-            "make room or name another output"
-        )
+    store.require_room(needed_bytes(ready, written(ready, store)))
 
 
 def needed_bytes(ready: Decode, done: Collection[str]) -> int:

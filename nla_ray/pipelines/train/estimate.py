@@ -13,9 +13,10 @@ from nla_ray.config.training.train import READS, Supervised, TrainConfig
 from nla_ray.nla.prompt import ar_prompt_ids, load_tokenizer, render_av_prompt
 from nla_ray.nla.sidecar.read import Role
 from nla_ray.pipelines.decode.estimate import parameters
+from nla_ray.pipelines.train.doubts import doubts
 from nla_ray.pipelines.train.parts import Parts
 from nla_ray.pipelines.train.rank import ROLES, done
-from nla_ray.pipelines.train.run import local_device, ready
+from nla_ray.pipelines.train.run import local_device, ready, target_of
 from nla_ray.training.data import Split
 from nla_ray.training.loop.metrics import Report
 from nla_ray.training.saved.records import newest
@@ -55,11 +56,12 @@ class Plan:
     work: tuple[Work, ...]
     newest: tuple[str, int] | None
     dropped: dict[str, int]
+    warnings: tuple[str, ...]
 
 
 def plan(config: TrainConfig, report: Report) -> Plan:
     """What `train` would do; everything is checked as it does, and nothing is written. Raises NlaError."""
-    tree, parts, _ = ready(config, report, weights=False)
+    tree, parts, recorded = ready(config, report, weights=False)
     first = next(iter(parts.splits.values()))
     counts = (
         (name, len(split), int(pc.count_distinct(split.table["doc_id"]).as_py()))
@@ -75,6 +77,7 @@ def plan(config: TrainConfig, report: Report) -> Plan:
         work=tuple(_work(parts, stage, stage in finished) for stage in config.stages.chosen),
         newest=newest(tree, config.stages.chosen),
         dropped={name: split.dropped for name, split in parts.splits.items() if split.dropped},
+        warnings=doubts(parts, target_of(recorded)),
     )
 
 

@@ -19,6 +19,7 @@ from nla_ray.models import here, pinned
 from nla_ray.nla.preflight.run import check
 from nla_ray.nla.sidecar.read import Role
 from nla_ray.pipelines.provenance import model_record
+from nla_ray.pipelines.train.doubts import doubts
 from nla_ray.pipelines.train.parts import Parts
 from nla_ray.pipelines.train.rank import FOLDER, ROLES, Attempt, Rank, done
 from nla_ray.pipelines.train.report import PAGE, write_report
@@ -66,6 +67,7 @@ class TrainedPair:
     ar: str | None
     report: str | None
     verdict: str | None
+    warnings: tuple[str, ...] = ()
 
 
 def train(config: TrainConfig, report: Report) -> TrainedPair:
@@ -109,6 +111,7 @@ def train(config: TrainConfig, report: Report) -> TrainedPair:
         **{role: _said(config, tree, role, place) for role, place in places.items()},
         report=f"{tree.url}/{PAGE}" if evaluation else None,
         verdict=evaluation.verdict if evaluation else None,
+        warnings=doubts(parts, target_of(recorded)),
     )  # fmt: skip
 
 
@@ -130,7 +133,14 @@ def ready(config: TrainConfig, report: Report, *, weights: bool = True) -> tuple
         _require_adaptable(parts, parts.config.lora)
     recorded = _recorded(parts.config, parts)
     _require_same(tree, recorded)
+    doubts(parts, target_of(recorded))
     return tree, parts, recorded
+
+
+def target_of(recorded: Mapping[str, Any]) -> str | None:
+    """The digest of the target's files in what `ready` found; None where none is named."""
+    found: str | None = recorded["content"]["models"].get("target")
+    return found
 
 
 def run_rank(

@@ -8,7 +8,6 @@ from itertools import islice
 
 from nla_ray.config.training.training_set import Asking, Endpoint
 from nla_ray.corpus.documents.find import read_documents
-from nla_ray.errors import InputError
 from nla_ray.pipelines.training_set.planning import EXPLAINED, Ready
 from nla_ray.providers.asking import instruction_of
 from nla_ray.stages.extract import reader_of, tokenizer_of, vocabulary_of
@@ -95,9 +94,5 @@ def estimate(ready: Ready, work: Store) -> Estimate:
 
 def require_room(found: Estimate, work: Store) -> None:
     """Raise InputError where the set will hardly fit."""
-    free = work.free()
-    if free is not None and found.bytes > free and not found.explained_units:
-        raise InputError(
-            f"{work.url}: about {found.bytes / 2**30:.1f} GiB are needed and {free / 2**30:.1f} GiB are "
-            "free; make room or name another output"
-        )
+    if not found.explained_units:
+        work.require_room(found.bytes)

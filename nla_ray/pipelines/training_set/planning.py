@@ -62,6 +62,11 @@ class Ready:
         """All of the configuration that changes results."""
         return cast(dict[str, JsonValue], self.plan.facts["config"])
 
+    @property
+    def target_record(self) -> JsonValue:
+        """What is known of the target's files; None where only its vectors are at hand."""
+        return cast(dict[str, JsonValue], self.plan.facts["weights"]).get("target")
+
     def ref(self, table: str) -> RunRef:
         """The units of one of the tables on the way."""
         return replace(RunRef.of(self.plan), table=table)

@@ -147,6 +147,7 @@ class Parts:
         }
         extra = {
             "prompt_templates": config.templates.model_dump(),
+            "target": ready.target_record,
             "set_id": ready.set_id,
             "seed": config.seed,
             "created_by": f"nla-ray {__version__}",

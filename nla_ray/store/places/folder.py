@@ -156,7 +156,8 @@ class FolderStore(Store):
         """See Store."""
         with self._explained(""):
             there = next(path for path in (self.folder, *self.folder.parents) if path.exists())
-            return shutil.disk_usage(there).free
+            usage = shutil.disk_usage(there)
+        return usage.free if os.access(there, os.W_OK) else 0
 
     def _path(self, key: str) -> Path:
         return self.folder / require_key(self.url, key)

@@ -121,6 +121,18 @@ class Store(ABC):
         """Bytes that can still be written there; None where nobody can tell."""
         return None
 
+    def require_room(self, needed: int) -> None:
+        """Raise InputError where so many bytes will hardly fit."""
+        free = self.free()
+        if free is None or needed <= free:
+            return
+        if not free:
+            raise InputError(f"{self.url}: cannot be written, or is full; name another output")
+        raise InputError(
+            f"{self.url}: about {needed / 2**30:.1f} GiB are needed and {free / 2**30:.1f} GiB are free; "
+            "make room or name another output"
+        )
+
     def probe(self) -> None:
         """Raise InputError where a second write of one object succeeds, unless that was allowed by name.
 

@@ -227,6 +227,10 @@ def test_runs_under_one_root_are_named(planted: Path, invoke: Invoke, tmp_path: 
     write_tables(root, rows(in_documents(10, 0.8, "sabotage"), seed=1), "week2")
     both = invoke("audit", "diff", root, root, "--config", planted).refused()
     assert "before.runs" in both
+    nothing = invoke("audit", "diff", tmp_path / "none", tmp_path / "neither").refused(Exit.MISSING)
+    assert f"{tmp_path / 'none'}: holds no tables" in nothing
+    itself = invoke("audit", "diff", f"{root}#week1", f"{root}#week1", "--config", planted).refused()
+    assert "holds the audited run itself (week1)" in itself
     ended = invoke("audit", "diff", f"{root}#week1", f"{root}#week2", "--config", planted)
     assert ended.code == 5 and "no change shown" in ended.out
     assert "has no run week3; there are week1, week2" in invoke(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def file(tmp_path: Path) -> Path:
 
 def test_a_minimal_file_gives_defaults(file: Path) -> None:
     config = load(DecodeConfig, file)
-    assert config.models.target.revision == "abc"
+    assert config.models.target is not None and config.models.target.revision == "abc"
     assert config.models.ar is not None and config.models.ar.subfolder == "ar"
     assert (config.positions.n, config.sampling.temperature, config.engine.dtype) == (10, 1.0, "auto")
 
@@ -72,6 +73,10 @@ def test_an_override_may_name_a_section_that_the_file_lacks(file: Path) -> None:
         ("models.target=a@b@c", ["models.target", "ID_OR_PATH"]),
         ("seed", ["write it as key=value; a key begins with one of overwrites, continuation"]),
         ("output.folder=x", ["'output' is a single value"]),
+        ("corpus.paths.0.name=x", ["'paths' is a list", "given as a whole", "corpus.paths=["]),
+        ("output=null", ["output: a text belongs here (found null)"]),
+        ("seed=yes", ["seed: a number belongs here", "(found true)"]),
+        ("engine.slots=true", ["engine.slots: a number belongs here", "(found true)"]),
         ("seed=[", ["not YAML"]),
     ],
 )
@@ -93,6 +98,9 @@ def test_a_wrong_value_is_refused_by_name(file: Path, override: str, words: list
         (["sampling={samples: 0}"], "override 'sampling={samples: 0}': sampling.samples: Input should be"),
         (["engine.slotz=64"], "override 'engine.slotz=64': engine.slotz: unknown key"),
         (["seed=3", "positions.choose=column"], "{file} with positions.choose=column: positions: "),
+        (["seed=-3", "seed=-4"], "override 'seed=-4': "),
+        (["sampling.samples=3", "sampling={samples: 0}"], "override 'sampling={samples: 0}': "),
+        (["baseline.value=0.5"], "{file} with baseline.value=0.5: baseline.reference: "),
         (["seed=3"], "{file}: corpus: "),
     ],
 )
@@ -144,6 +152,29 @@ def test_a_job_of_the_package_stands_in_where_there_is_no_file_of_its_name(
     assert load(DecodeConfig, named).output == "out"
     with pytest.raises(NoFileError, match=r"jobs/none\.yaml: cannot read this configuration file: No such"):
         load(DecodeConfig, Path("jobs/none.yaml"))
+
+
+LEVELS = [(f"a{at}", f"*a{at - 1}") for at in range(1, 10)]
+NESTED = "a0: &a0 {x: 1}\n" + "".join(
+    f"{name}: &{name} [{', '.join([below] * 10)}]\n" for name, below in LEVELS
+)
+MERGED = "a0: &a0 {x: 1}\n" + "".join(
+    f"{name}: &{name} {{<<: [{', '.join([below] * 10)}]}}\n" for name, below in LEVELS
+)
+
+
+@pytest.mark.parametrize("bomb", [NESTED, MERGED, "a: &a [*a]"])
+def test_aliases_that_never_end_are_refused_at_once(file: Path, bomb: str) -> None:
+    file.write_text(bomb)
+    started = time.process_time()
+    with pytest.raises(ConfigError, match="line 1: its YAML aliases stand for more than"):
+        load(DecodeConfig, file)
+    assert time.process_time() - started < 1
+
+
+def test_an_alias_in_good_order_is_read(file: Path) -> None:
+    file.write_text(MINIMAL.replace("[docs.jsonl]", "[&docs docs.jsonl, *docs]"))
+    assert load(DecodeConfig, file).corpus.paths == ("docs.jsonl", "docs.jsonl")
 
 
 def test_a_key_that_stands_twice_is_named(file: Path) -> None:

@@ -221,12 +221,11 @@ def test_missing_sidecar_says_that_it_is_no_nla(tmp_path: Path) -> None:
         read_sidecar(tmp_path)
 
 
-def test_a_bomb_of_aliases_is_shown_short(tmp_path: Path) -> None:
+def test_a_bomb_of_aliases_is_refused(tmp_path: Path) -> None:
     levels = "\n".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 30))
     text = f"l0: &l0 [boom]\n{levels}\nkind: nla_model\nrole: *l29\n"
-    with pytest.raises(CheckpointError, match="role: found") as caught:
+    with pytest.raises(CheckpointError, match="its YAML aliases stand for more than"):
         read_sidecar(write(tmp_path, text))
-    assert len(str(caught.value)) < 2000
 
 
 @pytest.mark.parametrize(("meta", "role"), [(RELEASED_AV, "ar"), (RELEASED_AR, "av")])

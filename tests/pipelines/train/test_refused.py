@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from nla_ray.config.models.reference import ModelRef
 from nla_ray.config.training.train import TrainConfig
 from nla_ray.errors import CheckpointError, ConfigError, InputError, NlaError
 from nla_ray.nla.sidecar.read import read_sidecar
 from nla_ray.nla.sidecar.write import write_sidecar
+from nla_ray.pipelines.provenance import model_record
 from nla_ray.pipelines.train.estimate import plan
 from nla_ray.pipelines.train.run import train
 from nla_ray.training.models import load_av
@@ -100,3 +103,30 @@ def test_adapters_that_the_models_do_not_take(
     (target / "model.safetensors").write_bytes(b"none")
     with pytest.raises(ConfigError, match=match):
         plan(TrainConfig.model_validate(values), lambda _: None)
+
+
+def test_data_from_another_target(tmp_path: Path, nla: Callable[[str], NlaDirs]) -> None:
+    """Refused where the sidecars say of which files the target was, a warning where they do not."""
+    target = nla("qwen2")[0]
+    data = write_set(tmp_path / "set")
+    config = TrainConfig.model_validate(train_values(tmp_path, target, data))
+    (said,) = plan(config, lambda _: None).warnings
+    assert "is not known" in said and "ar_sft, av_sft, held_out" in said
+    own = model_record(ModelRef(path=str(target)), target)
+    for file in data.glob("*/*.yaml"):
+        record_target(file, asdict(own))
+    assert plan(config, lambda _: None).warnings == ()
+    record_target(data / "av_sft/part-00000.parquet.nla_meta.yaml", asdict(own) | {"sha256": "0" * 64})
+    match = rf"target: .*{own.sha256[:16]}\) is not the model .*av_sft are from: .*\(sha256 0{{16}}\)"
+    refused(tmp_path, InputError, match, config.model_dump(mode="json"))
+
+
+def record_target(sidecar: Path, target: dict[str, Any]) -> None:
+    sidecar.write_text(yaml.safe_dump(yaml.safe_load(sidecar.read_text()) | {"target": target}))
+
+
+def test_a_step_of_more_rows_than_there_are_is_named(tmp_path: Path, nla: Callable[[str], NlaDirs]) -> None:
+    values = train_values(tmp_path, nla("qwen2")[0], write_set(tmp_path / "set"))
+    values["stages"]["sft_av"]["batch"] = 25
+    warnings = plan(TrainConfig.model_validate(values), lambda _: None).warnings
+    assert "stages.sft_av.batch 25: av_sft has 24 rows, so every step reads some of them" in warnings[-1]

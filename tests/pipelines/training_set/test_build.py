@@ -77,13 +77,14 @@ def vectors_of(table: pa.Table) -> np.ndarray:
 
 
 def test_the_published_schema(built: tuple[TrainingSetConfig, TrainingSet]) -> None:
-    settings, _ = built
+    settings, made = built
     for split, table in tables(settings.output).items():
         assert table.schema.equals(published(split, D_MODEL))
         sidecar = read_dataset_sidecar(next(Path(settings.output, split).glob("*.parquet")))
         assert (sidecar.stage, sidecar.d_model, sidecar.layer) == (split, D_MODEL, LAYER)
         assert sidecar.stale_rows(table.num_rows) is None
         assert sidecar.extra["extraction"]["norm"] == "none"
+        assert {"target": sidecar.extra["target"]} == made.weights
         assert sidecar.extra["extraction"]["positions_per_doc"] == 3
         for row in table.to_pylist():
             check_row(split, row, settings)

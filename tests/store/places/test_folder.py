@@ -115,3 +115,9 @@ def test_a_place_where_no_folder_can_be_made(tmp_path: Path) -> None:
     for name in (Path("/proc/nla"), tmp_path / "gone"):
         with pytest.raises(InputError, match=str(name)):
             open_store(name).probe()
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="has no file system that takes no files")
+def test_where_nothing_can_be_written_there_is_no_room() -> None:
+    with pytest.raises(InputError, match="/proc/nope: cannot be written"):
+        open_store("/proc/nope").require_room(1)
