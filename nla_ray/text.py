@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -105,11 +108,35 @@ def csv_line(values: Iterable[object]) -> str:
     return ",".join(map(_cell, values))
 
 
+def json_text(value: object, *, ascii_only: bool = False) -> str:
+    """JSON in which a Decimal keeps each digit, and a float that JSON has no number for is text."""
+    try:
+        return _ENCODERS[ascii_only].encode(value)
+    except (TypeError, ValueError):
+        each = partial(json_text, ascii_only=ascii_only)
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{each(name)}: {each(item)}' for name, item in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(each, value))}]"
+    return number_text(value) if isinstance(value, Decimal) else each(number_text(value))
+
+
+_ENCODERS = {flag: json.JSONEncoder(ensure_ascii=flag, allow_nan=False) for flag in (False, True)}
+
+
+def number_text(value: object) -> str:
+    """A number with all its digits; NaN, inf or -inf for one that is none."""
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    return "NaN" if isinstance(value, float) and math.isnan(value) else str(value)
+
+
 def _cell(value: object) -> str:
     if isinstance(value, list | dict):
-        value = json.dumps(value, ensure_ascii=False)
+        value = json_text(value)
     if not isinstance(value, str):
-        return "" if value is None or value != value else json.dumps(value)
+        number = isinstance(value, float | Decimal)
+        return number_text(value) if number else "" if value is None else json.dumps(value)
     # Quoted also where no comma is in it: a spreadsheet may take another separator.
     return '"' + _inert(value).replace('"', '""') + '"'
 

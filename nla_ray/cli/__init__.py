@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
@@ -13,7 +12,6 @@ from typer.core import TyperGroup
 
 from nla_ray import __version__
 from nla_ray.cli.entry import run
-from nla_ray.store.sql.spare import spare
 
 if TYPE_CHECKING:
     from typer._click import Command
@@ -101,6 +99,4 @@ def common(
 
 def main() -> NoReturn:
     """The console script `nla-ray`."""
-    if sys.argv[1:2] == ["sql"]:
-        spare()
     run(app)

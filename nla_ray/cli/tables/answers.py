@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import sys
@@ -20,9 +19,13 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from nla_ray.cli.tables.intervals import interval_text, without_intervals
+from nla_ray.cli.tables.intervals import (
+    interval_text,
+    schema_without_intervals,
+    without_intervals,
+)
 from nla_ray.errors import ConfigError, InputError
-from nla_ray.text import csv_line, printable
+from nla_ray.text import csv_line, json_text, number_text, printable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -110,7 +113,7 @@ def write_parquet(answer: Answer, out: IO[bytes]) -> None:
 
     _require_names(answer)
     try:
-        schema = without_intervals(pa.RecordBatch.from_pylist([], answer.schema)).schema
+        schema = schema_without_intervals(answer.schema)
         with pq.ParquetWriter(out, schema, compression="zstd") as writer:
             for batches in _groups(map(without_intervals, answer.batches)):
                 writer.write_table(pa.Table.from_batches(batches, schema))
@@ -141,7 +144,7 @@ def json_lines(answer: Answer) -> Iterator[str]:
     """An array with one object per line."""
     _require_names(answer)
     names = answer.schema.names
-    encode = json.JSONEncoder(ensure_ascii=sys.stdout.isatty()).encode
+    encode = partial(json_text, ascii_only=sys.stdout.isatty())
     lines = (encode(dict(zip(names, row, strict=True))) for row in _rows(answer))
     yield "["
     last = next(lines, None)
@@ -161,20 +164,29 @@ def _require_names(answer: Answer) -> None:
 
 
 def _rows(answer: Answer) -> Iterator[tuple[Any, ...]]:
-    """Rows of values as JSON has them."""
+    """Rows of values as `plain` makes them. Raises InputError for a time that Python cannot tell."""
     for batch in answer.batches:
-        columns = [[plain(value) for value in column.to_pylist()] for column in batch.columns]
+        columns = [
+            _values(name, column) for name, column in zip(batch.schema.names, batch.columns, strict=True)
+        ]
         yield from zip(*columns, strict=True)
 
 
+def _values(name: str, column: pa.Array) -> list[Any]:
+    try:
+        return [plain(value) for value in column.to_pylist()]
+    except (OverflowError, ValueError):
+        raise InputError(
+            f"sql: {name} has times outside the years 1 to 9999; cast it in the SELECT, as {name}::VARCHAR"
+        ) from None
+
+
 def plain(value: Any) -> Any:
-    """A value as JSON has it: numbers, text, null, lists, objects; what is none of these becomes text."""
-    if value is None or isinstance(value, bool | int | str):
+    """A value as numbers, text, null, lists and objects; what is none of these becomes text."""
+    if value is None or isinstance(value, bool | int | str | float):
         return value
     if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return value if value.as_tuple().exponent else int(value)
     if isinstance(value, list | tuple):
         return interval_text(value) if hasattr(value, "nanoseconds") else [plain(item) for item in value]
     if isinstance(value, dict):
@@ -200,7 +212,7 @@ def _print(console: Console, shown: RenderableType) -> None:
         console.print(shown)
 
 
-def _table(schema: pa.Schema, rows: list[tuple[Any, ...]], width: int) -> Table:
+def _table(schema: pa.Schema, rows: list[tuple[Any, ...]], width: int) -> Table | Text:
     """Rows below each other; where there are too many columns for that, their columns below each other."""
     import pyarrow.types as kinds
 
@@ -213,8 +225,8 @@ def _table(schema: pa.Schema, rows: list[tuple[Any, ...]], width: int) -> Table:
     for at, number in enumerate(numbers):
         if number:
             least[at] = max(len(names[at]), *(len(_shown(row[at]).plain) for row in rows), 0)
-    if sum(least) + 3 * len(least) + 1 > width and rows:
-        return _records(schema.names, rows)
+    if sum(least) + 3 * len(least) + 1 > width:
+        return _records(schema.names, rows) if rows else Text("no rows")
     table = Table()
     for name, number, wide in zip(names, numbers, least, strict=True):
         table.add_column(Text(name), justify="right" if number else "left", overflow="fold", min_width=wide)
@@ -235,6 +247,11 @@ def _records(names: list[str], rows: list[tuple[Any, ...]]) -> Table:
 
 
 def _shown(value: Any) -> Text:
-    text = "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float) and math.isfinite(value):
+        text = f"{value:.4g}"
+    elif isinstance(value, list | dict):
+        text = json_text(value)
+    else:
+        text = "" if value is None else number_text(value)
     cut = text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
     return Text(printable(cut))

@@ -14,6 +14,16 @@ def interval_text(value: pa.MonthDayNano) -> str:
     return f"P{value.months}M{value.days}DT{Decimal(value.nanoseconds).scaleb(-9).normalize():f}S"
 
 
+def schema_without_intervals(schema: pa.Schema) -> pa.Schema:
+    """The schema of what `without_intervals` makes."""
+    import pyarrow as pa
+
+    for at, field in enumerate(schema):
+        if pa.types.is_interval(field.type):
+            schema = schema.set(at, pa.field(field.name, pa.string()))
+    return schema
+
+
 def without_intervals(batch: pa.RecordBatch) -> pa.RecordBatch:
     """The same rows with text in the place of intervals."""
     import pyarrow as pa

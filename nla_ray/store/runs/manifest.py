@@ -90,16 +90,17 @@ def get_manifest(store: Store, run_id: str) -> Stored | None:
     return Stored(manifest, hashlib.sha256(data).hexdigest())
 
 
-def files_of(store: Store, manifest: Manifest) -> FileList:
+def files_of(store: Store, manifest: Manifest, *, fresh: bool = False) -> FileList:
     """The files that a manifest commits, whose keys are sure to be this run's.
 
-    Raises InputError where their list is missing, changed or names another place.
+    `fresh` reads their list even where a copy or its digest is at hand. Raises InputError where it is
+    missing, changed or names another place.
     """
     if manifest.version == 1:
         return _files_within(store, manifest.run_id)
     key = list_key_of(manifest)
     try:
-        path = store.local(key, manifest.files_sha256 or "")
+        path = store.local(key, manifest.files_sha256 or "", fresh=fresh)
     except FileNotFoundError:
         raise InputError(
             f"{store.url}/{key}: is the list of a committed run's files and missing; restore it from a backup"

@@ -110,7 +110,7 @@ def examine(store: Store) -> Verified:
     readable = [run_id for run_id in stored if run_id not in known.ended]
     lists = _readable(
         readable,
-        lambda run_id: files_of(store, stored[run_id].manifest),
+        lambda run_id: files_of(store, stored[run_id].manifest, fresh=True),
         lambda run_id: list_key_of(stored[run_id].manifest),
         problems,
     )

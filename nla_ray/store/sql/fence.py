@@ -130,12 +130,17 @@ def one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statem
     # DuckDB 1 takes such a PIVOT apart, into statements without a text of their own.
     if kinds == ["MULTI"] or not all(statement.query for statement in statements):
         raise InputError("sql: PIVOT has to name its values here: PIVOT ... ON x IN ('a', 'b') USING ...")
+    if not kinds:
+        raise InputError("sql: is empty; write one SELECT, such as FROM runs")
     if kinds != ["SELECT"]:
-        found = ", ".join(kinds) or "nothing"
-        raise InputError(
-            f"sql: found {found} where exactly one SELECT belongs; use nla_ray.store.connect for more"
-        )
+        found = ", ".join(_OTHERWISE.get(kind, kind) for kind in kinds)
+        more = "name a file with -o" if kinds == ["COPY"] else "use nla_ray.store.connect for more"
+        raise InputError(f"sql: found {found} where exactly one SELECT belongs; {more}")
     return statements[0]
+
+
+_OTHERWISE = {"LOAD": "LOAD or INSTALL"}
+"""What DuckDB's parser calls by one name."""
 
 
 def _copy(reader: pa.RecordBatchReader, stream: pa.RecordBatchWriter, limits: Limits) -> None:
@@ -165,4 +170,7 @@ def _message(error: Exception) -> str:
     """What DuckDB says, without the drawing that follows it."""
     if isinstance(error, duckdb.PermissionException) or "PermissionError" in str(error):
         return "a SELECT reads the tables and no other file, and writes none"
-    return str(error).split("\n\n")[0]
+    said = str(error).split("\n\n")[0]
+    if isinstance(error, duckdb.CatalogException) and "Table with name" in said:
+        return said.partition("\n")[0] + " SHOW TABLES lists those that do."
+    return said

@@ -61,7 +61,7 @@ def compact(store: Store, run_id: str, *, full: int = FILE_BYTES) -> Compacted:
         raise InputError(f"{store.url}/{commit_key(run_id)}: is not there; only a committed run is compacted")
     require_open(store, run_id)
     tables = (stored.manifest.table, *stored.manifest.sides, QUARANTINE)
-    before = objects_of(store, stored, tables, compacted=False)
+    before = objects_of(store, stored, tables, compacted=False, fresh=True)
     there = get_compaction(store, run_id)
     if there is None and any(len(files) > 1 for files in before):
         with TemporaryDirectory(prefix="nla-ray-compact-") as spill:
@@ -69,7 +69,7 @@ def compact(store: Store, run_id: str, *, full: int = FILE_BYTES) -> Compacted:
             made = [one for table, files in zip(tables, before, strict=True) for one in merge(table, files)]
         merged = Compaction(run_id=run_id, manifest_sha256=stored.sha256, files=tuple(made))
         store.put_new(compaction_key(run_id), merged.canonical().encode())
-    after = objects_of(store, stored, tables, compacted=True)
+    after = objects_of(store, stored, tables, compacted=True, fresh=True)
     flat = [one for files in after for one in files]
     return Compacted(run_id, sum(map(len, before)), len(flat), sum(one.bytes for one in flat))
 
@@ -109,7 +109,7 @@ class _Merge:
 
     def _some(self, table: str, files: Sequence[StoredFile]) -> Iterator[CompactedFile]:
         """Merge some of a table's files. One that is alone stays as it is, as do files without rows."""
-        paths = self.store.map(lambda one: self.store.local(one.key, one.sha256), files)
+        paths = self.store.map(lambda one: self.store.local(one.key, one.sha256, fresh=True), files)
         counts = [pq.read_metadata(path).num_rows for path in paths]
         if len(paths) < 2 or not any(counts):
             for one, rows in zip(files, counts, strict=True):

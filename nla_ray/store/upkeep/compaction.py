@@ -82,15 +82,16 @@ def compacted_runs(store: Store) -> frozenset[str]:
 
 
 def objects_of(
-    store: Store, stored: Stored, tables: Iterable[str], *, compacted: bool
+    store: Store, stored: Stored, tables: Iterable[str], *, compacted: bool, fresh: bool = False
 ) -> list[list[StoredFile]]:
     """What to read for each of some tables of a run: its files, or where it is `compacted` the larger ones.
 
-    Raises InputError where the compaction is that of another manifest.
+    `fresh` is for the list of its files, see `files_of`. Raises InputError where the compaction is that of
+    another manifest.
     """
     found = get_compaction(store, stored.manifest.run_id) if compacted else None
     if found is None:
-        return list(files_of(store, stored.manifest).objects(tables).values())
+        return list(files_of(store, stored.manifest, fresh=fresh).objects(tables).values())
     if found.compaction.manifest_sha256 != stored.sha256:
         raise InputError(
             f"{store.url}/{compaction_key(stored.manifest.run_id)}: holds the rows of another manifest of "

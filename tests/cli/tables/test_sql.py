@@ -10,6 +10,7 @@ import pty
 import subprocess
 import sys
 import termios
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -48,17 +49,64 @@ def test_json_gives_every_value_back(tables: Path, invoke: Invoke) -> None:
     found = json.loads(invoke("sql", tables, VALUES, "--format", "json").out)
     assert found == [
         {
-            "explanation": HOSTILE, "flags": [], "nan": None, "day": "2026-01-02", "nested": {"a": [1]},
+            "explanation": HOSTILE, "flags": [], "nan": "NaN", "day": "2026-01-02", "nested": {"a": [1]},
             "tokens": 10, "decimal": 1.5, "nothing": None, "empty": "", "yes": True,
         }
     ]  # fmt: skip
+
+
+TYPES = {
+    "TIMESTAMPTZ '2026-01-02 03:04:05.5+02'": "2026-01-02 01:04:05.500000+00:00",
+    "TIMESTAMP_NS '2026-01-02 03:04:05.123456789'": "2026-01-02 03:04:05.123456789",
+    "TIMESTAMP_S '2026-01-02 03:04:05'": "2026-01-02 03:04:05",
+    "TIME_NS '01:02:03.5'": "01:02:03.500000",
+    "INTERVAL '1 day'": "P0M1DT0S",
+    "'00000000-0000-0000-0000-00000000000a'::UUID": "00000000-0000-0000-0000-00000000000a",
+    r"'a\xFF'::BLOB": "61ff",
+    "170141183460469231731687303715884105727::HUGEINT": 2**127 - 1,
+    "[{'at': DATE '2026-01-02', 'of': MAP {'k': 'inf'::FLOAT}}]": [
+        {"at": "2026-01-02", "of": [["k", "inf"]]}
+    ],
+    "12345678901234567890.10::DECIMAL(38, 2)": Decimal("12345678901234567890.10"),
+    "[1.25::DECIMAL(38, 2), NULL]": [Decimal("1.25"), None],
+    "'-inf'::DOUBLE": "-inf",
+}
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+def test_every_type_is_told_by_the_console_script(tables: Path, form: str) -> None:
+    code = "from nla_ray.cli import main; main()"
+    sql = "SELECT " + ", ".join(f"{one} AS c{at}" for at, one in enumerate(TYPES))
+    command = [sys.executable, "-c", code, "sql", str(tables), sql, "--format", form]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3]), "TZ": "UTC", "COLUMNS": "120"}
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert ended.returncode == 0, ended.stderr
+    if form == "json":
+        (row,) = json.loads(ended.stdout, parse_float=Decimal)
+        assert list(row.values()) == list(TYPES.values())
+    else:
+        told = ended.stdout.replace('""', '"')
+        assert [one for one in map(str, leaves(list(TYPES.values()))) if one not in told] == []
+
+
+def leaves(value: object) -> list[object]:
+    """What is in lists and objects."""
+    if isinstance(value, list | dict):
+        inside = value.values() if isinstance(value, dict) else value
+        return [leaf for one in inside for leaf in leaves(one)]
+    return [] if value is None else [value]
+
+
+def test_a_time_without_end_is_refused_in_a_line(tables: Path, invoke: Invoke) -> None:
+    ended = invoke("sql", tables, "SELECT 'infinity'::DATE AS late FROM runs")
+    assert "late has times outside the years 1 to 9999" in ended.refused()
 
 
 def test_csv_gives_every_value_back(tables: Path, invoke: Invoke) -> None:
     out = invoke("sql", tables, VALUES, "--format", "csv").out
     header, *rows = csv.reader(io.StringIO(out))
     assert header[:3] == ["explanation", "flags", "nan"]
-    assert rows == [[HOSTILE, "[]", "", "2026-01-02", '{"a": [1]}', "10", "1.5", "", "", "true"]]
+    assert rows == [[HOSTILE, "[]", "NaN", "2026-01-02", '{"a": [1]}', "10", "1.5", "", "", "true"]]
     assert out.endswith(',10,1.5,,"",true\n')
 
 
@@ -101,6 +149,7 @@ def test_no_rows_are_an_answer_too(tables: Path, invoke: Invoke) -> None:
     assert json.loads(invoke("sql", tables, sql, "--format", "json").out) == []
     assert invoke("sql", tables, sql, "--format", "csv").out == '"run_id"\n'
     assert "run_id" in invoke("sql", tables, sql).out
+    assert invoke("sql", tables, "FROM explanations WHERE false").out == "no rows\n"
 
 
 def test_many_columns_are_shown_below_each_other(tables: Path, invoke: Invoke) -> None:
@@ -139,13 +188,12 @@ def test_a_long_table_ends_and_says_so(tables: Path, invoke: Invoke) -> None:
 
 
 @pytest.mark.parametrize("form", [(), ("-o", "answer.parquet")])
-def test_neither_numbers_nor_duckdb_are_loaded_where_the_answer_is_shown(
+def test_neither_pandas_nor_duckdb_are_loaded_where_the_answer_is_shown(
     tables: Path, tmp_path: Path, form: tuple[str, ...]
 ) -> None:
     code = (
         "import atexit, sys; from nla_ray.cli import main\n"
-        "loaded = lambda: [name for name, module in sys.modules.items() if module is not None]\n"
-        "atexit.register(lambda: print(*loaded(), file=sys.stderr))\n"
+        "atexit.register(lambda: print(*sys.modules, file=sys.stderr))\n"
         "main()"
     )
     command = [sys.executable, "-c", code, "sql", str(tables), "SELECT * FROM explanations", *form]
@@ -155,7 +203,7 @@ def test_neither_numbers_nor_duckdb_are_loaded_where_the_answer_is_shown(
     )
     assert ended.returncode == 0, ended.stderr
     loaded = set(ended.stderr.split())
-    assert "pyarrow" in loaded and not {"numpy", "pandas", "duckdb"} & loaded
+    assert "pyarrow" in loaded and not {"pandas", "duckdb"} & loaded
     assert not form or pq.read_table(tmp_path / "answer.parquet").num_rows == 6
 
 

@@ -9,8 +9,10 @@ import pytest
 
 from nla_ray.errors import InputError
 from nla_ray.store import connect, open_run, open_store, parquet, verify
+from nla_ray.store.places import sums
 from nla_ray.store.runs.layout import commit_key, plan_key, unit_key
 from nla_ray.store.runs.unit_file import QuarantinedRow, to_bytes, unit_facts
+from nla_ray.store.upkeep.compact import compact
 from tests.store.rows import RECORD, plan_of, rows_of
 from tests.store.tampering import edited, flipped, gone, replace
 
@@ -73,6 +75,24 @@ def test_a_flipped_byte_is_not_read(place: str) -> None:
     replace(place, UNIT, None)
     with pytest.raises(InputError, match="is committed but missing"):
         connect(place)
+
+
+def test_neither_verify_nor_compact_believes_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NLA_RAY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(sums, "LEAST_BYTES", 0)
+    monkeypatch.setattr(sums, "SETTLED_S", -1.0)
+    place = tmp_path / "tables"
+    run = open_run(open_store(place), plan_of())
+    for unit_id in run.missing():
+        run.write(unit_id, rows_of(unit_id))
+    run.commit(RECORD)
+    for path in [path for path in place.rglob("*") if path.is_file()]:
+        sums.known_sha256(path)
+    for note in (tmp_path / "cache" / "sums").iterdir():
+        note.write_text(f"{note.name} {'0' * 64}")
+    with pytest.raises(InputError, match="its content changed"):
+        connect(place)
+    assert verify(place) == [] and compact(run.store, "run1").files_after == 1
 
 
 def test_files_of_no_run_are_named(tables: str) -> None:

@@ -49,7 +49,7 @@ def digests(tables: Path) -> dict[Path, str]:
 @pytest.mark.parametrize(
     ("sql", "message"),
     [
-        ("", "found nothing"),
+        ("", "is empty; write one SELECT"),
         ("SELECT 1; SELECT 2", "found SELECT, SELECT"),
         ("DROP VIEW runs", "found DROP"),
         ("CREATE OR REPLACE VIEW explanations AS SELECT 1", "found CREATE"),

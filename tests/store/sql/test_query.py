@@ -82,6 +82,10 @@ def test_macros_are_there(tables: Path) -> None:
     ("sql", "message"),
     [
         ("DROP VIEW runs", "found DROP where exactly one SELECT belongs"),
+        ("INSTALL httpfs", "found LOAD or INSTALL where"),
+        ("COPY runs TO 'runs.csv'", "found COPY where exactly one SELECT belongs; name a file with -o"),
+        ("-- nothing", "is empty; write one SELECT"),
+        ("FROM explanation", r"explanation does not exist! SHOW TABLES lists those that do\.$"),
         ("SELECT nothing FROM runs", 'Referenced column "nothing"'),
         ("FROM read_text('/etc/passwd')", "reads the tables and no other file"),
     ],
