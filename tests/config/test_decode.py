@@ -95,6 +95,11 @@ def test_a_file_with_a_pair_for_each_layer_asks_for_the_decode_of_each() -> None
             "each of layers says its own ar; leave it out beside them",
         ),
         ({"layers": [LAYERS[1], LAYERS[1]]}, {}, "layer 20 stands twice in layers; a layer has one pair"),
+        (
+            {"layers": [LAYERS[1] | {"layer": 0}] * 2},
+            {},
+            "layer 0 stands twice in layers; a layer has one pair",
+        ),
         ({"layers": LAYERS}, {"engine": {"ranks": 2}}, "is read anew for each pair; decode layer by layer"),
         ({"layers": LAYERS}, {"continuation": {}}, "is read anew for each pair; decode layer by layer"),
         (

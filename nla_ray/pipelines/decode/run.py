@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -276,7 +276,12 @@ def require_place(store: Store, ready: Decode, *, add: bool) -> None:
     """Raise NlaError where other runs are in the way, or what is missing will hardly fit (an estimate)."""
     if not add:
         refuse_other_plans(store, ready.plan)
-    free, needed = store.free(), needed_bytes(ready, written(ready, store))
+    require_room(store, [ready])
+
+
+def require_room(store: Store, runs: Iterable[Decode]) -> None:
+    """Raise InputError where what is missing of all runs together will hardly fit (an estimate)."""
+    free, needed = store.free(), sum(needed_bytes(one, written(one, store)) for one in runs)
     if free is not None and needed > free:
         raise InputError(
             f"{store.url}: about {needed / 2**30:.1f} GiB are needed and {free / 2**30:.1f} GiB are free; "
