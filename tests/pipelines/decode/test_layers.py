@@ -25,6 +25,7 @@ from nla_ray.pipelines.decode.run import Decode, decode, needed_bytes, stages_of
 from nla_ray.runtime.progress import Progress
 from nla_ray.stages.one_pass import shares_of
 from nla_ray.stages.stage import Stage
+from nla_ray.store.places.folder import FolderStore
 from nla_ray.store.places.objects import Store
 from tests.cli.conftest import TEXT
 from tests.conftest import NlaDirs
@@ -191,10 +192,10 @@ def test_each_layer_has_its_reason_and_its_progress() -> None:
 def test_room_is_needed_for_all_layers_together(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = make("out")
     needed = [needed_bytes(ready, ()) for ready, _ in plan_asked(asked)]
-    monkeypatch.setattr(Store, "free", lambda _: sum(needed) - 1)
+    monkeypatch.setattr(FolderStore, "free", lambda _: sum(needed) - 1)
     with pytest.raises(InputError, match="make room or name another output"):
         decode_asked(asked)
-    monkeypatch.setattr(Store, "free", lambda _: sum(needed))
+    monkeypatch.setattr(FolderStore, "free", lambda _: sum(needed))
     assert len(decode_asked(asked)) == 2
 
 
