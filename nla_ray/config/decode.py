@@ -128,7 +128,8 @@ class LayeredModels(PairParts):
         if not self.layers and self.av is None:
             raise ValueError("name the verbalizer (av), or a pair for each layer (layers)")
         said = [one.layer for one in self.layers if one.layer is not None]
-        if twice := next((one for one in said if said.count(one) > 1), None):
+        twice = next((one for one in said if said.count(one) > 1), None)
+        if twice is not None:
             raise ValueError(f"layer {twice} stands twice in layers; a layer has one pair")
         return self
 

@@ -171,7 +171,7 @@ class ExtractStage(Stage):
             readings = self._readings(task, documents)
         with tally.timed("extract"):
             vectors = self._vectors(task, readings)
-        if self._pass is not None:
+        if self._pass is not None and task.together is not None:
             tally.seconds["extract"] = task.share * self._pass.seconds
         self._count(tally, readings, vectors)
         tally.saw_worker()
@@ -334,7 +334,7 @@ def reader_of(
         tokenizer,
         config.positions,
         seed=config.seed,
-        max_tokens=config.corpus.max_tokens,
+        max_tokens=config.corpus.longest,
         window=config.corpus.window,
         chats=config.corpus.chat,
         vocabulary=vocabulary,

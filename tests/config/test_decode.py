@@ -40,7 +40,7 @@ def test_the_fingerprint_is_of_what_changes_results() -> None:
 
 def test_the_fingerprint_does_not_change_by_itself() -> None:
     """Units are found again by it: a change of defaults or of fields is a decision."""
-    assert config().fingerprint() == "9c05ab07aaa7e744d5c9a7e7860b2a638e9d08c35b2d4081add9d9f17b9ec107"
+    assert config().fingerprint() == "7bd520f179f9c3769e2fd8a7a01a534988e0aef1827a05ae546fbd01cf0d1ab5"
 
 
 def test_it_loads_without_torch_and_ray() -> None:
@@ -95,6 +95,11 @@ def test_a_file_with_a_pair_for_each_layer_asks_for_the_decode_of_each() -> None
             "each of layers says its own ar; leave it out beside them",
         ),
         ({"layers": [LAYERS[1], LAYERS[1]]}, {}, "layer 20 stands twice in layers; a layer has one pair"),
+        (
+            {"layers": [LAYERS[1] | {"layer": 0}] * 2},
+            {},
+            "layer 0 stands twice in layers; a layer has one pair",
+        ),
         ({"layers": LAYERS}, {"engine": {"ranks": 2}}, "is read anew for each pair; decode layer by layer"),
         ({"layers": LAYERS}, {"continuation": {}}, "is read anew for each pair; decode layer by layer"),
         (

@@ -44,7 +44,7 @@ def decode_command(
     from nla_ray.pipelines.decode.estimate import estimated_seconds
     from nla_ray.pipelines.decode.layers import decode_asked, plan_asked
     from nla_ray.pipelines.decode.reuse import held_units
-    from nla_ray.pipelines.decode.run import require_place, written_units
+    from nla_ray.pipelines.decode.run import require_place, require_room, written_units
 
     if dry_run:
         with progress(console) as report:
@@ -53,6 +53,7 @@ def decode_command(
             written, held = written_units(ready, store), held_units(ready, store)
             print_plan(ready, written, held, estimated_seconds(ready), console)
             require_place(store, ready, add=add or number > 0)
+        require_room(store, [ready for ready, _ in plans])
         return
     with stoppable(settings.output), progress(console) as report:
         runs = decode_asked(settings, add=add, report=report)

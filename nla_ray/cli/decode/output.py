@@ -93,6 +93,7 @@ def print_run(run: Decoded, console: Console) -> None:
         against = f"Var(v_nrm) = {baseline['value']:.4f} of {baseline['reference']}"
         _line(console, "fidelity", f"fve_nrm against {against}")
         console.print(fidelity_table(summary))
+        _unread(console, summary)
     if summary.planted:
         _line(console, "planted truth", "share of explanations that name it where it was shown / of how many")
         console.print(planted_table(summary.planted))
@@ -191,6 +192,16 @@ def _left_out(console: Console, tokens: int, truncated: int, windowed: int) -> N
     if tokens:
         why = f"{truncated:,} documents were cut at corpus.max_tokens, {windowed:,} have a window"
         _line(console, "not read", f"{tokens:,} tokens; {why}")
+
+
+def _unread(console: Console, summary: Summary) -> None:
+    real = summary.fidelity.get("real")
+    if real is not None and real.mean <= 0:
+        said = (
+            f"fve_nrm of the real rows is {real.mean:.3f}: their texts say no more of the vectors than "
+            "the mean of all vectors does; do not read them as what the target thinks"
+        )
+        _line(console, "warning", said)
 
 
 def _noted(console: Console, other_code: str | None) -> None:

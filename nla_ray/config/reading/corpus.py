@@ -13,6 +13,10 @@ FILE = "@file"
 """Stands in `Corpus.id` for the name of the file."""
 
 
+LONGEST = 4096
+"""Tokens of a document that are read where no number is said."""
+
+
 def _listed(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
@@ -99,8 +103,11 @@ class Corpus(Config):
     """A document of a text file is a line that is not blank, or the whole file."""
     limit: Annotated[int, Field(ge=1)] | None = None
     """Use only so many documents, from the first."""
-    max_tokens: Annotated[int, Field(ge=1)] = 4096
-    """Longer documents are cut on the right."""
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    """Longer documents are cut on the right; null: 4096, or what the target was made for where that is less.
+
+    More than it was made for is refused; with `continuation` the answer counts too.
+    """
     window: Window | None = None
     """Of longer documents, such as transcripts of agents, a piece is read; `max_tokens` bounds it."""
     unit_documents: Annotated[int, Field(ge=1)] = 128
@@ -109,6 +116,11 @@ class Corpus(Config):
     """Where a unit ends: `count` after every `unit_documents`; `content` where the documents themselves say,
     between half of `unit_documents` and all of it, so that documents which come or go between two weeks move
     only the units beside them, and all others can be reused."""
+
+    @property
+    def longest(self) -> int:
+        """Tokens that documents are cut at, of a target that has room for them."""
+        return LONGEST if self.max_tokens is None else self.max_tokens
 
     @model_validator(mode="after")
     def _some_content_column(self) -> Corpus:
@@ -130,9 +142,9 @@ class Corpus(Config):
             return self
         if self.vectors is not None:
             raise ValueError("window: vectors that were extracted before have none")
-        if self.window.tokens > self.max_tokens:
+        if self.window.tokens > self.longest:
             raise ValueError(
-                f"window: its {self.window.tokens} tokens are more than max_tokens, {self.max_tokens}; "
+                f"window: its {self.window.tokens} tokens are more than max_tokens, {self.longest}; "
                 "raise max_tokens or take fewer"
             )
         return self

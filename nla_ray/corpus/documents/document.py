@@ -15,7 +15,8 @@ class Document:
 
     `listed` are the positions that the corpus itself names. A vector that was extracted before is a document
     of its own: `vector` is little-endian float32, `position` the token that it stands for (documents with the
-    same id are told apart by it), `layer` its K where known. `noted` is what in `meta` is not as it was.
+    same id are told apart by it), `layer` its K where known. `noted` is what in `meta` is not as it was,
+    `lacking` which of the columns of `corpus.meta` the row does not have, each with what is said of that.
     """
 
     doc_id: str
@@ -29,6 +30,7 @@ class Document:
     position: int | None = None
     layer: int | None = None
     noted: tuple[str, ...] = ()
+    lacking: tuple[tuple[str, str], ...] = ()
 
     def content_digest(self) -> str:
         """Hash of all that determines the document's rows (64 hex characters)."""

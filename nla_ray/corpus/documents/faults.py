@@ -31,6 +31,8 @@ class Faults:
         self._example: dict[str, str] = {}
         self._noted: Counter[str] = Counter()
         self._first_repeated = ""
+        self._lacking: Counter[str] = Counter()
+        self._first_lacking: dict[str, str] = {}
 
     def add_unit(
         self, source: UnitSource, documents: Sequence[Document], problems: Sequence[str | None]
@@ -41,7 +43,9 @@ class Faults:
             self.add_documents(piece.source.label, piece.documents)
         for at, (document, problem) in enumerate(zip(documents, problems, strict=True)):
             self.add_notes(document.noted)
-            if problem is not None:
+            if problem is None:
+                self.add_lacking(document.lacking)
+            else:
                 self.add_problem(document.source, problem, repeated=at in repeated)
 
     def add_documents(self, file: str, n: int) -> None:
@@ -52,6 +56,12 @@ class Faults:
     def add_notes(self, noted: Iterable[str]) -> None:
         """Count what is not read as it is written."""
         self._noted.update(noted)
+
+    def add_lacking(self, lacking: Iterable[tuple[str, str]]) -> None:
+        """Count the columns of `corpus.meta` that a usable document lacks, each with what is said of it."""
+        for name, said in lacking:
+            self._lacking[name] += 1
+            self._first_lacking.setdefault(name, said)
 
     def add_problem(self, place: str, problem: str, *, repeated: bool) -> None:
         """Count a document that cannot be used; `repeated`: for an earlier one has its id."""
@@ -87,3 +97,13 @@ class Faults:
             raise InputError(
                 f"{', '.join(paths):.200}: none of {self.documents:,} documents can be used: {reasons}"
             )
+
+    def require_meta(self, paths: Sequence[str]) -> None:
+        """Raise InputError for a column of `corpus.meta` that not one usable document has."""
+        usable = self.documents - self.unusable
+        for name, count in self._lacking.items():
+            if count == usable:
+                raise InputError(
+                    f"{', '.join(paths):.200}: corpus.meta: none of {usable:,} usable documents has a column "
+                    f"{name!r}; the first {self._first_lacking[name]}"
+                )

@@ -13,7 +13,7 @@ from nla_ray.corpus.chats.read import read_chat
 from nla_ray.corpus.documents.document import Document, unusable
 from nla_ray.corpus.files.columns import Columns
 from nla_ray.corpus.files.sources import Source
-from nla_ray.corpus.files.values import is_unicode, lacks, row_id, row_meta
+from nla_ray.corpus.files.values import is_unicode, lacking, lacks, row_id, row_meta
 from nla_ray.errors import InputError
 from nla_ray.ids import digest
 
@@ -63,7 +63,8 @@ def _document(row: Mapping[str, Any], at: str, corpus: Corpus, source: Source) -
         name, wrong = row_id(row, corpus.id, source.name)
     if wrong is not None:
         return unusable(at, wrong, meta)
-    return Document(name, at, content.text, content.chat, meta, content.problem, noted=noted)
+    without = lacking(row, corpus)
+    return Document(name, at, content.text, content.chat, meta, content.problem, noted=noted, lacking=without)
 
 
 def _vector_document(row: Mapping[str, Any], at: str, corpus: Corpus, source: Source) -> Document:

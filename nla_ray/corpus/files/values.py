@@ -101,6 +101,11 @@ def lacks(row: Mapping[str, Any], name: str | None) -> str:
     return f"has no {name!r}; its keys are {keys:.200}"
 
 
+def lacking(row: Mapping[str, Any], corpus: Corpus) -> tuple[tuple[str, str], ...]:
+    """The columns of `corpus.meta` that a row does not have, each with what `lacks` says."""
+    return tuple((name, lacks(row, name)) for name in corpus.meta if name != "*" and name not in row)
+
+
 def is_unicode(text: str) -> bool:
     """Whether UTF-8 can hold a text: there is no lone surrogate in it."""
     try:

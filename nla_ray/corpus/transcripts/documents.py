@@ -11,7 +11,7 @@ from nla_ray.corpus.documents.document import Document
 from nla_ray.corpus.files.parquet import open_parquet
 from nla_ray.corpus.files.places import Place
 from nla_ray.corpus.files.sources import Source
-from nla_ray.corpus.files.values import meta_json
+from nla_ray.corpus.files.values import lacking, meta_json
 from nla_ray.corpus.transcripts.kinds import Kind, kind_of
 from nla_ray.corpus.transcripts.model import Transcript
 from nla_ray.corpus.transcripts.read import transcripts_of
@@ -51,6 +51,7 @@ def _document(one: Transcript, source: Source, number: int, corpus: Corpus, kind
         chat=None if one.chat is None else replace(one.chat, shape=kind),
         meta=meta,
         problem=one.problem,
+        lacking=lacking(one.meta, corpus),
         noted=(*noted, *(note for (name, value), note in _NOTES.items() if one.meta.get(name) == value)),
     )
 

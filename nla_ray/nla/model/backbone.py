@@ -51,6 +51,12 @@ def text_config(config: PreTrainedConfig) -> PreTrainedConfig:
     return config.get_text_config(decoder=True)
 
 
+def context_of(config: PreTrainedConfig) -> int | None:
+    """Tokens that a model was made for, the scaling of its positions counted; None where nothing tells."""
+    found = getattr(text_config(config), "max_position_embeddings", None)
+    return int(found) if found else None
+
+
 def load_config(directory: str | Path, *, trust_remote_code: bool = False) -> PreTrainedConfig:
     """The text configuration of a checkpoint directory.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nla_ray.config.models.reference import ModelRef
 from nla_ray.config.pairs.facts import PairFacts
 from nla_ray.errors import CheckpointError
+from nla_ray.nla.model.backbone import context_of
 from nla_ray.nla.preflight.ar import check_reconstructor
 from nla_ray.nla.preflight.av import check_verbalizer
 from nla_ray.nla.preflight.parts import Check, Part, Report, Skip, find_part, load_part, needed
@@ -41,6 +42,7 @@ def check(
             check_verbalizer(report, part, by_subject.get("target"))
         elif part.subject == "AR":
             check_reconstructor(report, part, by_subject["AV"])
+    report.run("target", "context", lambda: _context(by_subject.get("target")))
     _check_pair(report, by_subject["AV"], by_subject.get("AR"), by_subject.get("target"))
     return report.checks
 
@@ -68,6 +70,13 @@ def _check_width(report: Report, part: Part) -> None:
 
     if part.subject != "target":
         report.run(part.subject, "d_model", probe)
+
+
+def _context(target: Part | None) -> str:
+    if target is None:
+        raise Skip("not checked: no target was given")
+    context = context_of(needed(target.config, "usable config.json"))
+    return f"{context} tokens" if context is not None else "its config.json names no longest text"
 
 
 def _check_pair(report: Report, av: Part, ar: Part | None, target: Part | None) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from nla_ray.config.decode import DecodeConfig, DecodeFile, Models
-from nla_ray.errors import ConfigError
+from nla_ray.errors import ConfigError, NlaError
 from nla_ray.nla.proof.prove import RIVALS
 from nla_ray.nla.sidecar.read import read_sidecar, said_injection
 from nla_ray.pipelines.decode.pair.settled import settled_pair
@@ -21,6 +21,7 @@ from nla_ray.pipelines.decode.run import (
     ended,
     plan,
     reachable,
+    require_room,
     runner_of,
     stages_of,
 )
@@ -96,8 +97,8 @@ def decode_layers(
 ) -> list[Decoded]:
     """Decode each layer into a run of its own, as `decode` would; documents are read once for all of them.
 
-    Every pair is checked and proven before anything is made. Raises NlaError; one layer's comes when the
-    others are done.
+    Every pair is checked and proven before anything is made. Raises NlaError; what fails in some layers comes
+    when the others are done, as `layer K: ...` for each.
     """
     first = next(iter(configs.values()))
     store = reachable(first)
@@ -111,6 +112,7 @@ def decode_layers(
                 made[layer] = one
             else:
                 ready[layer] = one
+        require_room(store, ready.values())
         made |= _Together(store, ready, stages, report).run()
     return [made[layer] for layer in configs]
 
@@ -133,11 +135,11 @@ class _Together:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self) -> dict[int, Decoded]:
-        """Make all of them. Raises the first error when the others are done."""
+        """Make all of them. Raises what failed, with every layer's reason, when the others are done."""
         self.shared = Shared(self._open, together=True)
         self.shared.run([partial(self._flow, layer) for layer in self.ready])
-        for error in self.errors.values():
-            raise error
+        if self.errors:
+            raise told_together(self.errors)
         return self.found
 
     def _open(self, stages: Sequence[Stage], labels: Mapping[str, Labels]) -> Runner:
@@ -162,19 +164,36 @@ class _Together:
     def _tell(self, layer: int, now: Progress) -> None:
         with self._lock:
             self._now[layer] = now
-            self.report(summed(list(self._now.values()), now))
+            self.report(summed(self._now, now))
 
 
-def summed(layers: Sequence[Progress], last: Progress) -> Progress:
+def told_together(errors: Mapping[int, Exception]) -> Exception:
+    """The first error of several layers, which tells the reasons of all of them, each with its layer.
+
+    A fault of nla_ray itself stays as it is.
+    """
+    for error in errors.values():
+        if not isinstance(error, NlaError):
+            return error
+    first = next(iter(errors.values()))
+    first.args = ("; ".join(f"layer {layer}: {error}" for layer, error in errors.items()),)
+    return first
+
+
+def summed(layers: Mapping[int, Progress], last: Progress) -> Progress:
     """Where several runs over the same documents are, taken together; `last` is what was told last."""
+    doing: dict[str, list[int]] = {}
+    for layer, one in sorted(layers.items()):
+        doing.setdefault(one.doing, []).append(layer)
+    every = layers.values()
     return Progress(
-        last.doing,
+        "; ".join(f"layer {', '.join(map(str, by))}: {what}" for what, by in doing.items()),
         documents=last.documents,
-        units=sum(one.units for one in layers),
-        of_units=sum(one.of_units for one in layers),
-        before=sum(one.before for one in layers),
-        vectors=sum(one.vectors for one in layers),
+        units=sum(one.units for one in every),
+        of_units=sum(one.of_units for one in every),
+        before=sum(one.before for one in every),
+        vectors=sum(one.vectors for one in every),
         controls=last.controls,
-        tokens=sum(one.tokens for one in layers),
-        seconds=max(one.seconds for one in layers),
+        tokens=sum(one.tokens for one in every),
+        seconds=max(one.seconds for one in every),
     )

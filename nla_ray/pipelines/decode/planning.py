@@ -22,6 +22,7 @@ from nla_ray.nla.preflight.run import check
 from nla_ray.nla.prompt import slots_of
 from nla_ray.nla.sidecar.read import Sidecar, read_sidecar, require_injection
 from nla_ray.pipelines.decode.outcome.baseline import known_baseline
+from nla_ray.pipelines.decode.pair.context import check_answers, settled_corpus
 from nla_ray.pipelines.decode.pair.settled import settled_pair
 from nla_ray.pipelines.decode.pieces.cache import Cache
 from nla_ray.pipelines.decode.pieces.examples import Example
@@ -49,7 +50,8 @@ class Checkpoints:
 
 @dataclass(frozen=True)
 class Decode:
-    """A decode that is ready to run; in `config` device, type and the commits of models are settled.
+    """A decode that is ready to run; in `config` device, type, the commits of models and the longest
+    document are settled.
 
     `unusable` are the most frequent reasons why documents cannot be used, each with an example. `proof` is
     what is known, before any unit is made, of whether the pair reads the target.
@@ -90,10 +92,12 @@ def plan_decode(config: DecodeConfig, reads: Reads) -> Decode:
     check_ranks(config, checkpoints)
     settled_models = settled_pair(pinned(config.models, checkpoints), checkpoints.av, checkpoints.ar)
     config = config.model_copy(update={"models": settled_models})
+    config = config.model_copy(update={"corpus": settled_corpus(config, checkpoints.target)})
     sidecar = read_sidecar(
         checkpoints.av, role="av", injection=config.models.injection, facts=config.models.pair
     )
     refuse_slots(sidecar)
+    check_answers(config, checkpoints.av, checkpoints.target, sidecar)
     origin = None
     if config.corpus.vectors is not None:
         origin = check_vectors(config.corpus, d_model=sidecar.d_model, layer=sidecar.layer)

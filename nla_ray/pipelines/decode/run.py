@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -276,7 +276,12 @@ def require_place(store: Store, ready: Decode, *, add: bool) -> None:
     """Raise NlaError where other runs are in the way, or what is missing will hardly fit (an estimate)."""
     if not add:
         refuse_other_plans(store, ready.plan)
-    store.require_room(needed_bytes(ready, written(ready, store)))
+    require_room(store, [ready])
+
+
+def require_room(store: Store, runs: Iterable[Decode]) -> None:
+    """Raise InputError where what is missing of all runs together will hardly fit (an estimate)."""
+    store.require_room(sum(needed_bytes(one, written(one, store)) for one in runs))
 
 
 def needed_bytes(ready: Decode, done: Collection[str]) -> int:

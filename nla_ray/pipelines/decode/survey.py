@@ -95,6 +95,7 @@ def survey_corpus(
         tasks += units.end()
         examples = pile.examples(DOCUMENTS)
     faults.require_usable(config.corpus.paths)
+    faults.require_meta(config.corpus.paths)
     survey.unusable, survey.sha256 = faults.unusable, content.hexdigest()
     return survey, tuple(tasks), faults, tuple(examples)
 
@@ -162,7 +163,9 @@ def _count_faults(faults: Faults, rows: Rows) -> None:
     for noted in filter(None, columns["noted"]):
         faults.add_notes(noted)
     for at, problem in enumerate(columns["problem"]):
-        if problem is not None:
+        if problem is None:
+            faults.add_lacking(columns["lacking"][at])
+        else:
             place = rows.source.at(columns["number"][at])
             faults.add_problem(place, problem.decode(errors="surrogatepass"), repeated=at in rows.twice)
 

@@ -19,6 +19,7 @@ from nla_ray.ids import digest
 from nla_ray.models import pinned as pinned_on_s3
 from nla_ray.models import planned_directory
 from nla_ray.nla.model.backbone import load_config, text_config
+from nla_ray.pipelines.decode.pair.context import settled_corpus
 from nla_ray.pipelines.decode.planning import weights_of
 from nla_ray.pipelines.decode.survey import Doing, Survey, warnings_of
 from nla_ray.pipelines.provenance import ModelRecord, at_commit, model_record, versions
@@ -98,6 +99,7 @@ def plan_training_set(config: TrainingSetConfig, explainer: ModelRecord | None, 
     target = None if config.target is None else planned_directory(config.target)
     if target is not None and config.target is not None:
         config = config.model_copy(update={"target": at_commit(config.target, target)})
+    config = config.model_copy(update={"corpus": settled_corpus(config, target)})
     d_model = width_of(config, target)
     origin: str | None = None
     warnings: tuple[str, ...] = ()
@@ -170,5 +172,6 @@ def survey_units(
         tasks.append(Task(unit_id_of(fingerprint, documents), source, len(documents)))
         doing("planning", survey.documents)
     faults.require_usable(config.corpus.paths)
+    faults.require_meta(config.corpus.paths)
     survey.unusable, survey.sha256 = faults.unusable, content.hexdigest()
     return survey, tuple(tasks), faults

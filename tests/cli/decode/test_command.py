@@ -37,6 +37,8 @@ def test_it_commits_the_planned_rows_and_a_record(invoke: Invoke, job: Job) -> N
     assert set(record["busy_seconds"]) == {"read", "extract", "verbalize", "reconstruct", "write"}
     assert record["attempt"]["peak_bytes"] > 1 << 20
     assert "outcomes of real rows:" in ended.out and "vectors/s" in ended.out and str(job.output) in ended.out
+    # The pair has random weights.
+    assert "warning: fve_nrm of the real rows is -" in ended.out
     assert "30 vectors with controls" in ended.out and "3, 6 vectors and 24 controls, 60 rows" in ended.out
 
 

@@ -28,6 +28,7 @@ from tests.tiny import FAMILIES
 def test_every_family_passes(nla: Callable[[str], NlaDirs], family: str) -> None:
     checks = check(*refs(nla(family)))
     assert {made.status for made in checks} == {"pass"}
+    assert [made.detail for made in checks if made.name == "context"] == ["1024 tokens"]
     bos = next(made.detail for made in checks if (made.subject, made.name) == ("AR", "special tokens"))
     assert bos.startswith("no BOS" if family.startswith("qwen") else "the prompt starts with the BOS")
 
@@ -35,7 +36,8 @@ def test_every_family_passes(nla: Callable[[str], NlaDirs], family: str) -> None
 def test_an_av_alone(nla: Callable[[str], NlaDirs]) -> None:
     checks = check(refs(nla("qwen2"))[0])
     assert not problems(checks)
-    assert {made.name for made in checks if made.status == "skip"} == {"layer", "d_model", "K in the target"}
+    skipped = {made.name for made in checks if made.status == "skip"}
+    assert skipped == {"layer", "d_model", "K in the target", "context"}
 
 
 def test_a_megatron_lm_head_and_a_bias_are_fine(copied: Callable[[str], NlaDirs]) -> None:

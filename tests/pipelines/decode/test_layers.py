@@ -11,12 +11,21 @@ from typing import Any
 import pytest
 
 from nla_ray.config.decode import DecodeFile
-from nla_ray.errors import CheckpointError, ConfigError
+from nla_ray.errors import CheckpointError, ConfigError, InputError
 from nla_ray.nla.extraction import Extractor
-from nla_ray.pipelines.decode.layers import by_layer, decode_asked, decode_layers, plan_asked
-from nla_ray.pipelines.decode.run import Decode, decode, stages_of
+from nla_ray.pipelines.decode.layers import (
+    by_layer,
+    decode_asked,
+    decode_layers,
+    plan_asked,
+    summed,
+    told_together,
+)
+from nla_ray.pipelines.decode.run import Decode, decode, needed_bytes, stages_of
+from nla_ray.runtime.progress import Progress
 from nla_ray.stages.one_pass import shares_of
 from nla_ray.stages.stage import Stage
+from nla_ray.store.places.folder import FolderStore
 from nla_ray.store.places.objects import Store
 from tests.cli.conftest import TEXT
 from tests.conftest import NlaDirs
@@ -49,7 +58,7 @@ def make(tmp_path: Path, nla: Callable[[str], NlaDirs]) -> Make:
             "positions": {"n": 2},
             "controls": {"shuffled": 1, "random": 0.5},
             "sampling": {"max_new_tokens": 6},
-            "engine": {"slots": 8, "cohort": 4},
+            "engine": {"slots": 8},
             "keep": ["documents", "activations"],
             "prove": False,
         }
@@ -164,9 +173,30 @@ def test_a_pair_that_cannot_be_loaded_leaves_the_others_alone(make: Make) -> Non
         return [*others, cut if ready.identity.layer == DEEP else last]
 
     asked = make("out")
-    with pytest.raises(CheckpointError, match="its file is cut"):
+    with pytest.raises(CheckpointError, match=rf"^layer {DEEP}: its file is cut$"):
         decode_layers(by_layer(asked), stages=stages)
     assert {row["layer"] for row in rows(asked.output, "all_explanations")} == {SHALLOW}
+
+
+def test_each_layer_has_its_reason_and_its_progress() -> None:
+    errors = {DEEP: CheckpointError("its file is cut"), SHALLOW: ConfigError("other runs are there")}
+    told = told_together(errors)
+    assert str(told) == "layer 2: its file is cut; layer 1: other runs are there" and told is errors[DEEP]
+    assert told_together(errors | {0: (fault := ValueError("ours"))}) is fault
+    now = {DEEP: Progress("decoding", units=1, seconds=2.0), SHALLOW: Progress("decoding", units=2)}
+    assert summed(now, now[DEEP]).doing == "layer 1, 2: decoding" and summed(now, now[DEEP]).units == 3
+    now[SHALLOW] = Progress("isolating what fails")
+    assert summed(now, now[SHALLOW]).doing == "layer 1: isolating what fails; layer 2: decoding"
+
+
+def test_room_is_needed_for_all_layers_together(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = make("out")
+    needed = [needed_bytes(ready, ()) for ready, _ in plan_asked(asked)]
+    monkeypatch.setattr(FolderStore, "free", lambda _: sum(needed) - 1)
+    with pytest.raises(InputError, match="make room or name another output"):
+        decode_asked(asked)
+    monkeypatch.setattr(FolderStore, "free", lambda _: sum(needed))
+    assert len(decode_asked(asked)) == 2
 
 
 def test_other_runs_are_in_the_way_unless_they_may_stay(make: Make) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from nla_ray.config.decode import DecodeConfig
 from nla_ray.corpus.documents.pieces import read_unit
-from nla_ray.errors import ConfigError
+from nla_ray.errors import ConfigError, InputError
 from nla_ray.pipelines.decode.pieces import units
 from nla_ray.pipelines.decode.planning import Decode, plan_alone, settled
 from tests.cli.conftest import TEXT
@@ -100,6 +100,36 @@ def test_what_the_target_says_decides_how_many_rows_there_are(make: Make) -> Non
     assert set(ready.plan.units.values()) == {None} and ready.survey.vectors is None
     short = planned(make(continuation={}, corpus={"max_tokens": 40}))
     assert short.survey.unusable == 4 and "too many to be answered" in "".join(short.unusable)
+
+
+def test_what_the_models_have_no_room_for_is_refused(make: Make) -> None:
+    """The target and the verbalizer were made for 1024 tokens."""
+    assert planned(make()).config.corpus.max_tokens == 1024
+    assert planned(make(continuation={})).config.corpus.max_tokens == 1024 - 128
+    nowhere = {"paths": ["nowhere.jsonl"]}
+    for changes, said in (
+        ({"corpus": {"max_tokens": 1025}}, r"corpus\.max_tokens: 1025 tokens, and .* was made for 1024"),
+        ({"corpus": {"window": {"tokens": 1025}}}, r"corpus\.window\.tokens: 1025 tokens"),
+        ({"corpus": {"max_tokens": 897}, "continuation": {}}, "with the answer's 128 at most 896"),
+        ({"continuation": {"max_new_tokens": 1024}}, r"continuation\.max_new_tokens: 1024 tokens"),
+        ({"sampling": {"max_new_tokens": 1024}}, r"sampling\.max_new_tokens: 1024 .* at most \d+$"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            planned(make(**changes | {"corpus": changes.get("corpus", {}) | nowhere}))
+
+
+def test_metadata_that_no_document_has_is_refused_and_that_some_have_is_kept(
+    make: Make, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        InputError, match=r"corpus\.meta: none of 4 usable .* 'nope'; .* keys are 'id', 'text'"
+    ):
+        planned(make(corpus={"meta": ["nope"]}))
+    with (tmp_path / "corpus.jsonl").open("a") as corpus:
+        corpus.write(json.dumps({"id": "some", "text": TEXT, "nope": 1}) + "\n")
+    ready = planned(make(corpus={"meta": ["nope"]}))
+    *_, last = read_unit(ready.tasks[-1].source, ready.config.corpus)
+    assert last.meta == '{"nope": 1}'
 
 
 def test_a_unit_must_fit_into_memory(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,6 +162,7 @@ def _row(place: Place, reading: Reading, mixer: Mixer, keeper: Keeper) -> Row:
         "position": document.position,
         "problem": None if reading.problem is None else _bytes(keeper.reason(reading.problem)),
         "noted": [keeper.reason(one) for one in document.noted],
+        "lacking": document.lacking,
         "shape": None if document.chat is None else document.chat.shape,
         "placeless": placeless(reading),
         "places": len(places),

@@ -29,6 +29,7 @@ PIECE = pa.schema(
         "position": pa.int64(),
         "problem": pa.binary(),
         "noted": pa.list_(pa.string()),
+        "lacking": pa.map_(pa.string(), pa.string()),
         "shape": pa.string(),
         "placeless": pa.bool_(),
         "places": pa.int64(),
