@@ -89,7 +89,7 @@ NAMES = {
         "NlaError", "NoCheckpointError", "NoFileError", "OverBudgetError", "TrainingError",
         "UnreachableError",
     ],
-    "nla_ray.ids": ["digest", "row_id", "sample_positions", "sampling_key"],
+    "nla_ray.ids": ["Beginning", "digest", "row_id", "rows_of", "sample_positions", "sampling_key"],
     "nla_ray.config.models.reference": ["ModelRef", "local_path"],
     "nla_ray.config.decode": [
         "Baseline", "Controls", "DecodeConfig", "DecodeFile", "DecodePolicy", "Decoding", "Engine",
@@ -98,9 +98,9 @@ NAMES = {
     "nla_ray.config.runner": ["Pool", "Pools", "Runner", "Share"],
     "nla_ray.config.base": ["Address", "Config", "EnvName", "Name", "OrText", "Place", "Spelled"],
     "nla_ray.config.reading.chats": ["Chats", "Dropped", "Transcripts"],
-    "nla_ray.config.reading.corpus": ["Continuation", "Corpus", "FILE", "Names", "Vectors", "Window"],
+    "nla_ray.config.reading.corpus": ["Continuation", "Corpus", "FILE", "LONGEST", "Names", "Vectors", "Window"],
     "nla_ray.config.reading.positions": ["Choice", "FORMS", "LABELS", "Positions", "keys_of"],
-    "nla_ray.nla.verbalizer": ["Answer", "FinishReason", "Generation", "Request", "Sampling", "Verbalizer"],
+    "nla_ray.nla.verbalizer": ["Answer", "FinishReason", "Generation", "Request", "Sampling", "Steps", "Verbalizer"],
 }  # fmt: skip
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from nla_ray.config.models.reference import ModelRef
 from nla_ray.config.pairs.known import named_pairs
@@ -113,6 +115,7 @@ def test_an_adapter_of_a_known_pair_sits_on_what_the_table_says(
     monkeypatch.setenv("NLA_RAY_CACHE", str(tmp_path / "views"))
     files = ["rl_av_lora_iter400/adapter_config.json", "rl_av_lora_iter400/adapter_model.safetensors"]
     snapshot = cache_snapshot(offline, "ceselder/nla-qwen36-27b-matryoshka", files)
+    save_file({"a": torch.zeros(1)}, snapshot / files[1])
     base = cache_snapshot(offline, "Qwen/Qwen3.6-27B", ["config.json"])
     ref = ModelRef.parse("ceselder/nla-qwen36-27b-matryoshka#rl_av_lora_iter400")
     assert layers_of(resolve(ref)) == Layers(snapshot / "rl_av_lora_iter400", base)
