@@ -98,9 +98,13 @@ NAMES = {
     "nla_ray.config.runner": ["Pool", "Pools", "Runner", "Share"],
     "nla_ray.config.base": ["Address", "Config", "EnvName", "Name", "OrText", "Place", "Spelled"],
     "nla_ray.config.reading.chats": ["Chats", "Dropped", "Transcripts"],
-    "nla_ray.config.reading.corpus": ["Continuation", "Corpus", "FILE", "LONGEST", "Names", "Vectors", "Window"],
+    "nla_ray.config.reading.corpus": [
+        "Continuation", "Corpus", "FILE", "LONGEST", "Names", "Vectors", "Window",
+    ],
     "nla_ray.config.reading.positions": ["Choice", "FORMS", "LABELS", "Positions", "keys_of"],
-    "nla_ray.nla.verbalizer": ["Answer", "FinishReason", "Generation", "Request", "Sampling", "Steps", "Verbalizer"],
+    "nla_ray.nla.verbalizer": [
+        "Answer", "FinishReason", "Generation", "Request", "Sampling", "Steps", "Verbalizer",
+    ],
 }  # fmt: skip
 
 
