@@ -36,6 +36,9 @@ COMMANDS = {
 }
 """Where in this package each is; `EXAMPLES` there ends its help."""
 
+# Of every command, not of the whole alone: one keeps the names under which its help was first asked for.
+HELP = {"help_option_names": ["-h", "--help"]}
+
 
 @cache
 def _command(name: str) -> Command:
@@ -45,9 +48,9 @@ def _command(name: str) -> Command:
     found, alone = getattr(home, attribute), typer.Typer(add_completion=False)
     alone.callback()(lambda: None)
     if isinstance(found, typer.Typer):
-        alone.add_typer(found, name=name)
+        alone.add_typer(found, name=name, context_settings=HELP)
     else:
-        alone.command(name, epilog=getattr(home, "EXAMPLES", None))(found)
+        alone.command(name, epilog=getattr(home, "EXAMPLES", None), context_settings=HELP)(found)
     return typer.main.get_group(alone).commands[name]
 
 
@@ -78,7 +81,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=HELP,
 )
 
 

@@ -151,4 +151,4 @@ def test_what_a_user_can_get_wrong_is_one_line(
 def test_documents_without_truth(invoke: Invoke, write: Write, tmp_path: Path) -> None:
     path = write()
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"provider": {"kind": "demo"}}))
-    assert "has no truth of the demo world" in invoke("training-set", path).refused()
+    assert "none of 60 usable documents has a column 'truth'" in invoke("training-set", path).refused()

@@ -24,7 +24,8 @@ def config_of(small: Job, *overrides: str) -> DecodeConfig:
 
 
 def test_a_disk_that_is_too_small_is_refused_before_anything_is_written(job: Job) -> None:  # noqa: F811
-    job.corpus.write_text("".join(f'{{"id": {n}, "text": "{TEXT * 100}"}}\n' for n in range(20)))
+    texts = (f'{{"id": {n}, "text": "{TEXT * 100}", "truth": {{}}}}\n' for n in range(20))
+    job.corpus.write_text("".join(texts))
     endless = config_of(job, "positions={choose: all}", "sampling.samples=32767")
     with pytest.raises(InputError, match=r"GiB are needed and .* GiB are free; make room"):
         decode(endless)
