@@ -95,7 +95,7 @@ def decode_layers(
     report: Report = lambda _: None,
     stages: Callable[[Decode, Store], Sequence[Stage]] = stages_of,
 ) -> list[Decoded]:
-    """Decode each layer into a run of its own, as `decode` would; documents are read once for all of them.
+    """Decode each layer into a run of its own, as `decode` would; the target reads a document once for all.
 
     Every pair is checked and proven before anything is made. Raises NlaError; what fails in some layers comes
     when the others are done, as `layer K: ...` for each.

@@ -50,6 +50,18 @@ class Page(HTMLParser):
         self.cells += data if self._cells else ""
 
 
+def check_only_text(text: str, page: Page, harmless: Page) -> None:
+    """That a text is shown, and that the page is otherwise what it is with a harmless one."""
+    assert shown(text) in page.text or len(text) > 600
+    assert not any(not char.isprintable() for char in page.text.replace("\n", ""))
+    assert not any(name.startswith("on") for name, _ in page.attributes)
+    assert {value for name, value in page.attributes if name in ("href", "src")} == {
+        value for name, value in harmless.attributes if name in ("href", "src")
+    }
+    if text == text.lstrip():
+        assert page.tags == harmless.tags
+
+
 def words(report: Report) -> str:
     """All words of the page with single spaces."""
     return " ".join(Page(html(report)).text.split())
@@ -63,15 +75,7 @@ def plain(place: Callable[[str], Report]) -> Page:
 @pytest.mark.parametrize("text", NASTY)
 @pytest.mark.parametrize("place", [everywhere, in_findings])
 def test_no_text_becomes_markup(place: Callable[[str], Report], text: str) -> None:
-    page, harmless = Page(html(place(text))), plain(place)
-    assert shown(text) in page.text or len(text) > 600
-    assert not any(not char.isprintable() for char in page.text.replace("\n", ""))
-    assert not any(name.startswith("on") for name, _ in page.attributes)
-    assert {value for name, value in page.attributes if name in ("href", "src")} == {
-        value for name, value in harmless.attributes if name in ("href", "src")
-    }
-    if text == text.lstrip():
-        assert page.tags == harmless.tags
+    check_only_text(text, Page(html(place(text))), plain(place))
 
 
 def test_nothing_is_loaded_and_nothing_runs() -> None:

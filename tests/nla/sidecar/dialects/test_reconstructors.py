@@ -30,16 +30,6 @@ from tests.tiny import AR_TEMPLATE, BLOCKS, D_MODEL, LAYER, tiny_checkpoint
 TEXTS = ("the model said that it was true", "a", "they had the other thing in mind, and it is not the one")
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NLA_RAY_CACHE", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def base(tmp_path: Path) -> Base:
-    return writers.base(tmp_path / "base")
-
-
 def view(ar: Path, base: Base) -> Path:
     return resolve(ModelRef.parse(f"{ar} on {base.directory}"))
 

@@ -25,16 +25,6 @@ from tests.tiny import AV_TEMPLATE, BLOCKS, D_MODEL, LAYER, MARKER, tiny_checkpo
 ADDED = "add_matched@output:1"
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NLA_RAY_CACHE", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def base(tmp_path: Path) -> Base:
-    return writers.base(tmp_path / "base")
-
-
 def view(*directories: Path) -> Path:
     """What `X on Y on Z` is resolved to."""
     return resolve(ModelRef.parse(" on ".join(str(one) for one in directories)))
