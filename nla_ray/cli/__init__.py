@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -36,11 +35,7 @@ COMMANDS = {
 }
 """Where in this package each is; `EXAMPLES` there ends its help."""
 
-# Of every command, not of the whole alone: one keeps the names under which its help was first asked for.
-HELP = {"help_option_names": ["-h", "--help"]}
 
-
-@cache
 def _command(name: str) -> Command:
     """A command as Typer makes it."""
     module, _, attribute = COMMANDS[name].partition(":")
@@ -48,17 +43,22 @@ def _command(name: str) -> Command:
     found, alone = getattr(home, attribute), typer.Typer(add_completion=False)
     alone.callback()(lambda: None)
     if isinstance(found, typer.Typer):
-        alone.add_typer(found, name=name, context_settings=HELP)
+        alone.add_typer(found, name=name)
     else:
-        alone.command(name, epilog=getattr(home, "EXAMPLES", None), context_settings=HELP)(found)
+        alone.command(name, epilog=getattr(home, "EXAMPLES", None))(found)
     return typer.main.get_group(alone).commands[name]
 
 
 class _Commands(Mapping[str, "Command"]):
-    """All of them by name."""
+    """All of them by name, each made once: it keeps the names under which its help was first asked for."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Command] = {}
 
     def __getitem__(self, name: str) -> Command:
-        return _command(name)
+        if name not in self._made:
+            self._made[name] = _command(name)
+        return self._made[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(COMMANDS)
@@ -81,7 +81,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    context_settings=HELP,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
